@@ -1,0 +1,63 @@
+# Every task of this repository: `make help` lists them. Needs GNU make and Python 3.11 or newer, nothing else.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+SOURCES := bff gateway streamlit_kit deploy/demo tests
+
+# What `make dev` runs; give your own: make dev APP=app.py API=main:app AS=alice:analyst
+APP ?= deploy/demo/app.py
+API ?= deploy.demo.api:app
+AS ?= alice:analyst
+# Further arguments: make test ARGS="-k logout", make demo PORT=9000
+ARGS ?=
+PORT ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv check test test-long demo dev bench lock clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+venv: $(STAMP) ## create .venv and install the pinned packages (PYTHON=... to choose the interpreter)
+	@echo "$(VENV) is ready"
+
+# Checks and tests set themselves up whole: as root on Debian they may install python3-venv. The demo only names it.
+check test test-long bench: export MAY_INSTALL = 1
+
+$(STAMP): deploy/constraints.txt pyproject.toml deploy/make-venv.sh
+	@sh deploy/make-venv.sh $(VENV)
+	@touch $@
+
+check: $(STAMP) ## lint, formatting, types, import direction
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy --strict $(SOURCES)
+	@$(PY) -m pytest --quiet --no-header tests/test_layering.py
+
+test: $(STAMP) ## install missing test components where that is possible, then run the tests (ARGS="-k logout")
+	@$(PY) -m tests.components ensure
+	@$(PY) -m pytest $(ARGS)
+
+test-long: $(STAMP) ## the tests that take minutes each
+	@$(PY) -m tests.components ensure
+	@$(PY) -m pytest -m long $(ARGS)
+
+demo: $(STAMP) ## the whole system on this machine: provider, API, Streamlit app, front door (PORT=9000)
+	@$(VENV)/bin/vestibule demo $(if $(PORT),--port $(PORT)) $(ARGS)
+
+dev: $(STAMP) ## your own script and API behind a mock provider, with reload (APP=app.py API=main:app AS=alice:analyst)
+	@$(VENV)/bin/vestibule dev $(APP) $(if $(API),--api $(API)) --as $(AS) $(if $(PORT),--port $(PORT)) $(ARGS)
+
+bench: $(STAMP) ## the speed measurements
+	@$(PY) -m tests.components ensure
+	@$(PY) -m pytest -m bench -s $(ARGS)
+
+lock: ## refresh deploy/constraints.txt from pyproject.toml (needs uv; ARGS=--upgrade for newest versions)
+	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
+	uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header --no-annotate \
+		-o deploy/constraints.txt $(ARGS)
+
+clean: ## remove .venv, caches and test artefacts
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info tests/artefacts
+	find bff gateway streamlit_kit tests deploy -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,97 @@
+"""The parts of the backend-for-frontend, wired from one `Settings`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from bff.assertion import Assertions
+from bff.audit import Audit
+from bff.cookies import CookieNames
+from bff.keyring import Keyring
+from bff.kit_credentials import KitCredentials
+from bff.login import SignIn
+from bff.provider import Provider, http_client_for
+from bff.public_urls import PublicUrls, all_origins
+from bff.refresh import TokenRefresher
+from bff.session import Store
+from bff.sessions import Sessions
+from bff.settings import Settings
+from bff.stores import open_store
+from bff.transactions import Transactions
+
+
+@dataclass(frozen=True, slots=True)
+class Bff:
+    """Everything `/auth` and the gateway need, once per process."""
+
+    settings: Settings
+    urls: PublicUrls
+    origins: dict[str, PublicUrls]
+    keyring: Keyring
+    store: Store
+    sessions: Sessions
+    transactions: Transactions
+    sign_in: SignIn
+    tokens: TokenRefresher
+    assertions: Assertions
+    kit: KitCredentials
+    audit: Audit
+    clock: Callable[[], float]
+
+    @property
+    def cookie_names(self) -> CookieNames:
+        return CookieNames.for_origin(secure=self.urls.is_secure)
+
+    async def aclose(self) -> None:
+        """Finish grants and revocations under way, then close every connection."""
+        await self.tokens.drain()
+        await self.sign_in.drain()
+        for provider in self.sign_in.providers.values():
+            await provider.aclose()
+        await self.store.aclose()
+
+
+def assemble(
+    settings: Settings,
+    *,
+    store: Store | None = None,
+    http: httpx.AsyncClient | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Bff:
+    """Wire the parts. `store` and `http` stand in for those of the settings; `clock` gives Unix seconds."""
+    keyring = Keyring([key.get_secret_value().encode() for key in settings.secrets.keys])
+    store = store or open_store(settings, clock=clock)
+    audit = Audit()
+    providers = {
+        name: Provider(name, provider, http=http or http_client_for(provider), clock=clock)
+        for name, provider in settings.providers.items()
+    }
+    origins = all_origins(settings.server)
+    urls = next(iter(origins.values()))
+    sessions = Sessions(store, keyring, settings.session)
+    transactions = Transactions(store, keyring, settings.limits)
+    return Bff(
+        settings=settings,
+        urls=urls,
+        origins=origins,
+        keyring=keyring,
+        store=store,
+        sessions=sessions,
+        transactions=transactions,
+        sign_in=SignIn(providers, sessions, transactions, audit=audit, clock=clock),
+        tokens=TokenRefresher(
+            sessions,
+            providers,
+            audit=audit,
+            clock=clock,
+            refresh_before_expiry=settings.session.refresh_before_expiry_seconds,
+        ),
+        assertions=Assertions(keyring, issuer=urls.base, clock=clock),
+        kit=KitCredentials(settings.kit_clients, keyring),
+        audit=audit,
+        clock=clock,
+    )

@@ -1,0 +1,84 @@
+"""Security events: a closed list, one structured line each, stable reason codes, no secrets at any level."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal, get_args
+
+import structlog
+
+from bff.session import Session
+
+Event = Literal[
+    "login_started",
+    "login_ok",
+    "login_failed",
+    "logout",
+    "logout_failed",
+    "backchannel_logout",
+    "refresh_ok",
+    "refresh_failed",
+    "session_ended",
+    "access_denied",
+    "request_refused",
+    "duplicate_cookie",
+    "limit_reached",
+    "store_failed",
+    "provider_failed",
+    "upstream_failed",
+    "kit_refused",
+    "admin_action",
+]
+EVENTS: frozenset[str] = frozenset(get_args(Event))
+WARN = frozenset(
+    {"login_failed", "logout_failed", "refresh_failed", "request_refused", "duplicate_cookie", "kit_refused"}
+)
+ERROR = frozenset({"store_failed", "provider_failed", "upstream_failed"})
+MAX_FIELD = 256
+
+
+class Audit:
+    """Writes audit events through structlog's logger `vestibule.audit`."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("vestibule.audit")
+
+    def event(
+        self,
+        event: Event,
+        *,
+        session: Session | None = None,
+        reason: str = "",
+        route: str = "",
+        provider: str = "",
+        client: str = "",
+        request_id: str = "",
+        detail: str = "",
+    ) -> None:
+        """One line. The session appears as a hash of its record name, the person as issuer and hashed subject."""
+        fields = {
+            "reason": reason,
+            "route": route,
+            "provider": provider or (session.provider if session else ""),
+            "client": client,
+            "request_id": request_id,
+            "detail": detail,
+        }
+        if session is not None:
+            fields["session"] = masked(session.name)
+            fields["iss"] = session.identity.iss
+            fields["subject"] = masked(session.identity.sub)
+        known = {name: clean(value) for name, value in fields.items() if value}
+        write = self._log.error if event in ERROR else self._log.warning if event in WARN else self._log.info
+        write(event, audit=True, **known)
+
+
+def masked(name: str) -> str:
+    """12 hex characters that stand for a record or subject in logs and on the account page."""
+    return hashlib.sha256(b"masked" + name.encode()).hexdigest()[:12]
+
+
+def clean(text: str) -> str:
+    """`text` on one line: everything unprintable escaped, bounded in length (log injection, CWE-117)."""
+    short = text[:MAX_FIELD]
+    return short if short.isprintable() else short.encode("unicode_escape").decode("ascii")

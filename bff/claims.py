@@ -1,0 +1,46 @@
+"""Reading claims by path: dotted (`realm_access.roles`), or one URL-shaped name (`https://example.com/roles`). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MAX_VALUES = 1000
+MAX_VALUE_LENGTH = 256
+
+
+def claim_at(claims: Mapping[str, Any], path: str) -> Any:
+    """The value at `path`, None when absent. A top-level claim named exactly `path` wins over the dotted reading."""
+    name = path.strip("\"'")
+    if name in claims:
+        return claims[name]
+    if "://" in name:
+        return None
+    value: Any = claims
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return value
+
+
+def names_at(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
+    """The names at `path`: a list of strings, or one string. Everything else there counts as none."""
+    value = claim_at(claims, path) if path else None
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list):
+        return ()
+    return tuple(dict.fromkeys(item for item in value[:MAX_VALUES] if _is_name(item)))
+
+
+def text_at(claims: Mapping[str, Any], name: str) -> str:
+    """A claim as text without control characters, "" when absent or no string."""
+    value = claims.get(name)
+    if not isinstance(value, str) or len(value) > 1024 or not value.isprintable():
+        return ""
+    return value
+
+
+def _is_name(item: object) -> bool:
+    return isinstance(item, str) and 0 < len(item) <= MAX_VALUE_LENGTH and item.isprintable()

@@ -1,0 +1,105 @@
+"""Every name the three packages share: headers, cookies, paths, close codes, `Identity`.
+
+Standard library only, so that the kit can import it inside any Streamlit process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any, Final
+
+# -- headers ---------------------------------------------------------------------------------------------------------
+HEADER_ASSERTION: Final = "X-Vestibule-Assertion"
+HEADER_SESSION: Final = "X-Vestibule-Session"
+HEADER_KIT: Final = "X-Vestibule-Kit"
+HEADER_CSRF: Final = "X-Vestibule-CSRF"
+HEADER_REQUEST_ID: Final = "X-Request-ID"
+HEADER_SUBJECT_KEY: Final = "X-Auth-Request-Id"
+"""The one stable key of a person, base64url HMAC over (iss, sub): fit for Streamlit's `trustedUserHeaders`."""
+
+# -- cookies ---------------------------------------------------------------------------------------------------------
+SESSION_COOKIE: Final = "__Host-vestibule"
+TRANSACTION_COOKIE_PREFIX: Final = "__Host-vestibule-tx-"
+INSECURE_SESSION_COOKIE: Final = "vestibule"
+"""Name on plain http with a loopback `public_url` in development, where `__Host-` and Secure are impossible."""
+INSECURE_TRANSACTION_COOKIE_PREFIX: Final = "vestibule-tx-"
+STREAMLIT_XSRF_COOKIE: Final = "_streamlit_xsrf"
+
+# -- paths below `server.auth_path` ----------------------------------------------------------------------------------
+AUTH_PATH: Final = "/auth"
+PATH_LOGIN: Final = "/login"
+PATH_CALLBACK: Final = "/callback"
+PATH_LOGOUT: Final = "/logout"
+PATH_LOGGED_OUT: Final = "/logged-out"
+PATH_SESSION: Final = "/session"
+PATH_SESSIONS: Final = "/sessions"
+PATH_ACCOUNT: Final = "/account"
+PATH_VERIFY: Final = "/verify"
+PATH_INITIATE: Final = "/initiate"
+PATH_BACKCHANNEL_LOGOUT: Final = "/backchannel-logout"
+PATH_FRONTCHANNEL_LOGOUT: Final = "/frontchannel-logout"
+PATH_KIT_EXCHANGE: Final = "/kit/exchange"
+PATH_KIT_TOKEN: Final = "/kit/token"
+PATH_KIT_STATE: Final = "/kit/state"
+PATH_JWKS: Final = "/jwks.json"
+PATH_GUARD: Final = "/guard.js"
+
+# -- token types (`typ` header) --------------------------------------------------------------------------------------
+TYP_UPSTREAM: Final = "at+jwt"
+TYP_HANDSHAKE: Final = "vestibule-handshake+jwt"
+KIT_AUDIENCE_PREFIX: Final = "kit:"
+
+# -- environment of the kit and of `JWTBearer.from_env()` -------------------------------------------------------------
+ENV_KIT_URL: Final = "VESTIBULE_KIT__URL"
+ENV_KIT_CLIENT: Final = "VESTIBULE_KIT__CLIENT"
+ENV_KIT_SECRET: Final = "VESTIBULE_KIT__SECRET"
+ENV_KIT_SECRET_FILE: Final = "VESTIBULE_KIT__SECRET_FILE"
+ENV_KIT_CA_FILE: Final = "VESTIBULE_KIT__CA_FILE"
+ENV_DEV_SECRET: Final = "VESTIBULE_DEV_SECRET"
+
+
+class CloseCode(IntEnum):
+    """WebSocket close codes of the gateway (RFC 6455 section 7.4)."""
+
+    SESSION_ENDED = 4401
+    FORBIDDEN = 4403
+    SUPERSEDED = 1012
+    UNAVAILABLE = 1013
+    TOO_LARGE = 1009
+
+
+class EndReason(StrEnum):
+    """Why a session ended; the reason text of close code 4401, save `superseded`, which closes with 1012."""
+
+    LOGOUT = "logout"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is signed in, as routes, headers, assertions and the kit see it.
+
+    `expires_at` and `auth_time` are Unix seconds. `claims` holds the provider's other claims (never tokens).
+    """
+
+    sub: str
+    iss: str
+    provider: str = ""
+    name: str = ""
+    email: str = ""
+    email_verified: bool = False
+    preferred_username: str = ""
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    acr: str = ""
+    auth_time: int = 0
+    expires_at: int = 0
+    claims: Mapping[str, Any] = field(default_factory=dict)
+
+    def has_role(self, *roles: str) -> bool:
+        """True when the person has at least one of `roles`."""
+        return any(role in self.roles for role in roles)

@@ -1,0 +1,113 @@
+"""Cookies read strictly from raw bytes and written with every attribute.
+
+Framework parsers trim exotic white space, unquote and let the last duplicate win; each of these turns a foreign cookie
+into ours. Here a cookie is `name=value` between semicolons and single spaces, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from bff import contract
+
+SIGNED_ID = re.compile(r"[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}")
+TRANSACTION_NAME = re.compile(rb"(?:__Host-)?vestibule-tx-[0-9a-f]{8}")
+MAX_COOKIES = 200
+
+
+class DuplicateCookie(Exception):
+    """The same name came twice: nobody can say which is meant, so neither is."""
+
+
+@dataclass(frozen=True, slots=True)
+class CookieNames:
+    """Names for one kind of origin: `__Host-` ones on https, bare ones on loopback http in development."""
+
+    session: str
+    transaction_prefix: str
+    secure: bool
+
+    @classmethod
+    def for_origin(cls, *, secure: bool) -> CookieNames:
+        if secure:
+            return cls(contract.SESSION_COOKIE, contract.TRANSACTION_COOKIE_PREFIX, True)
+        return cls(contract.INSECURE_SESSION_COOKIE, contract.INSECURE_TRANSACTION_COOKIE_PREFIX, False)
+
+
+def cookie_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    """Values of all Cookie headers of an ASGI scope, in order."""
+    return [value for name, value in headers if name == b"cookie"]
+
+
+def split_cookies(values: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    """(name, value) pairs exactly as sent; pairs without `=` and everything past `MAX_COOKIES` are dropped."""
+    pairs: list[tuple[bytes, bytes]] = []
+    for header in values:
+        for part in header.split(b";"):
+            name, separator, value = part.strip(b" ").partition(b"=")
+            if separator:
+                pairs.append((name, value))
+            if len(pairs) > MAX_COOKIES:
+                return []
+    return pairs
+
+
+def find_cookie(values: Iterable[bytes], name: str) -> str | None:
+    """Value of the one cookie called exactly `name`, None when there is none.
+
+    Raises:
+        DuplicateCookie: `name` came twice, in one header or in several.
+    """
+    wanted = name.encode("ascii")
+    if not any(wanted in header for header in values):
+        return None
+    pairs = split_cookies(values)
+    found = [value for cookie, value in pairs if cookie == wanted]
+    if len(found) > 1:
+        raise DuplicateCookie(name)
+    if not found or any(cookie.startswith(b"$") for cookie, _ in pairs):  # RFC 2965 relics change how parsers read
+        return None
+    try:
+        return found[0].decode("ascii")
+    except UnicodeDecodeError:
+        return None
+
+
+def find_session_cookie(values: Iterable[bytes], name: str) -> str | None:
+    """`find_cookie`, and only if the value has the shape of a signed session id."""
+    value = find_cookie(values, name)
+    return value if value is not None and SIGNED_ID.fullmatch(value) else None
+
+
+def transaction_cookie_names(values: Iterable[bytes], names: CookieNames) -> list[str]:
+    """Names of the transaction cookies a browser sent, in its order."""
+    prefix = names.transaction_prefix.encode("ascii")
+    return [
+        name.decode("ascii")
+        for name, _ in split_cookies(values)
+        if name.startswith(prefix) and TRANSACTION_NAME.fullmatch(name)
+    ]
+
+
+def build_set_cookie(
+    name: str,
+    value: str,
+    *,
+    secure: bool,
+    max_age: int | None = None,
+    same_site: Literal["Lax", "None"] = "Lax",
+) -> str:
+    """A Set-Cookie value: HttpOnly, Path=/, no Domain (RFC 6265bis section 4.1.3 for `__Host-`)."""
+    parts = [f"{name}={value}", "Path=/", "HttpOnly", f"SameSite={same_site}"]
+    if secure:
+        parts.insert(2, "Secure")
+    if max_age is not None:
+        parts.append(f"Max-Age={max_age}")
+    return "; ".join(parts)
+
+
+def build_clear_cookie(name: str, *, secure: bool, same_site: Literal["Lax", "None"] = "Lax") -> str:
+    return build_set_cookie(name, "", secure=secure, max_age=0, same_site=same_site)

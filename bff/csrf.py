@@ -1,0 +1,77 @@
+"""Cross-site request forgery: fetch metadata, Origin, and the static header (`csrf = "fetch" | "header"`). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from bff import contract
+from bff.errors import Forbidden
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SITE, _MODE, _DEST, _ORIGIN = b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"origin"
+_CSRF = contract.HEADER_CSRF.lower().encode("ascii")
+_WANTED = frozenset({_SITE, _MODE, _DEST, _ORIGIN, _CSRF})
+AMBIGUOUS = "?"
+"""Stands for a header that came twice; it equals no acceptable value."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchMetadata:
+    """What the browser says of a request's origin; "" where a header is absent."""
+
+    site: str = ""
+    mode: str = ""
+    dest: str = ""
+    origin: str = ""
+    csrf: str = ""
+
+    @classmethod
+    def from_headers(cls, headers: Iterable[tuple[bytes, bytes]]) -> FetchMetadata:
+        seen: dict[bytes, str] = {}
+        for name, value in headers:
+            if name in _WANTED:
+                seen[name] = AMBIGUOUS if name in seen else value.decode("latin-1")
+        return cls(*(seen.get(name, "") for name in (_SITE, _MODE, _DEST, _ORIGIN, _CSRF)))
+
+    @property
+    def is_navigation(self) -> bool:
+        """A top-level navigation. `Accept` does not decide: Streamlit's own polls accept anything."""
+        return self.mode == "navigate" and self.dest in ("", "document")
+
+    @property
+    def says_nothing(self) -> bool:
+        return not self.site and not self.origin
+
+
+def check_same_origin(method: str, fetch: FetchMetadata, *, origins: Collection[str], strict_reads: bool) -> None:
+    """The `fetch` mode: unsafe methods need proof of the same origin, safe ones must not be cross-site embeds.
+
+    `origins` are this front door's own, lower case. With `strict_reads` (APIs) a safe request that says nothing of its
+    origin needs `X-Vestibule-CSRF: 1` as unsafe ones do.
+
+    Raises:
+        Forbidden: `csrf_cross_site`, `csrf_origin` or `csrf_missing`.
+    """
+    if fetch.origin and fetch.origin.lower() not in origins:
+        raise Forbidden("csrf_origin", "This request came from another site.")
+    if method in SAFE_METHODS:
+        if fetch.site in ("cross-site", "same-site", AMBIGUOUS) and not (fetch.is_navigation and method == "GET"):
+            raise Forbidden("csrf_cross_site", "This request came from another site.")
+        if strict_reads and fetch.says_nothing and fetch.csrf != "1":
+            raise Forbidden("csrf_missing", f"Send {contract.HEADER_CSRF}: 1 with calls from outside a browser.")
+        return
+    if fetch.site and fetch.site != "same-origin":
+        raise Forbidden("csrf_cross_site", "This request came from another site.")
+    if fetch.says_nothing and fetch.csrf != "1":
+        raise Forbidden("csrf_missing", f"Send {contract.HEADER_CSRF}: 1 with calls from outside a browser.")
+
+
+def check_static_header(fetch: FetchMetadata) -> None:
+    """The `header` mode: `X-Vestibule-CSRF: 1` on every call.
+
+    Raises:
+        Forbidden: `csrf_missing`.
+    """
+    if fetch.csrf != "1":
+        raise Forbidden("csrf_missing", f"Send {contract.HEADER_CSRF}: 1 with each call.")

@@ -1,0 +1,85 @@
+"""From a provider's claims to an `Identity`: which claim is the name, where roles and groups lie. Pure."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from typing import Any
+
+from bff.claims import claim_at, names_at, text_at
+from bff.contract import Identity
+from bff.oidc.userinfo import merge_claims
+from bff.settings import ProviderSettings
+
+PROTOCOL_CLAIMS = frozenset(
+    {"nonce", "at_hash", "c_hash", "exp", "iat", "nbf", "jti", "aud", "azp", "iss", "sub", "typ"}
+)
+MAX_CLAIMS_BYTES = 16_384
+Sources = Mapping[str, Mapping[str, Any]]
+"""Claims by where they came from: `id_token`, `userinfo`, `access_token`; a missing source is no entry."""
+
+
+def build_identity(
+    sources: Sources, *, provider: str, settings: ProviderSettings, before: Identity | None = None
+) -> Identity:
+    """The person of validated claims.
+
+    Roles and groups are joined over `settings.roles_from`. On a refresh `before` supplies what the new tokens do not
+    speak of: a claim path that no source has keeps its names, one that a source has replaces them.
+    """
+    id_token = sources["id_token"]
+    old = dict(before.claims) if before else {}
+    claims = {**old, **merge_claims(id_token, sources.get("userinfo", {}))}
+    auth_time = claims.get("auth_time", 0)
+    return Identity(
+        sub=str(id_token["sub"]),
+        iss=str(id_token["iss"]),
+        provider=provider,
+        name=text_at(claims, "name"),
+        email=text_at(claims, "email"),
+        email_verified=claims.get("email_verified") in (True, "true"),
+        preferred_username=text_at(claims, "preferred_username"),
+        roles=_joined(sources, settings.roles_claim, settings, before.roles if before else ()),
+        groups=_joined(sources, settings.groups_claim, settings, before.groups if before else ()),
+        acr=text_at(claims, "acr"),
+        auth_time=int(auth_time) if isinstance(auth_time, int | float) and 0 <= auth_time < 2**40 else 0,
+        expires_at=before.expires_at if before else 0,
+        claims=_kept(claims),
+    )
+
+
+def unverified_claims(access_token: str) -> dict[str, Any]:
+    """Claims of a JWT access token, {} when it is opaque.
+
+    Unverified on purpose: the token came from the token endpoint over TLS, bound by `at_hash` or not, and is read only
+    for roles that its provider put nowhere else (Keycloak's default).
+    """
+    parts = access_token.split(".")
+    if len(parts) != 3 or len(access_token) > 65_536:
+        return {}
+    try:
+        claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _joined(sources: Sources, path: str, settings: ProviderSettings, before: tuple[str, ...]) -> tuple[str, ...]:
+    present = [sources[name] for name in settings.roles_from if name in sources]
+    if path and not any(claim_at(claims, path) is not None for claims in present):
+        return before
+    return tuple(dict.fromkeys(name for claims in present for name in names_at(claims, path)))
+
+
+def _kept(claims: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    size = 0
+    for name, value in claims.items():
+        if name in PROTOCOL_CLAIMS:
+            continue
+        size += len(name) + len(json.dumps(value))
+        if size > MAX_CLAIMS_BYTES:
+            break
+        kept[name] = value
+    return kept

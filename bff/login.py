@@ -1,0 +1,341 @@
+"""The use-cases of signing in and out: start_login, finish_login, start_logout (DESIGN section 6)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bff.audit import Audit
+from bff.contract import EndReason, Identity
+from bff.cookies import CookieNames, DuplicateCookie, build_clear_cookie
+from bff.errors import AuthError, BadRequest, CallbackRejected, InvalidToken, ProviderUnavailable
+from bff.identity_claims import build_identity, unverified_claims
+from bff.oidc.authorization import (
+    AuthorizationCode,
+    AuthorizationDenied,
+    LoginTransaction,
+    build_authorization_parameters,
+    build_authorization_url,
+    new_secret,
+    parse_authorization_response,
+    validate_authorization_response,
+)
+from bff.oidc.id_token import IdTokenExpectation
+from bff.oidc.logout import build_end_session_url
+from bff.oidc.tokens import GrantRefused, TokenResponse, build_code_grant
+from bff.provider import Provider
+from bff.public_urls import PublicUrls
+from bff.session import Session, TokenSet
+from bff.sessions import Opened, Opening, Sessions
+from bff.transactions import Transactions, cookie_name
+
+LOGOUT_METADATA_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What the page behind `return_to` asks of a sign-in: a provider, a recent or a stronger authentication."""
+
+    provider: str = ""
+    max_age: float | None = None
+    acr_values: tuple[str, ...] = ()
+
+
+class Targets(Protocol):
+    """What the front door knows of local paths."""
+
+    def is_page(self, path: str) -> bool:
+        """True when a person may be sent to `path` after signing in."""
+        ...
+
+    def demands(self, path: str) -> Demands: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Browser:
+    """The browser's side of a request: raw Cookie headers, its address, the public origin it talks to."""
+
+    cookies: Sequence[bytes] = field(repr=False)
+    address: str
+    urls: PublicUrls
+
+    @property
+    def cookie_names(self) -> CookieNames:
+        return CookieNames.for_origin(secure=self.urls.is_secure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRequest:
+    """A validated `/auth/login`; `return_to` is a local path, "" stands for absent."""
+
+    provider: str
+    return_to: str
+    prompt: str = ""
+    login_hint: str = ""
+    ui_locales: str = ""
+    max_age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoginStarted:
+    """Send the browser to `url` with these Set-Cookie values."""
+
+    url: str = field(repr=False)
+    set_cookies: list[str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFinished:
+    """Signed in: send the browser to `return_to`."""
+
+    opened: Opened
+    return_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginDenied:
+    """The provider or the person said no; `error` is its code, "" when it gave none worth repeating."""
+
+    error: str
+    return_to: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogoutStarted:
+    """The local session is over; `url` is the provider's end-session address, "" when there is none."""
+
+    url: str = field(repr=False)
+
+
+class SignIn:
+    """Sign-in and sign-out at the configured providers."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        sessions: Sessions,
+        transactions: Transactions,
+        *,
+        audit: Audit,
+        clock: Callable[[], float],
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.providers = providers
+        self._sessions = sessions
+        self._transactions = transactions
+        self._audit = audit
+        self._clock = clock
+        self._random = random
+        self._background: set[asyncio.Task[bool]] = set()
+
+    async def start_login(
+        self, request: LoginRequest, browser: Browser, *, demands: Demands, replaces: str
+    ) -> LoginStarted:
+        """Keep a transaction and build the way to the provider.
+
+        Raises:
+            ProviderUnavailable: its metadata cannot be had or is not acceptable, or PAR failed.
+            Unavailable: `login_limit`, or the store does not answer.
+        """
+        provider = self.providers[request.provider]
+        try:
+            metadata = await provider.metadata()
+        except InvalidToken as exc:
+            raise ProviderUnavailable(exc.code, detail=exc.detail) from exc
+        transaction = await self._new_transaction(request, browser, provider, demands=demands, replaces=replaces)
+        parameters = build_authorization_parameters(
+            transaction,
+            client_id=provider.settings.client_id,
+            scopes=provider.settings.scopes,
+            response_mode=provider.settings.response_mode,
+            prompt=request.prompt,
+            login_hint=request.login_hint,
+            ui_locales=request.ui_locales,
+        )
+        par = provider.settings.par
+        if par == "required" or (par == "auto" and metadata.pushed_authorization_request_endpoint):
+            request_uri = await provider.push_authorization(parameters)
+            parameters = {"client_id": provider.settings.client_id, "request_uri": request_uri}
+        elif metadata.requires_par:
+            raise ProviderUnavailable("par_required", detail="the provider demands PAR but par is off")
+        await self._transactions.keep(transaction, address=browser.address)
+        cookies = self._transactions.cookies_to_set(
+            transaction.state,
+            names=browser.cookie_names,
+            sent=browser.cookies,
+            now=self._clock(),
+            cross_site=provider.settings.response_mode == "form_post",
+        )
+        self._audit.event("login_started", provider=provider.name, client=browser.address)
+        return LoginStarted(build_authorization_url(metadata.authorization_endpoint, parameters), cookies)
+
+    async def finish_login(
+        self, provider_name: str, parameters: Sequence[tuple[str, str]], browser: Browser
+    ) -> LoginFinished | LoginDenied:
+        """From an authorization response to a session; nothing is asked of the provider before the response holds.
+
+        Raises:
+            CallbackRejected, InvalidToken: the code names the rule broken.
+            ProviderUnavailable, StoreUnavailable: nothing was opened.
+        """
+        provider = self.providers[provider_name]
+        response = parse_authorization_response(parameters)
+        self._check_browser(response.state, browser)
+        transaction = await self._transactions.take(response.state, address=browser.address)
+        metadata = await provider.metadata()
+        validate_authorization_response(response, transaction, provider=provider_name, iss_required=metadata.sends_iss)
+        match response:
+            case AuthorizationDenied(error):
+                self._audit.event(
+                    "login_failed", provider=provider_name, reason=error or "denied", client=browser.address
+                )
+                return LoginDenied(error, transaction.return_to, provider_name)
+            case AuthorizationCode(code):
+                opened = await self._complete(provider, code, transaction)
+        self._audit.event("login_ok", session=opened.session, client=browser.address)
+        return LoginFinished(opened, transaction.return_to)
+
+    async def start_logout(self, session: Session, *, everywhere: bool, urls: PublicUrls) -> LogoutStarted:
+        """End the local session first, then name the provider's end-session address.
+
+        Raises:
+            StoreUnavailable: nothing was ended, nothing is reported as done.
+        """
+        if everywhere:
+            await self._sessions.end_person(session.identity.iss, session.identity.sub, EndReason.LOGOUT)
+        await self._sessions.end(session.name, EndReason.LOGOUT)
+        self._audit.event("logout", session=session, reason="everywhere" if everywhere else "")
+        provider = self.providers.get(session.provider)
+        if provider is None:
+            return LogoutStarted("")
+        self.revoke_later(provider, session.tokens.refresh_token)
+        return LogoutStarted(await self._end_session_url(provider, session, urls))
+
+    def revoke_later(self, provider: Provider, refresh_token: str) -> None:
+        """Revoke a refresh token without making anybody wait."""
+        if refresh_token:
+            task = asyncio.create_task(provider.revoke(refresh_token))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    async def drain(self) -> None:
+        """Wait for revocations under way, each at most 2 s."""
+        if self._background:
+            await asyncio.gather(*self._background, return_exceptions=True)
+
+    def clear_transaction_cookie(self, parameters: Sequence[tuple[str, str]], browser: Browser) -> list[str]:
+        """Set-Cookie values that drop the cookie of the transaction a callback named, if the browser has it."""
+        state = dict(parameters).get("state", "")
+        if not state or not state.isascii():
+            return []
+        name = cookie_name(state, browser.cookie_names)
+        if not any(name.encode() in header for header in browser.cookies):
+            return []
+        return [build_clear_cookie(name, secure=browser.cookie_names.secure)]
+
+    async def _new_transaction(
+        self, request: LoginRequest, browser: Browser, provider: Provider, *, demands: Demands, replaces: str
+    ) -> LoginTransaction:
+        ages = [age for age in (request.max_age, demands.max_age) if age is not None]
+        return LoginTransaction(
+            state=new_secret(self._random),
+            nonce=new_secret(self._random),
+            code_verifier=new_secret(self._random),
+            provider=provider.name,
+            issuer=provider.issuer,
+            redirect_uri=browser.urls.callback(provider.name),
+            origin=browser.urls.origin,
+            return_to=request.return_to,
+            started_at=await self._sessions.store.now(),
+            replaces=replaces,
+            max_age=min(ages) if ages else None,
+            acr_values=demands.acr_values,
+        )
+
+    def _check_browser(self, state: str, browser: Browser) -> None:
+        try:
+            bound = self._transactions.is_bound(
+                state, names=browser.cookie_names, sent=browser.cookies, now=self._clock()
+            )
+        except DuplicateCookie:
+            bound = False
+        if not bound:
+            raise CallbackRejected("callback_foreign_browser", detail="no cookie of this sign-in")
+
+    async def _complete(self, provider: Provider, code: str, transaction: LoginTransaction) -> Opened:
+        answer = await provider.request_token(build_code_grant(code, transaction))
+        if isinstance(answer, GrantRefused):
+            raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")
+        try:
+            identity = await self._identify(provider, answer, transaction)
+            opened = await self._sessions.open(_opening(identity, answer, transaction, now=self._clock()))
+            if opened is None:
+                raise CallbackRejected("login_ended", detail="ended by a logout while it was under way")
+        except AuthError:
+            self.revoke_later(provider, answer.refresh_token)
+            raise
+        return opened
+
+    async def _identify(self, provider: Provider, answer: TokenResponse, transaction: LoginTransaction) -> Identity:
+        if not answer.id_token:
+            raise InvalidToken("id_token_missing", detail="token response without ID token")
+        settings = provider.settings
+        expected = IdTokenExpectation(
+            issuer=transaction.issuer,
+            client_id=settings.client_id,
+            alg=settings.id_token_alg,
+            now=self._clock(),
+            clock_skew=settings.clock_skew_seconds,
+            nonce=transaction.nonce,
+            issued_after=transaction.started_at,
+            access_token=answer.access_token,
+            max_age=transaction.max_age,
+            acr_values=transaction.acr_values,
+        )
+        sources: dict[str, dict[str, Any]] = {"id_token": await provider.validate_id_token(answer.id_token, expected)}
+        if settings.userinfo == "always":
+            sub = str(sources["id_token"]["sub"])
+            sources["userinfo"] = await provider.fetch_userinfo(answer.access_token, sub=sub)
+        if unverified := unverified_claims(answer.access_token):
+            sources["access_token"] = unverified
+        return build_identity(sources, provider=provider.name, settings=settings)
+
+    async def _end_session_url(self, provider: Provider, session: Session, urls: PublicUrls) -> str:
+        try:
+            async with asyncio.timeout(LOGOUT_METADATA_SECONDS):
+                metadata = await provider.metadata()
+        except (TimeoutError, ProviderUnavailable, BadRequest):
+            return ""
+        if not metadata.end_session_endpoint:
+            return ""
+        return build_end_session_url(
+            metadata.end_session_endpoint,
+            id_token_hint=session.tokens.id_token if provider.settings.id_token_hint else "",
+            client_id=provider.settings.client_id,
+            post_logout_redirect_uri=urls.post_logout,
+            state=new_secret(self._random),
+        )
+
+
+def _opening(identity: Identity, answer: TokenResponse, transaction: LoginTransaction, *, now: float) -> Opening:
+    tokens = TokenSet(
+        access_token=answer.access_token,
+        refresh_token=answer.refresh_token,
+        id_token=answer.id_token,
+        obtained_at=now,
+        expires_at=None if answer.expires_in is None else now + answer.expires_in,
+        scope=answer.scope or "",
+    )
+    sid = identity.claims.get("sid", "")
+    return Opening(
+        identity=identity,
+        tokens=tokens,
+        sid=sid if isinstance(sid, str) else "",
+        origin=transaction.origin,
+        login_started_at=transaction.started_at,
+        replaces=transaction.replaces,
+    )

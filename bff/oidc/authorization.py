@@ -1,0 +1,150 @@
+"""Authorization request and response: code flow with PKCE S256, state, nonce (RFC 6749 4.1, RFC 7636, RFC 9207)."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from authlib.common.urls import add_params_to_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
+from bff.errors import CallbackRejected
+from bff.oidc.base64url import base64url
+
+SECRET_BYTES = 32
+MAX_CODE = 4096
+STATE = re.compile(r"[A-Za-z0-9_-]{43}")
+ERROR_CODE = re.compile(r"[!#-\[\]-~]{1,64}")
+KNOWN_PARAMETERS = frozenset(
+    {"code", "state", "iss", "error", "error_description", "error_uri", "session_state", "scope"}
+)
+FRONT_CHANNEL_TOKENS = frozenset({"id_token", "access_token", "token", "refresh_token"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginTransaction:
+    """One sign-in under way, kept in the store alone until its callback takes it.
+
+    `started_at` is Unix seconds of the store's clock; `replaces` names the record of the session signed in before.
+    """
+
+    state: str
+    nonce: str = field(repr=False)
+    code_verifier: str = field(repr=False)
+    provider: str
+    issuer: str
+    redirect_uri: str
+    origin: str
+    return_to: str
+    started_at: float
+    replaces: str = ""
+    max_age: float | None = None
+    acr_values: tuple[str, ...] = ()
+    kit_client: str = ""
+    kit_binding: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationCode:
+    """A successful authorization response; `iss` is "" when the provider sent none."""
+
+    code: str = field(repr=False)
+    state: str = field(repr=False)
+    iss: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationDenied:
+    """An error response; `error` is the provider's code, "" when it is no RFC 6749 error code."""
+
+    error: str
+    state: str = field(repr=False)
+    iss: str = ""
+
+
+AuthorizationResponse = AuthorizationCode | AuthorizationDenied
+
+
+def new_secret(random: Callable[[int], bytes]) -> str:
+    """43 url-safe characters of 256 random bits: a state, nonce, code verifier or session id."""
+    return base64url(random(SECRET_BYTES))
+
+
+def build_authorization_parameters(
+    transaction: LoginTransaction,
+    *,
+    client_id: str,
+    scopes: Sequence[str],
+    response_mode: str = "query",
+    prompt: str = "",
+    login_hint: str = "",
+    ui_locales: str = "",
+) -> dict[str, str]:
+    """Parameters of the authentication request (Core section 3.1.2.1). PKCE is S256 whatever the metadata says."""
+    parameters = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": transaction.redirect_uri,
+        "scope": " ".join(scopes),
+        "state": transaction.state,
+        "nonce": transaction.nonce,
+        "code_challenge": create_s256_code_challenge(transaction.code_verifier),
+        "code_challenge_method": "S256",
+    }
+    if response_mode != "query":
+        parameters["response_mode"] = response_mode
+    if transaction.max_age is not None:
+        parameters["max_age"] = str(int(transaction.max_age))
+    if transaction.acr_values:
+        parameters["acr_values"] = " ".join(transaction.acr_values)
+    optional = {"prompt": prompt, "login_hint": login_hint, "ui_locales": ui_locales}
+    return parameters | {name: value for name, value in optional.items() if value}
+
+
+def build_authorization_url(endpoint: str, parameters: dict[str, str]) -> str:
+    """The URL to send the browser to; an endpoint that has a query keeps it (RFC 6749 section 3.1)."""
+    return str(add_params_to_uri(endpoint, list(parameters.items())))
+
+
+def parse_authorization_response(pairs: Sequence[tuple[str, str]]) -> AuthorizationResponse:
+    """Read the parameters of a callback, in the order received.
+
+    Raises:
+        CallbackRejected: `callback_duplicate`, `callback_front_channel_token`, `callback_state`, `callback_malformed`.
+    """
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise CallbackRejected("callback_duplicate", detail="a parameter came twice")
+    if FRONT_CHANNEL_TOKENS & values.keys():
+        raise CallbackRejected("callback_front_channel_token", detail="a token in the front channel")
+    state = values.get("state", "")
+    if not STATE.fullmatch(state):
+        raise CallbackRejected("callback_state", detail="state missing or malformed")
+    code, error, iss = values.get("code", ""), values.get("error", ""), values.get("iss", "")
+    if bool(code) == bool(error) or ("code" in values and "error" in values):
+        raise CallbackRejected("callback_malformed", detail="needs exactly one of code and error")
+    if len(code) > MAX_CODE or not (code or error).isprintable() or ("iss" in values and not iss):
+        raise CallbackRejected("callback_malformed", detail="code, error or iss not acceptable")
+    if error:
+        return AuthorizationDenied(error if ERROR_CODE.fullmatch(error) else "", state, iss)
+    return AuthorizationCode(code, state, iss)
+
+
+def validate_authorization_response(
+    response: AuthorizationResponse, transaction: LoginTransaction, *, provider: str, iss_required: bool
+) -> None:
+    """The response answers `transaction`, came to its provider's own callback, and names its issuer (RFC 9207 2.4).
+
+    Raises:
+        CallbackRejected: `callback_state`, `callback_provider`, `callback_issuer`.
+    """
+    if not hmac.compare_digest(response.state, transaction.state):
+        raise CallbackRejected("callback_state", detail="state of another sign-in")
+    if transaction.provider != provider:
+        raise CallbackRejected("callback_provider", detail="started with another provider")
+    if response.iss and response.iss != transaction.issuer:
+        raise CallbackRejected("callback_issuer", detail="response of another issuer")
+    if iss_required and not response.iss:
+        raise CallbackRejected("callback_issuer", detail="iss is missing although the provider announces it")

@@ -1,0 +1,113 @@
+"""Validation of ID tokens (OpenID Connect Core sections 3.1.3.7 and 12.2)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bff.errors import InvalidToken
+from bff.oidc.base64url import base64url
+from bff.oidc.jwks import VerificationKey
+from bff.oidc.jwt_reading import check_audience, check_issuer, check_times, number_at, verify_signature
+
+PREFIX = "id_token"
+TYPES = frozenset({"", "jwt"})
+HASH_OF = {"RS256": hashlib.sha256, "PS256": hashlib.sha256, "ES256": hashlib.sha256, "EdDSA": hashlib.sha512}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdTokenExpectation:
+    """What a login expects of its ID token; every value is this side's own, none comes from the provider's documents.
+
+    Times are Unix seconds. `nonce` None is for refreshed tokens alone, where the provider may leave it out.
+    """
+
+    issuer: str
+    client_id: str
+    alg: str
+    now: float
+    clock_skew: float
+    nonce: str | None
+    issued_after: float = 0
+    access_token: str = ""
+    max_age: float | None = None
+    acr_values: tuple[str, ...] = ()
+
+
+def validate_id_token(token: str, *, keys: Sequence[VerificationKey], expected: IdTokenExpectation) -> dict[str, Any]:
+    """The claims of an ID token that meets `expected` in full.
+
+    Raises:
+        UnknownKey: no key of `keys` fits; fetch the set again, once.
+        InvalidToken: the code names the first rule broken: `id_token_alg`, `_typ`, `_signature`, `_iss`, `_aud`,
+            `_azp`, `_sub`, `_exp`, `_iat`, `_nbf`, `_nonce`, `_at_hash`, `_auth_time`, `_acr`, `_sid`, `_malformed`, `_crit`.
+    """
+    claims = verify_signature(token, keys=keys, alg=expected.alg, prefix=PREFIX, types=TYPES)
+    check_issuer(claims, issuer=expected.issuer, prefix=PREFIX)
+    check_audience(claims, audience=expected.client_id, prefix=PREFIX)
+    check_subject(claims)
+    check_times(claims, now=expected.now, skew=expected.clock_skew, prefix=PREFIX)
+    if number_at(claims, "iat", prefix=PREFIX) < expected.issued_after - expected.clock_skew:
+        raise InvalidToken("id_token_iat", detail="issued before this sign-in began")
+    _check_nonce(claims, expected.nonce)
+    _check_access_token_hash(claims, alg=expected.alg, access_token=expected.access_token)
+    _check_authentication(claims, expected)
+    return claims
+
+
+def check_subject(claims: Mapping[str, Any]) -> None:
+    """`sub` is 1 to 255 printable ASCII characters (Core section 2); `sid`, when present, a bounded printable string.
+
+    Raises:
+        InvalidToken: `id_token_sub`, `id_token_sid`.
+    """
+    if not is_subject(claims.get("sub")):
+        raise InvalidToken("id_token_sub", detail="sub missing or not acceptable")
+    if "sid" in claims and not is_subject(claims["sid"]):
+        raise InvalidToken("id_token_sid", detail="sid not acceptable")
+
+
+def is_subject(value: object) -> bool:
+    """True for 1 to 255 printable ASCII characters."""
+    return isinstance(value, str) and 0 < len(value) <= 255 and value.isascii() and value.isprintable()
+
+
+def check_same_person(claims: Mapping[str, Any], *, issuer: str, sub: str) -> None:
+    """A refreshed ID token speaks of the same person (Core section 12.2).
+
+    Raises:
+        InvalidToken: `refresh_subject`.
+    """
+    if claims.get("iss") != issuer or claims.get("sub") != sub:
+        raise InvalidToken("refresh_subject", detail="refreshed ID token of another person")
+
+
+def _check_nonce(claims: Mapping[str, Any], nonce: str | None) -> None:
+    if nonce is None:
+        return
+    value = claims.get("nonce")
+    if not isinstance(value, str) or not hmac.compare_digest(value.encode(), nonce.encode()):
+        raise InvalidToken("id_token_nonce", detail="nonce missing or of another sign-in")
+
+
+def _check_access_token_hash(claims: Mapping[str, Any], *, alg: str, access_token: str) -> None:
+    if "at_hash" not in claims:
+        return
+    hasher = HASH_OF.get(alg)
+    if hasher is None or not access_token:
+        raise InvalidToken("id_token_at_hash", detail="at_hash cannot be checked")
+    digest = hasher(access_token.encode()).digest()
+    if claims["at_hash"] != base64url(digest[: len(digest) // 2]):
+        raise InvalidToken("id_token_at_hash", detail="at_hash of another access token")
+
+
+def _check_authentication(claims: dict[str, Any], expected: IdTokenExpectation) -> None:
+    if expected.max_age is not None:
+        authenticated_at = number_at(claims, "auth_time", prefix=PREFIX)
+        if expected.now - authenticated_at > expected.max_age + expected.clock_skew:
+            raise InvalidToken("id_token_auth_time", detail="authenticated too long ago")
+    if expected.acr_values and claims.get("acr") not in expected.acr_values:
+        raise InvalidToken("id_token_acr", detail="authentication context not reached")

@@ -1,0 +1,53 @@
+"""JSON objects of the protocol: one object, no duplicate names, no NaN, bounded size and depth."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from bff.errors import InvalidToken
+
+MAX_BYTES = 1_048_576
+MAX_DEPTH = 32
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+def parse_object(body: bytes, *, code: str, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """The JSON object in `body` (UTF-8).
+
+    Raises:
+        InvalidToken: `code`, for anything else: another type, duplicate names, NaN, too large, too deep.
+    """
+    if len(body) > max_bytes:
+        raise InvalidToken(code, detail="larger than allowed")
+    if _nesting(body) > MAX_DEPTH:
+        raise InvalidToken(code, detail="nested too deep")
+    try:
+        value = json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise InvalidToken(code, detail="no JSON object") from None
+    if not isinstance(value, dict):
+        raise InvalidToken(code, detail="no JSON object")
+    return value
+
+
+def _nesting(body: bytes) -> int:
+    """Depth of brackets outside strings."""
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate name")
+    return result
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)

@@ -1,0 +1,128 @@
+"""Token endpoint: requests for each grant, strict reading of responses (RFC 6749 sections 4.1.3, 5, 6; 7009; 8693)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bff.errors import InvalidToken
+from bff.oidc.authorization import LoginTransaction
+from bff.oidc.strict_json import parse_object
+
+MAX_TOKEN = 65_536
+MAX_LIFETIME = 30 * 86_400
+"""Upper bound for a claimed `expires_in`: nothing longer is believed."""
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_ERROR = re.compile(r"[a-z_]{1,64}")
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenResponse:
+    """A successful token response. `expires_in` is relative seconds, None when the provider does not say."""
+
+    access_token: str = field(repr=False)
+    expires_in: int | None = None
+    refresh_token: str = field(default="", repr=False)
+    id_token: str = field(default="", repr=False)
+    scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRefused:
+    """The provider refused the grant; `error` is its RFC 6749 section 5.2 code, "" when it gave none."""
+
+    error: str
+    status: int
+
+
+TokenAnswer = TokenResponse | GrantRefused
+
+
+def build_code_grant(code: str, transaction: LoginTransaction) -> dict[str, str]:
+    """Form of the authorization code grant with its PKCE verifier."""
+    return {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": transaction.redirect_uri,
+        "code_verifier": transaction.code_verifier,
+    }
+
+
+def build_refresh_grant(refresh_token: str) -> dict[str, str]:
+    """Form of the refresh grant; no scope, so the grant is never widened."""
+    return {"grant_type": "refresh_token", "refresh_token": refresh_token}
+
+
+def build_client_credentials_grant(*, scope: str, audience: str) -> dict[str, str]:
+    form = {"grant_type": "client_credentials", "scope": scope, "audience": audience}
+    return {name: value for name, value in form.items() if value}
+
+
+def build_exchange_grant(access_token: str, *, audience: str, resource: str, scope: str) -> dict[str, str]:
+    """Form of a token exchange (RFC 8693 section 2.1)."""
+    form = {
+        "grant_type": TOKEN_EXCHANGE,
+        "subject_token": access_token,
+        "subject_token_type": ACCESS_TOKEN_TYPE,
+        "requested_token_type": ACCESS_TOKEN_TYPE,
+        "audience": audience,
+        "resource": resource,
+        "scope": scope,
+    }
+    return {name: value for name, value in form.items() if value}
+
+
+def build_revocation(token: str, *, token_type_hint: str = "refresh_token") -> dict[str, str]:
+    return {"token": token, "token_type_hint": token_type_hint}
+
+
+def parse_token_answer(status: int, body: bytes) -> TokenAnswer:
+    """Read a token endpoint's answer.
+
+    Raises:
+        InvalidToken: `token_response_malformed`, `token_response_type`, `token_response_token`.
+    """
+    if status != 200:
+        return GrantRefused(_error_code(body), status)
+    answer = parse_object(body, code="token_response_malformed")
+    kind = answer.get("token_type")
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        raise InvalidToken("token_response_type", detail="token_type is not Bearer")
+    return TokenResponse(
+        access_token=_token(answer, "access_token", required=True),
+        expires_in=_expires_in(answer),
+        refresh_token=_token(answer, "refresh_token"),
+        id_token=_token(answer, "id_token"),
+        scope=answer["scope"] if isinstance(answer.get("scope"), str) else None,
+    )
+
+
+def _error_code(body: bytes) -> str:
+    try:
+        error = parse_object(body, code="token_response_malformed", max_bytes=MAX_TOKEN).get("error")
+    except InvalidToken:
+        return ""
+    return error if isinstance(error, str) and _ERROR.fullmatch(error) else ""
+
+
+def _token(answer: Mapping[str, Any], name: str, *, required: bool = False) -> str:
+    value = answer.get(name)
+    if value is None and not required:
+        return ""
+    if not isinstance(value, str) or len(value) > MAX_TOKEN or not _TOKEN.fullmatch(value):
+        raise InvalidToken("token_response_token", detail=f"{name} missing or not acceptable")
+    return value
+
+
+def _expires_in(answer: Mapping[str, Any]) -> int | None:
+    """Seconds, capped at `MAX_LIFETIME`; absent, negative and absurd values count as not said."""
+    value = answer.get("expires_in")
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 12:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        return None
+    return min(int(value), MAX_LIFETIME)

@@ -1,0 +1,60 @@
+"""The pages people see: sign-in choice, signed out, sign-out question, apps, errors. No scripts, one inline style."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+FOLDER = Path(__file__).parent
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A finished answer: status, headers, body."""
+
+    status: int
+    headers: Headers
+    body: bytes = field(repr=False)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+
+
+def render_page(template: str, *, status: int = 200, headers: Headers | None = None, **values: Any) -> Page:
+    """Render `template` with a fresh CSP nonce for its style; never cached, never framed."""
+    nonce = secrets.token_urlsafe(16)
+    html = _environment().get_template(template).render(nonce=nonce, **values)
+    return Page(status, page_headers(nonce) + (headers or []), html.encode())
+
+
+def page_headers(nonce: str) -> Headers:
+    """Headers of every page of ours. `form-action` is left open: browsers apply it to the provider's redirect too."""
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; img-src 'self' data:; "
+        "base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+    )
+    return [
+        ("content-type", "text/html; charset=utf-8"),
+        ("cache-control", "no-store"),
+        ("content-security-policy", policy),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "same-origin"),
+        ("cross-origin-opener-policy", "same-origin"),
+    ]
+
+
+def status_title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"

@@ -1,0 +1,117 @@
+/* Ends what a tab shows when its session ends. Inserted first in the head of Streamlit documents. */
+(() => {
+  "use strict";
+  const auth = new URL(document.currentScript.src).pathname.replace(/\/guard\.js$/, "");
+  const SETTLE_MS = 500;
+  const MAX_MOVES = 3;
+  const WINDOW_MS = 30000;
+  const ENDED = 4401;
+  const nativeFetch = window.fetch.bind(window);
+  let person = null;
+  let busy = false;
+
+  const ask = async () => {
+    const answer = await nativeFetch(auth + "/session", { cache: "no-store", credentials: "same-origin" });
+    if (answer.status === 401) return "";
+    if (!answer.ok) return null;
+    const session = await answer.json();
+    return session.iss + " " + session.sub;
+  };
+
+  const here = () => location.pathname + location.search;
+
+  /* Three moves within half a minute are a loop: stay, and let the person see why. */
+  const mayMove = () => {
+    try {
+      const now = Date.now();
+      const moves = JSON.parse(sessionStorage.getItem("vestibule-moves") || "[]").filter((at) => now - at < WINDOW_MS);
+      if (moves.length >= MAX_MOVES) return false;
+      sessionStorage.setItem("vestibule-moves", JSON.stringify([...moves, now]));
+      return true;
+    } catch {
+      return true;
+    }
+  };
+
+  const notice = (text) => {
+    const bar = document.createElement("div");
+    bar.setAttribute("role", "alert");
+    bar.style.cssText =
+      "position:fixed;inset:0 0 auto 0;z-index:2147483647;padding:12px 18px;background:#8a2f22;color:#fff;font:15px/1.4 system-ui,sans-serif";
+    bar.textContent = text;
+    document.body.append(bar);
+  };
+
+  const move = (address) => {
+    if (mayMove()) location.assign(address);
+    else notice("Your session has ended and signing in did not bring it back. Please close this tab and sign in again.");
+  };
+
+  const ended = async (reason) => {
+    if (busy) return;
+    busy = true;
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    let now = null;
+    try {
+      now = await ask();
+    } catch {
+      now = null;
+    }
+    busy = false;
+    if (now === null || (now && now === person)) return;
+    const target = "return_to=" + encodeURIComponent(here());
+    if (now) {
+      if (person === null) person = now;
+      else if (mayMove()) location.reload();
+    } else if (reason === "logout" || reason === "revoked") {
+      move(auth + "/logged-out?" + target);
+    } else {
+      move(auth + "/login?" + target);
+    }
+  };
+
+  const isPoll = (address) => {
+    try {
+      const url = new URL(address, location.href);
+      return url.origin === location.origin && url.pathname.includes("/_stcore/");
+    } catch {
+      return false;
+    }
+  };
+
+  const NativeSocket = window.WebSocket;
+  window.WebSocket = class extends NativeSocket {
+    constructor(...parameters) {
+      super(...parameters);
+      this.addEventListener("close", (event) => {
+        if (event.code === ENDED) ended(event.reason || "expired");
+      });
+    }
+  };
+
+  window.fetch = async (...parameters) => {
+    const answer = await nativeFetch(...parameters);
+    const address = parameters[0] instanceof Request ? parameters[0].url : String(parameters[0]);
+    if (answer.status === 401 && isPoll(address)) ended("expired");
+    return answer;
+  };
+
+  const nativeOpen = XMLHttpRequest.prototype.open;
+  XMLHttpRequest.prototype.open = function (method, address, ...rest) {
+    if (isPoll(address)) {
+      this.addEventListener("load", () => {
+        if (this.status === 401) ended("expired");
+      });
+    }
+    return nativeOpen.call(this, method, address, ...rest);
+  };
+
+  /* A page that comes back from the browser's back-forward cache is old: look who is signed in now. */
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) ended("logout");
+  });
+
+  ask().then((now) => {
+    if (now) person = now;
+  }, () => {});
+})();

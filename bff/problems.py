@@ -1,0 +1,86 @@
+"""Errors as people and programs see them: a page for navigations, problem+json (RFC 9457) for the rest."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlencode
+
+from bff import contract
+from bff.errors import AuthError, CallbackRejected, InvalidToken
+from bff.pages import Page, render_page, status_title
+from bff.public_urls import PublicUrls
+
+DOCUMENTATION = "docs/errors.md#"
+TITLES = {
+    400: "That did not work",
+    401: "Please sign in",
+    403: "Not allowed",
+    404: "Nothing here",
+    421: "Wrong address",
+    502: "The application does not answer",
+    503: "Not available right now",
+    504: "The application does not answer",
+}
+
+
+def login_url(urls: PublicUrls, return_to: str, *, provider: str = "") -> str:
+    """Path of the sign-in that comes back to `return_to`."""
+    query = {"return_to": return_to, "provider": provider}
+    return f"{urls.base_path}{urls.auth_path}{contract.PATH_LOGIN}?" + urlencode({k: v for k, v in query.items() if v})
+
+
+def render_problem(
+    error: AuthError, *, navigation: bool, request_id: str, urls: PublicUrls, return_to: str = "/"
+) -> Page:
+    """The answer for `error`. `return_to` is where signing in, or trying again, leads."""
+    headers = [(name.lower(), value) for name, value in error.headers.items()]
+    headers.append((contract.HEADER_REQUEST_ID.lower(), request_id))
+    if navigation:
+        return _page(error, headers, request_id=request_id, urls=urls, return_to=return_to)
+    body = {
+        "type": DOCUMENTATION + error.code,
+        "title": status_title(error.status),
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        "request_id": request_id,
+    }
+    if error.status == 401:
+        body["login_url"] = login_url(urls, return_to)
+    headers += [
+        ("content-type", "application/problem+json"),
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+    ]
+    return Page(error.status, headers, json.dumps(body).encode())
+
+
+def _page(
+    error: AuthError, headers: list[tuple[str, str]], *, request_id: str, urls: PublicUrls, return_to: str
+) -> Page:
+    sign_in_again = {"href": login_url(urls, return_to), "label": "Try again"}
+    home = {"href": urls.base_path + "/", "label": "Go to the start page"}
+    match error.status:
+        case 400 if isinstance(error, CallbackRejected | InvalidToken):
+            actions = [sign_in_again]
+        case 401:
+            actions = [{**sign_in_again, "label": "Sign in"}]
+        case 403:
+            actions = [home, {"href": f"{urls.base_path}{urls.auth_path}{contract.PATH_LOGOUT}", "label": "Sign out"}]
+        case 404 | 421:
+            actions = [home]
+        case 502 | 503 | 504:
+            actions = [{"href": return_to, "label": "Try again"}]
+        case _:
+            actions = []
+    title = TITLES.get(error.status, status_title(error.status))
+    return render_page(
+        "error.html",
+        status=error.status,
+        headers=headers,
+        title=title,
+        message=error.message,
+        actions=actions,
+        code=error.code,
+        request_id=request_id,
+    )

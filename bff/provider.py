@@ -1,0 +1,225 @@
+"""One identity provider: its metadata and keys, and calls to its endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from bff.errors import InvalidToken, ProviderUnavailable
+from bff.oidc.client_auth import ClientCredentials, authenticate_form
+from bff.oidc.id_token import IdTokenExpectation, validate_id_token
+from bff.oidc.jwks import VerificationKey, parse_jwks
+from bff.oidc.metadata import ProviderMetadata, discovery_url, parse_metadata
+from bff.oidc.strict_json import parse_object
+from bff.oidc.tokens import TokenAnswer, build_revocation, parse_token_answer
+from bff.oidc.userinfo import parse_userinfo
+from bff.provider_http import Answer, call_provider, http_client_for
+from bff.provider_keys import ProviderKeys
+from bff.settings import ProviderSettings
+
+METADATA_FRESH_SECONDS = 3600
+METADATA_KEEP_SECONDS = 86_400
+METADATA_RETRY_SECONDS = 5
+REVOCATION_SECONDS = 2
+
+__all__ = ["Provider", "http_client_for"]
+
+
+class Provider:
+    """The provider configured as `[providers.<name>]`. Nothing is fetched before it is needed."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ProviderSettings,
+        *,
+        http: httpx.AsyncClient,
+        clock: Callable[[], float],
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.keys = ProviderKeys(self._fetch_keys, clock=clock)
+        self._http = http
+        self._clock = clock
+        self._random = random
+        self._metadata: ProviderMetadata | None = None
+        self._metadata_at = 0.0
+        self._metadata_lock = asyncio.Lock()
+        self._metadata_retry_at = 0.0
+
+    @property
+    def issuer(self) -> str:
+        return self.settings.issuer
+
+    @property
+    def is_known(self) -> bool:
+        """True once its metadata has been had."""
+        return self._metadata is not None
+
+    async def metadata(self) -> ProviderMetadata:
+        """The provider's metadata, at most an hour old, or up to a day while it is down.
+
+        Raises:
+            ProviderUnavailable: it cannot be had.
+            InvalidToken: `discovery_issuer`, `discovery_endpoint`, `discovery_malformed`.
+        """
+        if self._metadata is not None and self._clock() - self._metadata_at < METADATA_FRESH_SECONDS:
+            return self._metadata
+        async with self._metadata_lock:
+            now = self._clock()
+            known = self._metadata
+            if known is not None and (
+                now - self._metadata_at < METADATA_FRESH_SECONDS or now < self._metadata_retry_at
+            ):
+                return known
+            try:
+                self._metadata = await self._fetch_metadata()
+            except ProviderUnavailable:
+                if known is None or now - self._metadata_at > METADATA_KEEP_SECONDS:
+                    raise
+                self._metadata_retry_at = now + METADATA_RETRY_SECONDS
+                return known
+            self._metadata_at = now
+            return self._metadata
+
+    async def refresh_keys(self) -> tuple[VerificationKey, ...]:
+        """Fetch the JWK Set now."""
+        return await self.keys.refresh()
+
+    async def validate_id_token(self, token: str, expected: IdTokenExpectation) -> dict[str, Any]:
+        """Claims of an ID token of this provider; an unknown key fetches the set once more."""
+        return await self.keys.validate(
+            token, lambda keys: validate_id_token(token, keys=keys, expected=expected), prefix="id_token"
+        )
+
+    async def request_token(self, form: dict[str, str]) -> TokenAnswer:
+        """One call to the token endpoint, never repeated.
+
+        Raises:
+            ProviderUnavailable, InvalidToken: as `call_provider` and `parse_token_answer` do.
+        """
+        answer = await self._post((await self.metadata()).token_endpoint, form)
+        return parse_token_answer(answer.status, answer.body)
+
+    async def fetch_userinfo(self, access_token: str, *, sub: str) -> dict[str, Any]:
+        """Userinfo of the person `sub`; {} when the provider has no such endpoint.
+
+        Raises:
+            ProviderUnavailable, InvalidToken: `userinfo_refused`, or as `parse_userinfo` does.
+        """
+        endpoint = (await self.metadata()).userinfo_endpoint
+        if not endpoint:
+            return {}
+        answer = await self._call("GET", endpoint, headers={"Authorization": f"Bearer {access_token}"})
+        if answer.status != 200:
+            raise InvalidToken("userinfo_refused", detail=f"status {answer.status}")
+        return parse_userinfo(
+            answer.body,
+            content_type=answer.content_type,
+            keys=await self.keys.current(),
+            alg=self.settings.id_token_alg,
+            issuer=self.issuer,
+            client_id=self.settings.client_id,
+            sub=sub,
+        )
+
+    async def push_authorization(self, parameters: dict[str, str]) -> str:
+        """`request_uri` of a pushed authorization request (RFC 9126 section 2).
+
+        Raises:
+            ProviderUnavailable: `par_refused` and transport codes: never a fall-back to the front channel.
+        """
+        endpoint = (await self.metadata()).pushed_authorization_request_endpoint
+        if not endpoint:
+            raise ProviderUnavailable("par_refused", detail="the provider has no PAR endpoint")
+        answer = await self._post(endpoint, parameters)
+        if answer.status not in (200, 201):
+            raise ProviderUnavailable("par_refused", detail=f"status {answer.status}")
+        request_uri = parse_object(answer.body, code="par_malformed").get("request_uri")
+        if not isinstance(request_uri, str) or not 0 < len(request_uri) <= 2048 or not request_uri.isprintable():
+            raise ProviderUnavailable("par_refused", detail="no request_uri")
+        return request_uri
+
+    async def revoke(self, refresh_token: str) -> bool:
+        """Revoke a refresh token (RFC 7009) within 2 s; False when that did not work, never an error."""
+        try:
+            endpoint = (await self.metadata()).revocation_endpoint
+            if not endpoint:
+                return False
+            answer = await self._post(endpoint, build_revocation(refresh_token), deadline=REVOCATION_SECONDS)
+        except (ProviderUnavailable, InvalidToken):
+            return False
+        return answer.status == 200
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    @property
+    def credentials(self) -> ClientCredentials:
+        settings = self.settings
+        return ClientCredentials(
+            client_id=settings.client_id,
+            method=settings.client_auth,
+            issuer=settings.issuer,
+            secret=settings.client_secret.get_secret_value(),
+            private_key_pem=settings.client_key.get_secret_value(),
+            key_id=settings.client_key_id,
+            key_alg=settings.client_key_alg,
+        )
+
+    async def _post(self, endpoint: str, form: dict[str, str], *, deadline: float | None = None) -> Answer:
+        authenticated = authenticate_form(form, self.credentials, now=self._clock(), random=self._random)
+        return await self._call(
+            "POST", endpoint, form=authenticated.form, headers=authenticated.headers, deadline=deadline
+        )
+
+    async def _call(
+        self,
+        method: str,
+        endpoint: str,
+        *,
+        form: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        deadline: float | None = None,
+    ) -> Answer:
+        seconds = deadline or self.settings.http_timeout_seconds
+        return await call_provider(
+            self._http, method, self._reachable(endpoint), deadline=seconds, form=form, headers=headers
+        )
+
+    def _reachable(self, endpoint: str) -> str:
+        """`endpoint` by way of `backchannel_url` when it lies on the issuer's host (split horizon)."""
+        if not self.settings.backchannel_url:
+            return endpoint
+        url, issuer, inside = (urlsplit(text) for text in (endpoint, self.issuer, self.settings.backchannel_url))
+        if url.netloc.lower() != issuer.netloc.lower():
+            return endpoint
+        return urlunsplit(url._replace(scheme=inside.scheme, netloc=inside.netloc))
+
+    async def _fetch_metadata(self) -> ProviderMetadata:
+        answer = await self._call("GET", discovery_url(self.issuer))
+        if answer.status != 200:
+            raise ProviderUnavailable("provider_error", detail=f"discovery answered {answer.status}")
+        hosts = {host.lower() for host in self.settings.allowed_hosts}
+        if self.settings.backchannel_url:
+            hosts.add(urlsplit(self.settings.backchannel_url).netloc.lower())
+        document = parse_object(answer.body, code="discovery_malformed")
+        return parse_metadata(document, issuer=self.issuer, allowed_hosts=frozenset(hosts))
+
+    async def _fetch_keys(self) -> tuple[VerificationKey, ...]:
+        answer = await self._call("GET", (await self.metadata()).jwks_uri)
+        if answer.status != 200:
+            raise ProviderUnavailable("provider_error", detail=f"JWKS answered {answer.status}")
+        try:
+            keys = parse_jwks(parse_object(answer.body, code="jwks_malformed"))
+        except InvalidToken as exc:
+            raise ProviderUnavailable("jwks_malformed", detail=exc.detail) from exc
+        if not keys:
+            raise ProviderUnavailable("jwks_malformed", detail="no usable key")
+        return keys

@@ -1,0 +1,227 @@
+"""Keeping a session's access token alive: one grant per expiry across all processes (DESIGN section 6, Resume).
+
+The lock is held by a task of the worker, never by a request, so a client that goes away harms nobody; it is renewed
+while the provider is slow, and its holder re-reads the record first, because another may just have done the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bff.audit import Audit
+from bff.contract import EndReason, Identity
+from bff.errors import InvalidToken, ProviderUnavailable
+from bff.identity_claims import build_identity, unverified_claims
+from bff.oidc.base64url import base64url
+from bff.oidc.id_token import IdTokenExpectation, check_same_person
+from bff.oidc.tokens import GrantRefused, TokenResponse, build_refresh_grant
+from bff.provider import Provider
+from bff.session import Session, TokenSet
+from bff.sessions import Sessions
+
+LOCK_SECONDS = 10
+LOCK_RENEW_SECONDS = 3
+LOCK_POLL_SECONDS = 0.05
+RETRY_SECONDS = 5
+MARGIN_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """A live token to send. `expires_at` is Unix seconds, None when unknown."""
+
+    token: str = field(repr=False)
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoToken:
+    """This session has no live token and no means to get one: sign in again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOver:
+    """The provider or somebody here ended the session meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshFailed:
+    """The provider is out of reach and the token is dead; the session lives on."""
+
+    retry_after: int
+
+
+TokenOutcome = BearerToken | NoToken | SessionOver | RefreshFailed
+
+
+class TokenRefresher:
+    """Hands out live access tokens and refreshes them ahead of their end."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        providers: Mapping[str, Provider],
+        *,
+        audit: Audit,
+        clock: Callable[[], float],
+        refresh_before_expiry: float,
+    ) -> None:
+        self._sessions = sessions
+        self._providers = providers
+        self._audit = audit
+        self._clock = clock
+        self._before = refresh_before_expiry
+        self._flights: dict[str, asyncio.Task[TokenOutcome]] = {}
+        self._retry_at: dict[str, float] = {}
+
+    async def access_token(self, session: Session) -> TokenOutcome:
+        """The token to send for `session` now. Waits for a grant only when the token has expired."""
+        tokens, now = session.tokens, self._clock()
+        if tokens.expires_at is None or now < tokens.expires_at - self._margin(tokens):
+            return _live(tokens) if tokens.access_token else NoToken()
+        if not tokens.refresh_token:
+            return _live(tokens) if now < tokens.expires_at else NoToken()
+        if now < tokens.expires_at:
+            if now >= self._retry_at.get(session.name, 0):
+                self._flight(session)
+            return _live(tokens)
+        if now < self._retry_at.get(session.name, 0):
+            return RefreshFailed(RETRY_SECONDS)
+        return await asyncio.shield(self._flight(session))
+
+    async def drain(self) -> None:
+        """Wait for the grants under way; for the end of the worker."""
+        if self._flights:
+            await asyncio.gather(*self._flights.values(), return_exceptions=True)
+
+    def _margin(self, tokens: TokenSet) -> float:
+        lifetime = (tokens.expires_at or 0) - tokens.obtained_at
+        return min(self._before, max(lifetime, 0) * MARGIN_SHARE)
+
+    def _flight(self, session: Session) -> asyncio.Task[TokenOutcome]:
+        task = self._flights.get(session.name)
+        if task is None:
+            task = asyncio.create_task(self._under_lock(session.name))
+            self._flights[session.name] = task
+            task.add_done_callback(lambda _: self._flights.pop(session.name, None))
+            task.add_done_callback(_mark_retrieved)
+        return task
+
+    async def _under_lock(self, name: str) -> TokenOutcome:
+        holder = base64url(os.urandom(16))
+        lock = f"refresh:{name}"
+        while not await self._sessions.store.lock(lock, holder, seconds=LOCK_SECONDS):
+            await asyncio.sleep(LOCK_POLL_SECONDS)
+            session = await self._sessions.load(name)
+            if session is None or not self._is_due(session.tokens):
+                return SessionOver() if session is None else _live(session.tokens)
+        renewal = asyncio.create_task(self._keep(lock, holder))
+        try:
+            return await self._refresh(name)
+        finally:
+            renewal.cancel()
+            await self._sessions.store.unlock(lock, holder)
+
+    async def _keep(self, lock: str, holder: str) -> None:
+        while True:
+            await asyncio.sleep(LOCK_RENEW_SECONDS)
+            await self._sessions.store.lock(lock, holder, seconds=LOCK_SECONDS)
+
+    def _is_due(self, tokens: TokenSet) -> bool:
+        return tokens.expires_at is not None and self._clock() >= tokens.expires_at - self._margin(tokens)
+
+    async def _refresh(self, name: str) -> TokenOutcome:
+        session = await self._sessions.load(name)
+        if session is None:
+            return SessionOver()
+        if not self._is_due(session.tokens):
+            return _live(session.tokens)
+        provider = self._providers.get(session.provider)
+        if provider is None or not session.tokens.refresh_token:
+            return NoToken()
+        try:
+            answer = await provider.request_token(build_refresh_grant(session.tokens.refresh_token))
+            if isinstance(answer, GrantRefused):
+                return await self._refused(session, answer)
+            tokens, identity = await self._accepted(session, provider, answer)
+        except ProviderUnavailable as exc:
+            return self._outage(session, exc.code)
+        except InvalidToken as exc:
+            self._audit.event("refresh_failed", session=session, reason=exc.code)
+            await self._sessions.end(session.name, EndReason.REVOKED)
+            return SessionOver()
+        return await self._stored(session, tokens, identity)
+
+    async def _accepted(self, session: Session, provider: Provider, answer: TokenResponse) -> tuple[TokenSet, Identity]:
+        now, old = self._clock(), session.tokens
+        sources = {}
+        if unverified := unverified_claims(answer.access_token):
+            sources["access_token"] = unverified
+        identity = session.identity
+        if answer.id_token:
+            expected = IdTokenExpectation(
+                issuer=provider.issuer,
+                client_id=provider.settings.client_id,
+                alg=provider.settings.id_token_alg,
+                now=now,
+                clock_skew=provider.settings.clock_skew_seconds,
+                nonce=None,
+                access_token=answer.access_token,
+            )
+            claims = await provider.validate_id_token(answer.id_token, expected)
+            check_same_person(claims, issuer=identity.iss, sub=identity.sub)
+            sources["id_token"] = claims
+            identity = build_identity(sources, provider=provider.name, settings=provider.settings, before=identity)
+        tokens = TokenSet(
+            access_token=answer.access_token,
+            refresh_token=answer.refresh_token or old.refresh_token,
+            id_token=answer.id_token or old.id_token,
+            obtained_at=now,
+            expires_at=None if answer.expires_in is None else now + answer.expires_in,
+            scope=old.scope if answer.scope is None else answer.scope,
+        )
+        return tokens, identity
+
+    async def _stored(self, session: Session, tokens: TokenSet, identity: Identity) -> TokenOutcome:
+        current: Session | None = session
+        while current is not None:
+            changed = await self._sessions.rewrite(current, tokens=tokens, identity=identity)
+            if changed is not None:
+                self._retry_at.pop(session.name, None)
+                self._audit.event("refresh_ok", session=changed)
+                return _live(tokens)
+            current = await self._sessions.load(session.name)
+            if current is not None and current.tokens.obtained_at > session.tokens.obtained_at:
+                return _live(current.tokens)  # a later grant is stored already: this result is stale
+        return SessionOver()
+
+    async def _refused(self, session: Session, refusal: GrantRefused) -> TokenOutcome:
+        if refusal.error != "invalid_grant":
+            return self._outage(session, refusal.error or f"status_{refusal.status}")
+        self._audit.event("refresh_failed", session=session, reason="invalid_grant")
+        await self._sessions.end(session.name, EndReason.EXPIRED)
+        return SessionOver()
+
+    def _outage(self, session: Session, reason: str) -> TokenOutcome:
+        now = self._clock()
+        self._audit.event("refresh_failed", session=session, reason=reason)
+        jitter = os.urandom(1)[0] / 255
+        self._retry_at = {name: at for name, at in self._retry_at.items() if at > now}
+        self._retry_at[session.name] = now + RETRY_SECONDS * (0.5 + jitter)
+        tokens = session.tokens
+        if tokens.expires_at is None or now < tokens.expires_at:
+            return _live(tokens)
+        return RefreshFailed(RETRY_SECONDS)
+
+
+def _live(tokens: TokenSet) -> BearerToken:
+    return BearerToken(tokens.access_token, tokens.expires_at)
+
+
+def _mark_retrieved(task: asyncio.Task[TokenOutcome]) -> None:
+    """A background refresh has no waiter; a store that failed meanwhile answers for itself at the next request."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,76 @@
+"""Where a person may be sent after sign-in or sign-out: a local path, or an exactly configured origin. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from urllib.parse import unquote, urlsplit
+
+MAX_RETURN_TO = 2048
+PRINTABLE = re.compile(r"[!-~]+")
+FORBIDDEN_SEGMENTS = frozenset({".", ".."})
+
+
+def local_target(text: str, *, own_origin: str, allowed: Callable[[str], bool], fallback: str = "/") -> str:
+    """`text` as a local path with query when it is safe, else `fallback`.
+
+    An absolute URL of exactly `own_origin` counts as its path. `allowed` gets the path without query and refuses what
+    is no page (sign-in endpoints, APIs, uploads). The fragment is dropped.
+    """
+    path = text.removeprefix(own_origin) if text.startswith(own_origin + "/") else text
+    path = path.partition("#")[0]
+    return path if _is_local(path) and allowed(path.partition("?")[0]) else fallback
+
+
+def _is_local(text: str) -> bool:
+    """A path every browser keeps on this origin, raw and percent-decoded once, twice and three times."""
+    if len(text) > MAX_RETURN_TO or not PRINTABLE.fullmatch(text):
+        return False
+    path = text.partition("?")[0]
+    for _ in range(4):
+        if not _is_plain_path(path):
+            return False
+        decoded = unquote(path, errors="strict") if _decodes(path) else None
+        if decoded is None:
+            return False
+        if decoded == path:
+            return True
+        path = decoded
+    return False
+
+
+def _decodes(path: str) -> bool:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", path):
+        return False
+    try:
+        unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_plain_path(path: str) -> bool:
+    if not path.startswith("/") or path.startswith(("//", "/\\")) or "\\" in path:
+        return False
+    if any(ord(char) < 0x20 or 0x7F <= ord(char) <= 0xA0 or char in "\u2028\u2029\uff0f\uff3c\ufe68" for char in path):
+        return False
+    segments = path.split("/")[1:]
+    if any(segment in FORBIDDEN_SEGMENTS or segment.split(";")[0] in FORBIDDEN_SEGMENTS for segment in segments):
+        return False
+    return "" not in segments[:-1] and not segments[0].startswith((";", "@"))
+
+
+def is_allowed_origin_target(url: str, origins: Iterable[str]) -> bool:
+    """True for an absolute URL whose scheme, host and port equal one of `origins`: no user info, no fragment."""
+    if len(url) > MAX_RETURN_TO or not PRINTABLE.fullmatch(url) or "\\" in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https") or "@" in parts.netloc or parts.fragment or not parts.hostname:
+        return False
+    if parts.path and not _is_local(parts.path):
+        return False
+    return f"{parts.scheme}://{parts.netloc}" in {origin.rstrip("/") for origin in origins}

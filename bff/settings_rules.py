@@ -1,0 +1,205 @@
+"""What makes settings unsafe or contradictory although each value is well formed. Unsafe ones refuse to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from bff.settings import ProviderSettings, RouteSettings, Settings
+
+MIN_KEY_BYTES = 32
+MIN_SECRET_BYTES = 16
+PLACEHOLDERS = ("changeme", "change-me", "secret", "password", "default", "example")
+UPSTREAM_SCHEMES = ("http://", "https://", "unix:", "streamlit:", "asgi:")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of the configuration: where, which key, what is wrong, how to mend it."""
+
+    file: str
+    key: str
+    message: str
+    mend: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}: {self.key}" if self.key else self.file
+        return f"{where}: {self.message}; {self.mend}"
+
+
+def is_loopback(url: SplitResult) -> bool:
+    """True for localhost, *.localhost and loopback addresses."""
+    host = url.hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def find_problems(settings: Settings, *, source: str) -> Iterator[Problem]:
+    for check in (_server, _secrets, _store, _session, _providers, _roles_and_kit, _routes):
+        for key, message, mend in check(settings):
+            yield Problem(source, key, message, mend)
+
+
+Finding = tuple[str, str, str]
+
+
+def _server(settings: Settings) -> Iterator[Finding]:
+    server = settings.server
+    for key, url in (("server.public_url", server.public_url), *(("server.origins", url) for url in server.origins)):
+        yield from _public_url(key, url, development=settings.is_development)
+    hosts = [urlsplit(url).netloc.lower() for url in (server.public_url, *server.origins)]
+    if len(set(hosts)) != len(hosts):
+        yield "server.origins", "two origins share one host", "give each origin a host of its own"
+    for network in server.trusted_proxies:
+        if network.prefixlen == 0:
+            yield "server.trusted_proxies", "trusts every address", "name the networks of your proxies"
+    for key, bind in (("server.bind", server.bind), ("server.management_bind", server.management_bind)):
+        if not _is_bind(bind):
+            yield key, "is not host:port", 'write it as "127.0.0.1:8000"'
+    if bool(server.tls.certificate_file) != bool(server.tls.key_file):
+        yield "server.tls", "certificate and key go together", "set both certificate_file and key_file"
+
+
+def _public_url(key: str, text: str, *, development: bool) -> Iterator[Finding]:
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or "@" in url.netloc:
+        yield key, "is not an absolute http(s) URL", 'write it as "https://apps.example.com"'
+    elif "*" in text:
+        yield key, "holds a wildcard", "name each origin exactly"
+    elif url.scheme == "http" and not (development and is_loopback(url)):
+        yield key, "is plain http", 'use https; plain http needs a loopback host and environment = "development"'
+
+
+def _is_bind(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdigit() and int(port) < 65536
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    keys = [key.get_secret_value() for key in settings.secrets.keys]
+    if not keys:
+        yield "secrets.keys", "no key", "run `vestibule keys new FILE` and set secrets.keys_file"
+    for number, key in enumerate(keys):
+        if len(key.encode()) < MIN_KEY_BYTES or len(set(key)) < 8:
+            yield (
+                f"secrets.keys[{number}]",
+                f"shorter than {MIN_KEY_BYTES} bytes or not random",
+                "run `vestibule keys new`",
+            )
+    if len(set(keys)) != len(keys):
+        yield "secrets.keys", "the same key twice", "remove one"
+    admin = settings.secrets.admin_token.get_secret_value()
+    if admin and len(admin) < MIN_SECRET_BYTES:
+        yield "secrets.admin_token", f"shorter than {MIN_SECRET_BYTES} bytes", "make a longer one"
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    url = settings.store.url.get_secret_value()
+    if not url.startswith(("memory://", "redis://", "rediss://", "redis+sentinel://", "redis+cluster://")):
+        yield (
+            "store.url",
+            "unknown kind of store",
+            "use memory://, redis://, rediss://, redis+sentinel:// or redis+cluster://",
+        )
+    if settings.server.workers > 1:
+        if url.startswith("memory://"):
+            yield "server.workers", "several workers cannot share memory://", "use Redis or workers = 1"
+        if any(target.startswith("asgi:") for route in settings.routes for target in route.upstream):
+            yield "server.workers", "an asgi: upstream lives in one process", "use workers = 1 or a server of its own"
+
+
+def _session(settings: Settings) -> Iterator[Finding]:
+    session = settings.session
+    if session.idle_seconds > session.absolute_seconds:
+        yield "session.idle_seconds", "longer than absolute_seconds", "make it shorter"
+    least = 1 if settings.is_development else 60
+    for name in ("idle_seconds", "absolute_seconds"):
+        if getattr(session, name) < least:
+            yield f"session.{name}", f"under {least} s", f"use at least {least}"
+
+
+def _providers(settings: Settings) -> Iterator[Finding]:
+    if not settings.providers:
+        yield "providers", "no identity provider", "add a table [providers.NAME] with issuer and client_id"
+    for name, provider in settings.providers.items():
+        for key, message, mend in _provider(provider, development=settings.is_development):
+            yield f"providers.{name}.{key}", message, mend
+
+
+def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[Finding]:
+    for key, text in (("issuer", provider.issuer), ("backchannel_url", provider.backchannel_url)):
+        url = urlsplit(text)
+        if not text and key == "backchannel_url":
+            continue
+        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or "@" in url.netloc:
+            yield key, "is not an absolute https URL", "copy the issuer as the provider states it"
+        elif url.scheme == "http" and not (development and is_loopback(url)):
+            yield key, "is plain http", 'use https; plain http needs a loopback issuer and environment = "development"'
+    secret = provider.client_secret.get_secret_value()
+    if provider.client_auth.startswith("client_secret") and not secret:
+        yield "client_secret", "missing", "set client_secret_file, or client_auth to what the provider expects"
+    if secret and not development and (len(secret) < 8 or secret.lower() in PLACEHOLDERS):
+        yield "client_secret", "is a placeholder or too short", "use the secret the provider issued"
+    if provider.client_auth == "private_key_jwt" and not provider.client_key.get_secret_value():
+        yield "client_key", "missing", "set client_key_file to the PEM private key"
+
+
+def _roles_and_kit(settings: Settings) -> Iterator[Finding]:
+    route_ids = {route.id for route in settings.routes}
+    for name, client in settings.kit_clients.items():
+        if len(client.secret.get_secret_value()) < MIN_SECRET_BYTES:
+            yield f"kit_clients.{name}.secret", f"missing or shorter than {MIN_SECRET_BYTES} bytes", "set secret_file"
+        for route_id in client.routes:
+            if route_id not in route_ids:
+                yield f"kit_clients.{name}.routes", f"no route {route_id!r}", "name the id of a route"
+        for origin in client.origins:
+            url = urlsplit(origin)
+            if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/") or "*" in origin:
+                yield f"kit_clients.{name}.origins", "is not an exact origin", 'write it as "https://app.example.com"'
+    for name, rule in settings.roles.items():
+        if rule == type(rule)():
+            yield f"roles.{name}", "has no rule: everybody would have it", "add groups_any, emails or another key"
+
+
+def _routes(settings: Settings) -> Iterator[Finding]:
+    seen_ids: set[str] = set()
+    seen_places: set[tuple[str, str]] = set()
+    for number, route in enumerate(settings.routes):
+        label = f"routes[{number}]"
+        if route.id in seen_ids:
+            yield f"{label}.id", f"{route.id!r} is used twice", "give each route its own id"
+        place = (route.host.lower(), route.path.rstrip("/") or "/")
+        if place in seen_places:
+            yield f"{label}.path", "another route has this host and path", "join the two or change one"
+        seen_ids.add(route.id)
+        seen_places.add(place)
+        for key, message, mend in _route(route, settings):
+            yield f"{label}.{key}", message, mend
+
+
+def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
+    auth_path = settings.server.auth_path
+    if route.path == auth_path or route.path.startswith(auth_path + "/"):
+        yield "path", f"lies under {auth_path}", "that path belongs to the sign-in itself"
+    for target in route.upstream:
+        if not target.startswith(UPSTREAM_SCHEMES):
+            yield "upstream", "unknown kind", "use http://, https://, unix:, streamlit:file.py or asgi:module:app"
+    if not route.upstream and not settings.forward_auth.modes:
+        yield "upstream", "missing", "name the server behind this route"
+    if route.kit and route.kit not in settings.kit_clients:
+        yield "kit", f"no kit client {route.kit!r}", f"add [kit_clients.{route.kit}]"
+    if route.provider and route.provider not in settings.providers:
+        yield "provider", f"no provider {route.provider!r}", "name a table of [providers]"
+    if route.token == "assertion" and not route.audience:
+        yield "audience", "missing", "an assertion needs the audience its API checks"
+    if route.auth == "public" and route.require != type(route.require)():
+        yield "require", "on a public route", 'use auth = "required"'
+    for key, origins in (("cors_origins", route.cors_origins), ("ws_origins", route.ws_origins)):
+        if any(origin == "null" or "*" in origin for origin in origins):
+            yield key, "holds * or null", "name each origin exactly"

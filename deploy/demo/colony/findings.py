@@ -1,0 +1,16 @@
+"""What is wrong with a table, one finding per kind and column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`count` cells, rows or names of `column` have this `problem`; `mend` is what cleaning does about it."""
+
+    problem: str
+    column: str
+    count: int
+    example: str = ""
+    mend: str = ""

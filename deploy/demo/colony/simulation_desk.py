@@ -1,0 +1,147 @@
+"""Simulations in the background: who started which, how far it is, what came of it. Bounded in number and in time.
+
+In memory of one process, as fits a demonstration; a service with replicas keeps this in a job queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from colony.outbreak import Colony, Day, Outbreak, Outcome
+
+log = logging.getLogger(__name__)
+
+
+class SimulationStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DeskLimits:
+    """`seconds` is the least time a simulation takes, however few its days; `keep_seconds` how long a finished one stays."""
+
+    seconds: float = 20.0
+    workers: int = 4
+    unfinished_per_person: int = 2
+    kept: int = 64
+    keep_seconds: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """One simulation as it stands; a new object whenever something changed."""
+
+    id: str
+    owner: str
+    colony: Colony
+    status: SimulationStatus = SimulationStatus.QUEUED
+    days: tuple[Day, ...] = ()
+    outcome: Outcome | None = None
+    finished_at: float = field(default=0.0, compare=False)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in (SimulationStatus.DONE, SimulationStatus.FAILED)
+
+    @property
+    def progress(self) -> float:
+        """From 0 to 1."""
+        return len(self.days) / self.colony.days
+
+
+class TooManySimulations(Exception):
+    """This person has as many unfinished ones as one person may have."""
+
+
+class DeskFull(Exception):
+    """Every place is taken by a simulation that still runs."""
+
+
+class SimulationDesk:
+    """Starts simulations in threads and keeps them for the person who started them. Safe to use from any thread."""
+
+    def __init__(self, limits: DeskLimits | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits or DeskLimits()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._simulations: dict[str, Simulation] = {}
+        self._closing = threading.Event()
+        self._workers = ThreadPoolExecutor(self._limits.workers, thread_name_prefix="simulation")
+
+    def start(self, owner: str, colony: Colony) -> Simulation:
+        """Queue a simulation and return at once.
+
+        Raises: TooManySimulations, DeskFull.
+        """
+        simulation = Simulation(secrets.token_urlsafe(16), owner, colony)
+        with self._lock:
+            self._forget_expired()
+            self._make_room_for(owner)
+            self._simulations[simulation.id] = simulation
+        self._workers.submit(self._run, simulation)
+        return simulation
+
+    def find(self, owner: str, simulation_id: str) -> Simulation | None:
+        """The simulation, or None: never started, expired, or somebody else's, without telling which."""
+        with self._lock:
+            self._forget_expired()
+            simulation = self._simulations.get(simulation_id)
+        return simulation if simulation and simulation.owner == owner else None
+
+    def close(self) -> None:
+        """Stop what runs, within a day of its simulated time, and end the threads."""
+        self._closing.set()
+        self._workers.shutdown(cancel_futures=True)
+
+    def _run(self, simulation: Simulation) -> None:
+        try:
+            simulation = self._run_days(simulation)
+        except Exception:
+            log.exception("simulation failed")
+            simulation = replace(simulation, status=SimulationStatus.FAILED)
+        self._keep(replace(simulation, finished_at=self._clock()))
+
+    def _run_days(self, simulation: Simulation) -> Simulation:
+        outbreak = Outbreak(simulation.colony)
+        seconds_per_day = self._limits.seconds / simulation.colony.days
+        simulation = replace(simulation, status=SimulationStatus.RUNNING)
+        for _ in range(simulation.colony.days):
+            began = time.monotonic()
+            simulation = replace(simulation, days=(*simulation.days, outbreak.step()))
+            self._keep(simulation)
+            # A model worth waiting for would be computing in this time; see DeskLimits.seconds.
+            if self._closing.wait(max(0.0, began + seconds_per_day - time.monotonic())):
+                return replace(simulation, status=SimulationStatus.FAILED)
+        return replace(simulation, status=SimulationStatus.DONE, outcome=outbreak.outcome())
+
+    def _keep(self, simulation: Simulation) -> None:
+        with self._lock:
+            if simulation.id in self._simulations:
+                self._simulations[simulation.id] = simulation
+
+    def _make_room_for(self, owner: str) -> None:
+        kept = self._simulations.values()
+        if sum(one.owner == owner and not one.is_finished for one in kept) >= self._limits.unfinished_per_person:
+            raise TooManySimulations
+        if len(kept) < self._limits.kept:
+            return
+        finished = [one for one in kept if one.is_finished]
+        if not finished:
+            raise DeskFull
+        del self._simulations[min(finished, key=lambda one: one.finished_at).id]
+
+    def _forget_expired(self) -> None:
+        oldest = self._clock() - self._limits.keep_seconds
+        expired = [one.id for one in self._simulations.values() if one.is_finished and one.finished_at < oldest]
+        for simulation_id in expired:
+            del self._simulations[simulation_id]

@@ -1,0 +1,1 @@
+"""How the pages of the demonstration look and how they ask the API."""

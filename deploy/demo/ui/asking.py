@@ -1,0 +1,41 @@
+"""Asking the API from a page, and what a page shows when the answer is no."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import streamlit as st
+
+from streamlit_kit import ApiResponse, ApiUnavailable, KitError, show_problem
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Show what stood in the way (signed out, not allowed, out of reach) in place of the rest of the page."""
+    try:
+        yield
+    except KitError as error:
+        show_problem(error)
+        if isinstance(error, ApiUnavailable):
+            with st.container(horizontal_alignment="center"):
+                st.button("Try again", icon=":material/refresh:", type="primary")
+        st.stop()
+
+
+def show_invalid(response: ApiResponse, labels: dict[str, str]) -> None:
+    """Show the fields that a 422 names, in the words of the form."""
+    faults = read_faults(response.json(), labels)
+    lines = "\n".join(f"- **{field}**: {message}" for field, message in faults)
+    st.error(f"The API did not accept these values.\n\n{lines}", icon=":material/rule:")
+
+
+def read_faults(body: Any, labels: dict[str, str]) -> list[tuple[str, str]]:
+    """(field, message) for each fault in FastAPI's 422 body; a fault of the whole body has the field "Form"."""
+    detail = body.get("detail") if isinstance(body, dict) else None
+    faults = []
+    for fault in detail if isinstance(detail, list) else []:
+        name = str(fault.get("loc", ["", ""])[-1])
+        faults.append((labels.get(name, "Form" if name == "body" else name), str(fault.get("msg", ""))))
+    return faults or [("Form", "something in it is not as it should be")]

@@ -1,0 +1,1 @@
+"""Vestibule's gateway: lets signed-in requests through to Streamlit apps and APIs."""

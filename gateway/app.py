@@ -1,0 +1,113 @@
+"""Everything wired into one ASGI application: `create_app(settings)`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bff.assembly import Bff, assemble
+from bff.contract import CloseCode
+from bff.login import Demands
+from bff.routes import create_auth_app
+from bff.session import Store
+from bff.settings import Settings
+from gateway.pipeline import Pipeline
+from gateway.policy import demands_of
+from gateway.rules import RouteTable
+from gateway.session_cache import SessionCache
+from gateway.upstream.asgi import AsgiUpstream
+from gateway.upstreams import LocalUpstream, RouteUpstreams, build_upstreams
+
+
+class RoutedTargets:
+    """`bff.login.Targets` by the route table: pages are places to return to, APIs and uploads are not."""
+
+    def __init__(self, settings: Settings, bff: Bff) -> None:
+        self._routes = RouteTable(settings.routes)
+        self._bff = bff
+
+    def is_page(self, path: str) -> bool:
+        base = self._bff.urls.base_path
+        if base and not (path + "/").startswith(base + "/"):
+            return False
+        inner = path[len(base) :] or "/"
+        auth_path = self._bff.settings.server.auth_path
+        if inner == auth_path or inner.startswith(auth_path + "/") or "/_stcore/" in inner + "/":
+            return False
+        route = self._routes.match(self._bff.urls.host, inner)
+        return route is None or route.kind in ("page", "static")
+
+    def demands(self, path: str) -> Demands:
+        route = self._routes.match(self._bff.urls.host, path[len(self._bff.urls.base_path) :] or "/")
+        return demands_of(route) if route is not None else Demands()
+
+
+@dataclass(slots=True)
+class FrontDoor:
+    """The application: lifespan, and the pipeline for the rest. `bff` and `cache` are for management and tests."""
+
+    bff: Bff
+    cache: SessionCache
+    pipeline: Pipeline
+    upstreams: dict[str, RouteUpstreams]
+    _sweeper: asyncio.Task[None] | None = field(default=None, init=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await self.pipeline(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as exc:
+            await send({"type": "lifespan.startup.failed", "message": f"{type(exc).__name__}: {exc}"})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def start(self) -> None:
+        """Start applications of this process and the watch over open sockets."""
+        for application in self._local_applications():
+            await application.start()
+        self._sweeper = asyncio.create_task(self.pipeline.connections.sweep_for_ever())
+
+    async def stop(self) -> None:
+        """Close sockets so that they reconnect elsewhere, finish what is under way, let go of everything."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self.pipeline.connections.close_all(int(CloseCode.SUPERSEDED), "restart")
+        for chosen in self.upstreams.values():
+            await chosen.aclose()
+        self.cache.close()
+        await self.bff.aclose()
+
+    def _local_applications(self) -> list[AsgiUpstream]:
+        every = (upstream for chosen in self.upstreams.values() for upstream in chosen.upstreams)
+        return [upstream.application for upstream in every if isinstance(upstream, LocalUpstream)]
+
+
+def create_app(
+    settings: Settings,
+    *,
+    store: Store | None = None,
+    http: httpx.AsyncClient | None = None,
+    clock: Callable[[], float] = time.time,
+) -> FrontDoor:
+    """The front door of `settings`. `store`, `http` and `clock` stand in for the real ones in tests."""
+    bff = assemble(settings, store=store, http=http, clock=clock)
+    cache = SessionCache(bff)
+    auth_app: ASGIApp = create_auth_app(bff, RoutedTargets(settings, bff))
+    upstreams = dict(build_upstreams(settings, base_path=bff.urls.base_path))
+    pipeline = Pipeline(bff, auth_app, upstreams, cache)
+    bff.store.subscribe(pipeline.connections.on_event)
+    return FrontDoor(bff, cache, pipeline, upstreams)

@@ -1,0 +1,79 @@
+"""What children print, on its way into this program's log: whole lines, named, and the last of them remembered."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from contextlib import suppress
+from typing import Literal, TextIO
+
+import structlog
+
+from gateway.logs import one_line
+
+REMEMBERED_LINES = 20
+MAX_LINE_BYTES = 16_384
+WORTH_A_LOOK = ("error", "exception", "traceback", "critical", "warning")
+
+Voice = Literal["own", "shown", "quiet"]
+"""`own`: lines are log lines of this program already. `shown`: wrap each. `quiet`: show what looks like trouble."""
+
+
+class ChildOutput:
+    """Takes the bytes of one child's standard output and error."""
+
+    def __init__(self, name: str, *, voice: Voice, json_lines: bool, prefix: bool, stream: TextIO = sys.stderr) -> None:
+        self._name = name
+        self._voice = voice
+        self._json_lines = json_lines
+        self._prefix = prefix
+        self._stream = stream
+        self._log = structlog.get_logger("vestibule.children")
+        self._rest = b""
+        self._in_trace = False
+        self.last: deque[str] = deque(maxlen=REMEMBERED_LINES)
+
+    def feed(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._line(line)
+        if len(self._rest) > MAX_LINE_BYTES:
+            self._line(self._rest[:MAX_LINE_BYTES])
+            self._rest = b""
+
+    def finish(self) -> None:
+        """The child is gone: what it left without a line end counts as a line."""
+        if self._rest:
+            self._line(self._rest)
+        self._rest = b""
+        self._in_trace = False
+
+    def _line(self, raw: bytes) -> None:
+        text = one_line(raw.decode("utf-8", errors="backslashreplace").rstrip().expandtabs(4))
+        if not text:
+            return
+        self.last.append(text)
+        if self._voice == "own" and (text.startswith("{") or not self._json_lines):
+            self._print(f"{self._name} | {text}" if self._prefix else text)
+        elif self._voice != "quiet" or self._is_trouble(text):
+            self._wrap(text)
+
+    def _wrap(self, text: str) -> None:
+        if self._json_lines:
+            self._log.info("output", process=self._name, line=text)
+        else:
+            self._print(f"{self._name} | {text}")
+
+    def _print(self, line: str) -> None:
+        with suppress(OSError):  # whoever read our log is gone: children must not block on theirs for that
+            print(line, file=self._stream, flush=True)
+
+    def _is_trouble(self, text: str) -> bool:
+        """A line that names trouble, or one of the trace that such a line began."""
+        if any(word in text.lower() for word in WORTH_A_LOOK):
+            self._in_trace = "traceback" in text.lower()
+            return True
+        if self._in_trace and not text.startswith(" "):
+            self._in_trace = False
+            return True
+        return self._in_trace

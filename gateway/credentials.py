@@ -1,0 +1,100 @@
+"""Who is calling: a browser with its session cookie, a page's server with the kit credential, or nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bff import contract
+from bff.assembly import Bff
+from bff.cookies import DuplicateCookie, cookie_headers, find_session_cookie
+from bff.errors import BadRequest, Forbidden
+from bff.settings import RouteSettings
+from gateway.request import KIT_HEADER, SESSION_HEADER, Incoming, single_header
+from gateway.session_cache import LiveSession, SessionCache
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`live` is None when nobody is signed in; `kit_client` is "" for browsers."""
+
+    live: LiveSession | None
+    kit_client: str = ""
+
+
+class Credentials:
+    """Reads credentials from a request and finds their session."""
+
+    def __init__(self, bff: Bff, cache: SessionCache) -> None:
+        self._bff = bff
+        self._cache = cache
+
+    async def identify(self, incoming: Incoming) -> Caller:
+        """The caller of a request.
+
+        Raises:
+            BadRequest: a kit credential beside a session cookie, or twice.
+            LoginRequired: `kit_credential`, `kit_handle`.
+            StoreUnavailable: nobody can tell.
+        """
+        credential = single_header(incoming.headers, KIT_HEADER, code="kit_credential_twice")
+        if credential is not None:
+            return await self._kit_caller(incoming, credential)
+        name = self._cookie_record(incoming)
+        return Caller(await self._cache.get(name) if name else None)
+
+    async def _kit_caller(self, incoming: Incoming, credential: str) -> Caller:
+        cookies = cookie_headers(incoming.headers)
+        if any(self._bff.cookie_names.session.encode() in header for header in cookies):
+            raise BadRequest("kit_with_cookie", detail="a kit credential beside a session cookie")
+        handle = single_header(incoming.headers, SESSION_HEADER, code="kit_handle_twice") or ""
+        call = self._bff.kit.open_call(credential, handle)
+        return Caller(await self._cache.get(call.record_name) if call.record_name else None, call.client)
+
+    def _cookie_record(self, incoming: Incoming) -> str | None:
+        cookies = cookie_headers(incoming.headers)
+        if not cookies:
+            return None
+        try:
+            value = find_session_cookie(cookies, self._bff.cookie_names.session)
+        except DuplicateCookie:
+            facts = incoming.facts
+            self._bff.audit.event("duplicate_cookie", client=facts.address, request_id=facts.request_id)
+            return None
+        return self._bff.sessions.name_of(value) if value else None
+
+
+def check_kit_route(caller: Caller, route: RouteSettings, bff: Bff) -> None:
+    """A kit client calls its own routes alone.
+
+    Raises:
+        Forbidden: `kit_route`.
+    """
+    if caller.kit_client and route.id not in bff.settings.kit_clients[caller.kit_client].routes:
+        raise Forbidden("kit_route", "This application may not call that API.")
+
+
+def kit_headers(caller: Caller, route: RouteSettings, bff: Bff) -> list[tuple[bytes, bytes]]:
+    """`X-Vestibule-Assertion` and `X-Vestibule-Session` for a kit route, empty when nobody is signed in."""
+    if not route.kit:
+        return []
+    live, client = caller.live, route.kit
+    assertion = handle = ""
+    if live is not None:
+        assertion = live.handshakes.get(client) or ""
+        if not assertion:
+            paths = {
+                name: found.path
+                for name in bff.settings.kit_clients[client].routes
+                if (found := bff.settings.route(name))
+            }
+            base = bff.urls.base_path
+            assertion = bff.assertions.for_handshake(
+                live.session, client=client, routes={name: base + path for name, path in paths.items()}
+            )
+            live.handshakes[client] = assertion
+            live.handles[client] = bff.kit.handle_for(live.session.name, client=client)
+        handle = live.handles[client]
+    return [
+        (contract.HEADER_ASSERTION.lower().encode(), assertion.encode()),
+        (contract.HEADER_SESSION.lower().encode(), handle.encode()),
+    ]

@@ -1,0 +1,179 @@
+"""What of a client's request headers may reach an upstream; pure, on raw ASGI header lists.
+
+Everything that says who somebody is, where a request came from or how a connection is framed is removed first, in every
+spelling; the gateway adds its own afterwards (`gateway.identity_headers`, `gateway.forwarded`), out of reach of a
+client's `Connection` header. RFC 9110 section 7.6.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Final, Literal
+
+from gateway.cookie_hygiene import select_cookies
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"trailers",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_FRAMING: Final = frozenset({b"content-length", b"expect"})
+"""Set by the transport itself: one framing per message."""
+_CREDENTIALS: Final = frozenset({b"authorization", b"dpop"})
+_OWNED: Final = frozenset(
+    {
+        b"cf-connecting-ip",
+        b"client-ip",
+        b"forwarded",
+        b"proxy",
+        b"true-client-ip",
+        b"x-access-token",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-host",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-real-ip",
+        b"x-request-id",
+        b"x-rewrite-url",
+        b"x-streamlit-user",
+    }
+)
+_OWNED_PREFIXES: Final = (
+    b"cf-access-",
+    b"gap-",
+    b"oidc-",
+    b"remote-",
+    b"tailscale-user-",
+    b"x-accel-",
+    b"x-amzn-oidc-",
+    b"x-auth-request",
+    b"x-authelia-",
+    b"x-authentik-",
+    b"x-forwarded",
+    b"x-goog-authenticated-",
+    b"x-goog-iap-",
+    b"x-ms-client-principal",
+    b"x-original-",
+    b"x-pomerium-",
+    b"x-remote-",
+    b"x-sendfile",
+    b"x-vestibule",
+    b"x-vouch-",
+    b"x-webauth-",
+)
+"""Our own sets and those of other front doors, which libraries in upstreams believe when they see them."""
+_CONDITIONALS: Final = frozenset(
+    {b"if-match", b"if-modified-since", b"if-none-match", b"if-range", b"if-unmodified-since", b"range"}
+)
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+\Z")
+
+
+class _Verdict(Enum):
+    DROP = auto()
+    KEEP = auto()
+    HOST = auto()
+    COOKIE = auto()
+    CREDENTIAL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHygiene:
+    """What one route lets through.
+
+    `owned` are the `claim_headers` names of every route, lower case; `forward_headers` and `forward_cookies` are globs
+    or "all" (`Host` and cookies do not need to be listed among the headers).
+    """
+
+    owned: frozenset[bytes] = frozenset()
+    forward_headers: Literal["all"] | tuple[str, ...] = "all"
+    forward_cookies: Literal["all"] | tuple[str, ...] = "all"
+
+    def clean(self, headers: Iterable[tuple[bytes, bytes]], *, keep_authorization: bool = False) -> RawHeaders:
+        """Return the client's headers without anything that is ours, hop-by-hop, nominated, framing or unlisted.
+
+        `keep_authorization` is for bearer and public machine routes. `Host` passes unchanged.
+        """
+        given = list(headers)
+        nominated = nominated_headers(given)
+        cleaned: RawHeaders = []
+        for raw_name, value in given:
+            name = raw_name.lower()
+            verdict = _verdict(name)
+            if verdict is _Verdict.HOST:
+                cleaned.append((name, value))
+            elif verdict is _Verdict.DROP or name in nominated or name in self.owned:
+                continue
+            elif verdict is _Verdict.COOKIE:
+                if cookies := select_cookies(value, self.forward_cookies):
+                    cleaned.append((name, cookies))
+            elif verdict is _Verdict.CREDENTIAL:
+                if keep_authorization:
+                    cleaned.append((name, value))
+            elif self.forward_headers == "all" or _is_listed(name, self.forward_headers):
+                cleaned.append((name, value))
+        return cleaned
+
+
+def nominated_headers(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Collect what `Connection` headers name as hop-by-hop (lower case)."""
+    tokens = (value for name, value in headers if name.lower() == b"connection")
+    return frozenset(token.strip().lower() for value in tokens for token in value.split(b","))
+
+
+def owned_claim_headers(claim_headers: Iterable[str]) -> frozenset[bytes]:
+    """Build `RequestHygiene.owned` from the names in every route's `claim_headers`."""
+    return frozenset(name.lower().encode("ascii") for name in claim_headers)
+
+
+def without_conditionals(headers: Sequence[tuple[bytes, bytes]]) -> RawHeaders:
+    """Ask for the whole document, uncompressed: for responses the gateway writes into."""
+    dropped = _CONDITIONALS | {b"accept-encoding"}
+    return [*((name, value) for name, value in headers if name not in dropped), (b"accept-encoding", b"identity")]
+
+
+def is_header_name(name: bytes) -> bool:
+    """True for a lower-case token (RFC 9110 section 5.6.2)."""
+    return _NAME.match(name) is not None
+
+
+def header_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """First value of `name` (lower case), None when absent."""
+    return next((value for candidate, value in headers if candidate == name), None)
+
+
+@lru_cache(maxsize=2048)
+def _verdict(name: bytes) -> _Verdict:
+    """Judge a lower-case name; `_` and `.` are read by some upstreams as `-`, so names with them never pass."""
+    if not is_header_name(name) or b"_" in name or b"." in name:
+        return _Verdict.DROP
+    if name in HOP_BY_HOP or name in _FRAMING or name in _OWNED or name.startswith(_OWNED_PREFIXES):
+        return _Verdict.DROP
+    if name in _CREDENTIALS:
+        return _Verdict.CREDENTIAL
+    return {b"host": _Verdict.HOST, b"cookie": _Verdict.COOKIE}.get(name, _Verdict.KEEP)
+
+
+@lru_cache(maxsize=4096)
+def _is_listed(name: bytes, globs: tuple[str, ...]) -> bool:
+    text = name.decode("ascii")
+    return any(fnmatchcase(text, glob.lower()) for glob in globs)

@@ -1,0 +1,30 @@
+"""The page at `/` when no route is there: the applications this person may open."""
+
+from __future__ import annotations
+
+from bff import contract
+from bff.assembly import Bff
+from bff.pages import Page, render_page
+from bff.settings import RouteSettings
+from gateway.policy import Denied, decide
+from gateway.session_cache import LiveSession
+
+
+def launcher_page(bff: Bff, live: LiveSession) -> Page:
+    base = bff.urls.base_path
+    apps = [
+        {"href": base + route.path, "title": route.title or route.id}
+        for route in bff.settings.routes
+        if route.kind == "page" and _is_open_to(route, live, now=bff.clock())
+    ]
+    identity = live.identity
+    return render_page(
+        "launcher.html",
+        name=identity.name or identity.email or identity.sub,
+        apps=apps,
+        logout_url=base + bff.settings.server.auth_path + contract.PATH_LOGOUT,
+    )
+
+
+def _is_open_to(route: RouteSettings, live: LiveSession, *, now: float) -> bool:
+    return not isinstance(decide(route, live.identity, scopes=live.scopes, now=now), Denied)

@@ -1,0 +1,84 @@
+"""How this program writes its log: one line per event on standard error, as JSON or for a person's eyes.
+
+structlog and the standard library's loggers share one handler. Libraries are held at WARNING whatever the level,
+because below it they print request targets with their queries, headers and frames.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from bff.settings import LogSettings
+
+LIBRARIES = (
+    "asyncio",
+    "authlib",
+    "httpcore",
+    "httpx",
+    "redis",
+    "uvicorn",
+    "uvicorn.error",
+    "uvicorn.access",
+    "websockets",
+)
+Event = MutableMapping[str, Any]
+SHOWN_APART = ("timestamp", "level", "event", "exception", "logger", "audit")
+
+
+def configure_logging(log: LogSettings, *, stream: TextIO = sys.stderr) -> None:
+    """Send every logger of this process to `stream`, replacing what was set up before."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    last = structlog.processors.JSONRenderer() if log.format == "json" else render_for_people
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(log.level.upper())
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def render_for_people(_logger: object, _method: str, event: Event) -> str:
+    """`12:00:01 warning  what happened  key=value`, then an exception's lines."""
+    clock = str(event.get("timestamp", ""))[11:19]
+    line = f"{clock} {event.get('level', ''):<8} {one_line(str(event.get('event', '')))}{_fields(event)}"
+    exception = event.get("exception")
+    return f"{line}\n{exception}" if exception else line
+
+
+def _fields(event: Mapping[str, Any]) -> str:
+    known = ((name, value) for name, value in event.items() if name not in SHOWN_APART)
+    return "".join(f"  {one_line(name)}={one_line(str(value))}" for name, value in known)
+
+
+def one_line(text: str) -> str:
+    """`text` with everything that could break or colour the line escaped (CWE-117)."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -1,0 +1,57 @@
+"""The request as an upstream gets it: cleaned of everything that is ours to say, then told what is true."""
+
+from __future__ import annotations
+
+from bff.assembly import Bff
+from bff.settings import RouteSettings
+from gateway.credentials import Caller, kit_headers
+from gateway.forwarded import ClientEndpoint, build_forwarded_headers
+from gateway.headers import RawHeaders
+from gateway.identity_headers import build_identity_headers
+from gateway.request import Incoming
+from gateway.upstreams import RouteUpstreams
+
+STREAMLIT_QUIET = ("/_stcore/health", "/_stcore/host-config", "/_stcore/script-health-check")
+STREAMLIT_DENIED = ("/_stcore/metrics", "/_stcore/agent", "/oauth2callback")
+
+
+def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *, bearer: str, bff: Bff) -> RawHeaders:
+    """Hygiene first, then Host, forwarded, identity, kit and bearer headers, each set exactly once."""
+    route, facts = chosen.route, incoming.facts
+    is_public_machine_route = route.auth == "public" and caller.live is None
+    headers = [
+        header
+        for header in chosen.requests.clean(incoming.headers, keep_authorization=is_public_machine_route)
+        if header[0] != b"host"
+    ]
+    client = ClientEndpoint(facts.address, "https" if facts.urls.is_secure else "http", facts.urls.host)
+    headers.append((b"host", facts.urls.host.encode("ascii")))
+    headers += build_forwarded_headers(client, prefix=chosen.prefix, request_id=facts.request_id)
+    live = caller.live
+    headers += build_identity_headers(
+        route.identity_headers,
+        live.identity if live else None,
+        subject_key=live.subject_key if live else "",
+        several_providers=len(bff.settings.providers) > 1,
+        claim_headers=route.claim_headers,
+    )
+    headers += kit_headers(caller, route, bff)
+    if bearer:
+        headers = [header for header in headers if header[0] != b"authorization"]
+        headers.append((b"authorization", b"Bearer " + bearer.encode("ascii")))
+    return headers
+
+
+def is_activity(incoming: Incoming, route: RouteSettings, caller: Caller) -> bool:
+    """True when a request counts as the person's own doing: no kit call, no poll of Streamlit's health."""
+    if route.no_slide or caller.kit_client or caller.live is None:
+        return False
+    return not (route.kind == "page" and incoming.path.endswith(STREAMLIT_QUIET))
+
+
+def is_denied_streamlit_path(path: str, route: RouteSettings) -> bool:
+    """True for Streamlit's metrics, agent interface and own OAuth callback: nothing a browser needs."""
+    if route.kind != "page":
+        return False
+    rest = "/" + path.removeprefix(route.path.rstrip("/")).lstrip("/")
+    return any(rest == denied or rest.startswith(denied + "/") for denied in STREAMLIT_DENIED)

@@ -1,0 +1,91 @@
+"""One canonical form of a request path for routing, authorization and forwarding; ambiguous forms are refused.
+
+Two readers of one URL that disagree about its path are how a guarded page gets served, so a path that a normalising,
+twice-decoding, parameter-stripping or look-alike-folding upstream could read differently is a 400 here. What passes is
+forwarded with its own bytes, whose one percent-decoding is the canonical path.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from bff.errors import BadRequest
+
+_SEGMENT: Final = rb"[A-Za-z0-9_~@:=,+!$&'()*-][A-Za-z0-9._~@:=,+!$&'()*-]*"
+_PLAIN: Final = re.compile(rb"/(?:%s(?:/%s)*/?)?\Z" % (_SEGMENT, _SEGMENT))
+"""Nothing encoded and no segment that starts with a dot: most requests."""
+_NOT_IN_A_PATH: Final = re.compile(rb"[^!$-:=@-\[\]-~]")
+"""Whatever is not printable ASCII, and the space, `"`, `#`, `;`, `<`, `>`, `?` and backslash."""
+_NOT_IN_A_QUERY: Final = re.compile(rb'[^!"$-~]')
+_BAD_OR_HIDDEN: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})|%2[Ff]")
+"""A broken escape, or an encoded slash: some decode it before they split, some after."""
+_AMBIGUOUS: Final = re.compile("[\x00-\x1f\x7f-\x9f\\\\;?#\u2028\u2029\uff01-\uff5e]|%[0-9A-Fa-f]{2}|//")
+"""In the decoded path: controls, delimiters, fullwidth ASCII, something still encoded, empty segments."""
+_SYNTAX: Final = frozenset("/\\.;%?#")
+
+
+def canonical_path(raw_path: bytes) -> str:
+    """Decode `raw_path` (the request-target up to `?`) exactly once.
+
+    Raises:
+        BadRequest: `ambiguous_path`, when two readers could disagree about the result.
+    """
+    if _PLAIN.match(raw_path):
+        return raw_path.decode("ascii")
+    if not raw_path.startswith(b"/") or _NOT_IN_A_PATH.search(raw_path) or _BAD_OR_HIDDEN.search(raw_path):
+        raise _ambiguous("characters or escapes")
+    try:
+        path = unquote_to_bytes(raw_path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise _ambiguous("not UTF-8") from None
+    if _AMBIGUOUS.search(path):
+        raise _ambiguous("delimiters, controls or double encoding")
+    if any(_is_trimmed_or_dots(segment) for segment in path.split("/")):
+        raise _ambiguous("dot segment or edge space")
+    if not path.isascii() and any(_folds_into_syntax(character) for character in path):
+        raise _ambiguous("look-alike of path syntax")
+    return path
+
+
+def forward_target(raw_path: bytes, query_string: bytes, *, strip_prefix: str = "") -> bytes:
+    """Build the request-target for the upstream from the client's own bytes.
+
+    `raw_path` has passed `canonical_path`; so its segments are those of the canonical path, one to one, and
+    `strip_prefix` (canonical, with or without a trailing slash) is removed segment by segment.
+
+    Raises:
+        BadRequest: `ambiguous_query` for bytes that cannot stand in a query, `ambiguous_path` if the prefix is absent.
+    """
+    target = _without_prefix(raw_path, strip_prefix.strip("/")) if strip_prefix else raw_path
+    if not query_string:
+        return target
+    if _NOT_IN_A_QUERY.search(query_string):
+        raise BadRequest("ambiguous_query")
+    return target + b"?" + query_string
+
+
+def _without_prefix(raw_path: bytes, prefix: str) -> bytes:
+    if not prefix:
+        return raw_path
+    count = prefix.count("/") + 1
+    _, *segments = raw_path.split(b"/", count + 1)
+    if unquote_to_bytes(b"/".join(segments[:count])).decode("utf-8", "replace") != prefix:
+        raise _ambiguous("outside of the prefix")
+    return b"/" + b"".join(segments[count:])
+
+
+def _is_trimmed_or_dots(segment: str) -> bool:
+    """True for `.`, `..`, `...` and what some file systems trim into another name."""
+    return segment != segment.strip() or (segment.startswith(".") and not segment.strip("."))
+
+
+def _folds_into_syntax(character: str) -> bool:
+    """True when compatibility normalisation (NFKC) turns a non-ASCII character into a dot, slash or delimiter."""
+    return not character.isascii() and not _SYNTAX.isdisjoint(unicodedata.normalize("NFKC", character))
+
+
+def _ambiguous(detail: str) -> BadRequest:
+    return BadRequest("ambiguous_path", detail=detail)

@@ -1,0 +1,210 @@
+"""The steps of every request, HTTP and WebSocket alike.
+
+guard → origin and canonical path → /auth or route → credential → session → decide → headers → upstream. The guard is
+the server's (`gateway.server`); whatever a step refuses is an `AuthError`, rendered in one place.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bff.assembly import Bff
+from bff.csrf import check_same_origin, check_static_header
+from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, StoreUnavailable, Unavailable, UpstreamFailed
+from bff.pages import Page
+from bff.problems import login_url, render_problem
+from bff.settings import RouteSettings
+from gateway.access_log import AccessLog
+from gateway.credentials import Caller, Credentials, check_kit_route
+from gateway.launcher import launcher_page
+from gateway.live_connections import Connection, LiveConnections
+from gateway.outgoing import build_headers, is_activity, is_denied_streamlit_path
+from gateway.policy import Allowed, Denied, StepUp, decide
+from gateway.problems import redirect_page, send_page, stamping, wants_page
+from gateway.relaying import Relaying
+from gateway.request import Incoming, read_endpoint, read_request
+from gateway.rules import RouteTable, is_method_allowed
+from gateway.session_cache import SessionCache
+from gateway.upstream_tokens import UpstreamTokens
+from gateway.upstreams import RouteUpstreams
+
+NAVIGABLE = frozenset({"GET", "HEAD"})
+
+
+class Pipeline:
+    """Serves `http` and `websocket` scopes; made once per worker by `gateway.app`."""
+
+    def __init__(self, bff: Bff, auth_app: ASGIApp, upstreams: dict[str, RouteUpstreams], cache: SessionCache) -> None:
+        self._bff = bff
+        self._auth_app = auth_app
+        self._upstreams = upstreams
+        self._cache = cache
+        self._routes = RouteTable(bff.settings.routes)
+        self._credentials = Credentials(bff, cache)
+        self._tokens = UpstreamTokens(bff)
+        self._access = AccessLog(enabled=bff.settings.log.access)
+        self.connections = LiveConnections(is_live=self._is_live, is_allowed=self._is_allowed)
+        self._relaying = Relaying(bff, self.connections, cache)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, from its endpoint to its answer."""
+        started = perf_counter()
+        client, request_id = read_endpoint(scope, self._bff)
+        status = self._access.watching(stamping(send, request_id, secure=self._bff.urls.is_secure))
+        incoming: Incoming | None = None
+        route_id = ""
+        try:
+            incoming = read_request(scope, self._bff, client, request_id)
+            if self._is_public_health(incoming):
+                await send_page(scope, status.send, _health())
+            elif self._belongs_to_auth(incoming):
+                route_id = "auth"
+                await self._serve_auth(incoming, receive, status.send)
+            else:
+                route_id = await self._serve_route(incoming, receive, status.send)
+        except AuthError as error:
+            await self._refuse(scope, status.send, error, incoming, request_id=request_id, started=status.status > 0)
+        finally:
+            self._access.write(scope, client.address, request_id, route_id, status.status, perf_counter() - started)
+
+    async def _serve_route(self, incoming: Incoming, receive: Receive, send: Send) -> str:
+        route = self._routes.match(incoming.facts.urls.host, incoming.path)
+        caller = await self._credentials.identify(incoming)
+        if route is None or route.id not in self._upstreams:
+            await self._serve_nowhere(incoming, caller, send)
+            return ""
+        chosen = self._upstreams[route.id]
+        if is_denied_streamlit_path(incoming.path, route):
+            raise NotFound()
+        if incoming.scope["type"] == "http" and not is_method_allowed(route, incoming.method):
+            raise AuthError("method_not_allowed", "Not with this method.", status=405)
+        check_kit_route(caller, route, self._bff)
+        self._check_origin(incoming, route, caller)
+        if caller.live is None and route.auth == "required":
+            raise LoginRequired()
+        if caller.live is not None and route.auth != "public":
+            self._authorize(incoming, route, caller)
+        await self._relay(incoming, caller, chosen, receive, send)
+        return route.id
+
+    async def _relay(
+        self, incoming: Incoming, caller: Caller, chosen: RouteUpstreams, receive: Receive, send: Send
+    ) -> None:
+        live = caller.live
+        bearer = await self._tokens.bearer(chosen.route, live) if live is not None else ""
+        if live is not None and is_activity(incoming, chosen.route, caller):
+            await self._cache.slide(live)
+        headers = build_headers(incoming, caller, chosen, bearer=bearer, bff=self._bff)
+        if incoming.scope["type"] == "websocket":
+            await self._relaying.websocket(incoming, caller, chosen, headers, receive, send)
+        else:
+            await self._relaying.http(incoming, caller, chosen, headers, receive, send)
+
+    def _check_origin(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
+        fetch = incoming.facts.fetch
+        if incoming.scope["type"] == "websocket":
+            allowed = {incoming.facts.urls.origin, *(origin.lower().rstrip("/") for origin in route.ws_origins)}
+            if fetch.origin.lower() not in allowed:
+                raise Forbidden("ws_origin", "This connection came from another site.")
+        elif caller.kit_client or caller.live is None or route.csrf == "off":
+            return
+        elif route.csrf == "header":
+            check_static_header(fetch)
+        else:
+            origins = {urls.origin for urls in self._bff.origins.values()}
+            check_same_origin(incoming.method, fetch, origins=origins, strict_reads=route.kind == "api")
+
+    def _authorize(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
+        if caller.live is None:
+            return
+        decision = decide(route, caller.live.identity, scopes=caller.live.scopes, now=self._bff.clock())
+        match decision:
+            case Allowed():
+                return
+            case StepUp(unmet):
+                raise LoginRequired("step_up_required", "Please sign in once more for this.", detail=unmet)
+            case Denied():
+                error = decision.as_error()
+                self._bff.audit.event(
+                    "access_denied",
+                    session=caller.live.session,
+                    route=route.id,
+                    reason=error.detail,
+                    client=incoming.facts.address,
+                    request_id=incoming.facts.request_id,
+                )
+                raise error
+
+    async def _serve_nowhere(self, incoming: Incoming, caller: Caller, send: Send) -> None:
+        if caller.live is None:
+            raise LoginRequired()
+        if incoming.path != "/" or incoming.scope["type"] != "http" or incoming.method not in NAVIGABLE:
+            raise NotFound()
+        await send_page(incoming.scope, send, launcher_page(self._bff, caller.live))
+
+    async def _serve_auth(self, incoming: Incoming, receive: Receive, send: Send) -> None:
+        if incoming.scope["type"] == "websocket":
+            raise NotFound()
+        scope = {**incoming.scope, "path": incoming.path, "raw_path": incoming.raw_path, "root_path": ""}
+        await self._auth_app(scope, receive, send)
+
+    def _belongs_to_auth(self, incoming: Incoming) -> bool:
+        base = self._bff.settings.server.auth_path
+        return incoming.path == base or incoming.path.startswith(base + "/")
+
+    def _is_public_health(self, incoming: Incoming) -> bool:
+        return incoming.path == "/healthz" and self._bff.settings.server.public_health
+
+    async def _refuse(
+        self, scope: Scope, send: Send, error: AuthError, incoming: Incoming | None, *, request_id: str, started: bool
+    ) -> None:
+        self._note(error, incoming, request_id)
+        if started:
+            return  # too late for an answer: returning makes the server cut the connection
+        urls = incoming.facts.urls if incoming else self._bff.urls
+        here = incoming.here if incoming else "/"
+        page = incoming is not None and wants_page(incoming.facts.fetch, incoming.headers)
+        if scope["type"] == "websocket":
+            page = False
+        elif page and error.status == 401 and incoming is not None and self._may_return(incoming):
+            await send_page(scope, send, redirect_page(login_url(urls, here)))
+            return
+        problem = render_problem(error, navigation=page, request_id=request_id, urls=urls, return_to=here)
+        await send_page(scope, send, problem)
+
+    def _may_return(self, incoming: Incoming) -> bool:
+        """A navigation that can be repeated after sign-in; an API's address is no place to come back to."""
+        route = self._routes.match(incoming.facts.urls.host, incoming.path)
+        return incoming.method in NAVIGABLE and (route is None or route.kind != "api")
+
+    def _note(self, error: AuthError, incoming: Incoming | None, request_id: str) -> None:
+        address = incoming.facts.address if incoming else ""
+        audit = self._bff.audit
+        if isinstance(error, UpstreamFailed):
+            audit.event(
+                "upstream_failed", reason=error.code, detail=error.detail, client=address, request_id=request_id
+            )
+        elif isinstance(error, StoreUnavailable):
+            audit.event("store_failed", reason=error.code, detail=error.detail, request_id=request_id)
+        elif error.code in ("kit_credential", "kit_handle", "kit_route", "kit_with_cookie"):
+            audit.event("kit_refused", reason=error.code, client=address, request_id=request_id)
+        elif error.code != "forbidden" and (error.status in (400, 403, 413, 421) or isinstance(error, Unavailable)):
+            audit.event(
+                "request_refused", reason=error.code, detail=error.detail, client=address, request_id=request_id
+            )
+
+    async def _is_live(self, record_name: str) -> bool:
+        return await self._cache.get(record_name) is not None
+
+    async def _is_allowed(self, connection: Connection) -> bool:
+        live = await self._cache.get(connection.record_name)
+        if live is None:
+            return False
+        now = self._bff.clock()
+        return isinstance(decide(connection.route, live.identity, scopes=live.scopes, now=now), Allowed | StepUp)
+
+
+def _health() -> Page:
+    return Page(200, [("content-type", "text/plain"), ("cache-control", "no-store")], b"ok\n")

@@ -1,0 +1,50 @@
+"""May this person have this route? Pure (the gateway's words: rule → authenticate → authorize)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bff.contract import Identity
+from bff.errors import Forbidden
+from bff.login import Demands
+from bff.requirements import STEP_UP, unmet
+from bff.settings import RouteSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Signed in, not allowed; `unmet` names the key of `require` that failed."""
+
+    unmet: str
+
+    def as_error(self) -> Forbidden:
+        return Forbidden("forbidden", detail=f"require.{self.unmet}")
+
+
+@dataclass(frozen=True, slots=True)
+class StepUp:
+    """A newer or stronger authentication would do: send the person to sign in once more."""
+
+    unmet: str
+
+
+Decision = Allowed | Denied | StepUp
+ALLOWED = Allowed()
+
+
+def decide(route: RouteSettings, identity: Identity, *, scopes: frozenset[str], now: float) -> Decision:
+    """The decision for a signed-in person. `now` is Unix seconds."""
+    key = unmet(route.require, identity, scopes=scopes, now=now)
+    if not key:
+        return ALLOWED
+    return StepUp(key) if key in STEP_UP else Denied(key)
+
+
+def demands_of(route: RouteSettings) -> Demands:
+    """What a sign-in that leads to `route` must ask of the provider."""
+    return Demands(provider=route.provider, max_age=route.require.max_age_seconds, acr_values=route.require.acr_any)

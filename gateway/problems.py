@@ -1,0 +1,50 @@
+"""Refusals on the wire: an `AuthError` becomes a page or problem+json, on HTTP and before a WebSocket opens."""
+
+from __future__ import annotations
+
+from starlette.types import Scope, Send
+
+from bff.csrf import FetchMetadata
+from bff.pages import Page
+
+HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+def wants_page(fetch: FetchMetadata, headers: list[tuple[bytes, bytes]]) -> bool:
+    """True for a navigation; clients without fetch metadata are told apart by `Accept`."""
+    if fetch.mode:
+        return fetch.is_navigation
+    return any(name == b"accept" and b"text/html" in value for name, value in headers)
+
+
+async def send_page(scope: Scope, send: Send, page: Page) -> None:
+    """Answer with `page`; a WebSocket handshake is refused with the same status (RFC 6455 section 4.2.2)."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in page.headers]
+    headers.append((b"content-length", str(len(page.body)).encode("ascii")))
+    kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+    await send({"type": f"{kind}.start", "status": page.status, "headers": headers})
+    body = b"" if scope.get("method") == "HEAD" else page.body
+    await send({"type": f"{kind}.body", "body": body, "more_body": False})
+
+
+def redirect_page(location: str) -> Page:
+    """302 to a sign-in: never cached, and no referrer leaves with it."""
+    headers = [("location", location), ("cache-control", "no-store"), ("referrer-policy", "no-referrer")]
+    return Page(302, headers, b"")
+
+
+def stamping(send: Send, request_id: str, *, secure: bool) -> Send:
+    """`send` that puts the request id, and HSTS on https, on every response that lacks them."""
+    stamp = (b"x-request-id", request_id.encode("ascii"))
+
+    async def stamped(message: dict[str, object]) -> None:
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
+            given = message.get("headers", [])
+            headers = [header for header in given if header[0] != b"x-request-id"] if isinstance(given, list) else []
+            headers.append(stamp)
+            if secure:
+                headers.append(HSTS)
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return stamped  # type: ignore[return-value]  # ASGI messages are mutable mappings there, dicts here

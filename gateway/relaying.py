@@ -1,0 +1,219 @@
+"""Handing a decided request to its upstream, and keeping hold of it so that it ends with its session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.types import Message, Receive, Send
+
+from bff import contract
+from bff.assembly import Bff
+from bff.errors import AuthError, LoginRequired, Unavailable
+from gateway.credentials import Caller
+from gateway.headers import RawHeaders, without_conditionals
+from gateway.live_connections import Connection, LiveConnections
+from gateway.paths import forward_target
+from gateway.request import Incoming
+from gateway.session_cache import LiveSession, SessionCache
+from gateway.streamlit_messages import is_user_action
+from gateway.upstream.html import HeadInserter, build_script_tag, document_headers, is_html_document
+from gateway.upstream.messages import BodyTransform
+from gateway.upstream.relay import relay_http
+from gateway.upstream.socket_closer import SocketCloser
+from gateway.upstream.websocket import relay_websocket
+from gateway.upstreams import LocalUpstream, NetworkUpstream, RouteUpstreams
+
+NO_STORE = (b"cache-control", b"no-store")
+
+
+class Relaying:
+    """Relays with the registry of live connections around them."""
+
+    def __init__(self, bff: Bff, connections: LiveConnections, cache: SessionCache) -> None:
+        self._bff = bff
+        self._connections = connections
+        self._cache = cache
+        script = bff.urls.base_path + bff.settings.server.auth_path + contract.PATH_GUARD
+        self._guard = build_script_tag(script)
+        self._slides: set[asyncio.Task[None]] = set()
+
+    async def http(
+        self,
+        incoming: Incoming,
+        caller: Caller,
+        chosen: RouteUpstreams,
+        headers: RawHeaders,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Relay a request; the end of its session cuts a response still under way."""
+        upstream = chosen.choose(caller.live.session.name if caller.live else incoming.facts.address)
+        inserts = chosen.route.kind == "page" and incoming.method == "GET" and _asks_for_document(incoming)
+        if inserts:
+            headers = without_conditionals(headers)
+        target = self._target(incoming, chosen)
+        host, path = incoming.facts.urls.host, target.partition(b"?")[0].decode("latin-1")
+
+        def rewrite(status: int, given: RawHeaders) -> tuple[RawHeaders, BodyTransform | None]:
+            cleaned = upstream.responses.clean(given, host=host, forwarded_path=path)
+            if inserts and is_html_document(status, cleaned):
+                return [*_without(document_headers(cleaned), b"cache-control"), NO_STORE], HeadInserter(self._guard)
+            return cleaned, None
+
+        async def exchange() -> None:
+            if isinstance(upstream, LocalUpstream):
+                result = await upstream.application.relay_http(
+                    incoming.scope,
+                    receive,
+                    send,
+                    request_headers=headers,
+                    target=target,
+                    root_path=chosen.prefix,
+                    max_body_bytes=chosen.route.max_body_bytes,
+                    rewrite_response=rewrite,
+                )
+            else:
+                result = await relay_http(
+                    incoming.scope,
+                    receive,
+                    send,
+                    upstream=upstream.http,
+                    request_headers=headers,
+                    target=target,
+                    max_body_bytes=chosen.route.max_body_bytes,
+                    rewrite_response=rewrite,
+                )
+            if result.error is not None:
+                raise result.error
+
+        await self._until_session_ends(exchange, caller.live, chosen)
+
+    async def websocket(
+        self,
+        incoming: Incoming,
+        caller: Caller,
+        chosen: RouteUpstreams,
+        headers: RawHeaders,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Relay a WebSocket; the end of its session closes it with 4401."""
+        live, limits = caller.live, self._bff.settings.limits
+        if live is not None and self._connections.count(live.session.name) >= limits.websockets_per_session:
+            raise Unavailable("websocket_limit", "Too many open connections.")
+        upstream = chosen.choose(live.session.name if live else incoming.facts.address)
+        closer = SocketCloser()
+        connection = self._register(live, chosen, closer.close)
+        receive, target = self._noticing_activity(receive, live, chosen), self._target(incoming, chosen)
+        subprotocols = incoming.scope["subprotocols"]
+        try:
+            if isinstance(upstream, NetworkUpstream):
+                await relay_websocket(
+                    incoming.scope,
+                    receive,
+                    send,
+                    upstream=upstream.websocket,
+                    request_headers=headers,
+                    target=target,
+                    subprotocols=subprotocols,
+                    max_client_message=limits.websocket_client_message_bytes,
+                    max_upstream_message=limits.websocket_upstream_message_bytes,
+                    closer=closer,
+                )
+            else:
+                await upstream.application.relay_websocket(
+                    incoming.scope,
+                    receive,
+                    send,
+                    request_headers=headers,
+                    target=target,
+                    root_path=chosen.prefix,
+                    subprotocols=subprotocols,
+                    max_client_message=limits.websocket_client_message_bytes,
+                    closer=closer,
+                )
+        finally:
+            if connection is not None:
+                self._connections.discard(connection)
+
+    def _target(self, incoming: Incoming, chosen: RouteUpstreams) -> bytes:
+        raw = incoming.facts.urls.base_path.encode("ascii") + incoming.raw_path
+        return forward_target(raw, incoming.scope["query_string"], strip_prefix=chosen.prefix)
+
+    async def _until_session_ends(
+        self, exchange: Callable[[], Awaitable[None]], live: LiveSession | None, chosen: RouteUpstreams
+    ) -> None:
+        task = asyncio.current_task()
+        if live is None or chosen.route.auth == "public" or task is None:
+            await exchange()
+            return
+        is_over = False
+
+        def close(code: int, reason: str) -> None:
+            nonlocal is_over
+            if not is_over:
+                is_over = True
+                task.cancel()
+
+        connection = self._register(live, chosen, close)
+        try:
+            await exchange()
+        except asyncio.CancelledError:
+            if not is_over or task.uncancel() > 0:
+                raise
+            raise LoginRequired() from None
+        finally:
+            is_over = True
+            if connection is not None:
+                self._connections.discard(connection)
+
+    def _register(
+        self, live: LiveSession | None, chosen: RouteUpstreams, close: Callable[[int, str], None]
+    ) -> Connection | None:
+        if live is None or chosen.route.auth == "public":
+            return None
+        session = live.session
+        connection = Connection(session.name, live.owners, session.login_started_at, chosen.route, close)
+        self._connections.add(connection)
+        return connection
+
+    def _noticing_activity(self, receive: Receive, live: LiveSession | None, chosen: RouteUpstreams) -> Receive:
+        """`receive` that slides the session's idle time on what the person does."""
+        if live is None or chosen.route.no_slide:
+            return receive
+        reads_streamlit = chosen.route.kind == "page"
+        name = live.session.name
+
+        async def noticing() -> Message:
+            message = await receive()
+            data = message.get("bytes") if message["type"] == "websocket.receive" else None
+            if message["type"] == "websocket.receive" and not (reads_streamlit and data and not is_user_action(data)):
+                self._slide_later(name)
+            return message
+
+        return noticing
+
+    def _slide_later(self, name: str) -> None:
+        task = asyncio.create_task(self._slide(name))
+        self._slides.add(task)
+        task.add_done_callback(self._slides.discard)
+
+    async def _slide(self, name: str) -> None:
+        try:
+            live = await self._cache.get(name)
+            if live is not None:
+                await self._cache.slide(live)
+        except AuthError:
+            return  # the store is out; the request that needs it says so
+
+
+def _asks_for_document(incoming: Incoming) -> bool:
+    fetch = incoming.facts.fetch
+    if fetch.dest:
+        return fetch.dest in ("document", "iframe")
+    return any(name == b"accept" and b"text/html" in value for name, value in incoming.headers)
+
+
+def _without(headers: RawHeaders, dropped: bytes) -> RawHeaders:
+    return [(name, value) for name, value in headers if name != dropped]

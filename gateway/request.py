@@ -1,0 +1,106 @@
+"""What the gateway finds out about a request before it decides: origin, client, id, canonical path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from starlette.types import Scope
+
+from bff import contract
+from bff.assembly import Bff
+from bff.csrf import FetchMetadata
+from bff.errors import BadRequest, Misdirected, NotFound
+from bff.request_facts import SCOPE_KEY, RequestFacts, new_request_id
+from gateway.forwarded import ClientEndpoint, client_address
+from gateway.paths import canonical_path
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+KIT_HEADER = contract.HEADER_KIT.lower().encode("ascii")
+SESSION_HEADER = contract.HEADER_SESSION.lower().encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request with its canonical `path` below the public URL's own path; `raw_path` is the same in client bytes."""
+
+    scope: Scope
+    facts: RequestFacts
+    client: ClientEndpoint
+    path: str
+    raw_path: bytes
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        headers: list[tuple[bytes, bytes]] = self.scope["headers"]
+        return headers
+
+    @property
+    def method(self) -> str:
+        return str(self.scope.get("method", "GET"))
+
+    @property
+    def here(self) -> str:
+        """Path and query as the browser's address bar has them, for coming back after sign-in."""
+        query: bytes = self.scope["query_string"]
+        target = self.facts.urls.base_path.encode() + self.raw_path + (b"?" + query if query else b"")
+        return target.decode("latin-1")
+
+
+def read_endpoint(scope: Scope, bff: Bff) -> tuple[ClientEndpoint, str]:
+    """The client's address, scheme and host as far as trusted proxies say, and the request id."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    peer = scope["client"][0] if scope.get("client") else ""
+    host = next((value.decode("latin-1").lower() for name, value in headers if name == b"host"), "")
+    secure = scope.get("scheme") in ("https", "wss")
+    client = client_address(
+        peer, headers, bff.settings.server.trusted_proxies, scheme="https" if secure else "http", host=host
+    )
+    given = next((value for name, value in headers if name == b"x-request-id"), b"")
+    believed = client.is_through_proxy and REQUEST_ID.fullmatch(given)
+    return client, given.decode("ascii") if believed else new_request_id()
+
+
+def read_request(scope: Scope, bff: Bff, client: ClientEndpoint, request_id: str) -> Incoming:
+    """Find the origin and the canonical path.
+
+    Raises:
+        Misdirected: the Host is not served here.
+        BadRequest: `ambiguous_path`.
+        NotFound: outside the public URL's path.
+    """
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+    path = canonical_path(raw_path)
+    urls = bff.origins.get(client.host)
+    if urls is None:
+        if client.host not in bff.settings.server.internal_hosts or not _is_internal_call(scope, path, bff):
+            raise Misdirected()
+        urls = bff.urls
+    facts = RequestFacts(urls, client.address, request_id, FetchMetadata.from_headers(scope["headers"]))
+    scope[SCOPE_KEY] = facts
+    base = urls.base_path
+    if base:
+        if not (path + "/").startswith(base + "/") or not raw_path.startswith(base.encode()):
+            raise NotFound()
+        path, raw_path = path[len(base) :] or "/", raw_path[len(base) :] or b"/"
+    return Incoming(scope, facts, client, path, raw_path)
+
+
+def single_header(headers: list[tuple[bytes, bytes]], name: bytes, *, code: str) -> str | None:
+    """The one value of `name`, None when absent.
+
+    Raises:
+        BadRequest: `code`, when it came twice or is no ASCII.
+    """
+    values = [value for candidate, value in headers if candidate == name]
+    if not values:
+        return None
+    if len(values) > 1 or not values[0].isascii():
+        raise BadRequest(code)
+    return values[0].decode("ascii")
+
+
+def _is_internal_call(scope: Scope, path: str, bff: Bff) -> bool:
+    """Kit calls, and the public keys that APIs and kits fetch from inside."""
+    keys = bff.urls.base_path + bff.settings.server.auth_path + contract.PATH_JWKS
+    return path == keys or any(name == KIT_HEADER for name, _ in scope["headers"])

@@ -1,0 +1,66 @@
+"""Open a transport to an upstream; every failure to do so becomes an `UpstreamFailed`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from bff.errors import UpstreamFailed
+from gateway.upstream.targets import Target
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+_PROBES = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+"""A host that vanished without a word is noticed by the kernel after half a minute, also while nothing is read."""
+
+
+def client_tls(ca_file: str = "") -> ssl.SSLContext:
+    """Build the TLS settings for an upstream: certificate and name are verified, against `ca_file` if given."""
+    context = ssl.create_default_context(cafile=ca_file or None)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def dial(
+    target: Target, protocol: Callable[[], P], *, timeout_seconds: float, ssl_context: ssl.SSLContext | None = None
+) -> P:
+    """Connect and return the protocol made by `protocol`.
+
+    Raises:
+        UpstreamFailed: `upstream_connect`, or `upstream_timeout` with status 504.
+    """
+    loop = asyncio.get_running_loop()
+    tls = (ssl_context or client_tls()) if target.is_tls else None
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            if target.socket_path:
+                _, made = await loop.create_unix_connection(protocol, target.socket_path)
+                return made
+            transport, made = await loop.create_connection(protocol, target.host, target.port, ssl=tls)
+    except TimeoutError as exc:
+        raise UpstreamFailed("upstream_timeout", detail="no connection in time", status=504) from exc
+    except OSError as exc:
+        raise UpstreamFailed("upstream_connect", detail=_reason(exc)) from exc
+    _watch_for_silence(transport)
+    return made
+
+
+def _watch_for_silence(transport: asyncio.BaseTransport) -> None:
+    connected: socket.socket | None = transport.get_extra_info("socket")
+    if connected is None:
+        return
+    with suppress(OSError):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _PROBES:
+            if hasattr(socket, name):
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _reason(exc: OSError) -> str:
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"certificate not accepted: {exc.verify_message}"
+    return exc.strerror or type(exc).__name__

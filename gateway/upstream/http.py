@@ -1,0 +1,215 @@
+"""Exchanges with one HTTP upstream over kept-alive connections: streamed both ways, nothing shared between them.
+
+No cookie jar, no redirects, no proxy from the environment; the origin comes from configuration alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from bff.errors import AuthError, BadRequest, UpstreamFailed
+from gateway.headers import RawHeaders
+from gateway.upstream.connection import UpstreamConnection
+from gateway.upstream.dial import client_tls, dial
+from gateway.upstream.messages import UpstreamRequest
+from gateway.upstream.pool import LONGEST_IDLE, ConnectionPool
+from gateway.upstream.response_parser import ResponseHead
+from gateway.upstream.targets import parse_target
+
+_METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_TARGET: Final = re.compile(rb"/[!-~]*\Z")
+_REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_FRAMING_HEADERS: Final = frozenset(
+    {b"connection", b"content-length", b"expect", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
+_FRESH: Final = 2.0
+"""Longest rest, in seconds, of a connection for a request which cannot be sent twice: uvicorn closes after 5."""
+
+
+class UpstreamResponse:
+    """A response being received. Read it to its end, or `close()` it; else its connection stays taken."""
+
+    __slots__ = ("_close", "_connection", "headers", "status")
+
+    def __init__(self, head: ResponseHead, connection: UpstreamConnection, close: Callable[[], None]) -> None:
+        self.status = head.status
+        self.headers = head.headers
+        self._connection = connection
+        self._close = close
+
+    @property
+    def is_finished(self) -> bool:
+        """True when everything has been read, so that the last piece can be sent on as the last."""
+        return self._connection.is_finished
+
+    async def read(self) -> bytes:
+        """Give the next piece as it arrived, `b""` at the end.
+
+        Raises:
+            AuthError: the response will not become whole; the client's connection must not be ended cleanly.
+        """
+        return await self._connection.read()
+
+    @property
+    async def body(self) -> AsyncIterator[bytes]:
+        """Iterate over the pieces, then close."""
+        try:
+            while data := await self.read():
+                yield data
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give the connection back if the exchange is whole, end it if not. May be called again."""
+        self._close()
+
+    async def aclose(self) -> None:
+        self.close()
+
+
+class HttpUpstream:
+    """One upstream: `http://host:port[/path]`, `https://…` (verified) or `unix:/path.sock`; time-outs in seconds."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        connect_timeout: float = 5,
+        first_byte_timeout: float = 60,
+        idle_timeout: float = 300,
+        max_connections: int = 1000,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.target = parse_target(target)
+        self.idle_timeout = idle_timeout
+        self._connect_timeout = connect_timeout
+        self._first_byte_timeout = first_byte_timeout
+        self._ssl = (ssl_context or client_tls()) if self.target.is_tls else None
+        self.pool = ConnectionPool(self._dial, max_connections=max_connections, acquire_timeout=connect_timeout)
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        """Send `request` and return once status and headers are here, which may be before all of its body is sent.
+
+        A kept-alive connection that turns out to be closed is replaced once, for requests that may be repeated.
+
+        Raises:
+            UpstreamFailed: `upstream_connect`, `upstream_timeout` (504), `upstream_protocol`, `upstream_closed`.
+            AuthError: whatever `request.body` raised.
+        """
+        head = build_request_head(request, self.target.base_path, self.target.authority)
+        is_repeatable = request.body is None and request.method in _REPEATABLE
+        connection = await self.pool.acquire(longest_idle=LONGEST_IDLE if is_repeatable else _FRESH)
+        try:
+            return await self._exchange(connection, request, head)
+        except UpstreamFailed as exc:
+            is_stale = connection.exchanges > 1 and connection.is_untouched and exc.code == "upstream_closed"
+            if not (is_stale and is_repeatable):
+                raise
+        return await self._exchange(await self.pool.acquire(longest_idle=0), request, head)
+
+    async def aclose(self) -> None:
+        """Close idle connections; those in use close when their exchange ends."""
+        await self.pool.aclose()
+
+    async def _dial(self, on_lost: Callable[[UpstreamConnection], None]) -> UpstreamConnection:
+        return await dial(
+            self.target,
+            lambda: UpstreamConnection(
+                on_lost, first_byte_timeout=self._first_byte_timeout, idle_timeout=self.idle_timeout
+            ),
+            timeout_seconds=self._connect_timeout,
+            ssl_context=self._ssl,
+        )
+
+    async def _exchange(
+        self, connection: UpstreamConnection, request: UpstreamRequest, head: bytes
+    ) -> UpstreamResponse:
+        exchange = _Exchange(self.pool, connection)
+        try:
+            connection.start(request.method, head, has_body=request.body is not None)
+            if request.body is not None:
+                exchange.pump = asyncio.create_task(_send_body(connection, request.body, request.content_length))
+            return UpstreamResponse(await connection.head(), connection, exchange.close)
+        except BaseException:
+            exchange.close()
+            raise
+
+
+class _Exchange:
+    """Who gives the connection back, once, and ends a request body that nobody wants any more."""
+
+    __slots__ = ("_connection", "_is_over", "_pool", "pump")
+
+    def __init__(self, pool: ConnectionPool, connection: UpstreamConnection) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._is_over = False
+        self.pump: asyncio.Task[None] | None = None
+
+    def close(self) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        if self.pump is not None:
+            self.pump.cancel()
+        if self._connection.is_finished:
+            self._pool.release(self._connection)
+        else:
+            self._pool.discard(self._connection)
+
+
+def build_request_head(request: UpstreamRequest, base_path: bytes, authority: bytes) -> bytes:
+    """Serialize request line and headers with exactly one framing.
+
+    Raises:
+        BadRequest: something in it would not stay what it is on the wire.
+    """
+    if not _METHOD.match(request.method) or not _TARGET.match(request.target):
+        raise BadRequest("bad_request", detail="method or target")
+    lines = [b"%s %s%s HTTP/1.1" % (request.method.encode("ascii"), base_path, request.target)]
+    lines += [name + b": " + value for name, value in request.headers if name not in _FRAMING_HEADERS]
+    if all(name != b"host" for name, _ in request.headers):
+        lines.append(b"host: " + authority)
+    lines += [name + b": " + value for name, value in _framing(request)]
+    head = b"\r\n".join(lines)
+    breaks = len(lines) - 1
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+        raise BadRequest("bad_request", detail="line break in a header")
+    return head + b"\r\n\r\n"
+
+
+def _framing(request: UpstreamRequest) -> RawHeaders:
+    if request.body is None:
+        return [] if request.method in _BODILESS else [(b"content-length", b"0")]
+    if request.content_length is None:
+        return [(b"transfer-encoding", b"chunked")]
+    return [(b"content-length", b"%d" % request.content_length)]
+
+
+async def _send_body(connection: UpstreamConnection, body: AsyncIterator[bytes], content_length: int | None) -> None:
+    """Stream a request body; a failure of the body itself ends the exchange with that failure."""
+    sent = 0
+    try:
+        async for data in body:
+            sent += len(data)
+            if content_length is not None and sent > content_length:
+                raise BadRequest("body_length", detail="longer than announced")
+            if data:
+                await connection.write(data if content_length is not None else b"%x\r\n%s\r\n" % (len(data), data))
+        if content_length is not None and sent != content_length:
+            raise BadRequest("body_length", detail="shorter than announced")
+        if content_length is None:
+            await connection.write(b"0\r\n\r\n")
+    except Exception as exc:
+        # A connection that upstream closed may still hold its answer (413 and away): that is for `head` to find.
+        if not connection.is_closing:
+            connection.abort(
+                exc if isinstance(exc, AuthError) else BadRequest("body_broken", detail=type(exc).__name__)
+            )
+        return
+    connection.finish_request()

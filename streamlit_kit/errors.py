@@ -1,0 +1,105 @@
+"""The tree of everything the kit raises.
+
+    KitError
+    ├── KitMisconfigured        this process or this page is set up wrongly; for whoever runs it, not for visitors
+    ├── OutsidePage             called where there is no page: a plain thread, or `python app.py`
+    ├── ClientOfAnotherPage     an `ApiClient` met in a page it was not made for: it sits in a shared cache
+    ├── LoginRequired (401)     nobody is signed in, or the session is over; `login_url` starts a sign-in
+    ├── Forbidden (403)         signed in, not allowed
+    ├── ApiUnavailable (503)    the front door or the API behind it is out of reach; `retry_after` in seconds
+    └── ApiError                any other answer that is no success, by `raise_for_status()`; `response` is that answer
+
+Every instance has a stable `code`, the HTTP `status` it stands for (0 when it stands for none), the `request_id` to
+tell an operator ("" when no answer came), and a `message` that may be shown to people: bodies, tokens and secrets never
+enter it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamlit_kit.response import ApiResponse
+
+
+class KitError(Exception):
+    """Root of the tree."""
+
+    status: int = 0
+    default_code: str = "kit_error"
+    default_message: str = "Something went wrong on this page."
+
+    def __init__(self, message: str = "", *, code: str = "", status: int = 0, request_id: str = "") -> None:
+        self.message = message or self.default_message
+        self.code = code or self.default_code
+        if status:
+            self.status = status
+        self.request_id = request_id
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.message} (request {self.request_id})" if self.request_id else self.message
+
+
+class KitMisconfigured(KitError):
+    default_code = "kit_misconfigured"
+    default_message = "This page is not set up for sign-in."
+
+
+class OutsidePage(KitError):
+    default_code = "outside_page"
+    default_message = (
+        "There is no page here to ask who is signed in. Call this in the page's own code and hand the result over."
+    )
+
+
+class ClientOfAnotherPage(KitError):
+    default_code = "client_of_another_page"
+    default_message = (
+        "This ApiClient was made for another person's page. Call prepare_client() on each run, and never keep its "
+        'result in st.cache_resource or in a global; for a cache use scope="session".'
+    )
+
+
+class LoginRequired(KitError):
+    status = 401
+    default_code = "login_required"
+    default_message = "Please sign in."
+
+    def __init__(
+        self, message: str = "", *, code: str = "", status: int = 0, request_id: str = "", login_url: str = ""
+    ) -> None:
+        super().__init__(message, code=code, status=status, request_id=request_id)
+        self.login_url = login_url
+
+
+class Forbidden(KitError):
+    status = 403
+    default_code = "forbidden"
+    default_message = "You are signed in, but not allowed to do this."
+
+
+class ApiUnavailable(KitError):
+    status = 503
+    default_code = "unavailable"
+    default_message = "This service cannot answer right now. Please try again in a moment."
+
+    def __init__(
+        self, message: str = "", *, code: str = "", status: int = 0, request_id: str = "", retry_after: int = 5
+    ) -> None:
+        super().__init__(message, code=code, status=status, request_id=request_id)
+        self.retry_after = retry_after
+
+
+class ApiError(KitError):
+    default_code = "api_error"
+    default_message = "The service did not accept this request."
+
+    def __init__(self, response: ApiResponse, *, code: str = "") -> None:
+        super().__init__(
+            f"The service answered {response.status_code}.",
+            code=code,
+            status=response.status_code,
+            request_id=response.request_id,
+        )
+        self.response = response

@@ -1,0 +1,62 @@
+"""Who is signed in on this page: from the handshake headers behind the front door, from an exchanged code elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+from bff import contract
+from bff.contract import Identity as Identity
+from streamlit_kit import _streamlit, exchange
+from streamlit_kit.assertion import AssertionRejected, Expected, PageSession, read_assertion
+from streamlit_kit.errors import OutsidePage
+from streamlit_kit.runtime import Kit, current_kit
+
+log = logging.getLogger(__name__)
+
+_HANDSHAKE: Final = (contract.HEADER_ASSERTION, contract.HEADER_SESSION)
+
+
+def current_user() -> Identity | None:
+    """The person who is signed in on this page, or None.
+
+    Raises: KitMisconfigured; OutsidePage in a plain thread; ApiUnavailable when the front door cannot be asked for its
+    keys, since nobody is taken for a stranger because of an outage.
+    """
+    session = find_session(current_kit())
+    return session.identity if session is not None else None
+
+
+def find_session(kit: Kit) -> PageSession | None:
+    """The page's session, verified anew: a page sees nothing of a person that outlives its own run."""
+    if kit.find_session is not None:
+        return kit.find_session()
+    if not _streamlit.page_session_id():
+        raise OutsidePage
+    values = _read_handshake()
+    if values is None:
+        return exchange.find_exchanged_session(kit)
+    try:
+        return read_assertion(
+            *values,
+            find_key=kit.keys.find,
+            expected=Expected(client=kit.settings.client, issuer=kit.settings.public_url),
+            now=time.time(),
+        )
+    except AssertionRejected as exc:
+        log.warning("the handshake of a page was not accepted: %s", exc.code)
+        return None
+
+
+def _read_handshake() -> tuple[str, str] | None:
+    """Assertion and handle; None when there is neither. A header that came twice counts as forged."""
+    import streamlit as st
+
+    headers = st.context.headers
+    values = [headers.get_all(name) for name in _HANDSHAKE]
+    if any(len(value) > 1 for value in values):
+        log.warning("the handshake of a page carried a header twice")
+        return None
+    assertion, handle = ("".join(value) for value in values)
+    return (assertion, handle) if assertion else None

@@ -1,0 +1,182 @@
+"""What a call gives back, and which answers are errors; the transport stays hidden behind it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+
+from bff.contract import HEADER_REQUEST_ID
+from streamlit_kit import transport
+from streamlit_kit.errors import ApiError, ApiUnavailable, Forbidden, LoginRequired
+
+_OUTAGE: Final = frozenset({502, 503, 504})
+_MAX_PROBLEM_BYTES: Final = 65_536
+_MAX_RETRY_AFTER: Final = 3600
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
+_CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResponse:
+    """An answer of the API, read to its end. `headers` reads without regard to case."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes = field(repr=False)
+    encoding: str = "utf-8"
+
+    @property
+    def text(self) -> str:
+        return self.content.decode(self.encoding, errors="replace")
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status_code < 300
+
+    @property
+    def request_id(self) -> str:
+        """What to tell an operator; "" when the answer has none."""
+        return read_request_id(self.headers)
+
+    def json(self) -> Any:
+        """Raises: ValueError when the body is not JSON."""
+        return json.loads(self.content)
+
+    def raise_for_status(self) -> ApiResponse:
+        """Raises: ApiError for everything but 2xx; redirects are not followed and count as refusals."""
+        if not self.is_success:
+            raise ApiError(self, code=read_problem(self.headers, self.content).get("code", ""))
+        return self
+
+
+class ApiStream:
+    """An answer whose body is read piece by piece; live only inside its `with` block."""
+
+    __slots__ = ("_response",)
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+
+    def __repr__(self) -> str:
+        return f"ApiStream(status_code={self.status_code})"
+
+    @property
+    def status_code(self) -> int:
+        return self._response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._response.headers
+
+    @property
+    def is_success(self) -> bool:
+        return self._response.is_success
+
+    @property
+    def request_id(self) -> str:
+        return read_request_id(self.headers)
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """Pieces as they arrive, or of `chunk_size` bytes. Raises: ApiUnavailable."""
+        with transport.translated_errors():
+            yield from self._response.iter_bytes(chunk_size)
+
+    def iter_lines(self) -> Iterator[str]:
+        """Lines without their ends. Raises: ApiUnavailable."""
+        with transport.translated_errors():
+            yield from self._response.iter_lines()
+
+    def read(self) -> ApiResponse:
+        """Read the rest. Raises: ApiUnavailable."""
+        with transport.translated_errors():
+            self._response.read()
+        return build_response(self._response)
+
+
+def build_response(response: httpx.Response) -> ApiResponse:
+    return ApiResponse(
+        status_code=response.status_code,
+        headers=response.headers,
+        content=response.content,
+        encoding=response.encoding or "utf-8",
+    )
+
+
+def raise_for_front_door(response: httpx.Response, *, login_url: str, on_ended: Callable[[], None]) -> None:
+    """Raise for answers with one meaning on every page; the rest is the page's own business.
+
+    A 401 that is no problem document of the front door's form comes from the API itself and is left alone.
+
+    Raises: LoginRequired, Forbidden, ApiUnavailable.
+    """
+    status = response.status_code
+    if status not in _OUTAGE | {401, 403}:
+        return
+    if status in _OUTAGE:
+        raise unavailable(response)
+    request_id = read_request_id(response.headers)
+    if status == 403:
+        code = read_problem(response.headers, _read_start(response)).get("code", "")
+        raise Forbidden(code=code, request_id=request_id)
+    if not is_problem(response.headers):
+        return
+    with transport.translated_errors():
+        code = read_problem(response.headers, response.read()).get("code", "")
+    if code:
+        on_ended()
+        raise LoginRequired(code=code, request_id=request_id, login_url=login_url)
+
+
+def is_outage(status: int) -> bool:
+    return status in _OUTAGE
+
+
+def unavailable(response: httpx.Response) -> ApiUnavailable:
+    problem = read_problem(response.headers, _read_start(response))
+    text = response.headers.get("Retry-After", "")
+    retry_after = min(int(text), _MAX_RETRY_AFTER) if text.isascii() and text.isdigit() and len(text) < 9 else 5
+    return ApiUnavailable(
+        code=problem.get("code", ""),
+        status=response.status_code,
+        request_id=read_request_id(response.headers),
+        retry_after=retry_after,
+    )
+
+
+def read_request_id(headers: Mapping[str, str]) -> str:
+    value = headers.get(HEADER_REQUEST_ID, "")
+    return value if _REQUEST_ID.fullmatch(value) else ""
+
+
+def is_problem(headers: Mapping[str, str]) -> bool:
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower() == "application/problem+json"
+
+
+def read_problem(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+    """`code` of a problem document (RFC 9457); {} for everything else, and for a code of a form no code has."""
+    if not is_problem(headers) or len(body) > _MAX_PROBLEM_BYTES:
+        return {}
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    code = document.get("code") if isinstance(document, dict) else None
+    return {"code": code} if isinstance(code, str) and _CODE.fullmatch(code) else {}
+
+
+def _read_start(response: httpx.Response) -> bytes:
+    """The body, up to a little more than a problem document may have."""
+    if response.is_closed:
+        return response.content
+    body = bytearray()
+    with transport.translated_errors():
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > _MAX_PROBLEM_BYTES:
+                break
+    return bytes(body)

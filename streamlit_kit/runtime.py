@@ -1,0 +1,83 @@
+"""Wire the kit's parts together, once per process. Nothing of one person is kept here."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from bff import contract
+from streamlit_kit import transport
+from streamlit_kit.assertion import PageSession
+from streamlit_kit.errors import ApiUnavailable
+from streamlit_kit.keys import KeySet
+from streamlit_kit.settings import KitSettings, read_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """Settings, the HTTP client, the front door's keys.
+
+    `find_session` replaces the look at the page's handshake; tests of pages give it (`streamlit_kit.testing`).
+    """
+
+    settings: KitSettings
+    http: httpx.Client = field(repr=False)
+    keys: KeySet = field(repr=False)
+    find_session: Callable[[], PageSession | None] | None = None
+
+
+_lock = threading.Lock()
+_kit: Kit | None = None
+
+
+def current_kit() -> Kit:
+    """The kit of this process, made from the environment at first use.
+
+    Raises: KitMisconfigured.
+    """
+    global _kit
+    with _lock:
+        if _kit is None:
+            settings = read_settings(os.environ)
+            _kit = create_kit(settings, transport.create_http_client(settings))
+        return _kit
+
+
+def create_kit(
+    settings: KitSettings, http: httpx.Client, *, find_session: Callable[[], PageSession | None] | None = None
+) -> Kit:
+    keys = KeySet(lambda: fetch_key_set(settings, http), clock=time.monotonic)
+    return Kit(settings=settings, http=http, keys=keys, find_session=find_session)
+
+
+@contextmanager
+def use_kit(kit: Kit | None) -> Iterator[None]:
+    """Put `kit` in place of the process's own; None means: read the environment again."""
+    global _kit
+    with _lock:
+        previous, _kit = _kit, kit
+    try:
+        yield
+    finally:
+        with _lock:
+            _kit = previous
+
+
+def fetch_key_set(settings: KitSettings, http: httpx.Client) -> dict[str, Any]:
+    """Raises: ApiUnavailable, for an answer that is no key set as well."""
+    request = http.build_request("GET", settings.auth_url + contract.PATH_JWKS, timeout=transport.CONTROL_TIMEOUT)
+    response = transport.send(http, request)
+    try:
+        document = response.json() if response.status_code == 200 else None
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise ApiUnavailable(code="key_set_malformed")
+    return document

@@ -1,0 +1,54 @@
+"""What every test may ask for. Scoped fixtures live beside the tests that use them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import components
+
+ARTEFACTS = Path(__file__).parent / "artefacts"
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
+
+
+def pytest_configure() -> None:
+    """Make the run independent of its surroundings: no settings, no secrets, no proxies from the caller's shell.
+
+    Here and not in a fixture, so that test modules and the programs they start see a clean environment as well.
+    """
+    for name in list(os.environ):
+        if name.upper().startswith("VESTIBULE_") or name.upper() in PROXY_VARIABLES:
+            del os.environ[name]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`@pytest.mark.component("redis-server")`: run this test only where that program is."""
+    for marker in item.iter_markers("component"):
+        for package in marker.args:
+            components.require(package)
+
+
+@pytest.fixture(scope="session")
+def component() -> Callable[[str], Path]:
+    """`component("redis-server")` is the path of that program; without it the test is skipped, with CI=true failed."""
+    return components.require
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """Folder for screenshots and logs that outlive the run; git ignores it."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    return ARTEFACTS
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,144 @@
+"""The whole front door on a real socket in a thread, wired to the fake provider and upstream."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, Self, TypeVar
+
+import uvloop
+
+from bff.configuration import parse_settings
+from bff.session import Store
+from bff.settings import Settings
+from gateway.app import FrontDoor, create_app
+from gateway.server import build_server
+from tests.fakes import CookieClient, FakeProvider, RecordingUpstream, bind_socket
+
+T = TypeVar("T")
+KEY = "unit-test-key-0123456789-abcdefghijklmnop"
+KIT_SECRET = "unit-test-kit-secret-0123456789"
+
+
+def provider_table(provider: FakeProvider, **over: Any) -> dict[str, Any]:
+    """`[providers.*]` for the fake."""
+    return {
+        "issuer": provider.issuer,
+        "client_id": provider.client.client_id,
+        "client_secret": provider.client.client_secret,
+        "client_auth": provider.client.auth_method,
+        **over,
+    }
+
+
+def api_route(upstream: RecordingUpstream | str, **over: Any) -> dict[str, Any]:
+    url = upstream if isinstance(upstream, str) else upstream.url
+    return {"id": "api", "path": "/api/", "upstream": url, "strip_prefix": True, "kind": "api"} | over
+
+
+def page_route(upstream: RecordingUpstream | str, **over: Any) -> dict[str, Any]:
+    url = upstream if isinstance(upstream, str) else upstream.url
+    return {"id": "dashboards", "path": "/", "upstream": url, "kind": "page"} | over
+
+
+def door_settings(
+    port: int,
+    providers: Mapping[str, FakeProvider | Mapping[str, Any]],
+    routes: Sequence[Mapping[str, Any]],
+    **tables: Any,
+) -> Settings:
+    """Development settings of a door on `http://localhost:<port>`; `tables` are merged over them, one level deep."""
+    raw: dict[str, Any] = {
+        "server": {
+            "public_url": f"http://localhost:{port}",
+            "environment": "development",
+            "internal_hosts": [f"127.0.0.1:{port}"],
+        },
+        "secrets": {"keys": [KEY]},
+        "providers": {
+            name: provider_table(provider) if isinstance(provider, FakeProvider) else dict(provider)
+            for name, provider in providers.items()
+        },
+        "routes": list(routes),
+    }
+    for name, table in tables.items():
+        raw[name] = {**raw.get(name, {}), **table}
+    return parse_settings(raw)
+
+
+class RunningDoor:
+    """A front door in a thread; `do(coroutine)` runs something in its event loop."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, FakeProvider | Mapping[str, Any]],
+        routes: Sequence[Mapping[str, Any]],
+        *,
+        store: Store | None = None,
+        clock: Callable[[], float] = time.time,
+        **tables: Any,
+    ) -> None:
+        self._socket = bind_socket("127.0.0.1")
+        self.port: int = self._socket.getsockname()[1]
+        self.settings = door_settings(self.port, providers, routes, **tables)
+        self._store, self._clock = store, clock
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.app: FrontDoor = None  # type: ignore[assignment]  # made in the thread, before `start` returns
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def start(self) -> Self:
+        self._thread.start()
+        deadline = time.monotonic() + 10
+        while self.app is None or not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise RuntimeError("the front door did not start")
+            time.sleep(0.005)
+        return self
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(15)
+        self._socket.close()
+
+    def do(self, work: Coroutine[Any, Any, T], *, timeout: float = 10) -> T:
+        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return future.result(timeout)
+
+    def browser(self) -> CookieClient:
+        return CookieClient()
+
+    def sign_in(self, browser: CookieClient, person: str = "alice", path: str = "/", **query: str) -> list[Any]:
+        """Walk a whole sign-in at the fake provider's page; returns the responses of the last walk."""
+        pages = browser.walk(browser.get(self.url + path, params=query or None))
+        if "#person-" in pages[-1].text or f'id="person-{person}"' in pages[-1].text:
+            pages = browser.walk(browser.submit(pages[-1], f"#person-{person}"))
+        return pages
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve())
+
+    async def _serve(self) -> None:
+        app = create_app(self.settings, store=self._store, clock=self._clock)
+        self._server = build_server(app, self.settings)
+        self.app = app
+        await self._server.serve(sockets=[self._socket])
+
+
+@contextmanager
+def running_door(
+    providers: Mapping[str, FakeProvider | Mapping[str, Any]], routes: Sequence[Mapping[str, Any]], **tables: Any
+) -> Iterator[RunningDoor]:
+    door = RunningDoor(providers, routes, **tables).start()
+    try:
+        yield door
+    finally:
+        door.stop()

@@ -1,0 +1,314 @@
+"""Requests that can be read in two ways end at the door: SECURITY PX-7, PX-8, PX-9, PX-12 over raw sockets."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.gateway.front import Front, read_all, running, wait_for
+
+SECOND = b"GET /second HTTP/1.1\r\nHost: front\r\n\r\n"
+HOST = b"Host: front\r\n"
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Front]:
+    with running() as started:
+        yield started
+
+
+@pytest.fixture
+def front(shared: Front) -> Front:
+    """The one front of this module, with nothing recorded."""
+    shared.app.requests.clear()
+    shared.app.bodies.clear()
+    shared.app.broken_off.clear()
+    shared.app.websockets.clear()
+    return shared
+
+
+def post(headers: bytes, body: bytes = b"0\r\n\r\n", *, version: bytes = b"1.1") -> bytes:
+    return b"POST /first HTTP/" + version + b"\r\n" + HOST + headers + b"\r\n" + body + SECOND
+
+
+def get(target: bytes, *, method: bytes = b"GET", headers: bytes = HOST) -> bytes:
+    return method + b" " + target + b" HTTP/1.1\r\n" + headers + b"\r\n" + SECOND
+
+
+AMBIGUOUS_FRAMING = {
+    "content-length then chunked": post(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+    "chunked then content-length": post(b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
+    "equal content-lengths": post(b"Content-Length: 3\r\nContent-Length: 3\r\n", b"abc"),
+    "different content-lengths": post(b"Content-Length: 3\r\nContent-Length: 0\r\n", b"abc"),
+    "content-length as a list": post(b"Content-Length: 3, 3\r\n", b"abc"),
+    "signed content-length": post(b"Content-Length: +3\r\n", b"abc"),
+    "negative content-length": post(b"Content-Length: -3\r\n", b"abc"),
+    "hexadecimal content-length": post(b"Content-Length: 0x3\r\n", b"abc"),
+    "empty content-length": post(b"Content-Length:\r\n", b""),
+    "endless content-length": post(b"Content-Length: 99999999999999999999999\r\n", b""),
+    "two numbers in content-length": post(b"Content-Length: 3 4\r\n", b"abc"),
+    "identity, chunked": post(b"Transfer-Encoding: identity, chunked\r\n"),
+    "chunked, identity": post(b"Transfer-Encoding: chunked, identity\r\n"),
+    "gzip, chunked": post(b"Transfer-Encoding: gzip, chunked\r\n"),
+    "chunked, chunked": post(b"Transfer-Encoding: chunked, chunked\r\n"),
+    "chunked twice": post(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+    "Chunked": post(b"Transfer-Encoding: Chunked\r\n"),
+    "xchunked": post(b"Transfer-Encoding: xchunked\r\n"),
+    "quoted chunked": post(b'Transfer-Encoding: "chunked"\r\n'),
+    "vertical tab before chunked": post(b"Transfer-Encoding: \x0bchunked\r\n"),
+    "parameter after chunked": post(b"Transfer-Encoding: chunked;q=1\r\n"),
+    "empty transfer-encoding": post(b"Transfer-Encoding:\r\n"),
+    "chunked on HTTP/1.0": post(b"Transfer-Encoding: chunked\r\n", version=b"1.0"),
+    "transfer-encoding spelt with a space": post(b"Transfer-Encoding : chunked\r\n"),
+    "bare LF in the head": b"GET /first HTTP/1.1\nHost: front\n\n" + SECOND,
+    "bare LF after a header": b"GET /first HTTP/1.1\r\nHost: front\nX: y\r\n\r\n" + SECOND,
+    "bare CR in a header": b"GET /first HTTP/1.1\r\nHost: front\rX: y\r\n\r\n" + SECOND,
+    "obs-fold": get(b"/first", headers=HOST + b"X: a\r\n b\r\n"),
+    "folded Host": get(b"/first", headers=b"Host: front\r\n .evil.example\r\n"),
+    "space before the colon": get(b"/first", headers=b"Host : front\r\n"),
+    "space before the first header": get(b"/first", headers=b" X: y\r\n" + HOST),
+    "NUL in a value": get(b"/first", headers=HOST + b"X: a\x00b\r\n"),
+    "NUL in a name": get(b"/first", headers=HOST + b"X\x00: b\r\n"),
+    "control character in a value": get(b"/first", headers=HOST + b"X: a\x01b\r\n"),
+    "empty header name": get(b"/first", headers=HOST + b": b\r\n"),
+    "header without a colon": get(b"/first", headers=HOST + b"nothing\r\n"),
+    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SECOND,
+    "HTTP/2.0": b"GET /first HTTP/2.0\r\nHost: front\r\n\r\n" + SECOND,
+    "HTTP/1.2": b"GET /first HTTP/1.2\r\nHost: front\r\n\r\n" + SECOND,
+    "no version": b"GET /first\r\n\r\n" + SECOND,
+    "TLS on a plain port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + SECOND,
+}
+
+BROKEN_CHUNKS = {
+    "LF alone after the size": b"3\nabc\r\n0\r\n\r\n",
+    "LF alone after the data": b"3\r\nabc\n0\r\n\r\n",
+    "two bytes of rubbish after the data": b"3\r\nabcXX0\r\n\r\n",
+    "space after the size": b"3 \r\nabc\r\n0\r\n\r\n",
+    "0x before the size": b"0x3\r\nabc\r\n0\r\n\r\n",
+    "sign before the size": b"+3\r\nabc\r\n0\r\n\r\n",
+    "underscore in the size": b"1_0\r\nabc\r\n0\r\n\r\n",
+    "overflowing size": b"fffffffffffffffff3\r\nabc\r\n0\r\n\r\n",
+    "LF alone in an extension": b"3;a\nabc\r\n0\r\n\r\n",
+    "LF alone after the last chunk": b"3\r\nabc\r\n0\n\n",
+    "obs-fold in a trailer": b"3\r\nabc\r\n0\r\nX: a\r\n b\r\n\r\n",
+}
+
+TARGETS = {
+    "@evil.example": b"@evil.example/",
+    "port and userinfo": b":80@evil.example/",
+    "dot and domain": b".evil.example/",
+    "absolute form of another host": b"http://evil.example/",
+    "absolute form with userinfo": b"http://front@evil.example/",
+    "absolute form with another port": b"http://front:81/",
+    "absolute form without a path": b"http://front",
+    "another scheme": b"ftp://front/",
+    "two slashes": b"//evil.example/",
+    "slash and backslash": b"/\\evil.example/",
+    "absolute form, then two slashes": b"http://front//evil.example/",
+    "asterisk": b"*",
+    "fragment": b"/first#b",
+    "encoded-looking fragment": b"/first?x#/../second",
+    "space": b"/fi rst",
+    "control character": b"/fi\x01rst",
+    "raw UTF-8": b"/fi\xc3\xa9rst",
+    "empty": b"",
+}
+
+HOSTS = {
+    "none": b"",
+    "empty": b"Host:\r\n",
+    "twice the same": HOST + HOST,
+    "twice different": HOST + b"Host: evil.example\r\n",
+    "other spelling beside": HOST + b"HOST: evil.example\r\n",
+    "with a path": b"Host: front/public?\r\n",
+    "with userinfo": b"Host: front@evil.example\r\n",
+    "list": b"Host: front, evil.example\r\n",
+    "space inside": b"Host: front evil\r\n",
+    "long port": b"Host: front:8000000\r\n",
+    "port of letters": b"Host: front:http\r\n",
+    "not ASCII": b"Host: fr\xc3\xb6nt\r\n",
+    "open bracket": b"Host: [::1\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", AMBIGUOUS_FRAMING.values(), ids=AMBIGUOUS_FRAMING.keys())
+def test_px_7_a_head_that_can_be_read_in_two_ways_never_reaches_the_application(
+    front: Front, request_bytes: bytes
+) -> None:
+    answer = front.exchange(request_bytes)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert front.app.paths == []
+
+
+@pytest.mark.parametrize("body", BROKEN_CHUNKS.values(), ids=BROKEN_CHUNKS.keys())
+def test_px_7_a_broken_chunk_ends_the_connection_and_its_request(front: Front, body: bytes) -> None:
+    answer = front.exchange(post(b"Transfer-Encoding: chunked\r\n", body))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert "/second" not in front.app.paths
+    assert front.app.bodies == [], "a body that broke off was taken for a whole one"
+
+
+def test_px_7_a_broken_chunk_in_a_later_segment_breaks_off_the_running_request(front: Front) -> None:
+    with front.connect() as client:
+        client.sendall(b"POST /first HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        wait_for(lambda: front.app.paths == ["/first"])
+        client.sendall(b"XX\r\n" + SECOND)
+        assert read_all(client).startswith(b"HTTP/1.1 400 ")
+    wait_for(lambda: front.app.broken_off == ["/first"])
+    assert front.app.paths == ["/first"]
+
+
+def test_px_7_sound_requests_before_a_bad_one_are_answered_and_nothing_after(front: Front) -> None:
+    bad = b"GET /bad HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"
+    answer = front.exchange(b"GET /slow/1 HTTP/1.1\r\n" + HOST + b"\r\n" + SECOND + bad + SECOND)
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+    assert answer.endswith(b"/second ")
+    assert front.app.paths == ["/slow/1", "/second"]
+
+
+def test_px_7_a_bad_body_of_a_queued_request_is_refused_in_its_turn(front: Front) -> None:
+    queued = post(b"Transfer-Encoding: chunked\r\n", b"3\r\nabcXX")
+    answer = front.exchange(b"GET /slow/1 HTTP/1.1\r\n" + HOST + b"\r\n" + queued)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1 400 ") == 1
+    assert front.app.paths == ["/slow/1"]
+
+
+def test_px_7_valid_chunked_and_sized_bodies_pass_unchanged(front: Front) -> None:
+    chunked = b"POST /c HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    sized = b"POST /s HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\nConnection: close\r\n\r\nwxyz"
+    answer = front.exchange(chunked + sized)
+    assert b"/c abcde" in answer
+    assert answer.endswith(b"/s wxyz")
+
+
+@pytest.mark.parametrize("pause", [False, True], ids=["same segment", "delayed"])
+def test_px_8_trailers_never_become_headers(front: Front, *, pause: bool) -> None:
+    head = b"POST /slow/t HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n"
+    trailers = b"0\r\nAuthorization: Bearer x\r\nX-Forwarded-User: eve\r\nHost: evil.example\r\n\r\n"
+    with front.connect() as client:
+        client.sendall(head if pause else head + trailers)
+        if pause:
+            wait_for(lambda: front.app.paths == ["/slow/t"])
+            client.sendall(trailers)
+        assert read_all(client).endswith(b"/slow/t abc")
+    [scope] = front.app.requests
+    names = [name for name, _ in scope["headers"]]
+    assert names == [b"host", b"transfer-encoding", b"connection"]
+    assert scope["headers"] == scope["headers_at_start"]
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
+def test_px_9_a_target_that_is_not_a_path_of_this_host_is_refused(front: Front, target: bytes) -> None:
+    answer = front.exchange(get(target))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert front.app.paths == []
+    assert b"evil" not in answer
+
+
+@pytest.mark.parametrize("headers", HOSTS.values(), ids=HOSTS.keys())
+def test_px_9_exactly_one_valid_host_is_demanded(front: Front, headers: bytes) -> None:
+    answer = front.exchange(get(b"/first", headers=headers))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert front.app.paths == []
+
+
+@pytest.mark.parametrize("host", [b"front", b"front:8000", b"127.0.0.1:8000", b"[::1]:8000", b"a-b.example.com"])
+def test_px_9_plain_hosts_pass(front: Front, host: bytes) -> None:
+    answer = front.exchange(b"GET /ok HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_px_9_absolute_form_of_the_own_host_becomes_origin_form(front: Front) -> None:
+    answer = front.exchange(b"GET http://FRONT/a?b=c HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+    assert answer.endswith(b"/a ")
+    assert front.app.requests[0]["query_string"] == b"b=c"
+
+
+@pytest.mark.parametrize("method", [b"CONNECT", b"TRACE", b"TRACK", b"DESCRIBE", b"SOURCE", b"gEt"])
+def test_px_12_methods_that_no_route_can_mean_are_refused(front: Front, method: bytes) -> None:
+    answer = front.exchange(get(b"front:443" if method == b"CONNECT" else b"/first", method=method))
+    assert answer.startswith((b"HTTP/1.1 405 ", b"HTTP/1.1 400 "))
+    assert front.app.paths == []
+
+
+UPGRADES = {
+    "h2c": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    "h2c behind websocket": b"Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n",
+    "websocket, h2c": b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
+    "websocket with a length": b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n",
+    "websocket with chunks": b"Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n",
+    "websocket with bytes behind": b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+}
+
+
+@pytest.mark.parametrize("headers", UPGRADES.values(), ids=UPGRADES.keys())
+def test_px_12_only_a_clean_websocket_handshake_may_upgrade(front: Front, headers: bytes) -> None:
+    answer = front.exchange(get(b"/first", headers=HOST + headers))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert front.app.paths == []
+    assert front.app.websockets == []
+
+
+def test_px_12_a_websocket_cannot_start_while_an_answer_is_pending(front: Front) -> None:
+    handshake = get(b"/ws", headers=HOST + UPGRADES["websocket with bytes behind"]).removesuffix(SECOND)
+    answer = front.exchange(b"GET /slow/1 HTTP/1.1\r\n" + HOST + b"\r\n" + handshake)
+    assert answer.count(b"HTTP/1.1") == 1
+    assert front.app.websockets == []
+
+
+def test_a_websocket_with_clean_handshake_echoes_without_compression(front: Front) -> None:
+    headers = UPGRADES["websocket with bytes behind"] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+    with front.connect() as client:
+        client.sendall(get(b"/ws", headers=HOST + headers).removesuffix(SECOND))
+        answer = client.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert b"deflate" not in answer
+        client.sendall(b"\x82\x83\x00\x00\x00\x00abc")
+        assert client.recv(16) == b"\x82\x03abc"
+
+
+@pytest.mark.parametrize("target", [b"/" + b"x" * 8100, b"/ws"], ids=["long target", "long cookie"])
+def test_a_websocket_handshake_too_long_for_its_parser_is_refused_cleanly(front: Front, target: bytes) -> None:
+    headers = UPGRADES["websocket with bytes behind"]
+    if target == b"/ws":
+        headers += b"Cookie: a=" + b"x" * 8100 + b"\r\n"
+    answer = front.exchange(get(target, headers=HOST + headers).removesuffix(SECOND))
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+def test_http_1_0_with_a_host_is_served_and_closed(front: Front) -> None:
+    answer = front.exchange(b"GET /old HTTP/1.0\r\n" + HOST + b"\r\n" + SECOND)
+    assert answer.endswith(b"/old ")
+    assert front.app.paths == ["/old"]
+
+
+def test_the_answer_names_no_server(front: Front) -> None:
+    assert b"server:" not in front.exchange(get(b"*")).lower()
+    assert b"server:" not in front.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").lower()
+
+
+def test_a_refusal_is_one_event_with_reason_and_address_and_without_input(
+    front: Front, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    front.exchange(get(b"/canary-path#x", headers=HOST + b"X-Canary: canary-header\r\n"))
+    printed = capfd.readouterr()
+    text = printed.out + printed.err + caplog.text
+    assert text.count("request_refused") == 1
+    assert "target_malformed" in text
+    assert "127.0.0.1" in text
+    assert "canary" not in text
+
+
+def test_a_client_that_goes_away_in_the_middle_leaves_the_server_up(front: Front) -> None:
+    client = front.connect()
+    client.sendall(b"POST /gone HTTP/1.1\r\n" + HOST + b"Content-Length: 100\r\n\r\nabc")
+    wait_for(lambda: front.app.paths == ["/gone"])
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    client.close()
+    wait_for(lambda: front.app.broken_off == ["/gone"])
+    assert front.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200 ")

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from streamlit_kit import ApiError, ApiUnavailable, LoginRequired, PageState, page_state
+from streamlit_kit.runtime import Kit, use_kit
+from streamlit_kit.testing import signed_in_as, signed_out
+from tests.streamlit_kit.front_door import HANDLE, LOGIN_URL, KitFrontDoor
+
+PATH = "/auth/kit/state/form"
+
+
+@pytest.fixture
+def state(door: KitFrontDoor, kit: Kit) -> Iterator[PageState]:
+    made = PageState(kit, door.session(kit), url=f"{door.url}{PATH}", login_url=LOGIN_URL)
+    with use_kit(kit):
+        yield made
+
+
+def test_a_value_is_saved_loaded_and_deleted(door: KitFrontDoor, state: PageState) -> None:
+    door.server.respond(PATH, status=204, times=1)
+    state.save({"depth": 12})
+    request = door.server.last
+    assert (request.method, request.json()) == ("PUT", {"depth": 12})
+    assert request.header("X-Vestibule-Session") == HANDLE
+    door.server.respond(PATH, json={"depth": 12}, times=1)
+    assert state.load() == {"depth": 12}
+    door.server.respond(PATH, status=204, times=1)
+    state.delete()
+    assert door.server.last.method == "DELETE"
+
+
+@pytest.mark.parametrize("status", [204, 404])
+def test_what_is_not_there_is_the_default(door: KitFrontDoor, state: PageState, status: int) -> None:
+    door.server.respond(PATH, status=status)
+    assert state.load(default="none") == "none"
+    state.delete()
+
+
+def test_refusals_are_errors(door: KitFrontDoor, state: PageState) -> None:
+    door.problem(PATH, 413, "state_too_large")
+    with pytest.raises(ApiError) as refused:
+        state.save("x" * 100)
+    assert (refused.value.status, refused.value.code) == (413, "state_too_large")
+    door.problem(PATH, 401, "session_ended")
+    with pytest.raises(LoginRequired):
+        state.load()
+    door.server.respond(PATH, body="no json")
+    with pytest.raises(ApiUnavailable):
+        state.load()
+
+
+@pytest.mark.parametrize("value", [float("nan"), object()])
+def test_what_json_cannot_hold_is_not_sent(door: KitFrontDoor, state: PageState, value: Any) -> None:
+    door.server.clear()
+    with pytest.raises((ValueError, TypeError)):
+        state.save(value)
+    assert not door.server.requests
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "a b", "x" * 65, "ä"])
+def test_a_name_is_a_name(name: str) -> None:
+    with signed_in_as("alice"), pytest.raises(ValueError, match="named"):
+        page_state(name)
+
+
+def test_state_belongs_to_somebody() -> None:
+    with signed_out(), pytest.raises(LoginRequired):
+        page_state("form")
