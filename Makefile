@@ -5,9 +5,10 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 SOURCES := bff gateway streamlit_kit deploy/demo tests
 
-# What `make dev` runs; give your own: make dev APP=app.py API=main:app AS=alice:analyst
-APP ?= deploy/demo/app.py
-API ?= deploy.demo.api:app
+# What `make dev` runs; give your own: make dev DIR=../mine APP=app.py API=main:app AS=alice:analyst
+DIR ?= deploy/demo
+APP ?= app.py
+API ?= api:app
 AS ?= alice:analyst
 # Further arguments: make test ARGS="-k logout", make demo PORT=9000
 ARGS ?=
@@ -46,8 +47,8 @@ test-long: $(STAMP) ## the tests that take minutes each
 demo: $(STAMP) ## the whole system on this machine: provider, API, Streamlit app, front door (PORT=9000)
 	@$(VENV)/bin/vestibule demo $(if $(PORT),--port $(PORT)) $(ARGS)
 
-dev: $(STAMP) ## your own script and API behind a mock provider, with reload (APP=app.py API=main:app AS=alice:analyst)
-	@$(VENV)/bin/vestibule dev $(APP) $(if $(API),--api $(API)) --as $(AS) $(if $(PORT),--port $(PORT)) $(ARGS)
+dev: $(STAMP) ## your own script and API behind a mock provider, with reload (DIR=../mine APP=app.py API=main:app)
+	@cd $(DIR) && exec $(CURDIR)/$(VENV)/bin/vestibule dev $(APP) $(if $(API),--api $(API)) --as $(AS) $(if $(PORT),--port $(PORT)) $(ARGS)
 
 bench: $(STAMP) ## the speed measurements
 	@$(PY) -m tests.components ensure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 
@@ -12,16 +12,20 @@ from bff.assertion import Assertions
 from bff.audit import Audit
 from bff.cookies import CookieNames
 from bff.keyring import Keyring
+from bff.kit_codes import KitCodes
 from bff.kit_credentials import KitCredentials
+from bff.kit_state import KitStates
 from bff.login import SignIn
 from bff.provider import Provider, http_client_for
 from bff.public_urls import PublicUrls, all_origins
 from bff.refresh import TokenRefresher
-from bff.session import Store
+from bff.roles import with_local_roles
+from bff.session import Session, Store
 from bff.sessions import Sessions
 from bff.settings import Settings
 from bff.stores import open_store
 from bff.transactions import Transactions
+from bff.upstream_tokens import UpstreamTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,25 @@ class Bff:
     sign_in: SignIn
     tokens: TokenRefresher
     assertions: Assertions
+    upstream_tokens: UpstreamTokens
     kit: KitCredentials
+    kit_codes: KitCodes
+    kit_states: KitStates
     audit: Audit
     clock: Callable[[], float]
 
     @property
     def cookie_names(self) -> CookieNames:
         return CookieNames.for_origin(secure=self.urls.is_secure)
+
+    def with_roles(self, session: Session, *, scopes: frozenset[str]) -> Session:
+        """`session` as routes, headers, assertions and the kit see it: with the local roles of `[roles.*]`."""
+        return replace(session, identity=with_local_roles(session.identity, self.settings.roles, scopes=scopes))
+
+    def kit_route_paths(self, client: str) -> dict[str, str]:
+        """Public paths of the routes a kit client may call, by route id."""
+        found = (self.settings.route(route_id) for route_id in self.settings.kit_clients[client].routes)
+        return {route.id: self.urls.base_path + route.path for route in found if route is not None}
 
     async def aclose(self) -> None:
         """Finish grants and revocations under way, then close every connection."""
@@ -74,6 +90,14 @@ def assemble(
     urls = next(iter(origins.values()))
     sessions = Sessions(store, keyring, settings.session)
     transactions = Transactions(store, keyring, settings.limits)
+    tokens = TokenRefresher(
+        sessions,
+        providers,
+        audit=audit,
+        clock=clock,
+        refresh_before_expiry=settings.session.refresh_before_expiry_seconds,
+    )
+    assertions = Assertions(keyring, issuer=urls.base, clock=clock)
     return Bff(
         settings=settings,
         urls=urls,
@@ -83,15 +107,12 @@ def assemble(
         sessions=sessions,
         transactions=transactions,
         sign_in=SignIn(providers, sessions, transactions, audit=audit, clock=clock),
-        tokens=TokenRefresher(
-            sessions,
-            providers,
-            audit=audit,
-            clock=clock,
-            refresh_before_expiry=settings.session.refresh_before_expiry_seconds,
-        ),
-        assertions=Assertions(keyring, issuer=urls.base, clock=clock),
+        tokens=tokens,
+        assertions=assertions,
+        upstream_tokens=UpstreamTokens(sessions, tokens, assertions, providers, clock=clock),
         kit=KitCredentials(settings.kit_clients, keyring),
+        kit_codes=KitCodes(sessions, keyring, audit=audit),
+        kit_states=KitStates(store, keyring, seconds=settings.session.absolute_seconds),
         audit=audit,
         clock=clock,
     )

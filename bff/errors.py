@@ -28,6 +28,8 @@ class AuthError(Exception):
     status: int = 500
     default_code: str = "internal_error"
     default_message: str = "Something went wrong on this side."
+    is_noted: bool = False
+    """True when the audit log has it already."""
 
     def __init__(
         self,

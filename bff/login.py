@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from bff.audit import Audit
@@ -61,6 +61,7 @@ class Browser:
     cookies: Sequence[bytes] = field(repr=False)
     address: str
     urls: PublicUrls
+    device: str = ""
 
     @property
     def cookie_names(self) -> CookieNames:
@@ -69,7 +70,10 @@ class Browser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRequest:
-    """A validated `/auth/login`; `return_to` is a local path, "" stands for absent."""
+    """A validated `/auth/login`; "" stands for absent.
+
+    `return_to` is a local path, or in auth-code mode (`kit_client`) a URL on one of that client's origins.
+    """
 
     provider: str
     return_to: str
@@ -77,6 +81,8 @@ class LoginRequest:
     login_hint: str = ""
     ui_locales: str = ""
     max_age: float | None = None
+    kit_client: str = ""
+    kit_binding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +95,12 @@ class LoginStarted:
 
 @dataclass(frozen=True, slots=True)
 class LoginFinished:
-    """Signed in: send the browser to `return_to`."""
+    """Signed in: send the browser to `return_to`, with a one-time code for `kit_client` when there is one."""
 
     opened: Opened
     return_to: str
+    kit_client: str = ""
+    kit_binding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +203,9 @@ class SignIn:
                 )
                 return LoginDenied(error, transaction.return_to, provider_name)
             case AuthorizationCode(code):
-                opened = await self._complete(provider, code, transaction)
+                opened = await self._complete(provider, code, transaction, device=browser.device)
         self._audit.event("login_ok", session=opened.session, client=browser.address)
-        return LoginFinished(opened, transaction.return_to)
+        return LoginFinished(opened, transaction.return_to, transaction.kit_client, transaction.kit_binding)
 
     async def start_logout(self, session: Session, *, everywhere: bool, urls: PublicUrls) -> LogoutStarted:
         """End the local session first, then name the provider's end-session address.
@@ -254,6 +262,8 @@ class SignIn:
             replaces=replaces,
             max_age=min(ages) if ages else None,
             acr_values=demands.acr_values,
+            kit_client=request.kit_client,
+            kit_binding=request.kit_binding,
         )
 
     def _check_browser(self, state: str, browser: Browser) -> None:
@@ -266,13 +276,14 @@ class SignIn:
         if not bound:
             raise CallbackRejected("callback_foreign_browser", detail="no cookie of this sign-in")
 
-    async def _complete(self, provider: Provider, code: str, transaction: LoginTransaction) -> Opened:
+    async def _complete(self, provider: Provider, code: str, transaction: LoginTransaction, *, device: str) -> Opened:
         answer = await provider.request_token(build_code_grant(code, transaction))
         if isinstance(answer, GrantRefused):
             raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")
         try:
             identity = await self._identify(provider, answer, transaction)
-            opened = await self._sessions.open(_opening(identity, answer, transaction, now=self._clock()))
+            opening = _opening(identity, answer, transaction, now=self._clock())
+            opened = await self._sessions.open(replace(opening, device=device))
             if opened is None:
                 raise CallbackRejected("login_ended", detail="ended by a logout while it was under way")
         except AuthError:

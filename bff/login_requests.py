@@ -12,7 +12,7 @@ from bff.csrf import FetchMetadata
 from bff.errors import BadRequest, Forbidden, LoginRequired
 from bff.login import LoginRequest
 
-KNOWN = frozenset({"return_to", "provider", "prompt", "login_hint", "max_age", "ui_locales"})
+KNOWN = frozenset({"return_to", "provider", "prompt", "login_hint", "max_age", "ui_locales", "kit", "binding"})
 PROMPTS = frozenset({"login", "consent", "select_account", "none"})
 MAX_QUERY = 8192
 _HINT = re.compile(r"[!-~ ]{1,200}")
@@ -81,6 +81,8 @@ def parse_login_request(query: bytes, *, providers: Collection[str]) -> tuple[Lo
         login_hint=hint,
         ui_locales=locales,
         max_age=_max_age(values.get("max_age", "")),
+        kit_client=values.get("kit", ""),
+        kit_binding=values.get("binding", ""),
     )
     return request, values.get("return_to", "")
 

@@ -23,9 +23,9 @@ TITLES = {
 }
 
 
-def login_url(urls: PublicUrls, return_to: str, *, provider: str = "") -> str:
+def login_url(urls: PublicUrls, return_to: str, *, provider: str = "", login_hint: str = "") -> str:
     """Path of the sign-in that comes back to `return_to`."""
-    query = {"return_to": return_to, "provider": provider}
+    query = {"return_to": return_to, "provider": provider, "login_hint": login_hint}
     return f"{urls.base_path}{urls.auth_path}{contract.PATH_LOGIN}?" + urlencode({k: v for k, v in query.items() if v})
 
 

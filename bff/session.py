@@ -38,6 +38,7 @@ class Session:
     created_at: float
     login_started_at: float
     absolute_expires_at: float
+    device: str = ""
     idle_expires_at: float = 0
     """From the store at load time, not part of the sealed record."""
 
@@ -169,6 +170,18 @@ class Store(Protocol):
 
     async def take_once(self, kind: str, name: str) -> bytes | None:
         """Remove and return a short-lived value; exactly one caller gets it."""
+        ...
+
+    async def keep(self, kind: str, name: str, value: bytes, *, seconds: float, cap: int) -> None:
+        """Keep a short-lived value in place of an older one.
+
+        Raises:
+            TooMany: `cap` other values of this kind are alive.
+        """
+        ...
+
+    async def peek(self, kind: str, name: str) -> bytes | None:
+        """A short-lived value, left where it is."""
         ...
 
     async def publish(self, event: SessionEvent) -> None: ...

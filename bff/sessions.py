@@ -35,6 +35,7 @@ class Opening:
     origin: str
     login_started_at: float
     replaces: str = ""
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Sessions:
             tokens=opening.tokens,
             sid=opening.sid,
             origin=opening.origin,
+            device=opening.device,
             created_at=now,
             login_started_at=opening.login_started_at,
             absolute_expires_at=absolute,
@@ -136,13 +138,16 @@ class Sessions:
         await self.store.publish(SessionsEnded(reason, name=name))
         return existed
 
-    async def end_person(self, issuer: str, sub: str, reason: EndReason) -> None:
-        """End every session of a person, sign-ins under way included."""
-        await self._end_owner(self.keyring.owner_names("sub", issuer, sub), reason)
+    async def end_person(self, issuer: str, sub: str, reason: EndReason) -> list[Session]:
+        """End every session of a person, sign-ins under way included; those that were alive."""
+        return await self._end_owner(self.keyring.owner_names("sub", issuer, sub), reason)
 
-    async def end_provider_session(self, issuer: str, sid: str, reason: EndReason) -> None:
-        """End every session of one provider session (`sid`)."""
-        await self._end_owner(self.keyring.owner_names("sid", issuer, sid), reason)
+    async def end_provider_session(self, issuer: str, sid: str, reason: EndReason, *, sub: str = "") -> list[Session]:
+        """End every session of one provider session (`sid`), of the person `sub` alone when given."""
+        names = self.keyring.owner_names("sid", issuer, sid)
+        if sub:
+            names = self.keyring.owner_names("sub+sid", issuer, sub, sid)
+        return await self._end_owner(names, reason)
 
     async def of_person(self, issuer: str, sub: str) -> list[Session]:
         """The live sessions of a person, newest first."""
@@ -157,18 +162,22 @@ class Sessions:
         owners = [self.keyring.owner_names("sub", session.identity.iss, session.identity.sub)]
         if session.sid:
             owners.append(self.keyring.owner_names("sid", session.identity.iss, session.sid))
+            owners.append(self.keyring.owner_names("sub+sid", session.identity.iss, session.identity.sub, session.sid))
         return owners
 
-    async def _end_owner(self, names: tuple[str, ...], reason: EndReason) -> None:
+    async def _end_owner(self, names: tuple[str, ...], reason: EndReason) -> list[Session]:
         at = await self.store.set_barrier(names[0], seconds=self._settings.absolute_seconds)
         for owner in names:  # the barrier is the end; deleting and telling is what makes it quick
             await self.store.publish(SessionsEnded(reason, owner=owner, at=at))
+        ended: list[Session] = []
         for owner in names:
             for name in await self.store.owned_by(owner):
                 record = await self.store.load(name)
                 session = self._unseal(name, record) if record else None
                 if session is None or session.login_started_at <= at:
                     await self.store.delete(name)
+                    ended += [session] if session else []
+        return ended
 
     async def _is_barred(self, session: Session) -> bool:
         names = [name for owner in self.owners_of(session) for name in owner]

@@ -21,6 +21,7 @@ TETHER = str(Path(__file__).with_name("tether.py"))
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 CANNOT_START = 127
+LAST_WORDS_SECONDS = 0.5
 SETTLED_SECONDS = 60.0
 """A child that lived this long had a good start: the next pause is the shortest again."""
 PACKAGES_FOLDER = Path(__file__).parent.parent
@@ -85,7 +86,6 @@ class Child:
         self.pid = 0
         self._tether = tether
         self._on_end = on_end
-        self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._log = structlog.get_logger("vestibule.supervisor")
@@ -110,21 +110,28 @@ class Child:
             self._ended.set()
 
     async def _run_once(self) -> int:
+        # A pipe of our own, because asyncio's `wait` waits for its pipes too, and a grandchild may hold them open.
+        said, saying = os.pipe()
         try:
-            process = await self._start()
+            process = await self._start(saying)
         except OSError as exc:
+            os.close(said)
             self.output.feed(f"cannot be started: {exc.strerror}: {exc.filename}\n".encode())
             return CANNOT_START
+        finally:
+            os.close(saying)
+        passing_on = asyncio.create_task(self._pass_on(said))
         try:
             await self._hand_over(process)
-            await self._listen(process)
             return await process.wait()
         finally:
-            self.output.finish()
             self._signal_group(signal.SIGKILL)  # what the process started must not outlive it
-            self._process, self.pid = None, 0
+            self.pid = 0
+            await asyncio.wait((passing_on,), timeout=LAST_WORDS_SECONDS)
+            passing_on.cancel()
+            self.output.finish()
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    async def _start(self, output: int) -> asyncio.subprocess.Process:
         spec = self.spec
         process = await asyncio.create_subprocess_exec(
             spec.python,
@@ -132,7 +139,7 @@ class Child:
             str(self._tether),
             *spec.program,
             stdin=asyncio.subprocess.PIPE if spec.handed else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             env=dict(spec.environment),
             cwd=spec.folder or None,
@@ -140,7 +147,7 @@ class Child:
             start_new_session=True,
         )
         self.starts += 1
-        self._process, self.pid = process, process.pid
+        self.pid = process.pid
         self._log.debug("process started", process=spec.name, pid=process.pid)
         if self._stopping.is_set():
             self._signal_group(signal.SIGTERM)  # `stop` came while it was being started
@@ -154,19 +161,18 @@ class Child:
             await process.stdin.drain()
         process.stdin.close()
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """Pass on what is printed until the process ends, though a grandchild may hold the pipe open for longer."""
-        assert process.stdout is not None
-        ended = asyncio.ensure_future(process.wait())
-        reading = asyncio.ensure_future(self._read(process.stdout))
-        await asyncio.wait((ended, reading), return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait((reading,), timeout=0.2)
-        reading.cancel()
-        await ended
-
-    async def _read(self, stream: asyncio.StreamReader) -> None:
-        while data := await stream.read(65_536):
-            self.output.feed(data)
+    async def _pass_on(self, descriptor: int) -> None:
+        """Feed what is printed to `output`, until the last process that holds the other end is gone."""
+        stream = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream),
+            open(descriptor, "rb", buffering=0),  # noqa: SIM115  closed below
+        )
+        try:
+            while data := await stream.read(65_536):
+                self.output.feed(data)
+        finally:
+            transport.close()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """SIGTERM to the whole group, SIGKILL to what is left after `grace_seconds`; returns when it is gone."""

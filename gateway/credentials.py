@@ -82,15 +82,8 @@ def kit_headers(caller: Caller, route: RouteSettings, bff: Bff) -> list[tuple[by
     if live is not None:
         assertion = live.handshakes.get(client) or ""
         if not assertion:
-            paths = {
-                name: found.path
-                for name in bff.settings.kit_clients[client].routes
-                if (found := bff.settings.route(name))
-            }
-            base = bff.urls.base_path
-            assertion = bff.assertions.for_handshake(
-                live.session, client=client, routes={name: base + path for name, path in paths.items()}
-            )
+            routes = bff.kit_route_paths(client)
+            assertion = bff.assertions.for_handshake(live.session, client=client, routes=routes)
             live.handshakes[client] = assertion
             live.handles[client] = bff.kit.handle_for(live.session.name, client=client)
         handle = live.handles[client]

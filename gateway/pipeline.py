@@ -27,7 +27,6 @@ from gateway.relaying import Relaying
 from gateway.request import Incoming, read_endpoint, read_request
 from gateway.rules import RouteTable, is_method_allowed
 from gateway.session_cache import SessionCache
-from gateway.upstream_tokens import UpstreamTokens
 from gateway.upstreams import RouteUpstreams
 
 NAVIGABLE = frozenset({"GET", "HEAD"})
@@ -43,7 +42,6 @@ class Pipeline:
         self._cache = cache
         self._routes = RouteTable(bff.settings.routes)
         self._credentials = Credentials(bff, cache)
-        self._tokens = UpstreamTokens(bff)
         self._access = AccessLog(enabled=bff.settings.log.access)
         self.connections = LiveConnections(is_live=self._is_live, is_allowed=self._is_allowed)
         self._relaying = Relaying(bff, self.connections, cache)
@@ -93,10 +91,10 @@ class Pipeline:
         self, incoming: Incoming, caller: Caller, chosen: RouteUpstreams, receive: Receive, send: Send
     ) -> None:
         live = caller.live
-        bearer = await self._tokens.bearer(chosen.route, live) if live is not None else ""
+        token = await self._bff.upstream_tokens.for_route(chosen.route, live.session if live else None)
         if live is not None and is_activity(incoming, chosen.route, caller):
             await self._cache.slide(live)
-        headers = build_headers(incoming, caller, chosen, bearer=bearer, bff=self._bff)
+        headers = build_headers(incoming, caller, chosen, bearer=token.token if token else "", bff=self._bff)
         if incoming.scope["type"] == "websocket":
             await self._relaying.websocket(incoming, caller, chosen, headers, receive, send)
         else:

@@ -6,11 +6,10 @@ An entry is filled only if no event came while it was being read, so a read can 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bff.assembly import Bff
 from bff.contract import Identity
-from bff.roles import with_local_roles
 from bff.session import Session, SessionChanged, SessionEvent, SessionsEnded
 
 MAX_ENTRIES = 20_000
@@ -118,9 +117,10 @@ class SessionCache:
 def describe(session: Session, bff: Bff) -> LiveSession:
     """What the gateway needs of `session`, with local roles; refresh and ID tokens are left in the store."""
     scopes = frozenset(session.tokens.scope.split())
-    identity = with_local_roles(session.identity, bff.settings.roles, scopes=scopes)
+    session = bff.with_roles(session, scopes=scopes)
+    identity = session.identity
     return LiveSession(
-        session=replace(session, identity=identity),
+        session=session,
         identity=identity,
         scopes=scopes,
         subject_key=bff.keyring.subject_key(identity.iss, identity.sub),

@@ -1,4 +1,4 @@
-"""One worker process: takes its settings from standard input and its sockets by descriptor, and serves until told to stop.
+"""One worker process: settings from standard input, sockets by descriptor, and service until it is told to stop.
 
 Started by the supervisor as `-m gateway.worker`. Secrets are neither in its arguments nor in its environment.
 """

@@ -20,7 +20,7 @@ from streamlit_kit import _streamlit, transport
 from streamlit_kit.assertion import AssertionRejected, PageSession, PersonClaims, Seconds, parse_routes
 from streamlit_kit.deep_links import AUTH_CODE, is_behind_front_door
 from streamlit_kit.errors import ApiUnavailable
-from streamlit_kit.response import is_outage, unavailable
+from streamlit_kit.response import is_outage, raise_for_credential, read_problem, read_request_id, unavailable
 from streamlit_kit.runtime import Kit
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def forget_exchanged_session() -> None:
 def exchange_code(kit: Kit, code: str, *, binding: str) -> PageSession | None:
     """Redeem `code`; None when it is not accepted, whatever the reason.
 
-    Raises: ApiUnavailable.
+    Raises: ApiUnavailable, KitMisconfigured.
     """
     if not binding or len(code) > _MAX_CODE:
         log.warning("an auth code was not redeemed: %s", "no browser binding" if not binding else "too long")
@@ -94,8 +94,10 @@ def exchange_code(kit: Kit, code: str, *, binding: str) -> PageSession | None:
     response = transport.send(kit.http, request)
     if is_outage(response.status_code):
         raise unavailable(response)
+    code_of_refusal = read_problem(response.headers, response.content).get("code", "")
+    raise_for_credential(code_of_refusal, request_id=read_request_id(response.headers))
     if response.status_code != 200:
-        log.warning("an auth code was not accepted: status %d", response.status_code)
+        log.warning("an auth code was not accepted: %d %s", response.status_code, code_of_refusal)
         return None
     return _parse_answer(response)
 

@@ -16,7 +16,7 @@ def require_login(message: str = "") -> Identity:
 
     Raises: KitMisconfigured, OutsidePage.
     """
-    identity = _current_user_or_stop()
+    identity = current_user_or_stop()
     if identity is None:
         _stop_with(panels.build_signed_out(_login_url(), message=message, accent=_accent()))
     return identity
@@ -47,7 +47,7 @@ def require_role(*roles: str) -> Identity:
 
 
 def show_problem(error: KitError) -> None:
-    """Show an error of the kit as a panel: sign-in, not allowed, or out of reach. The run goes on."""
+    """Show an error of the kit as a panel: sign-in, not allowed, out of reach, failed. The run goes on."""
     import streamlit as st
 
     match error:
@@ -64,8 +64,12 @@ def show_problem(error: KitError) -> None:
                 account_url=deep_links.account_url(settings),
                 accent=_accent(),
             )
+        case ApiUnavailable():
+            body = panels.build_unavailable(error.message, request_id=error.request_id, accent=_accent())
         case _:
-            body = panels.build_problem(error.message, request_id=error.request_id, accent=_accent())
+            body = panels.build_failed(
+                error.message, code=error.status or 500, request_id=error.request_id, accent=_accent()
+            )
     st.html(body)
 
 
@@ -88,7 +92,7 @@ def logout_button(label: str = "Sign out", *, everywhere: bool = False, key: str
     import streamlit as st
 
     kit = current_kit()
-    if find_session(kit) is None:
+    if not _may_be_signed_in():
         return
     url = deep_links.logout_url(kit.settings)
     if not deep_links.is_behind_front_door(kit.settings):
@@ -97,11 +101,20 @@ def logout_button(label: str = "Sign out", *, everywhere: bool = False, key: str
         st.html(panels.build_logout_form(url, everywhere=everywhere), unsafe_allow_javascript=True)
 
 
-def _current_user_or_stop() -> Identity | None:
+def current_user_or_stop() -> Identity | None:
+    """`current_user()`, with a panel and a stop where the front door cannot be asked."""
     try:
         return current_user()
     except ApiUnavailable as exc:
-        _stop_with(panels.build_problem(exc.message, request_id=exc.request_id, accent=_accent()))
+        _stop_with(panels.build_unavailable(exc.message, request_id=exc.request_id, accent=_accent()))
+
+
+def _may_be_signed_in() -> bool:
+    # Who cannot be told from a stranger because of an outage must still find the way out.
+    try:
+        return current_user() is not None
+    except ApiUnavailable:
+        return True
 
 
 def _login_url() -> str:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bff.contract import Identity
-from streamlit_kit.guards import require_role
-from streamlit_kit.identity import current_user
+from streamlit_kit.guards import current_user_or_stop, require_role
 
 if TYPE_CHECKING:
     import streamlit as st
@@ -85,13 +84,13 @@ def pages(
     A page outside the person's roles is not in the menu, but its address still answers with the panel that says what is
     missing. Where no page is `default`, the first one that is open to the person is.
 
-    Raises: ValueError without a page; what `current_user` and `st.navigation` raise.
+    Raises: ValueError without a page; what `require_login` and `st.navigation` raise.
     """
     import streamlit as st
 
     if not entries:
         raise ValueError("give at least one page")
-    identity = current_user()
+    identity = current_user_or_stop()
     default = _choose_default(entries, identity)
     targets = [
         _build_target(entry, is_default=entry is default, is_open=entry.is_open_to(identity)) for entry in entries

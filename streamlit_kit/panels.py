@@ -37,8 +37,8 @@ STYLE: Final = """
 .vk-panel h1{font-size:clamp(1.35rem,4.5vw,1.75rem);line-height:1.25;font-weight:650;margin:0 0 .5rem;padding:0;
   letter-spacing:-.01em}
 .vk-panel p{margin:0 0 1rem;opacity:.82}
-.vk-panel dl{display:grid;grid-template-columns:max-content 1fr;gap:.5rem 1.25rem;align-items:baseline;margin:1.35rem 0;padding:1rem 1.1rem;
-  border-radius:.7rem;background:color-mix(in srgb,currentColor 5%,transparent);font-size:.925rem}
+.vk-panel dl{display:grid;grid-template-columns:max-content 1fr;gap:.5rem 1.25rem;align-items:baseline;margin:1.35rem 0;
+  padding:1rem 1.1rem;border-radius:.7rem;background:color-mix(in srgb,currentColor 5%,transparent);font-size:.925rem}
 .vk-panel dt{opacity:.65;margin:0;padding:0;font-weight:400}
 .vk-panel dd{margin:0;padding:0}
 .vk-panel .vk-mail{opacity:.65}
@@ -102,9 +102,14 @@ def build_refused(identity: Identity | None, *, request_id: str, account_url: st
     return _panel("shield", "Not allowed", body, accent=accent, code=403)
 
 
-def build_problem(message: str, *, request_id: str, accent: str) -> str:
+def build_unavailable(message: str, *, request_id: str, accent: str) -> str:
     body = f"<p>{escape(message)}</p>{_request(request_id)}"
     return _panel("cloud", "Out of reach right now", body, accent=accent, code=503)
+
+
+def build_failed(message: str, *, code: int, request_id: str, accent: str) -> str:
+    body = f"<p>{escape(message)}</p>{_request(request_id)}"
+    return _panel("cloud", "That did not work", body, accent=accent, code=code)
 
 
 def build_login_link(login_url: str, label: str, *, as_button: bool, accent: str) -> str:

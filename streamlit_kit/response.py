@@ -12,9 +12,10 @@ import httpx
 
 from bff.contract import HEADER_REQUEST_ID
 from streamlit_kit import transport
-from streamlit_kit.errors import ApiError, ApiUnavailable, Forbidden, LoginRequired
+from streamlit_kit.errors import ApiError, ApiUnavailable, Forbidden, KitMisconfigured, LoginRequired
 
 _OUTAGE: Final = frozenset({502, 503, 504})
+_KIT_CREDENTIAL: Final = "kit_credential"
 _MAX_PROBLEM_BYTES: Final = 65_536
 _MAX_RETRY_AFTER: Final = 3600
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
@@ -112,7 +113,7 @@ def raise_for_front_door(response: httpx.Response, *, login_url: str, on_ended: 
 
     A 401 that is no problem document of the front door's form comes from the API itself and is left alone.
 
-    Raises: LoginRequired, Forbidden, ApiUnavailable.
+    Raises: LoginRequired, Forbidden, ApiUnavailable, KitMisconfigured.
     """
     status = response.status_code
     if status not in _OUTAGE | {401, 403}:
@@ -127,9 +128,21 @@ def raise_for_front_door(response: httpx.Response, *, login_url: str, on_ended: 
         return
     with transport.translated_errors():
         code = read_problem(response.headers, response.read()).get("code", "")
+    raise_for_credential(code, request_id=request_id)
     if code:
         on_ended()
         raise LoginRequired(code=code, request_id=request_id, login_url=login_url)
+
+
+def raise_for_credential(code: str, *, request_id: str) -> None:
+    """Raises: KitMisconfigured when it is this process, and not the person, whom the front door does not know."""
+    if code == _KIT_CREDENTIAL:
+        raise KitMisconfigured(
+            "This page's own credential is not accepted: VESTIBULE_KIT__CLIENT and VESTIBULE_KIT__SECRET "
+            "must be those of a kit client of the front door.",
+            code=code,
+            request_id=request_id,
+        )
 
 
 def is_outage(status: int) -> bool:

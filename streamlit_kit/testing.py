@@ -160,7 +160,7 @@ def signed_out(*, api: FakeApi | None = None) -> Iterator[None]:
 
 
 def shown_panel(page: AppTest) -> int:
-    """Which panel of the kit a page shows: 401 sign-in, 403 not allowed, 503 out of reach, 0 none."""
+    """Which panel of the kit a page shows: 401 sign-in, 403 not allowed, 503 out of reach, else a failure, 0 none."""
     for element in page.html:
         found = re.search(r'<section class="vk-panel"[^>]* data-code="(\d{3})"', element.body)
         if found:

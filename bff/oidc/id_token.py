@@ -43,7 +43,8 @@ def validate_id_token(token: str, *, keys: Sequence[VerificationKey], expected: 
     Raises:
         UnknownKey: no key of `keys` fits; fetch the set again, once.
         InvalidToken: the code names the first rule broken: `id_token_alg`, `_typ`, `_signature`, `_iss`, `_aud`,
-            `_azp`, `_sub`, `_exp`, `_iat`, `_nbf`, `_nonce`, `_at_hash`, `_auth_time`, `_acr`, `_sid`, `_malformed`, `_crit`.
+            `_azp`, `_sub`, `_exp`, `_iat`, `_nbf`, `_nonce`, `_at_hash`, `_auth_time`, `_acr`, `_sid`, `_malformed`,
+            `_crit`.
     """
     claims = verify_signature(token, keys=keys, alg=expected.alg, prefix=PREFIX, types=TYPES)
     check_issuer(claims, issuer=expected.issuer, prefix=PREFIX)

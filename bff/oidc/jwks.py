@@ -32,7 +32,7 @@ class VerificationKey:
 
 
 def parse_jwks(document: Mapping[str, Any]) -> tuple[VerificationKey, ...]:
-    """The usable keys of a JWK Set; unsuitable members are skipped, never fatal: secp256k1, `use: enc`, oct, short RSA."""
+    """The usable keys of a JWK Set; unsuitable members (secp256k1, `use: enc`, oct, short RSA) are skipped."""
     members = document.get("keys")
     if not isinstance(members, list):
         return ()

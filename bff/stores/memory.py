@@ -122,7 +122,15 @@ class MemoryStore:
         return True
 
     async def take_once(self, kind: str, name: str) -> bytes | None:
-        value = self._values.get(kind, {}).pop(name, None)
+        value = self._discard(kind, name)
+        return value.value if value is not None and value.expires_at > self._clock() else None
+
+    async def keep(self, kind: str, name: str, value: bytes, *, seconds: float, cap: int) -> None:
+        self._discard(kind, name)
+        await self.put_once(kind, name, value, seconds=seconds, cap=cap)
+
+    async def peek(self, kind: str, name: str) -> bytes | None:
+        value = self._values.get(kind, {}).get(name)
         return value.value if value is not None and value.expires_at > self._clock() else None
 
     async def publish(self, event: SessionEvent) -> None:
@@ -158,6 +166,13 @@ class MemoryStore:
                 if not names:
                     del self._owned[owner]
 
+    def _discard(self, kind: str, name: str) -> _Value | None:
+        values = self._values.get(kind, {})
+        value = values.pop(name, None)
+        if not values:
+            self._values.pop(kind, None)
+        return value
+
     def _watch(self, kind: str, name: str, expires_at: float) -> None:
         heapq.heappush(self._expiries, (expires_at, kind, name))
 
@@ -174,8 +189,8 @@ class MemoryStore:
                 if self._barriers.get(name, (0.0, 0.0))[1] <= now:
                     self._barriers.pop(name, None)
             else:
-                values = self._values.get(kind.removeprefix("value:"), {})
-                value = values.get(name)
+                kind = kind.removeprefix("value:")
+                value = self._values.get(kind, {}).get(name)
                 if value is not None and value.expires_at <= now:
-                    del values[name]
+                    self._discard(kind, name)
         return now

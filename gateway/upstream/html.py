@@ -65,7 +65,7 @@ class HeadInserter:
             elif rest.startswith(b"<head") and rest[5:] and rest[5:] in _AFTER_NAME:
                 tag = _TAG_END.match(self._held, start + 5)
                 return tag.end() if tag else None
-            elif b"<head".startswith(rest[:5]) or b"<!--".startswith(rest):
+            elif b"<head".startswith(rest) or b"<!--".startswith(rest):
                 return None
             else:
                 self._scanned = start + 1

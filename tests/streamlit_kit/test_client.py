@@ -183,6 +183,16 @@ def test_the_end_of_the_session_asks_for_a_sign_in_and_is_remembered(door: KitFr
     assert session.ended.is_set()
 
 
+def test_a_refused_kit_credential_is_a_fault_of_the_set_up_and_no_end_of_a_session(
+    door: KitFrontDoor, kit: Kit
+) -> None:
+    session = door.session(kit)
+    door.problem("/api/a", 401, "kit_credential")
+    with pytest.raises(KitMisconfigured, match="VESTIBULE_KIT__SECRET"):
+        door.client(kit, session).get("a")
+    assert not session.ended.is_set()
+
+
 def test_a_401_of_the_api_itself_is_an_answer(door: KitFrontDoor, kit: Kit) -> None:
     session = door.session(kit)
     door.server.respond("/api/a", status=401, json={"detail": "token expired"})

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streamlit_kit import ApiUnavailable
+from streamlit_kit import ApiUnavailable, KitMisconfigured
 from streamlit_kit._streamlit import browser_binding
 from streamlit_kit.exchange import exchange_code
 from streamlit_kit.runtime import Kit
@@ -62,6 +62,12 @@ def test_a_code_is_not_sent_without_a_browser_to_bind_it_to(
 ) -> None:
     assert exchange_code(kit, code, binding=binding) is None
     assert not door.server.requests_to(EXCHANGE)
+
+
+def test_a_refused_kit_credential_is_a_fault_of_the_set_up(door: KitFrontDoor, kit: Kit) -> None:
+    door.problem(EXCHANGE, 401, "kit_credential")
+    with pytest.raises(KitMisconfigured, match="VESTIBULE_KIT__SECRET"):
+        exchange_code(kit, "one-time", binding=BINDING)
 
 
 def test_an_outage_is_not_a_refusal(door: KitFrontDoor, kit: Kit) -> None:

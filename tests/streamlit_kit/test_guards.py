@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from streamlit_kit import require_role
+from streamlit_kit import ApiUnavailable, require_role
 from streamlit_kit.runtime import use_kit
 from streamlit_kit.testing import FakeApi, shown_panel, signed_in_as, signed_out
+from tests.streamlit_kit.front_door import KitFrontDoor
 
 
 def login_page() -> None:
@@ -148,12 +151,26 @@ def test_sign_in_links_open_in_the_same_tab() -> None:
     assert "Enter &lt;now&gt;" in body
 
 
+def test_in_an_outage_nobody_is_taken_for_a_stranger(door: KitFrontDoor) -> None:
+    def fail() -> None:
+        raise ApiUnavailable(code="key_set_unavailable")
+
+    kit = door.kit(public_url="http://front-door.test")
+    with kit.http, use_kit(replace(kit, find_session=fail)):
+        for page in (login_page, admin_page):
+            app = run(page)
+            assert not app.exception
+            assert not app.title
+            assert shown_panel(app) == 503
+        assert [button.label for button in run(logout_page).button] == ["Sign out", "Everywhere"]
+
+
 def test_errors_of_the_kit_can_be_shown_in_the_page() -> None:
     for api, panel in (
         (FakeApi().session_over("GET", "data"), 401),
         (FakeApi().not_allowed("GET", "data"), 403),
         (FakeApi().out_of_reach("GET", "data"), 503),
-        (FakeApi().on("GET", "data", status=422), 503),
+        (FakeApi().on("GET", "data", status=422), 422),
         (FakeApi().on("GET", "data", json={"x": 1}), 0),
     ):
         with signed_in_as("alice", api=api):

@@ -1,1 +1,1 @@
-"""What the field desk knows: measurements, the body mass model, the outbreak simulation, cleaning. No sign-in in here."""
+"""What the field desk knows: measurements, a model of body mass, an outbreak, cleaning. No sign-in in here."""

@@ -65,19 +65,23 @@ class BodyMassModel:
 def fit_body_mass(measurements: pd.DataFrame | None = None) -> BodyMassModel:
     """Fit mass ~ species + sex + bill length + bill depth + flipper length on the birds that have all of them."""
     birds = (load_measurements() if measurements is None else measurements).dropna()
-    columns = [np.ones(len(birds))]
-    columns += [(birds["species"] == name).to_numpy(dtype=float) for name in ("Chinstrap", "Gentoo")]
-    columns += [(birds["sex"] == "male").to_numpy(dtype=float)]
-    columns += [birds[name].to_numpy(dtype=float) for name in _TERMS]
-    design = np.column_stack(columns)
-    mass = birds["body_mass_g"].to_numpy(dtype=float)
+    design = np.column_stack(
+        [
+            np.ones(len(birds)),
+            birds["species"] == "Chinstrap",
+            birds["species"] == "Gentoo",
+            birds["sex"] == "male",
+            *(birds[name] for name in _TERMS),
+        ]
+    ).astype(np.float64)
+    mass = birds["body_mass_g"].to_numpy(dtype=np.float64)
     coefficients, *_ = np.linalg.lstsq(design, mass, rcond=None)
     residual = mass - design @ coefficients
     variance = float(residual @ residual) / (len(birds) - design.shape[1])
     spread = mass - mass.mean()
     return BodyMassModel(
         coefficients=coefficients,
-        inverse=np.linalg.inv(design.T @ design),
+        inverse=np.linalg.inv(design.T @ design).astype(np.float64),
         residual_sd_g=variance**0.5,
         r_squared=1.0 - float(residual @ residual) / float(spread @ spread),
         birds=len(birds),

@@ -21,7 +21,9 @@ from colony.measurements import ISLANDS, SEXES, SPECIES
 from colony.numerals import parse_numeral
 from colony.reading import Sheet
 
-MISSING_MARKS: Final = frozenset({"", "-", "--", ".", "?", "na", "n/a", "nan", "none", "null", "missing", "unknown", "#n/a"})
+MISSING_MARKS: Final = frozenset(
+    {"", "-", "--", ".", "?", "na", "n/a", "#n/a", "nan", "none", "null", "missing", "unknown"}
+)
 VOCABULARIES: Final = {"species": SPECIES, "island": ISLANDS, "sex": SEXES}
 ABBREVIATIONS: Final = {"f": "female", "m": "male", "♀": "female", "♂": "male"}
 PLAUSIBLE: Final = {

@@ -1,4 +1,4 @@
-"""The Palmer Archipelago penguins: 344 birds of three species, measured 2007-2009 (public domain, CC0; see README.md)."""
+"""The Palmer Archipelago penguins: 344 birds of three species, measured 2007-2009 (CC0; see README.md)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load_measurements() -> pd.DataFrame:
 
 
 def resample_measurements(rows: int, *, seed: int = 0) -> pd.DataFrame:
-    """A large table of `rows` × 10: birds drawn with replacement and measured again with a little noise."""
+    """A large table, `rows` by 10: birds drawn with replacement and measured again with a little noise."""
     birds = load_measurements().dropna().sample(rows, replace=True, random_state=seed).reset_index(drop=True)
     noise = pd.Series(range(rows)).mul(2654435761).mod(1000).div(1000).sub(0.5)
     table = birds.assign(**{name: birds[name].mul(1 + noise * 0.04).round(1) for name in NUMBERS})

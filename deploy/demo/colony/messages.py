@@ -87,7 +87,7 @@ class SimulationRequest(Request):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.nests_per_side**2 * self.days * self.runs > 25_000_000:
-            raise ValueError("nests × days × runs is more than this service computes; ask for fewer runs")
+            raise ValueError("nests, days and runs multiply to more than this service computes; ask for fewer runs")
         return self
 
 
@@ -148,9 +148,7 @@ class SimulationAnswer(Answer):
             progress=round(simulation.progress, 4),
             day=len(simulation.days),
             days=simulation.colony.days,
-            curve=[
-                DayAnswer(day=day.day, **SpreadAnswer.of(day.infectious).model_dump()) for day in simulation.days
-            ],
+            curve=[DayAnswer(day=day.day, **SpreadAnswer.of(day.infectious).model_dump()) for day in simulation.days],
             outcome=OutcomeAnswer.of(simulation.outcome) if simulation.outcome else None,
         )
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_NUMERAL = re.compile(r"(?P<number>[+-]?\d+(?:[ '\u00a0\u202f]\d{3})*(?:[.,]\d+)?)\s*(?P<unit>mm|cm|m|g|kg)?", re.IGNORECASE)
+_NUMERAL = re.compile(
+    r"(?P<number>[+-]?\d+(?:[ '\u00a0\u202f]\d{3})*(?:[.,]\d+)?)\s*(?P<unit>mm|cm|m|g|kg)?",
+    re.IGNORECASE,
+)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3},\d{3}")
 _FACTORS: Final = {"mm": {"mm": 1.0, "cm": 10.0, "m": 1000.0}, "g": {"g": 1.0, "kg": 1000.0}}
 

@@ -53,7 +53,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it. `arrival_day` is the map of the median run: the day each nest fell ill, `NEVER` where none did."""
+    """What came of it. `arrival_day` maps the median run: the day each nest fell ill, `NEVER` where it did not."""
 
     nests: int
     ever_infected_share: Spread

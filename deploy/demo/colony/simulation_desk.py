@@ -28,7 +28,7 @@ class SimulationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeskLimits:
-    """`seconds` is the least time a simulation takes, however few its days; `keep_seconds` how long a finished one stays."""
+    """A simulation takes `seconds` at least, however few its days; a finished one stays for `keep_seconds`."""
 
     seconds: float = 20.0
     workers: int = 4

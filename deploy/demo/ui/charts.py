@@ -12,15 +12,17 @@ from colony.measurements import LABELS
 from ui.look import ACCENT, ALARM, QUIET, SPECIES_COLOURS
 
 _SPECIES: Final = alt.Scale(domain=list(SPECIES_COLOURS), range=list(SPECIES_COLOURS.values()))
+Picture = alt.Chart | alt.LayerChart | alt.FacetChart
+
 _ARRIVAL: Final = alt.Scale(scheme="inferno", reverse=True)
 _PEOPLE: Final = alt.Scale(range=[ACCENT, "#E07A1F", "#7B4FA3", "#3B82A0", "#A3A847", QUIET])
 # Without it the last label of an axis is cut in half where a chart fills a narrow screen.
 _PADDING: Final = {"left": 0, "top": 4, "right": 14, "bottom": 4}
 
 
-def scatter(birds: pd.DataFrame, x: str, y: str) -> alt.Chart:
+def scatter(birds: pd.DataFrame, x: str, y: str) -> Picture:
     """Two measurements of each bird, coloured by species."""
-    return (
+    chart = (
         alt.Chart(birds)
         .mark_circle(size=58, opacity=0.68)
         .encode(
@@ -29,13 +31,13 @@ def scatter(birds: pd.DataFrame, x: str, y: str) -> alt.Chart:
             color=alt.Color("species", scale=_SPECIES, legend=alt.Legend(title=None, orient="top")),
             tooltip=[alt.Tooltip(name, title=LABELS[name]) for name in ("species", "island", "sex", x, y)],
         )
-        .properties(height=330, padding=_PADDING)
     )
+    return _sized(chart, height=330)
 
 
-def mass_by_island(birds: pd.DataFrame) -> alt.Chart:
+def mass_by_island(birds: pd.DataFrame) -> Picture:
     """How body mass spreads on each island, one row of dots per bird."""
-    return (
+    chart = (
         alt.Chart(birds)
         .mark_tick(thickness=2, size=20, opacity=0.55)
         .encode(
@@ -45,11 +47,11 @@ def mass_by_island(birds: pd.DataFrame) -> alt.Chart:
             color=alt.Color("species", scale=_SPECIES, legend=None),
             tooltip=[alt.Tooltip(name, title=LABELS[name]) for name in ("species", "island", "sex", "body_mass_g")],
         )
-        .properties(height=alt.Step(22), padding=_PADDING)
     )
+    return _sized(chart, height=alt.Step(22))
 
 
-def estimate_among_birds(birds: pd.DataFrame, answer: Mapping[str, float]) -> alt.LayerChart:
+def estimate_among_birds(birds: pd.DataFrame, answer: Mapping[str, float]) -> Picture:
     """The estimate and its range over the masses of measured birds of that species and sex."""
     title = LABELS["body_mass_g"]
     lightest = min(birds["body_mass_g"].min(), answer["low_g"]) // 100 * 100
@@ -58,15 +60,17 @@ def estimate_among_birds(birds: pd.DataFrame, answer: Mapping[str, float]) -> al
     x = alt.X("body_mass_g:Q", title=title, scale=scale, bin=alt.Bin(step=100), axis=alt.Axis(tickCount=8))
     measured = alt.Chart(birds).mark_bar(color="#A9C2BF").encode(x=x, y=alt.Y("count()", title="Measured birds"))
     estimate = alt.Chart(pd.DataFrame([dict(answer)]))
-    band = estimate.mark_rect(color=ACCENT, opacity=0.14).encode(x=alt.X("low_g:Q", scale=scale, title=title), x2="high_g:Q")
+    band = estimate.mark_rect(color=ACCENT, opacity=0.14).encode(
+        x=alt.X("low_g:Q", scale=scale, title=title), x2="high_g:Q"
+    )
     line = estimate.mark_rule(color=ACCENT, strokeWidth=3).encode(
         x=alt.X("mass_g:Q", scale=scale, title=title),
         tooltip=[alt.Tooltip("mass_g:Q", title="Estimate (g)", format=",.0f")],
     )
-    return alt.layer(band, measured, line).properties(height=260, padding=_PADDING)
+    return _sized(alt.layer(band, measured, line), height=260)
 
 
-def outbreak_curve(curve: Sequence[Mapping[str, Any]], *, days: int) -> alt.LayerChart:
+def outbreak_curve(curve: Sequence[Mapping[str, Any]], *, days: int) -> Picture:
     """Infectious birds day by day: median over the runs and the range that holds nine of ten."""
     table = pd.DataFrame(list(curve), columns=["day", "low", "median", "high"])
     x = alt.X("day:Q", title="Day of the outbreak", scale=alt.Scale(domain=[0, days], nice=False))
@@ -84,10 +88,10 @@ def outbreak_curve(curve: Sequence[Mapping[str, Any]], *, days: int) -> alt.Laye
             alt.Tooltip("high:Q", title="95th percentile", format=",.0f"),
         ],
     )
-    return alt.layer(band, line).properties(height=300, padding=_PADDING)
+    return _sized(alt.layer(band, line), height=300)
 
 
-def arrival_map(arrival_day: Sequence[Sequence[int | None]]) -> alt.Chart:
+def arrival_map(arrival_day: Sequence[Sequence[int | None]]) -> Picture:
     """The colony from above: the day on which each nest fell ill; nests that never did stay pale."""
     cells = [
         {"row": row, "column": column, "day": day}
@@ -96,7 +100,7 @@ def arrival_map(arrival_day: Sequence[Sequence[int | None]]) -> alt.Chart:
     ]
     side = len(arrival_day)
     axis = alt.Axis(values=list(range(0, side, 10)), labelAngle=0)
-    return (
+    chart = (
         alt.Chart(pd.DataFrame(cells))
         .mark_rect(invalid=None)
         .encode(
@@ -109,13 +113,13 @@ def arrival_map(arrival_day: Sequence[Sequence[int | None]]) -> alt.Chart:
             ),
             tooltip=[alt.Tooltip("day:Q", title="Fell ill on day")],
         )
-        .properties(height=360, padding=_PADDING)
     )
+    return _sized(chart, height=360)
 
 
-def calls_by_endpoint(usage: pd.DataFrame) -> alt.Chart:
+def calls_by_endpoint(usage: pd.DataFrame) -> Picture:
     """Calls per endpoint, split by person."""
-    return (
+    chart = (
         alt.Chart(usage)
         .mark_bar()
         .encode(
@@ -128,5 +132,10 @@ def calls_by_endpoint(usage: pd.DataFrame) -> alt.Chart:
                 alt.Tooltip("calls:Q", title="Calls"),
             ],
         )
-        .properties(height=alt.Step(34), padding=_PADDING)
     )
+    return _sized(chart, height=alt.Step(34))
+
+
+def _sized(chart: Picture, *, height: int | alt.Step) -> Picture:
+    sized: Picture = chart.properties(height=height, padding=_PADDING)
+    return sized

@@ -30,7 +30,8 @@ _STYLE: Final = """
 .stMainBlockContainer{max-width:68rem;padding-top:3.6rem;padding-bottom:4rem}
 .rk-head{margin-bottom:.4rem}
 .rk-head .over{font-size:.78rem;letter-spacing:.09em;text-transform:uppercase;color:#0B6E74;font-weight:600;margin:0}
-.rk-head h1{font-family:"Source Serif","Source Serif 4",Georgia,serif;font-weight:600;font-size:clamp(1.75rem,4.6vw,2.5rem);line-height:1.15;padding:.25rem 0 .45rem;margin:0;letter-spacing:-.015em}
+.rk-head h1{font-family:"Source Serif","Source Serif 4",Georgia,serif;font-weight:600;
+  font-size:clamp(1.75rem,4.6vw,2.5rem);line-height:1.15;padding:.25rem 0 .45rem;margin:0;letter-spacing:-.015em}
 .rk-head .lead{font-size:1.06rem;line-height:1.55;max-width:44rem;margin:0;color:#3E5058}
 @media (max-width:640px){.stMainBlockContainer{padding-left:1.1rem;padding-right:1.1rem}}
 </style>

@@ -74,4 +74,4 @@ with st.expander("For the curious", icon=":material/speed:"):
     if st.toggle("Large table", key="large", bind="query-params"):
         table = large_table()
         st.dataframe(table, hide_index=True, height=360)
-        st.caption(f"{grouped(len(table))} rows × {table.shape[1]} columns")
+        st.caption(f"{grouped(len(table))} rows, {table.shape[1]} columns")

@@ -22,7 +22,9 @@ page_head(
 
 with st.form("bird"):
     left, right = st.columns(2, gap="small")
-    species = left.segmented_control("Species", SPECIES, default="Gentoo", required=True, key="bird", bind="query-params")
+    species = left.segmented_control(
+        "Species", SPECIES, default="Gentoo", required=True, key="bird", bind="query-params"
+    )
     sex = right.segmented_control("Sex", SEXES, default="female", required=True, key="sex", bind="query-params")
     columns = st.columns(3)
     flipper = columns[0].number_input(

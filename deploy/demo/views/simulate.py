@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from streamlit_kit import ApiUnavailable, prepare_client
+from streamlit_kit import ApiUnavailable, KitError, prepare_client, show_problem
 from ui import charts
 from ui.asking import asking, show_invalid
 from ui.look import figures, grouped, page_head
@@ -40,7 +40,8 @@ def ask_for_settings() -> dict[str, Any] | None:
             left, right = st.columns(2)
             values["runs"] = left.number_input(FIELDS["runs"], 1, 99, 24, help="Each run is another roll of the dice.")
             values["seed"] = right.number_input(FIELDS["seed"], 0, 2**31 - 1, 1, help="The same seed, the same dice.")
-        return values if st.form_submit_button("Start simulation", type="primary", icon=":material/play_arrow:") else None
+        is_sent = st.form_submit_button("Start simulation", type="primary", icon=":material/play_arrow:")
+    return values if is_sent else None
 
 
 def start(values: dict[str, Any]) -> None:
@@ -59,12 +60,16 @@ def start(values: dict[str, Any]) -> None:
 def follow(run_id: str) -> None:
     """Show how far it is, every second; the whole page runs again when it has ended."""
     try:
-        run = prepare_client().get(f"simulations/{run_id}").raise_for_status().json()
+        response = prepare_client().get(f"simulations/{run_id}")
     except ApiUnavailable:
         st.caption(":material/cloud_off: The API does not answer just now. This page keeps asking.")
         return
-    if run["status"] in FINISHED:
+    except KitError as error:
+        show_problem(error)
+        return
+    if not response.is_success or response.json()["status"] in FINISHED:
         st.rerun()
+    run = response.json()
     st.progress(run["progress"], text=f"Simulating day {run['day']} of {run['days']}")
     st.altair_chart(charts.outbreak_curve(run["curve"], days=run["days"]), key="curve", alt="Infectious birds so far")
 
@@ -114,7 +119,7 @@ def show_run(run_id: str) -> None:
 page_head(
     "Models",
     "An infection in the colony",
-    "Birds on a square of nests meet their neighbours, and now and then a stranger. Two of them fall ill: what comes of it?",
+    "Birds meet their neighbours on the nests, and now and then a stranger. Two of them fall ill: what comes of it?",
 )
 wanted = ask_for_settings()
 if wanted is not None:

@@ -11,9 +11,9 @@ from streamlit_kit import require_login
 from ui.look import figures, page_head
 
 CARDS: Final = (
-    ("explore", "Explore", ":material/scatter_plot:", "Filter the measurements. The filter is in the address: send it on."),
-    ("predict", "Predict", ":material/monitor_weight:", "Estimate a bird's mass from its bill and flipper. For analysts."),
-    ("simulate", "Simulate", ":material/coronavirus:", "Let an infection loose in a colony, and watch it while it runs."),
+    ("explore", "Explore", ":material/scatter_plot:", "Filter the measurements. The address keeps the filter."),
+    ("predict", "Predict", ":material/monitor_weight:", "A bird's mass from its bill and flipper. For analysts."),
+    ("simulate", "Simulate", ":material/coronavirus:", "Let an infection loose in a colony, and watch it run."),
     ("clean", "Clean", ":material/mop:", "Upload a field sheet, see what is wrong with it, take it home clean."),
     ("who_am_i", "Who am I", ":material/badge:", "What the front door tells this page, and the API, about you."),
     ("admin", "Admin", ":material/admin_panel_settings:", "Who called which endpoint. Others get a 403 here."),

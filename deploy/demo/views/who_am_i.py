@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
-from streamlit_kit import ApiUnavailable, Identity, prepare_client, require_login
+from streamlit_kit import Identity, KitError, prepare_client, require_login
 from ui.asking import asking
 from ui.look import duration, page_head
 
@@ -48,7 +48,7 @@ def keep_asking() -> None:
     counts = st.session_state.setdefault("asked", {"answers": 0, "failures": 0})
     try:
         me = prepare_client().get("users/me").raise_for_status().json()
-    except ApiUnavailable:
+    except KitError:
         counts["failures"] += 1
     else:
         counts["answers"] += 1

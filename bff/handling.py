@@ -1,0 +1,120 @@
+"""What every handler below `/auth` shares: facts of the request, the session it carries, refusals rendered once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+from fastapi import Request, Response
+
+from bff import contract
+from bff.answers import respond
+from bff.assembly import Bff
+from bff.audit import Event
+from bff.cookies import DuplicateCookie, cookie_headers, find_session_cookie
+from bff.devices import describe_device
+from bff.errors import AuthError
+from bff.login import Browser, Targets
+from bff.login_requests import query_pairs
+from bff.problems import render_problem
+from bff.request_facts import RequestFacts, facts_of
+from bff.return_to import local_target
+from bff.session import Session
+
+MAX_FORM = 16_384
+BoundHandler = Callable[[Request], Awaitable[Response]]
+
+
+class Handling:
+    """Base of the groups of handlers."""
+
+    def __init__(self, bff: Bff, targets: Targets) -> None:
+        self._bff = bff
+        self._targets = targets
+
+    def answering(self, handler: BoundHandler) -> BoundHandler:
+        """`handler` with every `AuthError` rendered."""
+
+        @wraps(handler)
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except AuthError as error:
+                return self.problem(request, error)
+
+        return answer
+
+    def problem(
+        self, request: Request, error: AuthError, *, return_to: str = "/", cookies: list[str] | None = None
+    ) -> Response:
+        """Render `error` for this request and leave an audit line for what operators look for."""
+        try:
+            facts = self._facts(request)
+        except AuthError:
+            return Response(b"", error.status)
+        navigation = facts.fetch.is_navigation or (not facts.fetch.mode and _wants_html(request))
+        self._audit_refusal(error, facts, request)
+        page = render_problem(
+            error, navigation=navigation, request_id=facts.request_id, urls=facts.urls, return_to=return_to
+        )
+        return respond(page, cookies=cookies)
+
+    def _facts(self, request: Request) -> RequestFacts:
+        return facts_of(request.scope, self._bff.origins)
+
+    def _own_origins(self) -> set[str]:
+        return {urls.origin for urls in self._bff.origins.values()}
+
+    def _browser(self, request: Request, facts: RequestFacts) -> Browser:
+        device = describe_device(request.headers.get("user-agent", "")[:512])
+        return Browser(
+            cookies=cookie_headers(request.scope["headers"]), address=facts.address, urls=facts.urls, device=device
+        )
+
+    def _signed_record(self, request: Request) -> str:
+        """Record name of the session cookie this browser holds, "" without a valid one."""
+        try:
+            value = find_session_cookie(cookie_headers(request.scope["headers"]), self._bff.cookie_names.session)
+        except DuplicateCookie:
+            self._bff.audit.event("duplicate_cookie", request_id=self._facts(request).request_id)
+            return ""
+        return (self._bff.sessions.name_of(value) or "") if value else ""
+
+    async def _current(self, request: Request) -> Session | None:
+        """The signed-in person's session with local roles; asking does not slide it."""
+        name = self._signed_record(request)
+        session = await self._bff.sessions.load(name) if name else None
+        if session is None:
+            return None
+        return self._bff.with_roles(session, scopes=frozenset(session.tokens.scope.split()))
+
+    def _local(self, text: str, facts: RequestFacts) -> str:
+        home = facts.urls.base_path + "/"
+        return local_target(text, own_origin=facts.urls.origin, allowed=self._targets.is_page, fallback=home)
+
+    async def _form(self, request: Request, *, code: str) -> list[tuple[str, str]]:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_FORM:
+                raise AuthError("body_too_large", "This form is too large.", status=413)
+        if not body:
+            return []
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+            raise AuthError("unsupported_media_type", "This needs a form.", status=415)
+        return query_pairs(bytes(body), code=code)
+
+    def _audit_refusal(self, error: AuthError, facts: RequestFacts, request: Request) -> None:
+        if error.status in (401, 404, 405) or error.is_noted:
+            return
+        at_callback = contract.PATH_CALLBACK in request.url.path
+        event: Event = (
+            "login_failed" if at_callback else "provider_failed" if error.status == 503 else "request_refused"
+        )
+        self._bff.audit.event(
+            event, reason=error.code, detail=error.detail, client=facts.address, request_id=facts.request_id
+        )
+
+
+def _wants_html(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")

@@ -1,0 +1,116 @@
+"""One-time codes that carry a sign-in to a Streamlit which is not behind the front door (auth-code mode, DESIGN 6).
+
+A code lives 60 s, is worth something once, to one kit client, in the browser that began. A wrong client or binding
+burns it; a second use ends the session that the first one got.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bff.audit import Audit
+from bff.contract import EndReason
+from bff.errors import BadRequest, Unavailable
+from bff.keyring import Keyring, SealBroken
+from bff.oidc.authorization import new_secret
+from bff.session import Session, Store, TooMany
+from bff.sessions import Sessions
+
+KIND = "kit-code"
+USED = "kit-code-used"
+PURPOSE = "kit-code"
+CODE_SECONDS = 60
+MAX_CODES = 10_000
+BINDING = re.compile(r"[A-Za-z0-9_-]{43}")
+CODE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    record_name: str
+    client: str
+    binding: str
+
+
+class KitCodes:
+    """Issues and redeems codes."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        keyring: Keyring,
+        *,
+        audit: Audit,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._sessions = sessions
+        self._keyring = keyring
+        self._audit = audit
+        self._random = random
+
+    @property
+    def _store(self) -> Store:
+        return self._sessions.store
+
+    async def issue(self, session: Session, *, client: str, binding: str) -> str:
+        """A code for `session`.
+
+        Raises:
+            Unavailable: `login_limit`.
+        """
+        code = new_secret(self._random)
+        name = _name(code)
+        plain = json.dumps([session.name, client, binding]).encode()
+        sealed = self._keyring.seal(plain, purpose=PURPOSE, name=name)
+        try:
+            await self._store.put_once(KIND, name, sealed, seconds=CODE_SECONDS, cap=MAX_CODES)
+        except TooMany:
+            raise Unavailable("login_limit", "Too many sign-ins are under way. Please try again.") from None
+        return code
+
+    async def redeem(self, code: str, *, client: str, binding: str) -> Session:
+        """The session behind `code`, once.
+
+        Raises:
+            BadRequest: `kit_code`, whatever was wrong.
+        """
+        if not CODE.fullmatch(code) or not BINDING.fullmatch(binding):
+            raise BadRequest("kit_code")
+        name = _name(code)
+        sealed = await self._store.take_once(KIND, name)
+        if sealed is None:
+            await self._punish_replay(name)
+            raise BadRequest("kit_code", detail="unknown, expired or used")
+        promise = self._open(sealed, name)
+        if promise is None or promise.client != client or not hmac.compare_digest(promise.binding, binding):
+            self._audit.event("kit_refused", reason="kit_code_foreign", detail=client)
+            raise BadRequest("kit_code", detail="another client or browser")
+        await self._store.put_once(USED, name, sealed, seconds=CODE_SECONDS, cap=MAX_CODES)
+        session = await self._sessions.load(promise.record_name)
+        if session is None:
+            raise BadRequest("kit_code", detail="its session is over")
+        return session
+
+    async def _punish_replay(self, name: str) -> None:
+        used = await self._store.take_once(USED, name)
+        promise = self._open(used, name) if used else None
+        if promise is not None:
+            self._audit.event("kit_refused", reason="kit_code_replayed", detail=promise.client)
+            await self._sessions.end(promise.record_name, EndReason.REVOKED)
+
+    def _open(self, sealed: bytes, name: str) -> _Promise | None:
+        try:
+            record_name, client, binding = json.loads(self._keyring.unseal(sealed, purpose=PURPOSE, name=name))
+        except (SealBroken, ValueError, TypeError):
+            return None
+        return _Promise(str(record_name), str(client), str(binding))
+
+
+def _name(code: str) -> str:
+    return hashlib.sha256(b"kit-code" + code.encode("ascii")).hexdigest()

@@ -1,0 +1,63 @@
+"""Page state that survives a reload: small, sealed, owned by one person at one kit client (DESIGN section 3)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from bff.errors import BadRequest, NotFound, Unavailable
+from bff.keyring import Keyring, SealBroken
+from bff.session import Session, Store, TooMany
+
+STATE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MAX_BYTES = 65_536
+MAX_STATES = 50
+"""Per person."""
+PURPOSE = "kit-state"
+
+
+class KitStates:
+    """States of the signed-in person."""
+
+    def __init__(self, store: Store, keyring: Keyring, *, seconds: float) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._seconds = seconds
+
+    async def load(self, session: Session, *, client: str, state_id: str) -> bytes:
+        """The value saved last.
+
+        Raises:
+            NotFound: there is none any more.
+        """
+        kind, name = self._place(session, client, state_id)
+        sealed = await self._store.peek(kind, name)
+        if sealed is None:
+            raise NotFound("state_not_found")
+        try:
+            return self._keyring.unseal(sealed, purpose=PURPOSE, name=f"{kind}/{name}")
+        except SealBroken:
+            raise NotFound("state_not_found") from None
+
+    async def save(self, session: Session, value: bytes, *, client: str, state_id: str) -> None:
+        """Keep `value`, at most `MAX_BYTES`, for as long as a session may last.
+
+        Raises:
+            Unavailable: `state_limit`, the person has `MAX_STATES` already.
+        """
+        kind, name = self._place(session, client, state_id)
+        sealed = self._keyring.seal(value, purpose=PURPOSE, name=f"{kind}/{name}")
+        try:
+            await self._store.keep(kind, name, sealed, seconds=self._seconds, cap=MAX_STATES)
+        except TooMany:
+            raise Unavailable("state_limit", "Too much is saved already.", retry_after=3600) from None
+
+    async def delete(self, session: Session, *, client: str, state_id: str) -> None:
+        kind, name = self._place(session, client, state_id)
+        await self._store.take_once(kind, name)
+
+    def _place(self, session: Session, client: str, state_id: str) -> tuple[str, str]:
+        if not STATE_ID.fullmatch(state_id):
+            raise BadRequest("state_id")
+        owner = self._keyring.owner_names("sub", session.identity.iss, session.identity.sub)[0]
+        return f"state:{owner}", hashlib.sha256(f"{client}|{state_id}".encode()).hexdigest()

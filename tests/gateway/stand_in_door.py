@@ -1,0 +1,60 @@
+"""A front door with stand-in parts, started as a program so that tests can kill it.
+
+    python -m tests.gateway.stand_in_door FILE
+
+FILE is JSON: `settings` (tables), `app`, `parts` (ports of stand-in parts), `ready_seconds`. Prints what it knows, as
+JSON, once everything answers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from bff.configuration import parse_settings
+from gateway.children import ChildSpec, minimal_environment
+from gateway.faults import CommandFault
+from gateway.front_door import build_front_door, run_front_door
+from gateway.logs import configure_logging
+from gateway.readiness import http_probe
+
+HERE = Path(__file__).parent
+MANAGEMENT = "--management-app=tests.gateway.stand_in:create_management_app"
+
+
+def main(file: str) -> int:
+    given = json.loads(Path(file).read_text())
+    settings = parse_settings(given["settings"])
+    configure_logging(settings.log)
+    environ = {"PATH": "/usr/bin:/bin", "VESTIBULE_SECRETS__KEYS": "canary-variable"}
+    try:
+        door = build_front_door(
+            settings,
+            folder=Path(file).parent,
+            environ=environ,
+            worker=("-m", "gateway.worker", f"--app=tests.gateway.stand_in:{given.get('app', 'create_app')}", MANAGEMENT),
+        )
+        parts = [
+            ChildSpec(
+                name=f"part-{port}",
+                program=(str(HERE / "stand_in_part.py"), str(port)),
+                environment=minimal_environment(environ),
+                ready=http_probe(f"http://127.0.0.1:{port}/"),
+            )
+            for port in given.get("parts", ())
+        ]
+        bind = {"bind": door.settings.server.bind, "management": door.settings.server.management_bind}
+        return run_front_door(
+            door,
+            others=parts,
+            on_ready=lambda: print(json.dumps(bind), flush=True),
+            ready_seconds=given.get("ready_seconds", 30),
+        )
+    except CommandFault as fault:
+        print(fault.message, file=sys.stderr)
+        return fault.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,414 @@
+"""`HttpUpstream` against real sockets: pool, framing on the wire, time-outs, retries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bff.errors import AuthError, BadRequest, UpstreamFailed
+from gateway.headers import RawHeaders
+from gateway.upstream.http import HttpUpstream, build_request_head
+from gateway.upstream.messages import UpstreamRequest
+from tests.fakes.replies import HANG
+from tests.fakes.upstream import RecordingUpstream
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
+
+
+@pytest.fixture
+def upstream() -> Iterator[RecordingUpstream]:
+    with RecordingUpstream() as running:
+        yield running
+
+
+@asynccontextmanager
+async def raw_server(handler: Handler) -> AsyncIterator[str]:
+    """A server that does what `handler(reader, writer, number of the connection)` does."""
+    connections: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        try:
+            await handler(reader, writer, number)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return  # The other side left, which is what several of these tests are about.
+        finally:
+            writer.close()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.create_task(serve(reader, writer, len(connections) + 1)))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def client(target: str, **options: float) -> AsyncIterator[HttpUpstream]:
+    http = HttpUpstream(target, **options)  # type: ignore[arg-type]  # loose numbers for the sake of short tests
+    try:
+        yield http
+    finally:
+        await http.aclose()
+
+
+def get(path: bytes = b"/", *, method: str = "GET", headers: RawHeaders | None = None) -> UpstreamRequest:
+    return UpstreamRequest(method, path, headers or [(b"host", b"apps.example.com")])
+
+
+def post(body: AsyncIterator[bytes], *, length: int | None = None, path: bytes = b"/") -> UpstreamRequest:
+    return UpstreamRequest("POST", path, [(b"host", b"apps.example.com")], body, length)
+
+
+async def pieces(*parts: bytes, delay: float = 0) -> AsyncIterator[bytes]:
+    for part in parts:
+        await asyncio.sleep(delay)
+        yield part
+
+
+async def read_all(http: HttpUpstream, request: UpstreamRequest) -> tuple[int, bytes]:
+    response = await http.send(request)
+    return response.status, b"".join([piece async for piece in response.body])
+
+
+async def code_of(http: HttpUpstream, request: UpstreamRequest) -> str:
+    with pytest.raises(AuthError) as caught:
+        await read_all(http, request)
+    return caught.value.code
+
+
+async def test_the_target_and_headers_go_on_the_wire_exactly_as_given(upstream: RecordingUpstream) -> None:
+    async with client(upstream.url) as http:
+        await read_all(http, get(b"/a%2e%7eb%20c?x=%2F&y", headers=[(b"host", b"apps.example.com"), (b"x-a", b"\xe9")]))
+    assert upstream.last.head == (
+        b"GET /a%2e%7eb%20c?x=%2F&y HTTP/1.1\r\nhost: apps.example.com\r\nx-a: \xe9\r\n\r\n"
+    )
+
+
+async def test_the_base_path_of_the_target_comes_first(upstream: RecordingUpstream) -> None:
+    async with client(upstream.url + "/base") as http:
+        await read_all(http, get(b"/x?y"))
+    assert upstream.last.target == b"/base/x?y"
+
+
+async def test_one_connection_serves_many_requests_one_after_the_other(upstream: RecordingUpstream) -> None:
+    async with client(upstream.url) as http:
+        for _ in range(20):
+            await read_all(http, get())
+        assert http.pool.idle_connections == 1
+    assert upstream.connections == 1
+
+
+async def test_parallel_requests_get_connections_of_their_own_up_to_the_limit(upstream: RecordingUpstream) -> None:
+    upstream.respond("/slow", body="x", delay=0.05)
+    async with client(upstream.url, max_connections=3) as http:
+        await asyncio.gather(*(read_all(http, get(b"/slow")) for _ in range(9)))
+        assert http.pool.open_connections == 3
+    assert upstream.connections == 3
+
+
+async def test_when_all_connections_stay_busy_the_wait_ends_with_503(upstream: RecordingUpstream) -> None:
+    upstream.respond("/hang", stream=[b"x", HANG], chunked=True)
+    async with client(upstream.url, max_connections=1, connect_timeout=0.2) as http:
+        first = await http.send(get(b"/hang"))
+        with pytest.raises(UpstreamFailed) as caught:
+            await http.send(get())
+        assert (caught.value.code, caught.value.status) == ("upstream_connect", 503)
+        first.close()
+        assert await read_all(http, get()) != (0, b"")
+
+
+async def test_a_waiter_that_is_cancelled_leaves_its_turn_to_the_next(upstream: RecordingUpstream) -> None:
+    upstream.respond("/hang", stream=[b"x", HANG], chunked=True)
+    async with client(upstream.url, max_connections=1) as http:
+        first = await http.send(get(b"/hang"))
+        waiting = [asyncio.create_task(read_all(http, get())) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        waiting[0].cancel()
+        first.close()
+        waiting[1].cancel()
+        status, _ = await asyncio.wait_for(waiting[2], 3)
+        assert status == 200
+        assert http.pool.open_connections == 1
+
+
+@pytest.mark.parametrize(("length", "framing"), [(5, b"content-length: 5"), (None, b"transfer-encoding: chunked")])
+async def test_a_body_has_exactly_one_framing(upstream: RecordingUpstream, length: int | None, framing: bytes) -> None:
+    async with client(upstream.url) as http:
+        await read_all(http, post(pieces(b"he", b"", b"llo"), length=length))
+    assert upstream.last.body == b"hello"
+    assert upstream.last.head.count(b"content-length") + upstream.last.head.count(b"transfer-encoding") == 1
+    assert framing in upstream.last.head
+
+
+def test_framing_headers_of_the_caller_are_replaced() -> None:
+    headers = [(b"content-length", b"9"), (b"transfer-encoding", b"gzip"), (b"connection", b"close"), (b"te", b"x")]
+    head = build_request_head(get(headers=headers), b"", b"up:1")
+    assert head == b"GET / HTTP/1.1\r\nhost: up:1\r\n\r\n"
+    assert b"content-length: 0\r\n" in build_request_head(get(method="POST"), b"", b"up:1")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        get(b"http://evil.example/"),
+        get(b"@evil.example/"),
+        get(b"/a b"),
+        get(b"/a\r\nX: 1"),
+        get(b"*"),
+        get(b"/\xff"),
+        get(method="GET / HTTP/1.1\r\nX: 1"),
+        get(method=""),
+        get(headers=[(b"x", b"1\r\ny: 2")]),
+        get(headers=[(b"x\r\ny", b"1")]),
+        get(headers=[(b"x", b"1\n2")]),
+        get(headers=[(b"x", b"1\0")]),
+    ],
+    ids=repr,
+)
+def test_nothing_can_break_out_of_its_place_in_the_request(request_: UpstreamRequest) -> None:
+    with pytest.raises(BadRequest):
+        build_request_head(request_, b"", b"up")
+
+
+@pytest.mark.parametrize("parts", [(b"hell",), (b"hello", b"!")])
+async def test_a_body_of_another_length_than_announced_never_becomes_a_whole_request(
+    upstream: RecordingUpstream, parts: tuple[bytes, ...]
+) -> None:
+    async with client(upstream.url) as http:
+        assert await code_of(http, post(pieces(*parts), length=5)) == "body_length"
+        assert http.pool.open_connections == 0
+    await asyncio.to_thread(upstream.wait_for, lambda it: bool(it.requests))
+    assert len(upstream.last.body) <= 5
+    assert not upstream.last.complete or upstream.last.body == b"hello"
+
+
+async def test_an_early_answer_arrives_while_the_body_is_still_being_sent(upstream: RecordingUpstream) -> None:
+    upstream.respond("/upload", status=413, body="too much", before_body=True, close=True)
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 65_536
+            await asyncio.sleep(0.001)
+
+    async with client(upstream.url) as http:
+        assert await asyncio.wait_for(read_all(http, post(endless(), path=b"/upload")), 5) == (413, b"too much")
+        assert http.pool.open_connections == 0
+
+
+async def test_a_connection_whose_request_was_not_sent_whole_is_not_used_again() -> None:
+    async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: int) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(OK)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.sleep(30)
+
+    async with raw_server(answer_early) as url, client(url) as http:
+        assert await read_all(http, post(slow())) == (200, b"ok")
+        assert http.pool.idle_connections == 0
+        assert await read_all(http, get()) == (200, b"ok")
+
+
+async def test_a_failure_of_the_body_becomes_the_failure_of_the_exchange(upstream: RecordingUpstream) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise BadRequest("body_too_large", status=413)
+
+    async with client(upstream.url) as http:
+        assert await code_of(http, post(broken())) == "body_too_large"
+        assert http.pool.open_connections == 0
+
+
+async def test_a_stale_connection_is_replaced_once_for_a_safe_request() -> None:
+    async def one_each(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await reader.readuntil(b"\r\n\r\n")
+        assert number == 1  # The second request on the first connection is read and never answered.
+
+    async with raw_server(one_each) as url, client(url) as http:
+        assert await read_all(http, get()) == (200, b"ok")
+        assert await read_all(http, get()) == (200, b"ok")
+
+
+@pytest.mark.parametrize("request_", [get(method="POST"), get(method="DELETE")], ids=lambda each: each.method)
+async def test_a_request_that_may_not_be_repeated_is_not(request_: UpstreamRequest) -> None:
+    seen = 0
+
+    async def close_on_second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: int) -> None:
+        nonlocal seen
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await reader.readuntil(b"\r\n\r\n")
+        seen += 1
+
+    async with raw_server(close_on_second) as url, client(url) as http:
+        assert await read_all(http, get()) == (200, b"ok")
+        assert await code_of(http, request_) == "upstream_closed"
+    assert seen == 1
+
+
+async def test_a_new_connection_that_closes_is_not_tried_again() -> None:
+    connections = 0
+
+    async def close(reader: asyncio.StreamReader, _: asyncio.StreamWriter, number: int) -> None:
+        nonlocal connections
+        connections = number
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with raw_server(close) as url, client(url) as http:
+        assert await code_of(http, get()) == "upstream_closed"
+    assert connections == 1
+
+
+async def test_bytes_nobody_asked_for_never_answer_the_next_request() -> None:
+    async def chatty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await writer.drain()
+        if number == 1:
+            await asyncio.sleep(0.05)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+        await asyncio.sleep(0.3)
+
+    async with raw_server(chatty) as url, client(url) as http:
+        assert await read_all(http, get()) == (200, b"ok")
+        await asyncio.sleep(0.1)
+        assert http.pool.idle_connections == 0
+        assert await read_all(http, get()) == (200, b"ok")
+
+
+async def test_a_closed_port_is_a_failed_connection(free_port: int) -> None:
+    async with client(f"http://127.0.0.1:{free_port}") as http:
+        with pytest.raises(UpstreamFailed) as caught:
+            await http.send(get())
+    assert (caught.value.code, caught.value.status) == ("upstream_connect", 502)
+
+
+async def test_a_missing_unix_socket_is_a_failed_connection(tmp_path: Path) -> None:
+    async with client(f"unix:{tmp_path}/none.sock") as http:
+        assert await code_of(http, get()) == "upstream_connect"
+
+
+async def test_a_unix_socket_is_served(tmp_path: Path) -> None:
+    with RecordingUpstream(unix=tmp_path / "app.sock") as upstream:
+        async with client(upstream.url) as http:
+            assert (await read_all(http, get(b"/x")))[0] == 200
+        assert upstream.last.target == b"/x"
+
+
+async def test_an_upstream_that_does_not_begin_in_time_is_a_504(upstream: RecordingUpstream) -> None:
+    upstream.respond("/hang", body="x", delay=HANG)
+    async with client(upstream.url, first_byte_timeout=0.1) as http:
+        with pytest.raises(UpstreamFailed) as caught:
+            await http.send(get(b"/hang"))
+        assert (caught.value.code, caught.value.status) == ("upstream_timeout", 504)
+        assert http.pool.open_connections == 0
+
+
+async def test_the_time_for_the_first_byte_runs_from_the_end_of_the_request(upstream: RecordingUpstream) -> None:
+    async with client(upstream.url, first_byte_timeout=0.2) as http:
+        status, _ = await read_all(http, post(pieces(b"a", b"b", b"c", b"d", delay=0.1), length=4))
+        assert status == 200
+        upstream.respond("/hang", body="x", delay=HANG)
+        assert await code_of(http, post(pieces(b"a", b"b", delay=0.1), path=b"/hang")) == "upstream_timeout"
+
+
+async def test_a_body_that_stalls_is_cut_after_the_idle_time(upstream: RecordingUpstream) -> None:
+    upstream.respond("/stall", stream=[b"one", 0.05, b"two", HANG], chunked=True)
+    async with client(upstream.url, idle_timeout=0.2) as http:
+        response = await http.send(get(b"/stall"))
+        assert await response.read() == b"one"
+        assert await response.read() == b"two"
+        with pytest.raises(UpstreamFailed) as caught:
+            await response.read()
+        assert caught.value.code == "upstream_timeout"
+        response.close()
+
+
+async def test_a_reader_that_takes_its_time_is_no_stall(upstream: RecordingUpstream) -> None:
+    upstream.respond("/big", size=4_000_000)
+    async with client(upstream.url, idle_timeout=0.2) as http:
+        response = await http.send(get(b"/big"))
+        await asyncio.sleep(0.5)
+        assert len(b"".join([piece async for piece in response.body])) == 4_000_000
+
+
+async def test_an_upstream_that_stops_reading_the_body_is_a_timeout(upstream: RecordingUpstream) -> None:
+    upstream.respond("/slow", body="x", read_rate=1.0)
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 262_144
+
+    async with client(upstream.url, idle_timeout=0.3) as http:
+        assert await asyncio.wait_for(code_of(http, post(endless(), path=b"/slow")), 10) == "upstream_timeout"
+
+
+async def test_a_response_that_is_dropped_ends_its_connection(upstream: RecordingUpstream) -> None:
+    upstream.respond("/endless", stream=[b"x", HANG], chunked=True)
+    async with client(upstream.url) as http:
+        response = await http.send(get(b"/endless"))
+        await response.aclose()
+        await response.aclose()
+        await asyncio.to_thread(upstream.wait_for, lambda it: it.aborted == ["/endless"])
+        assert http.pool.open_connections == 0
+
+
+async def test_a_cancelled_request_leaves_nothing_behind(upstream: RecordingUpstream) -> None:
+    upstream.respond("/hang", body="x", delay=HANG)
+    async with client(upstream.url) as http:
+        task = asyncio.create_task(http.send(get(b"/hang")))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert http.pool.open_connections == 0
+        assert (await read_all(http, get()))[0] == 200
+
+
+async def test_many_aborted_exchanges_never_mix_answers(upstream: RecordingUpstream) -> None:
+    async with client(upstream.url, max_connections=20) as http:
+
+        async def one(number: int) -> None:
+            path = b"/n/%d" % number
+            try:
+                async with asyncio.timeout(0.0005 * (number % 7) if number % 3 else 5):
+                    _, body = await read_all(http, get(path))
+            except TimeoutError:
+                return
+            assert b'"target": "%s"' % path in body
+
+        for start in range(0, 1000, 50):
+            await asyncio.gather(*(one(start + offset) for offset in range(50)))
+        assert http.pool.open_connections <= 20
+
+
+async def test_nothing_is_kept_between_two_requests(upstream: RecordingUpstream) -> None:
+    upstream.respond("/login", headers=[("Set-Cookie", "sid=alice; Path=/")], status=302)
+    async with client(upstream.url) as http:
+        assert (await read_all(http, get(b"/login")))[0] == 302
+        await read_all(http, get(b"/other"))
+    assert upstream.last.header("cookie") is None
+    assert [request.path for request in upstream.requests] == ["/login", "/other"]
+
+
+async def test_after_the_pool_is_closed_nothing_is_sent(upstream: RecordingUpstream) -> None:
+    http = HttpUpstream(upstream.url)
+    await read_all(http, get())
+    await http.aclose()
+    assert http.pool.open_connections == 0
+    with pytest.raises(UpstreamFailed):
+        await http.send(get())
