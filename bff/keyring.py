@@ -54,6 +54,7 @@ class Keyring:
         self._random = random
         self._by_id = {_key_id(key): key for key in reversed(self._keys)}
         self._signers: dict[str, Signer] = {}
+        self._owner_keys: dict[str, tuple[bytes, ...]] = {}
 
     def sign(self, value: str, *, purpose: str) -> str:
         """`value.signature`, valid for `purpose` alone."""
@@ -101,7 +102,10 @@ class Keyring:
     def owner_names(self, kind: str, *parts: str) -> tuple[str, ...]:
         """HMAC names of a (iss, sub), (iss, sid) or jti, one per key: write under the first, read under all."""
         message = "\x00".join(str(len(part)) + ":" + part for part in parts).encode()
-        return tuple(hmac.new(_derive(key, f"owner|{kind}"), message, hashlib.sha256).hexdigest() for key in self._keys)
+        derived = self._owner_keys.get(kind)
+        if derived is None:
+            derived = self._owner_keys[kind] = tuple(_derive(key, f"owner|{kind}") for key in self._keys)
+        return tuple(hmac.new(key, message, hashlib.sha256).hexdigest() for key in derived)
 
     def subject_key(self, issuer: str, sub: str) -> str:
         """The stable key of a person for `X-Auth-Request-Id`: 43 characters, under the oldest key so that it stays."""

@@ -151,8 +151,15 @@ class Sessions:
 
     async def of_person(self, issuer: str, sub: str) -> list[Session]:
         """The live sessions of a person, newest first."""
+        return await self._owned_by(self.keyring.owner_names("sub", issuer, sub))
+
+    async def of_provider_session(self, issuer: str, sid: str) -> list[Session]:
+        """The live sessions of one provider session, newest first."""
+        return await self._owned_by(self.keyring.owner_names("sid", issuer, sid))
+
+    async def _owned_by(self, owners: tuple[str, ...]) -> list[Session]:
         names: dict[str, None] = {}
-        for owner in self.keyring.owner_names("sub", issuer, sub):
+        for owner in owners:
             names |= dict.fromkeys(await self.store.owned_by(owner))
         loaded = [await self.load(name) for name in names]
         return sorted((session for session in loaded if session), key=lambda session: -session.created_at)
@@ -164,6 +171,17 @@ class Sessions:
             owners.append(self.keyring.owner_names("sid", session.identity.iss, session.sid))
             owners.append(self.keyring.owner_names("sub+sid", session.identity.iss, session.identity.sub, session.sid))
         return owners
+
+    def barriers_of(self, session: Session) -> list[tuple[str, ...]]:
+        """Names whose barriers end `session`: its owners, and everybody."""
+        return [*self.owners_of(session), self.keyring.owner_names("everybody")]
+
+    async def end_everybody(self, reason: EndReason) -> None:
+        """End every session there is. Records are removed as they are met, or by their own end."""
+        names = self.keyring.owner_names("everybody")
+        at = await self.store.set_barrier(names[0], seconds=self._settings.absolute_seconds)
+        for owner in names:
+            await self.store.publish(SessionsEnded(reason, owner=owner, at=at))
 
     async def _end_owner(self, names: tuple[str, ...], reason: EndReason) -> list[Session]:
         at = await self.store.set_barrier(names[0], seconds=self._settings.absolute_seconds)
@@ -180,7 +198,7 @@ class Sessions:
         return ended
 
     async def _is_barred(self, session: Session) -> bool:
-        names = [name for owner in self.owners_of(session) for name in owner]
+        names = [name for owner in self.barriers_of(session) for name in owner]
         return await self.store.barriers(names) >= session.login_started_at
 
     async def _end_replaced(self, name: str, by: Session) -> None:

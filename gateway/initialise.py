@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,9 +38,7 @@ class Wishes:
     @property
     def is_local(self) -> bool:
         """On this machine alone, and so without https."""
-        return all(is_loopback(urlsplit(url)) and url.startswith("http://") for url in (self.public_url, self.issuer)) or (
-            self.public_url.startswith("http://") and is_loopback(urlsplit(self.public_url))
-        )
+        return self.public_url.startswith("http://") and is_loopback(urlsplit(self.public_url))
 
     @property
     def app_id(self) -> str:
@@ -83,13 +82,13 @@ def initialise(wishes: Wishes, *, folder: Path, force: bool = False) -> Written:
 
 def _validate(wishes: Wishes, *, folder: Path) -> None:
     if not wishes.streamlit and not wishes.api:
-        raise UsageFault("nothing to put behind the sign-in: name --streamlit app.py, --api http://127.0.0.1:9000, or both")
+        raise UsageFault("nothing to put behind the sign-in: name --streamlit app.py, --api http://127.0.0.1:9000 or both")
     if wishes.streamlit and not (folder / wishes.streamlit).is_file():
         raise UsageFault(f"no script {folder / wishes.streamlit}; --streamlit is taken from --folder")
-    raw = _inline_secrets(build_tables(wishes), _secrets(wishes))
     try:
-        parse_settings(raw, source="vestibule init")
-    except ConfigurationError as exc:
+        raw = tomllib.loads(build_toml(wishes))
+        parse_settings(_inline_secrets(raw, _secrets(wishes)), source="vestibule init")
+    except (ConfigurationError, ValueError) as exc:
         raise UsageFault(str(exc)) from None
 
 

@@ -1,4 +1,4 @@
-"""The management listener: liveness and readiness. Nothing of it is on the public one."""
+"""The management listener: liveness, readiness, administration. Nothing of it is on the public one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.errors import AuthError
 from bff.pages import Page
+from gateway.admin import Admin
 from gateway.app import FrontDoor
 from gateway.problems import send_page
 from gateway.upstreams import NetworkUpstream
@@ -18,6 +19,8 @@ PROBE_SECONDS = 2
 
 def create_management_app(app: FrontDoor) -> ASGIApp:
     """`/healthz`: the process turns; `/readyz`: each part answers, as JSON, 503 when one does not."""
+
+    admin = Admin(app)
 
     async def management(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -29,6 +32,8 @@ def create_management_app(app: FrontDoor) -> ASGIApp:
                 parts = await probe_parts(app)
                 ready = parts["store"] == "ok"
                 page = _json(200 if ready else 503, {"status": "ok" if ready else "not ready", "parts": parts})
+            case path if path.startswith("/admin/"):
+                page = await _administer(admin, scope, receive)
             case _:
                 page = _json(404, {"status": "not found"})
         await send_page(scope, send, page)
@@ -46,6 +51,13 @@ async def probe_parts(app: FrontDoor) -> dict[str, str]:
             if isinstance(upstream, NetworkUpstream):
                 parts[f"upstream:{route_id}"] = await _upstream(upstream)
     return parts
+
+
+async def _administer(admin: Admin, scope: Scope, receive: Receive) -> Page:
+    try:
+        return _json(200, await admin.answer(scope, receive))
+    except AuthError as error:
+        return _json(error.status, {"code": error.code, "detail": error.message})
 
 
 async def _store(app: FrontDoor) -> str:

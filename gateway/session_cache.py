@@ -124,7 +124,7 @@ def describe(session: Session, bff: Bff) -> LiveSession:
         identity=identity,
         scopes=scopes,
         subject_key=bff.keyring.subject_key(identity.iss, identity.sub),
-        owners=frozenset(name for owner in bff.sessions.owners_of(session) for name in owner),
+        owners=frozenset(name for owner in bff.sessions.barriers_of(session) for name in owner),
         idle_expires_at=session.idle_expires_at,
         touched_at=session.idle_expires_at - bff.settings.session.idle_seconds,
     )

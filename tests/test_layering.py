@@ -52,7 +52,19 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "sign-in over HTTP",
-        ("bff.routes", "bff.pages", "bff.problems", "bff.kit_endpoints", "bff.bearer", "bff.install", "bff.testing"),
+        (
+            "bff.answers",
+            "bff.handling",
+            "bff.session_routes",
+            "bff.sign_in_routes",
+            "bff.routes",
+            "bff.pages",
+            "bff.problems",
+            "bff.kit_endpoints",
+            "bff.bearer",
+            "bff.install",
+            "bff.testing",
+        ),
     ),
     (
         "rules of the gateway",

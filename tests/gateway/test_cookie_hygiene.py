@@ -41,7 +41,9 @@ def test_a_gateway_cookie_is_removed_in_every_spelling(own: bytes) -> None:
 
 
 @pytest.mark.parametrize("own", OWN[:4], ids=repr)
-@pytest.mark.parametrize("other", [b"a=1", b'quoted="x y"', b"_streamlit_xsrf=2|ab|cd|12", b"odd name=1", b"x=\xe9", b"a=b=c"])
+@pytest.mark.parametrize(
+    "other", [b"a=1", b'quoted="x y"', b"_streamlit_xsrf=2|ab|cd|12", b"odd name=1", b"x=\xe9", b"a=b=c"]
+)
 def test_other_cookies_stay_byte_for_byte(own: bytes, other: bytes) -> None:
     assert strip_gateway_cookies(other) == other
     assert strip_gateway_cookies(own + b"; " + other) == other
@@ -49,7 +51,9 @@ def test_other_cookies_stay_byte_for_byte(own: bytes, other: bytes) -> None:
     assert strip_gateway_cookies(other + b"; " + own + b";" + other) == other + b";" + other
 
 
-@pytest.mark.parametrize("name", [b"vestibules", b"my_vestibule", b"prevestibule-tx-1", b"__Host-vestibul", b"avestibule"])
+@pytest.mark.parametrize(
+    "name", [b"vestibules", b"my_vestibule", b"prevestibule-tx-1", b"__Host-vestibul", b"avestibule"]
+)
 def test_a_name_that_only_resembles_ours_stays(name: bytes) -> None:
     assert strip_gateway_cookies(name + b"=1") == name + b"=1"
 

@@ -125,7 +125,24 @@ def naive_upstream(target: bytes) -> str:
 
 raw_bytes = st.binary(max_size=40).map(lambda raw: b"/" + raw)
 hostile_pieces = st.sampled_from(
-    [b"..", b".", b"%2e", b"%2E", b"%2f", b"%5c", b"\\", b"/", b"//", b";", b"%3b", b"%25", b"%252e", b"%00", b"#", b"%23"]
+    [
+        b"..",
+        b".",
+        b"%2e",
+        b"%2E",
+        b"%2f",
+        b"%5c",
+        b"\\",
+        b"/",
+        b"//",
+        b";",
+        b"%3b",
+        b"%25",
+        b"%252e",
+        b"%00",
+        b"#",
+        b"%23",
+    ]
     + [b"a", b"admin", b"%61", b"%c3%a9", b"%ef%bc%8f", b" ", b"%20", b"?", b"%zz", b"~", b"%c0%af", b"\xff"]
 )
 hostile_paths = st.lists(hostile_pieces, max_size=12).map(lambda pieces: b"/" + b"".join(pieces))
@@ -159,7 +176,9 @@ def test_no_second_reader_finds_another_path(raw: bytes) -> None:
 
 
 readable = st.text(
-    st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters="/\\;?#%.，．"), min_size=1, max_size=12
+    st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters="/\\;?#%.，．"),
+    min_size=1,
+    max_size=12,
 ).filter(lambda text: not any("\uff01" <= character <= "\uff5e" for character in text))
 
 

@@ -65,7 +65,14 @@ def test_cookies_pass_but_for_ours_and_for_whole_domains() -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [(b"x-a", b"1\r\nSet-Cookie: a=1"), (b"x-a", b"1\n2"), (b"x-a", b"1\0"), (b"x a", b"1"), (b"", b"1"), (b"x\n", b"1")],
+    [
+        (b"x-a", b"1\r\nSet-Cookie: a=1"),
+        (b"x-a", b"1\n2"),
+        (b"x-a", b"1\0"),
+        (b"x a", b"1"),
+        (b"", b"1"),
+        (b"x\n", b"1"),
+    ],
 )
 def test_what_is_no_header_is_a_failure_of_the_upstream(header: tuple[bytes, bytes]) -> None:
     with pytest.raises(UpstreamFailed) as caught:

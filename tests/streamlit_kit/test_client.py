@@ -368,6 +368,9 @@ def test_a_stream_has_the_same_errors(door: KitFrontDoor, client: ApiClient) -> 
         pass
     with client.stream("GET", "mine") as stream:
         assert stream.read().json() == {"detail": "no"}
+    door.server.respond("/api/endless", status=401, stream=[b"no", HANG], chunked=True)
+    with client.stream("GET", "endless", timeout=5) as stream:
+        assert next(stream.iter_bytes()) == b"no"
     with client.stream("GET", "cut") as stream, pytest.raises(ApiUnavailable):
         list(stream.iter_bytes())
 

@@ -115,6 +115,8 @@ def test_names_of_people_and_roles_are_shown_as_text() -> None:
     for markup in ("<script>alert", "<b>r</b>", "<img"):
         assert markup not in body
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in body
+    with signed_in_as("eve", name="<i>eve</i>", email="<i>eve</i>"):
+        assert "<i>eve" not in body_of(run(admin_page))
 
 
 @pytest.mark.parametrize("roles", [(), ("",)])

@@ -61,9 +61,7 @@ def as_csv(frame: pd.DataFrame) -> bytes:
     """The table as a UTF-8 CSV file that no spreadsheet runs as a program: formulas get an apostrophe in front."""
     safe = frame.copy()
     for name in safe.columns:
-        if pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = safe[name].convert_dtypes()  # 3750, not 3750.0, in a column without fractions
-        else:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
             safe[name] = safe[name].map(_without_formula)
     return safe.to_csv(index=False).encode("utf-8")
 
@@ -145,7 +143,8 @@ def read_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
             findings.append(Finding("Number format", name, len(odd), odd.iloc[0], "Plain number, unit of the column"))
         if len(lost):
             findings.append(Finding("Not a number", name, len(lost), lost.iloc[0], "Left empty"))
-        frame[name] = pd.to_numeric(values).reindex(frame.index).astype("Float64")
+        numbers = pd.to_numeric(values).reindex(frame.index).astype("Float64")
+        frame[name] = numbers.astype("Int64") if (numbers.dropna() % 1 == 0).all() else numbers
     return frame, findings
 
 

@@ -98,7 +98,9 @@ class RelayApp:
                 result = await relay_http(scope, receive, send, upstream=self.http, **common)
         except AuthError as exc:
             self.errors.append(exc)
-            await send({"type": "http.response.start", "status": exc.status, "headers": [(b"x-code", exc.code.encode())]})
+            await send(
+                {"type": "http.response.start", "status": exc.status, "headers": [(b"x-code", exc.code.encode())]}
+            )
             await send({"type": "http.response.body"})
         else:
             self.results.append(result)

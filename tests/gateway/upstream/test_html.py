@@ -12,7 +12,7 @@ TAG = b"<script src=x></script>"
 DOCUMENTS = [
     (b"<!doctype html><html><head><title>a</title>", b"<!doctype html><html><head>" + TAG + b"<title>a</title>"),
     (b"<HTML><HEAD lang=en>\n<x>", b"<HTML><HEAD lang=en>" + TAG + b"\n<x>"),
-    (b'<html><head data-a="1>2" data-b=\'>\'><x>', b'<html><head data-a="1>2" data-b=\'>\'>' + TAG + b"<x>"),
+    (b"<html><head data-a=\"1>2\" data-b='>'><x>", b"<html><head data-a=\"1>2\" data-b='>'>" + TAG + b"<x>"),
     (b"<head><head>", b"<head>" + TAG + b"<head>"),
     (b"<!-- <head> --><head>a", b"<!-- <head> --><head>" + TAG + b"a"),
     (b"<header><heading><head\n>a", b"<header><heading><head\n>" + TAG + b"a"),
@@ -86,5 +86,10 @@ def test_only_whole_uncompressed_html_is_written_into(
 
 
 def test_what_described_the_old_document_is_dropped() -> None:
-    given_headers = [(b"content-length", b"5"), (b"etag", b"x"), (b"last-modified", b"d"), (b"content-type", b"text/html")]
+    given_headers = [
+        (b"content-length", b"5"),
+        (b"etag", b"x"),
+        (b"last-modified", b"d"),
+        (b"content-type", b"text/html"),
+    ]
     assert document_headers(given_headers) == [(b"content-type", b"text/html")]

@@ -90,9 +90,7 @@ async def code_of(http: HttpUpstream, request: UpstreamRequest) -> str:
 async def test_the_target_and_headers_go_on_the_wire_exactly_as_given(upstream: RecordingUpstream) -> None:
     async with client(upstream.url) as http:
         await read_all(http, get(b"/a%2e%7eb%20c?x=%2F&y", headers=[(b"host", b"apps.example.com"), (b"x-a", b"\xe9")]))
-    assert upstream.last.head == (
-        b"GET /a%2e%7eb%20c?x=%2F&y HTTP/1.1\r\nhost: apps.example.com\r\nx-a: \xe9\r\n\r\n"
-    )
+    assert upstream.last.head == (b"GET /a%2e%7eb%20c?x=%2F&y HTTP/1.1\r\nhost: apps.example.com\r\nx-a: \xe9\r\n\r\n")
 
 
 async def test_the_base_path_of_the_target_comes_first(upstream: RecordingUpstream) -> None:

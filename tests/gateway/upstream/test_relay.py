@@ -17,6 +17,7 @@ import pytest
 from gateway.upstream.dial import client_tls
 from tests.fakes.replies import HANG, pattern_blocks, pattern_sha256, sse_reply
 from tests.fakes.upstream import RecordingUpstream
+from tests.gateway.upstream.certificate import make_certificate
 from tests.gateway.upstream.door import SNIPPET, Door, open_door, wait_until
 
 MIB = 1024 * 1024
@@ -116,7 +117,9 @@ def test_a_chunked_request_stays_chunked_and_its_trailers_are_dropped(door: Door
 
 def test_expect_100_continue_is_answered_and_not_passed_on(door: Door, upstream: RecordingUpstream) -> None:
     with door.connect() as client:
-        client.sendall(b"POST /u HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+        client.sendall(
+            b"POST /u HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+        )
         assert client.recv(100).startswith(b"HTTP/1.1 100")
         client.sendall(b"hi")
         assert client.recv(65_536).startswith(b"HTTP/1.1 200")
@@ -253,13 +256,7 @@ def test_the_guard_script_is_written_into_pages(door: Door, upstream: RecordingU
 
 
 def test_an_unverified_certificate_is_refused_and_a_verified_one_accepted(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
+    certificate, key = make_certificate(tmp_path)
     with RecordingUpstream(tls=(certificate, key)) as upstream:
         target = f"https://localhost:{upstream.port}"
         contexts: list[tuple[ssl.SSLContext, str, int]] = [

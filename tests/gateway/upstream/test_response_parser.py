@@ -30,7 +30,12 @@ def parse(*pieces: bytes, method: str = "GET", eof: bool = False) -> tuple[Respo
         (OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n", b"hi"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
         (b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n", b""),
-        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nhi", b"hi"),
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+            + OK
+            + b"Content-Length: 2\r\n\r\nhi",
+            b"hi",
+        ),
     ],
 )
 def test_a_whole_response_leaves_the_connection_for_another(wire: bytes, body: bytes) -> None:
@@ -45,7 +50,11 @@ def test_a_whole_response_leaves_the_connection_for_another(wire: bytes, body: b
 
 @given(st.integers(1, 80))
 def test_it_does_not_matter_where_the_stream_is_cut(cut: int) -> None:
-    wire = b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"X-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nT: 1\r\n\r\n"
+    wire = (
+        b"HTTP/1.1 100 Continue\r\n\r\n"
+        + OK
+        + b"X-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nT: 1\r\n\r\n"
+    )
     parser, body = parse(*(wire[i : i + cut] for i in range(0, len(wire), cut)))
     assert parser.head is not None
     assert parser.head.headers == [(b"x-a", b"1"), (b"transfer-encoding", b"chunked")]

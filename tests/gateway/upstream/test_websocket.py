@@ -1,0 +1,429 @@
+"""WebSockets through the guarded server: messages, closing, refusals, limits, back-pressure."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from gateway.guarded_http import GuardedWebSocketProtocol
+from gateway.upstream.dial import client_tls
+from gateway.upstream.socket_frames import CLOSE_EXTENSION
+from tests.fakes.replies import pattern_sha256
+from tests.fakes.upstream import RecordingUpstream
+from tests.fakes.upstream_websocket import UpstreamWebSocket
+from tests.gateway.upstream.certificate import make_certificate
+from tests.gateway.upstream.door import Door, open_door, wait_until
+
+MIB = 1024 * 1024
+HANDSHAKE = (
+    b"GET /s?x=1 HTTP/1.1\r\nHost: apps.example.com\r\nOrigin: https://apps.example.com\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n"
+)
+
+
+@pytest.fixture
+def upstream() -> Iterator[RecordingUpstream]:
+    with RecordingUpstream() as running:
+        yield running
+
+
+@pytest.fixture
+def door(upstream: RecordingUpstream) -> Iterator[Door]:
+    with open_door(upstream.url) as opened:
+        yield opened
+
+
+def dial(door: Door, path: str = "/s", **options: Any) -> ClientConnection:
+    return connect(door.ws_url + path, proxy=None, compression=None, max_size=None, close_timeout=2, **options)
+
+
+def the_socket(upstream: RecordingUpstream) -> UpstreamWebSocket:
+    wait_until(lambda: bool(upstream.websockets))
+    return upstream.websockets[-1]
+
+
+def raw_socket(door: Door, extra: bytes = b"", *, receive_buffer: int = 0) -> tuple[socket.socket, bytes]:
+    """A client below WebSocket: the connection after its handshake, and the answer's head."""
+    client = socket.socket()
+    if receive_buffer:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    client.settimeout(10)
+    client.connect(("127.0.0.1", door.port))
+    client.sendall(HANDSHAKE % base64.b64encode(os.urandom(16)) + extra + b"\r\n")
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += client.recv(1)
+    return client, answer
+
+
+def closing(client: ClientConnection, *, seconds: float = 5) -> tuple[int, str]:
+    """Code and reason that the other side closes with."""
+    with pytest.raises(ConnectionClosed) as caught:
+        while True:
+            client.recv(timeout=seconds)
+    received = caught.value.rcvd
+    return (received.code, received.reason) if received is not None else (1006, "")
+
+
+def refusal(door: Door) -> tuple[int, bytes]:
+    with pytest.raises(InvalidStatus) as caught:
+        dial(door)
+    return caught.value.response.status_code, bytes(caught.value.response.body or b"")
+
+
+def test_messages_pass_in_order_and_keep_their_kind(door: Door) -> None:
+    with dial(door) as client:
+        for message in ("text", b"binary", "", b"", "ünïcode", b"\x00\xff"):
+            client.send(message)
+            assert client.recv(timeout=5) == message
+        for number in range(200):
+            client.send(str(number))
+        assert [client.recv(timeout=5) for _ in range(200)] == [str(number) for number in range(200)]
+    assert door.app.client_messages == 206
+
+
+def test_the_handshake_reaches_the_upstream_as_the_client_made_it(door: Door, upstream: RecordingUpstream) -> None:
+    triple = b"streamlit, 2|a1b2|c3d4|1700000000, 5e0c7d1a-session"
+    extra = b"Cookie: _streamlit_xsrf=2|x; vestibule=s\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"
+    client, answer = raw_socket(door, b"Sec-WebSocket-Protocol: " + triple + b"\r\n" + extra)
+    client.close()
+    request = the_socket(upstream).request
+    assert request.values("sec-websocket-protocol") == [triple.decode()]
+    assert request.values("host") == ["apps.example.com"]
+    assert request.values("origin") == ["https://apps.example.com"]
+    assert request.values("cookie") == ["_streamlit_xsrf=2|x"]
+    assert request.values("sec-websocket-extensions") == []
+    assert request.values("user-agent") == []
+    assert len(request.values("sec-websocket-key")) == 1
+    assert request.target == b"/s?x=1"
+    assert b"sec-websocket-protocol: streamlit\r\n" in answer.lower()
+    assert b"sec-websocket-extensions" not in answer.lower()
+
+
+def test_repeated_and_split_subprotocols_arrive_in_order_in_one_header(door: Door, upstream: RecordingUpstream) -> None:
+    client, _ = raw_socket(door, b"Sec-WebSocket-Protocol: a, b, a\r\nSec-WebSocket-Protocol: c\r\n")
+    client.close()
+    assert the_socket(upstream).request.values("sec-websocket-protocol") == ["a, b, a, c"]
+
+
+@pytest.mark.parametrize("chosen", ["second", None])
+def test_the_subprotocol_that_the_upstream_chose_is_the_one_chosen(
+    door: Door, upstream: RecordingUpstream, chosen: str | None
+) -> None:
+    upstream.websocket("/s", subprotocol=chosen)
+    with dial(door, subprotocols=["first", "second"]) as client:
+        assert client.subprotocol == chosen
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(1000, ""), (1000, "done"), (1001, ""), (1012, "soon back"), (4000, "bye")]
+)
+def test_a_close_of_the_upstream_reaches_the_client(
+    door: Door, upstream: RecordingUpstream, code: int, reason: str
+) -> None:
+    with dial(door) as client:
+        the_socket(upstream).send("last words")
+        the_socket(upstream).close(code, reason)
+        assert client.recv(timeout=5) == "last words"
+        assert closing(client) == (code, reason)
+    wait_until(lambda: bool(door.app.ends))
+    assert (door.app.ends[0].code, door.app.ends[0].reason, door.app.ends[0].by) == (code, reason, "upstream")
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "leaving"), (3000, ""), (4999, "bye")])
+def test_a_close_of_the_client_reaches_the_upstream(
+    door: Door, upstream: RecordingUpstream, code: int, reason: str
+) -> None:
+    with dial(door) as client:
+        client.send("last words")
+        client.close(code, reason)
+    opened = the_socket(upstream)
+    assert opened.wait_closed() == code
+    assert opened.close_reason == reason
+    assert [message.text for message in opened.messages] == ["last words"]
+
+
+def test_an_upstream_that_vanishes_closes_the_client_with_1013(door: Door, upstream: RecordingUpstream) -> None:
+    with dial(door) as client:
+        the_socket(upstream).abort()
+        assert closing(client, seconds=2) == (1013, "upstream closed")
+
+
+def test_a_client_that_vanishes_closes_the_upstream(door: Door, upstream: RecordingUpstream) -> None:
+    client, _ = raw_socket(door)
+    opened = the_socket(upstream)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    assert opened.wait_closed(2) is not None
+    wait_until(lambda: upstream.connections_open == 0, seconds=3)
+
+
+def test_an_upstream_that_never_answers_a_close_does_not_keep_the_socket(
+    door: Door, upstream: RecordingUpstream
+) -> None:
+    with dial(door) as client:
+        opened = the_socket(upstream)
+        opened.pause_reading()
+        client.close(1000)
+    wait_until(lambda: len(door.app.ends) == 1, seconds=4)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 426, 500, 503])
+def test_a_refusal_of_the_upstream_is_the_answer_to_the_handshake(
+    door: Door, upstream: RecordingUpstream, status: int
+) -> None:
+    raw = b"HTTP/1.1 %d No\r\nContent-Type: text/plain\r\nX-Accel-Redirect: /x\r\nSet-Cookie: a=1\r\nContent-Length: 4\r\n\r\nnope"
+    upstream.respond("/s", raw=raw % status)
+    assert refusal(door) == (status, b"nope")
+    client, answer = raw_socket(door)
+    client.close()
+    assert b"x-accel" not in answer.lower()
+    assert b"set-cookie" not in answer.lower()
+    wait_until(lambda: len(door.app.ends) == 2)
+    assert door.app.ends[0].status == status
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nraw tunnel",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+        b"garbage\r\n\r\n",
+        b"",
+    ],
+)
+def test_anything_but_a_right_handshake_is_502_and_never_a_tunnel(
+    door: Door, upstream: RecordingUpstream, raw: bytes
+) -> None:
+    upstream.respond("/s", raw=raw, close=True)
+    status, body = refusal(door)
+    assert status == 502
+    assert body in (b"upstream_protocol", b"upstream_closed")
+
+
+def test_a_subprotocol_nobody_offered_is_502(door: Door, upstream: RecordingUpstream) -> None:
+    upstream.websocket("/s", subprotocol="other")
+    assert refusal(door)[0] == 502
+
+
+def test_an_upstream_that_is_down_or_silent_is_an_error_of_the_handshake(upstream: RecordingUpstream) -> None:
+    upstream.websocket("/s", delay=3)
+    with open_door(upstream.url, timeouts={"connect_timeout": 0.3}) as door:
+        assert refusal(door) == (504, b"upstream_timeout")
+        upstream.stop()
+        assert refusal(door) == (502, b"upstream_connect")
+
+
+def test_50_megabyte_messages_pass_each_way(door: Door, upstream: RecordingUpstream) -> None:
+    size = 50 * MIB
+    upstream.websocket("/s", echo=False)
+    with dial(door) as client:
+        opened = the_socket(upstream)
+        sent = os.urandom(MIB) * 50
+        client.send(sent)
+        wait_until(lambda: bool(opened.messages), seconds=20)
+        assert (opened.messages[0].size, opened.messages[0].sha256) == (size, hashlib.sha256(sent).hexdigest())
+        opened.send_size(size)
+        received = client.recv(timeout=20)
+        assert isinstance(received, bytes)
+        assert hashlib.sha256(received).hexdigest() == pattern_sha256(size)
+
+
+def test_fragments_arrive_as_one_message(door: Door, upstream: RecordingUpstream) -> None:
+    with dial(door) as client:
+        client.send([b"one", b"two", b"three"])
+        assert client.recv(timeout=5) == b"onetwothree"
+        the_socket(upstream).send_size(100_000, frame_size=1000)
+        assert len(client.recv(timeout=5)) == 100_000
+
+
+@pytest.mark.parametrize("message", [b"x" * 1001, "x" * 1001, "ü" * 501])
+def test_a_message_of_the_client_over_the_limit_closes_both_with_1009(
+    upstream: RecordingUpstream, message: bytes | str
+) -> None:
+    with open_door(upstream.url, max_client_message=1000) as door, dial(door) as client:
+        client.send("ü" * 500)
+        assert client.recv(timeout=5) == "ü" * 500
+        client.send(message)
+        assert closing(client)[0] == 1009
+        assert the_socket(upstream).wait_closed() == 1009
+        assert len(the_socket(upstream).messages) == 1
+
+
+def test_a_message_of_the_upstream_over_the_limit_closes_both_with_1009(upstream: RecordingUpstream) -> None:
+    upstream.websocket("/s", echo=False)
+    with open_door(upstream.url, max_upstream_message=1000) as door, dial(door) as client:
+        opened = the_socket(upstream)
+        opened.send(b"x" * 1000)
+        opened.send(b"x" * 1001)
+        assert client.recv(timeout=5) == b"x" * 1000
+        assert closing(client)[0] == 1009
+        assert opened.wait_closed() == 1009
+
+
+def test_broken_frames_of_the_upstream_close_the_client(door: Door, upstream: RecordingUpstream) -> None:
+    with dial(door) as client:
+        the_socket(upstream).write_raw(b"\xff\xff\xff\xff")
+        assert closing(client)[0] == 1013
+
+
+def test_pings_of_the_upstream_are_answered_by_the_gateway(door: Door, upstream: RecordingUpstream) -> None:
+    with dial(door):
+        opened = the_socket(upstream)
+        opened.ping(b"are you there")
+        wait_until(lambda: opened.pongs == [b"are you there"])
+
+
+def test_a_session_end_closes_the_socket_at_once_with_its_code(door: Door, upstream: RecordingUpstream) -> None:
+    with dial(door) as client:
+        opened = the_socket(upstream)
+        began = time.monotonic()
+        door.app.close_sockets(4401, "logout")
+        assert closing(client) == (4401, "logout")
+        assert opened.wait_closed() == 1001
+        assert time.monotonic() - began < 1
+    wait_until(lambda: bool(door.app.ends))
+    assert (door.app.ends[0].code, door.app.ends[0].by) == (4401, "gateway")
+
+
+def test_the_first_order_to_close_counts(door: Door, upstream: RecordingUpstream) -> None:
+    with dial(door) as client:
+        the_socket(upstream)
+        door.app.close_sockets(4403, "forbidden")
+        door.app.close_sockets(4401, "logout")
+        assert closing(client) == (4403, "forbidden")
+
+
+def test_a_session_end_during_the_handshake_refuses_the_socket(door: Door, upstream: RecordingUpstream) -> None:
+    upstream.websocket("/s", delay=3)
+    began = time.monotonic()
+    client = socket.create_connection(("127.0.0.1", door.port), timeout=5)
+    client.sendall(HANDSHAKE % base64.b64encode(os.urandom(16)) + b"\r\n")
+    wait_until(lambda: bool(door.app.closers))
+    door.app.close_sockets(4401, "logout")
+    assert client.recv(1000).startswith(b"HTTP/1.1 403")
+    assert time.monotonic() - began < 2
+    client.close()
+    wait_until(lambda: upstream.connections_open == 0, seconds=4)
+
+
+def test_a_client_that_does_not_read_holds_the_upstream_back(door: Door, upstream: RecordingUpstream) -> None:
+    upstream.websocket("/s", echo=False)
+    client, _ = raw_socket(door, receive_buffer=65_536)
+    opened = the_socket(upstream)
+    sent = 0
+    future = None
+    while future is None or future.done():
+        future = asyncio.run_coroutine_threadsafe(opened._send(b"x" * 262_144), opened._thread.loop)
+        deadline = time.monotonic() + 0.5
+        while not future.done() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        sent += 262_144
+        assert sent < 64 * MIB, "nobody held the upstream back"
+    received = b""
+    while len(received) < sent:
+        received += client.recv(MIB)
+    wait_until(future.done)
+    client.close()
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_session_end_reaches_the_upstream_though_the_client_does_not_read(
+    upstream: RecordingUpstream, *, told: bool
+) -> None:
+    upstream.websocket("/s", echo=False)
+    with open_door(upstream.url, ws=ClosingProtocol if told else None) as door:
+        client, _ = raw_socket(door, receive_buffer=65_536)
+        opened = the_socket(upstream)
+        for _ in range(48):
+            asyncio.run_coroutine_threadsafe(opened._send(b"x" * 262_144), opened._thread.loop)
+        time.sleep(0.5)
+        began = time.monotonic()
+        door.app.close_sockets(4401, "logout")
+        opened.wait_closed(4)
+        wait_until(lambda: bool(door.app.ends), seconds=5)
+        assert time.monotonic() - began < 5
+        assert (door.app.ends[0].code, door.app.ends[0].by) == (4401, "gateway")
+        tail = b""
+        while chunk := client.recv(MIB):
+            tail = (tail + chunk)[-100:]
+        assert tail.endswith(struct.pack("!BBH", 0x88, 8, 4401) + b"logout") is told
+        client.close()
+
+
+class ClosingProtocol(GuardedWebSocketProtocol):
+    """Offers the extension by which a close frame passes flow control."""
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            extensions: Any = self.scope["extensions"]
+            extensions[CLOSE_EXTENSION] = self.close_now
+
+    def close_now(self, code: int, reason: str) -> None:
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.close_timer = self.loop.call_later(2, self.transport.abort)
+
+
+def test_an_upstream_that_does_not_read_holds_the_client_back(door: Door, upstream: RecordingUpstream) -> None:
+    client, _ = raw_socket(door)
+    opened = the_socket(upstream)
+    opened.pause_reading()
+    frame = struct.pack("!BBQ", 0x82, 0xFF, 262_144) + bytes(4) + bytes(262_144)
+    client.settimeout(0.5)
+    sent = 0
+    with pytest.raises(TimeoutError):
+        while sent < 200:
+            client.sendall(frame)
+            sent += 1
+    client.close()
+
+
+def test_a_unix_socket_is_served(tmp_path: Path) -> None:
+    with (
+        RecordingUpstream(unix=tmp_path / "app.sock") as upstream,
+        open_door(upstream.url) as door,
+        dial(door) as client,
+    ):
+        client.send("x")
+        assert client.recv(timeout=5) == "x"
+
+
+def test_a_tls_upstream_is_served_when_its_certificate_is_known(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    with RecordingUpstream(tls=(certificate, key)) as upstream:
+        target = f"https://localhost:{upstream.port}"
+        with open_door(target, ssl_context=client_tls(str(certificate))) as door, dial(door) as client:
+            client.send("x")
+            assert client.recv(timeout=5) == "x"
+        with open_door(target, ssl_context=client_tls()) as door:
+            assert refusal(door) == (502, b"upstream_connect")
+
+
+def test_many_sockets_come_and_go_without_a_trace(door: Door, upstream: RecordingUpstream) -> None:
+    for _ in range(30):
+        with dial(door) as client:
+            client.send("x")
+            client.recv(timeout=5)
+    wait_until(lambda: len(door.app.ends) == 30 and upstream.connections_open == 0)
+    assert {end.by for end in door.app.ends} == {"client"}

@@ -1,0 +1,103 @@
+"""Fixtures of the attacker's suite: one shared house for stateless attacks, and houses of one's own for the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import structlog
+
+from tests.fakes import FakeClock, FakeProvider, Options, RecordingUpstream
+from tests.security.house import House, open_house
+
+
+@pytest.fixture(scope="session")
+def shared_provider() -> Iterator[FakeProvider]:
+    with FakeProvider(auto_login="alice") as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def shared_upstream() -> Iterator[RecordingUpstream]:
+    with RecordingUpstream(keep_body_bytes=65_536) as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def shared_house(shared_provider: FakeProvider, shared_upstream: RecordingUpstream) -> Iterator[House]:
+    with open_house(shared_provider, shared_upstream) as house:
+        yield house
+
+
+@pytest.fixture
+def audit() -> Iterator[list[MutableMapping[str, Any]]]:
+    """Every structured log event of this test."""
+    with structlog.testing.capture_logs() as events:
+        yield events
+
+
+@pytest.fixture
+def provider(shared_provider: FakeProvider) -> FakeProvider:
+    """The shared provider, correct again and with nothing recorded."""
+    shared_provider.bend.reset()
+    shared_provider.options = Options(auto_login="alice")
+    shared_provider.client.auth_method = "client_secret_basic"
+    shared_provider.clock = time.time
+    shared_provider.clear_hits()
+    shared_provider.memory.issued.clear()
+    shared_provider.reuse_detected.clear()
+    return shared_provider
+
+
+@pytest.fixture
+def upstream(shared_upstream: RecordingUpstream) -> RecordingUpstream:
+    shared_upstream.reset()
+    return shared_upstream
+
+
+@pytest.fixture
+def house(
+    shared_house: House,
+    provider: FakeProvider,
+    upstream: RecordingUpstream,
+    audit: list[MutableMapping[str, Any]],
+) -> Iterator[House]:
+    """The shared house: for attacks that leave its settings, keys and clock alone."""
+    house = House(provider, upstream, shared_house.door, shared_house.store, audit)
+    yield house
+    house.close_browsers()
+
+
+@pytest.fixture
+def build_house(
+    provider: FakeProvider, upstream: RecordingUpstream, audit: list[MutableMapping[str, Any]]
+) -> Iterator[Callable[..., House]]:
+    """`build_house(clock=…, session={…})`: a house of this test's own, torn down at its end."""
+    with ExitStack() as stack:
+
+        def build(own_provider: FakeProvider | None = None, **how: Any) -> House:
+            house = stack.enter_context(open_house(own_provider or provider, upstream, **how))
+            house.audit = audit
+            return house
+
+        yield build
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def timed_house(build_house: Callable[..., House], clock: FakeClock) -> Callable[..., House]:
+    """`timed_house(session={…})`: a house whose door, store and provider share the test's clock."""
+
+    def build(**how: Any) -> House:
+        house = build_house(clock=clock, **how)
+        house.provider.clock = clock
+        return house
+
+    return build
