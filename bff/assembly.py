@@ -58,9 +58,9 @@ class Bff:
         return replace(session, identity=with_local_roles(session.identity, self.settings.roles, scopes=scopes))
 
     def kit_route_paths(self, client: str) -> dict[str, str]:
-        """Public paths of the routes a kit client may call, by route id."""
+        """Paths, below the public URL, of the routes a kit client may call, by route id."""
         found = (self.settings.route(route_id) for route_id in self.settings.kit_clients[client].routes)
-        return {route.id: self.urls.base_path + route.path for route in found if route is not None}
+        return {route.id: route.path for route in found if route is not None}
 
     async def aclose(self) -> None:
         """Finish grants and revocations under way, then close every connection."""

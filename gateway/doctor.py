@@ -14,7 +14,9 @@ import httpx
 
 from bff.errors import AuthError
 from bff.oidc.metadata import ProviderMetadata, discovery_url
+from bff.oidc.strict_json import parse_object
 from bff.provider import Provider, http_client_for
+from bff.provider_http import call_provider
 from bff.public_urls import all_origins
 from bff.settings import ProviderSettings, RouteSettings, Settings
 from bff.stores import StoreNotSupported, open_store
@@ -183,11 +185,13 @@ async def _explain(error: AuthError, settings: ProviderSettings, *, http: httpx.
 
 async def _stated_issuer(settings: ProviderSettings, *, http: httpx.AsyncClient) -> str:
     """What the document says of itself, for a person to read: escaped and short."""
+    url = discovery_url(settings.backchannel_url or settings.issuer)
     try:
-        document = (await http.get(discovery_url(settings.backchannel_url or settings.issuer))).json()
-        return one_line(str(document.get("issuer", "none")))[:200]
-    except (httpx.HTTPError, ValueError, AttributeError):
+        answer = await call_provider(http, "GET", url, deadline=settings.http_timeout_seconds)
+        document = parse_object(answer.body, code="discovery_malformed")
+    except AuthError:
         return "another"
+    return one_line(str(document.get("issuer", "none")))[:200]
 
 
 async def _store(settings: Settings, *, clock: Callable[[], float]) -> AsyncIterator[Finding]:
@@ -228,7 +232,7 @@ def _local_application(part: str, target: str) -> Finding:
     module = target.removeprefix("asgi:").partition(":")[0]
     try:
         found = importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
+    except Exception:  # the package around it is imported for this, and may raise anything
         found = False
     return Finding("ok" if found else "fault", part, f"{'module' if found else 'no module'} {module}")
 

@@ -82,7 +82,7 @@ def initialise(wishes: Wishes, *, folder: Path, force: bool = False) -> Written:
 
 def _validate(wishes: Wishes, *, folder: Path) -> None:
     if not wishes.streamlit and not wishes.api:
-        raise UsageFault("nothing to put behind the sign-in: name --streamlit app.py, --api http://127.0.0.1:9000 or both")
+        raise UsageFault("nothing to put behind the sign-in: name --streamlit app.py, --api http://127.0.0.1:9000, both")
     if wishes.streamlit and not (folder / wishes.streamlit).is_file():
         raise UsageFault(f"no script {folder / wishes.streamlit}; --streamlit is taken from --folder")
     try:

@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "bff.claims",
             "bff.cookies",
             "bff.csrf",
+            "bff.devices",
             "bff.identity_claims",
             "bff.request_facts",
             "bff.requirements",
@@ -53,8 +54,11 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "sign-in over HTTP",
         (
+            "bff.account_routes",
             "bff.answers",
             "bff.handling",
+            "bff.kit_routes",
+            "bff.provider_routes",
             "bff.session_routes",
             "bff.sign_in_routes",
             "bff.routes",
@@ -114,6 +118,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "processes",
         (
+            "gateway.admin",
             "gateway.front_door",
             "gateway.listeners",
             "gateway.management",
@@ -124,7 +129,15 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "command",
-        ("gateway.demo", "gateway.dev", "gateway.doctor", "gateway.initialise", "gateway.cli"),
+        (
+            "gateway.demo",
+            "gateway.dev",
+            "gateway.development",
+            "gateway.doctor",
+            "gateway.initialise",
+            "gateway.key_files",
+            "gateway.cli",
+        ),
     ),
 )
 
@@ -138,6 +151,7 @@ PURE = (
     "bff.claims",
     "bff.cookies",
     "bff.csrf",
+    "bff.devices",
     "bff.identity_claims",
     "bff.requirements",
     "bff.return_to",

@@ -9,6 +9,7 @@
   const nativeFetch = window.fetch.bind(window);
   let person = null;
   let busy = false;
+  let leaving = false;
 
   const ask = async () => {
     const answer = await nativeFetch(auth + "/session", { cache: "no-store", credentials: "same-origin" });
@@ -58,6 +59,7 @@
       now = null;
     }
     busy = false;
+    if (leaving) return;
     if (now === null || (now && now === person)) return;
     const target = "return_to=" + encodeURIComponent(here());
     if (now) {
@@ -105,6 +107,14 @@
     }
     return nativeOpen.call(this, method, address, ...rest);
   };
+
+  /* The tab that signs out is on its way to the provider already: do not cut that off. */
+  window.addEventListener("beforeunload", () => {
+    leaving = true;
+    setTimeout(() => {
+      leaving = false;
+    }, 5000);
+  });
 
   /* A page that comes back from the browser's back-forward cache is old: look who is signed in now. */
   window.addEventListener("pageshow", (event) => {

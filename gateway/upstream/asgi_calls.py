@@ -116,7 +116,7 @@ class SocketCall:
         self._max = max_client_message
         self._on_client_message = on_client_message
         self._is_accepted = False
-        self._is_over = False
+        self._over = asyncio.Event()
         self._status = 403
         self._code = 0
         self._reason = ""
@@ -132,14 +132,15 @@ class SocketCall:
         elif message["type"] == "websocket.receive":
             if is_larger(payload(message), self._max):
                 self.met_too_large.set()
-                await asyncio.Event().wait()  # Until the call is ended, which the line above asks for.
+                await self._over.wait()  # The line above asks for the end.
+                return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
             self._client_messages += 1
             if self._on_client_message is not None:
                 self._on_client_message()
         return message
 
     async def send(self, message: Message) -> None:
-        if self._is_over:
+        if self._over.is_set():
             return
         match message["type"]:
             case "websocket.accept":
@@ -161,7 +162,7 @@ class SocketCall:
 
     async def end_by_application(self, running: asyncio.Future[Any]) -> None:
         """Close what the application left open when it returned or broke."""
-        if self._is_over:
+        if self._over.is_set():
             return
         if not self._is_accepted and self._status == 403 and running.exception() is not None:
             raise UpstreamFailed(detail="the application broke") from running.exception()
@@ -179,6 +180,6 @@ class SocketCall:
         )
 
     def _note(self, code: int, reason: str, by: Side) -> None:
-        if not self._is_over:
-            self._is_over = True
+        if not self._over.is_set():
+            self._over.set()
             self._code, self._reason, self._by = int(code), reason, by

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 import pytest
@@ -99,7 +100,7 @@ def test_an_ambiguous_path_is_refused(raw: bytes) -> None:
         (b"/api/", "/api/"),
         (b"/files/my%20report.csv", "/files/my report.csv"),
         (b"/caf%C3%A9/%E6%97%A5%E6%9C%AC", "/café/日本"),
-        (b"/adm%C4%B1n", "/admın"),
+        (b"/adm%C4%B1n", "/adm\u0131n"),
         (b"/users/ada@example.com", "/users/ada@example.com"),
         (b"/users/ada%40example.com", "/users/ada@example.com"),
         (b"/time/12:30", "/time/12:30"),
@@ -125,25 +126,8 @@ def naive_upstream(target: bytes) -> str:
 
 raw_bytes = st.binary(max_size=40).map(lambda raw: b"/" + raw)
 hostile_pieces = st.sampled_from(
-    [
-        b"..",
-        b".",
-        b"%2e",
-        b"%2E",
-        b"%2f",
-        b"%5c",
-        b"\\",
-        b"/",
-        b"//",
-        b";",
-        b"%3b",
-        b"%25",
-        b"%252e",
-        b"%00",
-        b"#",
-        b"%23",
-    ]
-    + [b"a", b"admin", b"%61", b"%c3%a9", b"%ef%bc%8f", b" ", b"%20", b"?", b"%zz", b"~", b"%c0%af", b"\xff"]
+    rb".. . %2e %2E %2f %5c \ / // ; %3b %25 %252e %00 # %23 a admin %61 %c3%a9 %ef%bc%8f %20 ? %zz ~ %c0%af".split()
+    + [b" ", b"\xff", b"\t"]
 )
 hostile_paths = st.lists(hostile_pieces, max_size=12).map(lambda pieces: b"/" + b"".join(pieces))
 
@@ -175,20 +159,18 @@ def test_no_second_reader_finds_another_path(raw: bytes) -> None:
     assert path.isprintable() or not path.isascii()
 
 
-readable = st.text(
-    st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters="/\\;?#%.，．"),
-    min_size=1,
-    max_size=12,
-).filter(lambda text: not any("\uff01" <= character <= "\uff5e" for character in text))
+def is_plain_letter(character: str) -> bool:
+    """True for what no normalisation makes ASCII: look-alikes of path syntax have their own cases above."""
+    return character.isalnum() and not any(each.isascii() for each in unicodedata.normalize("NFKC", character))
 
 
-@given(st.lists(readable, min_size=1, max_size=4))
-def test_ordinary_names_in_any_script_pass(segments: list[str]) -> None:
-    path = "/" + "/".join(segments)
-    try:
-        assert canonical_path(quote(path, safe="/").encode()) == path
-    except BadRequest as refused:
-        assert refused.detail == "look-alike of path syntax"  # Such as U+2100 and the like, whose NFKC has a slash.
+segments = st.text(st.characters(codec="utf-8").filter(is_plain_letter), min_size=1, max_size=12)
+
+
+@given(st.lists(segments, min_size=1, max_size=4))
+def test_ordinary_names_in_any_script_pass(names: list[str]) -> None:
+    path = "/" + "/".join(names)
+    assert canonical_path(quote(path, safe="/").encode()) == path
 
 
 def test_the_query_follows_as_it_came() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
+from itertools import chain, count
 from typing import Final
 
 import pandas as pd
@@ -71,7 +72,8 @@ def rename_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
     names: list[str] = []
     for column in frame.columns:
         words = re.sub(r"[^0-9a-z]+", "_", _plain(str(column))).strip("_") or "column"
-        names.append(words if words not in names else f"{words}_{names.count(words) + 1}")
+        candidates = chain([words], (f"{words}_{number}" for number in count(2)))
+        names.append(next(name for name in candidates if name not in names))
     renamed = [str(old) for old, new in zip(frame.columns, names, strict=True) if old != new]
     frame = frame.set_axis(names, axis=1)
     if not renamed:

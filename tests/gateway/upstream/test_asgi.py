@@ -28,7 +28,8 @@ def door() -> Iterator[Door]:
 
 
 def dial(door: Door, path: str = "/s", **options: Any) -> ClientConnection:
-    return connect(door.ws_url + path, proxy=None, compression=None, close_timeout=2, **options)
+    client: ClientConnection = connect(door.ws_url + path, proxy=None, compression=None, close_timeout=2, **options)
+    return client
 
 
 def test_the_application_is_started_once_and_stopped_at_the_end() -> None:

@@ -308,8 +308,7 @@ def test_200_megabytes_pass_both_ways_without_being_held(upstream: RecordingUpst
         upstream.reset()
         with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             client.sendall(request_head(b"PUT", size))
-            for block in pattern_blocks(size):
-                client.sendall(block)
+            send_pattern(client, size)
             assert client.recv(100).startswith(b"HTTP/1.1 200")
         assert (upstream.last.body_size, upstream.last.body_sha256) == (size, pattern_sha256(size))
         assert peak_memory(pid) - before < 24 * MIB
@@ -323,9 +322,13 @@ def test_an_upload_to_a_slow_upstream_waits_at_the_client(upstream: RecordingUps
         with socket.create_connection(("127.0.0.1", port), timeout=1) as client:
             client.sendall(request_head(b"PUT", 100 * MIB))
             with pytest.raises(TimeoutError):
-                for block in pattern_blocks(100 * MIB):
-                    client.sendall(block)
+                send_pattern(client, 100 * MIB)
         assert peak_memory(pid) - before < 16 * MIB
+
+
+def send_pattern(client: socket.socket, size: int) -> None:
+    for block in pattern_blocks(size):
+        client.sendall(block)
 
 
 def _answers(port: int) -> bool:

@@ -1,0 +1,81 @@
+"""`vestibule demo`: the whole system with a small real application, on one machine, nothing installed besides."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway.children import PACKAGES_FOLDER, ChildSpec, minimal_environment
+from gateway.development import (
+    DEFAULT_PORT,
+    HOST,
+    Person,
+    Scene,
+    api_variables,
+    build_settings,
+    provider_child,
+    require_module,
+    welcome,
+)
+from gateway.faults import UsageFault
+from gateway.front_door import build_front_door, run_front_door
+from gateway.listeners import free_port
+from gateway.logs import configure_logging
+
+FOLDER = PACKAGES_FOLDER / "deploy" / "demo"
+AUDIENCE = "models-api"
+CLIENT = "dashboards"
+PEOPLE = (Person("alice", ("analyst", "admin")), Person("bob", ("viewer",)))
+PASSED_TO_API = ("COLONY_SIMULATION_SECONDS",)
+HINTS = (
+    "alice may do everything. Try Explore, Predict, Simulate, and reload while it runs;",
+    "open a second tab, sign out there, and look at the first.",
+    "bob gets a clear no on Predict, and does not see Admin.",
+)
+
+
+def run_demo(
+    *, port: int = DEFAULT_PORT, folder: Path = FOLDER, environ: Mapping[str, str] = os.environ
+) -> int:
+    """Start provider, API, app and front door, say where, and stay until a signal; the exit code.
+
+    Raises:
+        CommandFault: the port is taken, the application is not there, or a part does not answer.
+    """
+    folder = folder.absolute()
+    for name in ("app.py", "api.py"):
+        if not (folder / name).is_file():
+            raise UsageFault(f"no {name} in {folder}; run this from a checkout, or name its deploy/demo with --folder")
+    require_module("streamlit", "streamlit")
+    scene = Scene(
+        port=port,
+        provider_port=free_port(),
+        app=folder / "app.py",
+        app_id=CLIENT,
+        app_title="Rookery",
+        api_port=free_port(),
+        audience=AUDIENCE,
+    )
+    settings = build_settings(scene)
+    configure_logging(settings.log)
+    door = build_front_door(settings, folder=folder, environ=environ, mend="--port")
+    return run_front_door(
+        door,
+        others=(provider_child(scene, PEOPLE, environ=environ), _api_child(scene, folder, environ=environ)),
+        on_ready=lambda: print(welcome(scene, PEOPLE, title="The demonstration", hints=HINTS), flush=True),
+        every_part=True,
+    )
+
+
+def _api_child(scene: Scene, folder: Path, *, environ: Mapping[str, str]) -> ChildSpec:
+    passed = {name: environ[name] for name in PASSED_TO_API if name in environ}
+    return ChildSpec(
+        name="api",
+        program=("-m", "uvicorn", "api:app", *f"--host {HOST} --port {scene.api_port} --log-level warning".split()),
+        environment=minimal_environment(environ) | passed | api_variables(scene),
+        folder=str(folder),
+        python=sys.executable,
+        ready=http_probe(f"http://{HOST}:{scene.api_port}/healthz"),
+    )

@@ -1,0 +1,99 @@
+"""`vestibule dev`: your Streamlit script, and your API beside it, behind a mock sign-in, reloaded as you save."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gateway.children import ChildSpec, minimal_environment
+from gateway.development import (
+    DEFAULT_API_PREFIX,
+    DEFAULT_PORT,
+    HOST,
+    Scene,
+    api_variables,
+    build_settings,
+    parse_people,
+    provider_child,
+    require_module,
+    welcome,
+)
+from gateway.faults import UsageFault
+from gateway.front_door import build_front_door, run_front_door
+from gateway.listeners import free_port
+from gateway.logs import configure_logging
+
+APPLICATION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*")
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
+
+
+def run_dev(
+    script: Path,
+    *,
+    api: str = "",
+    people: Sequence[str] = (),
+    port: int = DEFAULT_PORT,
+    api_prefix: str = DEFAULT_API_PREFIX,
+    environ: Mapping[str, str] = os.environ,
+) -> int:
+    """Start provider, API, app and front door, say where, and stay until a signal; the exit code.
+
+    `api` is `module:application` as Uvicorn takes it, found from the folder this runs in.
+
+    Raises:
+        CommandFault: something named is not there or not well formed, or the port is taken.
+    """
+    _validate(script, api, api_prefix)
+    require_module("streamlit", "streamlit")
+    persons = parse_people(people)
+    # The own shell's variables are the developer's, and the app may need them; settings of a front door are not its.
+    variables = {name: value for name, value in environ.items() if not name.upper().startswith("VESTIBULE_")}
+    scene = Scene(
+        port=port,
+        provider_port=free_port(),
+        app=script.absolute(),
+        app_id="app",
+        app_variables=variables | minimal_environment(environ),
+        api_port=free_port() if api else 0,
+        api_prefix=api_prefix,
+    )
+    settings = build_settings(scene)
+    configure_logging(settings.log)
+    door = build_front_door(settings, folder=Path.cwd(), environ=environ, mend="--port")
+    others = [provider_child(scene, persons, environ=environ)]
+    if api:
+        others.append(_api_child(scene, api, variables=variables, environ=environ))
+    hints = [f"{script} is read again whenever you save it."]
+    if api:
+        hints.append(f"{api} is at {api_prefix.rstrip('/')}/, and its own token check finds its settings in the environment.")
+    return run_front_door(
+        door,
+        others=others,
+        on_ready=lambda: print(welcome(scene, persons, title=script.name, hints=hints), flush=True),
+    )
+
+
+def _validate(script: Path, api: str, api_prefix: str) -> None:
+    if not script.is_file():
+        raise UsageFault(f"no script {script}")
+    if api and not APPLICATION.fullmatch(api):
+        raise UsageFault(f"--api {api!r}: write module:application, as in main:app")
+    if not PREFIX.fullmatch(api_prefix):
+        raise UsageFault(f"--api-prefix {api_prefix!r}: write a path, as in /api")
+
+
+def _api_child(
+    scene: Scene, api: str, *, variables: Mapping[str, str], environ: Mapping[str, str]
+) -> ChildSpec:
+    """The API under Uvicorn with reload. It may be broken for now: its author will see why and mend it."""
+    return ChildSpec(
+        name="api",
+        program=(
+            *("-m", "uvicorn", api, "--host", HOST, "--port", str(scene.api_port)),
+            *("--reload", "--log-level", "warning"),
+        ),
+        environment=dict(variables) | minimal_environment(environ) | api_variables(scene),
+        required=False,
+    )

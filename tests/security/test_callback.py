@@ -1,0 +1,344 @@
+"""CB: the authorization response, and everything that can be wrong with it before a token request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import httpx
+import pytest
+
+from tests.fakes import CookieClient, FakeClock, FakeProvider
+from tests.front_door import provider_table
+from tests.security.house import House, location_query, query_of
+from tests.security.rejection import assert_rejected
+
+STATE = "A" * 43
+
+
+def with_query(url: str, pairs: list[tuple[str, str]]) -> str:
+    return urlunsplit(urlsplit(url)._replace(query=urlencode(pairs)))
+
+
+def without(pairs: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:
+    return [pair for pair in pairs if pair[0] != name]
+
+
+def replaced(pairs: list[tuple[str, str]], name: str, value: str) -> list[tuple[str, str]]:
+    return [*without(pairs, name), (name, value)]
+
+
+@pytest.mark.parametrize("state", [None, "", "x", STATE, STATE + "=", "ä" * 43, "A" * 5_000, "%00", "../" * 14 + "A"])
+def test_cb_1_a_missing_or_unknown_state_ends_before_any_token_request(house: House, state: str | None) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser)
+    pairs = without(query_of(url), "state")
+    attack = with_query(url, pairs if state is None else [*pairs, ("state", state)])
+    page = assert_rejected(house, lambda: browser.get(attack), statuses=[400])
+    assert "location" not in page.headers  # a page offers to start again, nothing loops
+    assert 'href="/auth/login' in page.text
+    assert browser.get(url).status_code == 303  # the sign-in under way is untouched
+
+
+def test_cb_1_an_expired_state_is_refused(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house()
+    browser = house.browser()
+    url = house.callback_url(browser)
+    clock.advance(601)
+    assert_rejected(house, lambda: browser.get(url), statuses=[400])
+
+
+def test_cb_1_an_unused_state_lives_ten_minutes_at_most(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house()
+    house.provider.options.code_lifetime = 3_600
+    browser = house.browser()
+    url = house.callback_url(browser)
+    clock.advance(595)
+    assert browser.get(url).status_code == 303
+
+
+def test_cb_1_the_store_forgets_a_sign_in_even_if_the_cookie_outlives_it(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
+    house = timed_house()
+    browser = house.browser()
+    url = house.callback_url(browser)
+    name = house.store.logins[-1]
+    house.door.do(house.store.take_once("login", name))
+    assert_rejected(house, lambda: browser.get(url), reason="callback_unknown")
+
+
+def test_cb_1_a_tampered_binding_cookie_counts_as_another_browser(house: House) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser)
+    (cookie,) = browser.cookies
+    stamp, _, signature = cookie.value.partition(".")
+    for value in (f"{int(stamp) + 1}.{signature}", f"{stamp}.{signature[:-1]}", signature, stamp, f".{signature}"):
+        browser.cookies.set(cookie.name, value, house.url)
+        assert_rejected(house, lambda: browser.get(url), reason="callback_foreign_browser")
+
+
+def test_cb_1_two_binding_cookies_count_as_none(house: House) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser)
+    (cookie,) = browser.cookies
+    pair = f"{cookie.name}={cookie.value}"
+    headers = {"Cookie": f"{pair}; {pair}"}
+    assert_rejected(house, lambda: browser.get(url, headers=headers), reason="callback_foreign_browser")
+
+
+def test_cb_2_of_a_hundred_identical_callbacks_one_signs_in(house: House) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser)
+    headers = {"Cookie": "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies)}
+    before = len(house.store.sessions)
+
+    async def storm() -> list[httpx.Response]:
+        async with httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=100)) as client:
+            return await asyncio.gather(*(client.get(url, headers=headers) for _ in range(100)))
+
+    answers = asyncio.run(storm())
+    assert sorted({answer.status_code for answer in answers}) == [303, 400]
+    assert sum(answer.status_code == 303 for answer in answers) == 1
+    assert len(house.provider.hits_of("token")) == 1
+    assert len(house.store.sessions) - before == 1
+
+
+def test_cb_2_a_second_use_is_refused(house: House) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser)
+    (cookie,) = browser.cookies
+    assert browser.get(url).status_code == 303
+    browser.cookies.clear()
+    browser.cookies.set(cookie.name, cookie.value, house.url)  # the cookie is cleared on success; an attacker kept it
+    assert_rejected(house, lambda: browser.get(url), reason="callback_unknown")
+
+
+CONFLICTS: dict[str, Callable[[list[tuple[str, str]]], list[tuple[str, str]]]] = {
+    "state twice": lambda pairs: [*pairs, ("state", STATE)],
+    "attacker's state first": lambda pairs: [("state", STATE), *pairs],
+    "same state twice": lambda pairs: [*pairs, *(pair for pair in pairs if pair[0] == "state")],
+    "code twice": lambda pairs: [*pairs, ("code", "evil")],
+    "attacker's code first": lambda pairs: [("code", "evil"), *pairs],
+    "iss twice": lambda pairs: [*pairs, *(pair for pair in pairs if pair[0] == "iss")],
+    "code and error": lambda pairs: [*pairs, ("error", "access_denied")],
+    "code and empty error": lambda pairs: [*pairs, ("error", "")],
+    "neither code nor error": lambda pairs: without(pairs, "code"),
+    "empty code": lambda pairs: replaced(pairs, "code", ""),
+    "code of 5,000 characters": lambda pairs: replaced(pairs, "code", "c" * 4_097),
+    "code with a line break": lambda pairs: replaced(pairs, "code", "a\r\nb"),
+    "id_token": lambda pairs: [*pairs, ("id_token", "e30.e30.e30")],
+    "access_token": lambda pairs: [*pairs, ("access_token", "x")],
+    "token": lambda pairs: [*pairs, ("token", "x")],
+    "a hundred parameters": lambda pairs: [*pairs, *((f"p{number}", "x") for number in range(100))],
+}
+
+
+@pytest.mark.parametrize("conflict", CONFLICTS)
+def test_cb_3_duplicate_and_conflicting_parameters_are_refused(house: House, conflict: str) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser)
+    attack = with_query(url, CONFLICTS[conflict](query_of(url)))
+    assert_rejected(house, lambda: browser.get(attack), statuses=[400])
+
+
+def test_cb_3_a_refused_mixture_spends_nothing_that_another_order_could_use(house: House) -> None:
+    """The attacker's own state, sent along with the victim's, is never taken from the store."""
+    victim, attacker = house.browser(), house.browser()
+    of_victim, of_attacker = house.callback_url(victim), house.callback_url(attacker)
+    mixed = with_query(of_victim, [*query_of(of_attacker), ("state", dict(query_of(of_victim))["state"])])
+    assert_rejected(house, lambda: victim.get(mixed), statuses=[400])
+    assert_rejected(house, lambda: victim.get(of_attacker), reason="callback_foreign_browser")
+    assert victim.get(of_victim).status_code == 303
+
+
+ISSUERS: dict[str, Callable[[str], str]] = {
+    "wrong": lambda _: "https://evil.example",
+    "slash added": lambda issuer: issuer + "/",
+    "upper case": lambda issuer: issuer.upper(),
+    "longer": lambda issuer: issuer + ".evil.example",
+    "prefix": lambda issuer: issuer[:-1],
+    "empty": lambda _: "",
+}
+
+
+@pytest.mark.parametrize("change", ISSUERS)
+def test_cb_4_iss_of_another_issuer(house: House, change: str) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser)
+    attack = with_query(url, replaced(query_of(url), "iss", ISSUERS[change](house.provider.issuer)))
+    assert_rejected(house, lambda: browser.get(attack), statuses=[400])
+
+
+def test_cb_4_iss_is_missing_although_the_provider_announces_it(house: House) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser)
+    attack = with_query(url, without(query_of(url), "iss"))
+    assert_rejected(house, lambda: browser.get(attack), reason="callback_issuer")
+
+
+def test_cb_4_iss_may_be_missing_when_it_is_not_announced(build_house: Callable[..., House]) -> None:
+    house = build_house()
+    house.provider.options.send_iss = False
+    assert house.is_signed_in(house.sign_in())
+
+
+@pytest.mark.parametrize("started_with", ["corp", "partner"])
+def test_cb_5_a_state_of_one_provider_is_not_accepted_at_anothers_callback(
+    build_house: Callable[..., House], provider: FakeProvider, started_with: str
+) -> None:
+    with FakeProvider(auto_login="bob") as partner:
+        both = {"corp": provider, "partner": partner}
+        tables = {name: provider_table(fake, par="off") for name, fake in both.items()}
+        house = build_house(providers=tables)
+        browser = house.browser()
+        url = house.callback_url(browser, provider=started_with)
+        (other,) = both.keys() - {started_with}
+        swapped = url.replace(f"/callback/{started_with}", f"/callback/{other}")
+        assert_rejected(house, lambda: browser.get(swapped), reason="callback_provider")
+        for fake in both.values():  # neither has seen a code, a verifier or a secret
+            assert fake.hits_of("token") == []
+
+
+def test_cb_5_every_provider_has_a_redirect_uri_of_its_own(
+    build_house: Callable[..., House], provider: FakeProvider
+) -> None:
+    with FakeProvider() as partner:
+        tables = {name: provider_table(fake, par="off") for name, fake in (("corp", provider), ("partner", partner))}
+        house = build_house(providers=tables)
+        uris = {name: location_query(house.start_login(house.browser(), provider=name))["redirect_uri"] for name in tables}
+        assert uris == {name: f"{house.url}/auth/callback/{name}" for name in tables}
+
+
+EVIL_DESCRIPTION = "<script>alert(1)</script>\r\nSet-Cookie: vestibule=evil" + "x" * 2_000
+
+
+def test_cb_6_an_error_with_a_bogus_state_harms_nobody(house: House) -> None:
+    browser = house.sign_in()
+    query = urlencode({"error": "x<b>", "error_description": EVIL_DESCRIPTION, "state": STATE})
+    url = f"{house.url}/auth/callback/corp?{query}"
+    answer = assert_rejected(house, lambda: browser.get(url), statuses=[400], secrets=["<script>", "x<b>", "evil"])
+    assert "set-cookie" not in answer.headers
+    assert house.is_signed_in(browser)
+
+
+def test_cb_6_an_error_of_the_provider_is_not_echoed_and_signs_nobody_out(house: House) -> None:
+    browser = house.sign_in("bob")
+    url = house.callback_url(browser)
+    pairs = replaced(without(query_of(url), "code"), "error", "x\r\n<b>") + [("error_description", EVIL_DESCRIPTION)]
+    noted = len(house.refusals())
+    answer = browser.get(with_query(url, pairs))
+    assert answer.status_code == 400
+    for echoed in ("<script>", "&lt;script", "x\r\n", "Set-Cookie: vestibule"):
+        assert echoed not in answer.text
+    assert [event["event"] for event in house.refusals()[noted:]] == ["login_failed"]
+    assert house.who(browser) == "bob"
+
+
+def test_cb_6_an_error_consumes_its_own_sign_in_alone(house: House) -> None:
+    browser = house.browser()
+    failing, other = house.callback_url(browser), house.callback_url(browser)
+    error = with_query(failing, replaced(without(query_of(failing), "code"), "error", "access_denied"))
+    assert browser.get(error).status_code == 400
+    assert_rejected(house, lambda: browser.get(failing), reason="callback_foreign_browser")
+    assert browser.get(other).status_code == 303
+
+
+@pytest.mark.parametrize("purpose", ["prefetch", "prefetch;prerender"])
+def test_cb_7_a_prefetch_consumes_nothing(house: House, purpose: str) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser)
+    assert_rejected(house, lambda: browser.get(url, headers={"Sec-Purpose": purpose}), reason="callback_prefetch")
+    assert browser.get(url).status_code == 303
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "DELETE", "POST"])
+def test_cb_7_other_methods_consume_nothing(house: House, method: str) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser)
+    assert browser.fetch(url, method=method).status_code in range(400, 500)
+    assert house.provider.hits_of("token") == []
+    assert browser.get(url).status_code == 303
+
+
+@pytest.fixture
+def form_post_house(build_house: Callable[..., House], provider: FakeProvider) -> House:
+    return build_house(providers={"corp": provider_table(provider, par="off", response_mode="form_post")})
+
+
+def posted_parameters(house: House, browser: CookieClient) -> dict[str, str]:
+    """What the provider's page would post; the browser has the transaction cookie."""
+    start = house.start_login(browser)
+    page = browser.follow(start)
+    inputs = page.text.split('<input type="hidden" name="')[1:]
+    return {part.split('"')[0]: part.split('value="')[1].split('"')[0].replace("&amp;", "&") for part in inputs}
+
+
+FORM_POST_FAULTS: dict[str, tuple[str, Callable[[dict[str, str]], bytes], int]] = {
+    "multipart": ("multipart/form-data; boundary=x", lambda form: b"--x--", 415),
+    "json": ("application/json", lambda form: b"{}", 415),
+    "text": ("text/plain", lambda form: urlencode(form).encode(), 415),
+    "17 KB": (
+        "application/x-www-form-urlencoded",
+        lambda form: urlencode(form).encode() + b"&x=" + b"x" * 17_000,
+        413,
+    ),
+    "empty": ("application/x-www-form-urlencoded", lambda form: b"", 400),
+}
+
+
+@pytest.mark.parametrize("fault", FORM_POST_FAULTS)
+def test_cb_7_form_post_takes_a_small_form_and_nothing_else(form_post_house: House, fault: str) -> None:
+    house, browser = form_post_house, form_post_house.browser()
+    form = posted_parameters(house, browser)
+    content_type, write, status = FORM_POST_FAULTS[fault]
+    url = f"{house.url}/auth/callback/corp"
+
+    def attack() -> httpx.Response:
+        return browser.fetch(url, method="POST", content=write(form), headers={"Content-Type": content_type})
+
+    assert_rejected(house, attack, statuses=[status])
+    assert browser.post(url, data=form).status_code == 303
+
+
+def test_cb_7_a_get_is_refused_where_form_post_is_configured(form_post_house: House) -> None:
+    house, browser = form_post_house, form_post_house.browser()
+    form = posted_parameters(house, browser)
+    url = f"{house.url}/auth/callback/corp"
+    assert browser.get(url, params=form).status_code == 405
+    assert browser.post(url, data=form).status_code == 303
+
+
+def test_cb_8_a_finished_sign_in_leaves_no_trace_in_the_browser(house: House) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser, return_to="/reports?year=2026")
+    answer = browser.get(url)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/reports?year=2026"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.content == b""
+    assert not any(value in str(answer.headers) for value in dict(query_of(url)).values())
+
+
+def test_cb_9_fifty_tabs_stay_within_five_small_cookies(house: House) -> None:
+    browser = house.browser()
+    urls = [house.callback_url(browser, return_to=f"/tab/{number}") for number in range(50)]
+    sent = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies)
+    assert len(browser.cookies) == 5
+    assert len(sent) < 1_000
+    for number in range(45, 50):
+        answer = browser.get(urls[number])
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/tab/{number}")
+    assert [cookie.name for cookie in browser.cookies] == ["vestibule"]
+    assert browser.get(urls[0]).status_code == 400  # its cookie made room for newer ones
+
+
+def test_cb_9_a_hundred_failed_sign_ins_leave_no_residue(house: House) -> None:
+    browser = house.browser()
+    house.provider.options.auto_login = ""
+    for _ in range(100):
+        answers = browser.walk(house.start_login(browser, prompt="none"))
+        assert answers[-1].status_code == 400
+    assert len(browser.cookies) == 0
