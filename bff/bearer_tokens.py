@@ -18,8 +18,12 @@ from bff.oidc.strict_json import parse_object
 
 PREFIX = "bearer"
 TYPES = frozenset({"at+jwt"})
-FOREIGN_CLAIMS = ("nonce", "at_hash", "events", "htu")
-"""Marks of ID tokens, logout tokens and DPoP proofs: none of them is an access token."""
+TOKEN_TYPES = ("at+jwt", "jwt")
+"""What `BearerRules.token_types` may hold: RFC 9068, and tokens of `typ: JWT` or none, as many providers issue them."""
+FOREIGN_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash", "events", "htu", "cnf")
+"""Marks of ID tokens, logout tokens, DPoP proofs and tokens bound to a key: none of them is a plain access token."""
+FOREIGN_KINDS = frozenset({"id", "refresh", "offline", "logout"})
+"""What providers write into `typ` (Keycloak) or `token_use` (Cognito) of tokens that are not for APIs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,12 @@ class BearerRules:
     algorithms: tuple[str, ...]
     leeway: float
     roles_claim: str = "roles"
+    token_types: tuple[str, ...] = ("at+jwt",)
+
+    @property
+    def types(self) -> frozenset[str]:
+        """Acceptable `typ` headers; "" stands for none."""
+        return frozenset(self.token_types) | ({""} if "jwt" in self.token_types else frozenset())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +79,7 @@ def validate_bearer(token: str, *, keys: Sequence[VerificationKey], rules: Beare
     alg = read_header(token, prefix=PREFIX).alg
     if alg not in rules.algorithms:
         raise InvalidToken("bearer_alg", detail="algorithm is not allowed")
-    return _checked(verify_signature(token, keys=keys, alg=alg, prefix=PREFIX, types=TYPES), rules, now)
+    return _checked(verify_signature(token, keys=keys, alg=alg, prefix=PREFIX, types=rules.types), rules, now)
 
 
 def validate_development_bearer(token: str, *, secret: str, rules: BearerRules, now: float) -> StandardClaims:
@@ -99,9 +109,8 @@ def _checked(claims: dict[str, Any], rules: BearerRules, now: float) -> Standard
     check_times(claims, now=now, skew=rules.leeway, prefix=PREFIX)
     if not is_subject(claims.get("sub")):
         raise InvalidToken("bearer_sub", detail="sub missing or not acceptable")
-    if any(name in claims for name in FOREIGN_CLAIMS) or "cnf" in claims:
+    if not _is_access_token(claims):
         raise InvalidToken("bearer_kind", detail="no plain bearer access token")
-    scope = claims.get("scope", "")
     return StandardClaims(
         sub=claims["sub"],
         iss=rules.issuer,
@@ -114,6 +123,21 @@ def _checked(claims: dict[str, Any], rules: BearerRules, now: float) -> Standard
         preferred_username=text_at(claims, "preferred_username"),
         roles=names_at(claims, rules.roles_claim),
         groups=names_at(claims, "groups"),
-        scopes=frozenset(scope.split()) if isinstance(scope, str) else frozenset(),
+        scopes=_scopes(claims),
         claims=claims,
     )
+
+
+def _is_access_token(claims: Mapping[str, Any]) -> bool:
+    kinds = (claims.get("typ"), claims.get("token_use"))
+    return not any(name in claims for name in FOREIGN_CLAIMS) and not any(
+        isinstance(kind, str) and kind.lower() in FOREIGN_KINDS for kind in kinds
+    )
+
+
+def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+    """`scope` (RFC 9068 section 2.2.3), else `scp` as Entra ID and Okta write it; a text or a list of them."""
+    value = claims.get("scope", claims.get("scp", ""))
+    if isinstance(value, str):
+        return frozenset(value.split())
+    return frozenset(item for item in value if isinstance(item, str)) if isinstance(value, list) else frozenset()

@@ -5,6 +5,7 @@ Precedence: command line > environment (`VESTIBULE_SERVER__PUBLIC_URL`) > file >
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -13,17 +14,25 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
+from pydantic_settings.exceptions import SettingsError
 
 from bff.settings import SECRET_FIELDS, Settings
 from bff.settings_rules import Problem, find_problems
 
-FOREIGN_PREFIXES = ("VESTIBULE_KIT__", "VESTIBULE_JWT__", "VESTIBULE_DEV_", "VESTIBULE_TEST_", "VESTIBULE_CONFIG")
+FOREIGN_PREFIXES = (
+    "VESTIBULE_API_",
+    "VESTIBULE_CONFIG",
+    "VESTIBULE_DEV_",
+    "VESTIBULE_JWT__",
+    "VESTIBULE_KIT__",
+    "VESTIBULE_TEST_",
+)
 """Variables with the prefix that belong to the kit, to APIs or to the command, not to the file's tables."""
 
 __all__ = ["ConfigurationError", "Problem", "load_settings", "parse_settings"]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: Python itself writes to exceptions, `__traceback__` and notes
 class ConfigurationError(Exception):
     """`problems` holds every fault found, each with file, key and mend."""
 
@@ -70,9 +79,13 @@ def parse_settings(
 ) -> Settings:
     """`load_settings` on tables already read; relative `*_file` paths are taken from `folder`."""
     environ = environ or {}
-    merged = _merge(_merge({}, raw), _environment_tables(environ))
-    merged = _merge(merged, overrides or {})
     problems = list(_unknown_variables(environ))
+    merged = _merge({}, raw)
+    try:
+        merged = _merge(merged, _environment_tables(environ))
+    except SettingsError as exc:
+        problems.append(_unreadable_variable(exc))
+    merged = _merge(merged, overrides or {})
     problems += _read_secret_files(merged, folder=folder, source=source)
     settings: Settings | None = None
     try:
@@ -97,6 +110,13 @@ class _GivenEnvironment(EnvSettingsSource):
         return {name.lower(): value for name, value in self._environ.items()}
 
 
+def _unreadable_variable(error: SettingsError) -> Problem:
+    """pydantic-settings names the table it was reading; the value may be a secret and is not repeated."""
+    field = re.search(r'for field "(\w+)"', str(error))
+    name = f"VESTIBULE_{field[1].upper() if field else ''}"
+    return Problem("environment", name, "cannot be read as JSON", "write lists and tables as JSON")
+
+
 def _environment_tables(environ: Mapping[str, str]) -> dict[str, Any]:
     own = {name: value for name, value in environ.items() if name.upper().startswith("VESTIBULE_")}
     return dict(_GivenEnvironment(own)())
@@ -113,11 +133,19 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+    """`over` on top of `base`; a secret given there as `x` or `x_file` replaces it in either spelling."""
+    merged = {key: value for key, value in base.items() if _other_spelling(key) not in over}
     for key, value in over.items():
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
+
+
+def _other_spelling(key: str) -> str:
+    name = key.removesuffix("_file")
+    if not any(name in names for names in SECRET_FIELDS.values()):
+        return ""
+    return name if key != name else f"{name}_file"
 
 
 def _read_secret_files(raw: MutableMapping[str, Any], *, folder: Path, source: str) -> Iterable[Problem]:

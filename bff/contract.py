@@ -58,6 +58,9 @@ ENV_KIT_SECRET: Final = "VESTIBULE_KIT__SECRET"
 ENV_KIT_SECRET_FILE: Final = "VESTIBULE_KIT__SECRET_FILE"
 ENV_KIT_CA_FILE: Final = "VESTIBULE_KIT__CA_FILE"
 ENV_DEV_SECRET: Final = "VESTIBULE_DEV_SECRET"
+DEV_ISSUER: Final = "http://localhost/vestibule-development"
+DEV_AUDIENCE: Final = "vestibule-development"
+"""`iss` and `aud` of development tokens: HS256 under `VESTIBULE_DEV_SECRET`, `typ` as `TYP_UPSTREAM`, loopback only."""
 
 
 class CloseCode(IntEnum):

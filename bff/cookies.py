@@ -7,7 +7,7 @@ into ours. Here a cookie is `name=value` between semicolons and single spaces, a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,7 +43,7 @@ def cookie_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
 
 
 def split_cookies(values: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
-    """(name, value) pairs exactly as sent; pairs without `=` and everything past `MAX_COOKIES` are dropped."""
+    """(name, value) pairs exactly as sent; parts without `=` are dropped, more than `MAX_COOKIES` count as none."""
     pairs: list[tuple[bytes, bytes]] = []
     for header in values:
         for part in header.split(b";"):
@@ -55,7 +55,7 @@ def split_cookies(values: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
     return pairs
 
 
-def find_cookie(values: Iterable[bytes], name: str) -> str | None:
+def find_cookie(values: Sequence[bytes], name: str) -> str | None:
     """Value of the one cookie called exactly `name`, None when there is none.
 
     Raises:
@@ -76,7 +76,7 @@ def find_cookie(values: Iterable[bytes], name: str) -> str | None:
         return None
 
 
-def find_session_cookie(values: Iterable[bytes], name: str) -> str | None:
+def find_session_cookie(values: Sequence[bytes], name: str) -> str | None:
     """`find_cookie`, and only if the value has the shape of a signed session id."""
     value = find_cookie(values, name)
     return value if value is not None and SIGNED_ID.fullmatch(value) else None

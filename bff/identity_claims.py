@@ -38,7 +38,7 @@ def build_identity(
         provider=provider,
         name=text_at(claims, "name"),
         email=text_at(claims, "email"),
-        email_verified=claims.get("email_verified") in (True, "true"),
+        email_verified=claims.get("email_verified") is True or claims.get("email_verified") == "true",
         preferred_username=text_at(claims, "preferred_username"),
         roles=_joined(sources, settings.roles_claim, settings, before.roles if before else ()),
         groups=_joined(sources, settings.groups_claim, settings, before.groups if before else ()),
@@ -73,13 +73,12 @@ def _joined(sources: Sources, path: str, settings: ProviderSettings, before: tup
 
 
 def _kept(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """The claims worth storing, without those that are too large together; `sid` first: logout needs it."""
     kept: dict[str, Any] = {}
-    size = 0
-    for name, value in claims.items():
-        if name in PROTOCOL_CLAIMS:
-            continue
-        size += len(name) + len(json.dumps(value))
-        if size > MAX_CLAIMS_BYTES:
-            break
-        kept[name] = value
+    left = MAX_CLAIMS_BYTES
+    for name, value in sorted(claims.items(), key=lambda claim: claim[0] != "sid"):
+        size = len(name) + len(json.dumps(value))
+        if name not in PROTOCOL_CLAIMS and size <= left:
+            kept[name] = value
+            left -= size
     return kept

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from bff.audit import Audit
 from bff.contract import EndReason, Identity
-from bff.cookies import CookieNames, DuplicateCookie, build_clear_cookie
-from bff.errors import AuthError, BadRequest, CallbackRejected, InvalidToken, ProviderUnavailable
+from bff.cookies import CookieNames, DuplicateCookie, build_clear_cookie, find_session_cookie
+from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavailable
 from bff.identity_claims import build_identity, unverified_claims
 from bff.oidc.authorization import (
     AuthorizationCode,
@@ -150,10 +150,7 @@ class SignIn:
             Unavailable: `login_limit`, or the store does not answer.
         """
         provider = self.providers[request.provider]
-        try:
-            metadata = await provider.metadata()
-        except InvalidToken as exc:
-            raise ProviderUnavailable(exc.code, detail=exc.detail) from exc
+        metadata = await provider.metadata()
         transaction = await self._new_transaction(request, browser, provider, demands=demands, replaces=replaces)
         parameters = build_authorization_parameters(
             transaction,
@@ -203,7 +200,7 @@ class SignIn:
                 )
                 return LoginDenied(error, transaction.return_to, provider_name)
             case AuthorizationCode(code):
-                opened = await self._complete(provider, code, transaction, device=browser.device)
+                opened = await self._complete(provider, code, transaction, browser)
         self._audit.event("login_ok", session=opened.session, client=browser.address)
         return LoginFinished(opened, transaction.return_to, transaction.kit_client, transaction.kit_binding)
 
@@ -213,15 +210,17 @@ class SignIn:
         Raises:
             StoreUnavailable: nothing was ended, nothing is reported as done.
         """
+        ended = {session.name: session}
         if everywhere:
-            await self._sessions.end_person(session.identity.iss, session.identity.sub, EndReason.LOGOUT)
+            every = await self._sessions.end_person(session.identity.iss, session.identity.sub, EndReason.LOGOUT)
+            ended |= {each.name: each for each in every}
         await self._sessions.end(session.name, EndReason.LOGOUT)
         self._audit.event("logout", session=session, reason="everywhere" if everywhere else "")
+        for each in ended.values():
+            if owner := self.providers.get(each.provider):
+                self.revoke_later(owner, each.tokens.refresh_token)
         provider = self.providers.get(session.provider)
-        if provider is None:
-            return LogoutStarted("")
-        self.revoke_later(provider, session.tokens.refresh_token)
-        return LogoutStarted(await self._end_session_url(provider, session, urls))
+        return LogoutStarted(await self._end_session_url(provider, session, urls) if provider else "")
 
     def revoke_later(self, provider: Provider, refresh_token: str) -> None:
         """Revoke a refresh token without making anybody wait."""
@@ -276,20 +275,33 @@ class SignIn:
         if not bound:
             raise CallbackRejected("callback_foreign_browser", detail="no cookie of this sign-in")
 
-    async def _complete(self, provider: Provider, code: str, transaction: LoginTransaction, *, device: str) -> Opened:
+    async def _complete(
+        self, provider: Provider, code: str, transaction: LoginTransaction, browser: Browser
+    ) -> Opened:
         answer = await provider.request_token(build_code_grant(code, transaction))
         if isinstance(answer, GrantRefused):
             raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")
         try:
             identity = await self._identify(provider, answer, transaction)
             opening = _opening(identity, answer, transaction, now=self._clock())
-            opened = await self._sessions.open(replace(opening, device=device))
+            opened = await self._sessions.open(replace(opening, device=browser.device))
             if opened is None:
                 raise CallbackRejected("login_ended", detail="ended by a logout while it was under way")
+            presented = self._presented_record(browser)
+            if presented not in ("", transaction.replaces):  # another tab signed in since this one began
+                await self._sessions.end_replaced(presented, by=opened.session)
         except AuthError:
             self.revoke_later(provider, answer.refresh_token)
             raise
         return opened
+
+    def _presented_record(self, browser: Browser) -> str:
+        """Record name of the session whose place the new cookie takes, "" when there is none."""
+        try:
+            cookie = find_session_cookie(browser.cookies, browser.cookie_names.session)
+        except DuplicateCookie:
+            return ""
+        return (self._sessions.name_of(cookie) or "") if cookie else ""
 
     async def _identify(self, provider: Provider, answer: TokenResponse, transaction: LoginTransaction) -> Identity:
         if not answer.id_token:
@@ -319,7 +331,7 @@ class SignIn:
         try:
             async with asyncio.timeout(LOGOUT_METADATA_SECONDS):
                 metadata = await provider.metadata()
-        except (TimeoutError, ProviderUnavailable, BadRequest):
+        except (TimeoutError, ProviderUnavailable):
             return ""
         if not metadata.end_session_endpoint:
             return ""

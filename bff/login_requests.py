@@ -14,7 +14,6 @@ from bff.login import LoginRequest
 
 KNOWN = frozenset({"return_to", "provider", "prompt", "login_hint", "max_age", "ui_locales", "kit", "binding"})
 PROMPTS = frozenset({"login", "consent", "select_account", "none"})
-MAX_QUERY = 8192
 _HINT = re.compile(r"[!-~ ]{1,200}")
 _LOCALES = re.compile(r"[A-Za-z0-9-]{1,35}( [A-Za-z0-9-]{1,35}){0,9}")
 
@@ -101,5 +100,5 @@ def _provider_of_streamlit(text: str) -> str:
         payload = text.split(".")[1]
         claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return str(claims["provider"])
-    except (IndexError, ValueError, KeyError, TypeError):
+    except (IndexError, ValueError, KeyError, TypeError, RecursionError):
         return ""

@@ -50,7 +50,7 @@ class Provider:
         self._random = random
         self._metadata: ProviderMetadata | None = None
         self._metadata_at = 0.0
-        self._metadata_lock = asyncio.Lock()
+        self._metadata_flight: asyncio.Task[ProviderMetadata] | None = None
         self._metadata_retry_at = 0.0
 
     @property
@@ -63,30 +63,25 @@ class Provider:
         return self._metadata is not None
 
     async def metadata(self) -> ProviderMetadata:
-        """The provider's metadata, at most an hour old, or up to a day while it is down.
+        """The provider's metadata, at most an hour old, a day while it is down; parallel callers share a fetch.
 
         Raises:
-            ProviderUnavailable: it cannot be had.
-            InvalidToken: `discovery_issuer`, `discovery_endpoint`, `discovery_malformed`.
+            ProviderUnavailable: it cannot be had or believed: transport codes, `discovery_issuer`,
+                `discovery_endpoint`, `discovery_malformed`.
         """
-        if self._metadata is not None and self._clock() - self._metadata_at < METADATA_FRESH_SECONDS:
-            return self._metadata
-        async with self._metadata_lock:
-            now = self._clock()
-            known = self._metadata
-            if known is not None and (
-                now - self._metadata_at < METADATA_FRESH_SECONDS or now < self._metadata_retry_at
-            ):
-                return known
-            try:
-                self._metadata = await self._fetch_metadata()
-            except ProviderUnavailable:
-                if known is None or now - self._metadata_at > METADATA_KEEP_SECONDS:
-                    raise
-                self._metadata_retry_at = now + METADATA_RETRY_SECONDS
-                return known
-            self._metadata_at = now
-            return self._metadata
+        now, known = self._clock(), self._metadata
+        if known is not None and (now - self._metadata_at < METADATA_FRESH_SECONDS or now < self._metadata_retry_at):
+            return known
+        flight = self._metadata_flight
+        if flight is None or flight.done():
+            flight = self._metadata_flight = asyncio.create_task(self._fetch_metadata())
+        try:
+            return await asyncio.shield(flight)
+        except ProviderUnavailable:
+            if known is None or now - self._metadata_at > METADATA_KEEP_SECONDS:
+                raise
+            self._metadata_retry_at = now + METADATA_RETRY_SECONDS
+            return known
 
     async def refresh_keys(self) -> tuple[VerificationKey, ...]:
         """Fetch the JWK Set now."""
@@ -133,7 +128,8 @@ class Provider:
         """`request_uri` of a pushed authorization request (RFC 9126 section 2).
 
         Raises:
-            ProviderUnavailable: `par_refused` and transport codes: never a fall-back to the front channel.
+            ProviderUnavailable: `par_refused`, `par_malformed` and transport codes: never a fall-back to the front
+                channel.
         """
         endpoint = (await self.metadata()).pushed_authorization_request_endpoint
         if not endpoint:
@@ -141,7 +137,10 @@ class Provider:
         answer = await self._post(endpoint, parameters)
         if answer.status not in (200, 201):
             raise ProviderUnavailable("par_refused", detail=f"status {answer.status}")
-        request_uri = parse_object(answer.body, code="par_malformed").get("request_uri")
+        try:
+            request_uri = parse_object(answer.body, code="par_malformed").get("request_uri")
+        except InvalidToken as exc:
+            raise ProviderUnavailable(exc.code, detail=exc.detail) from exc
         if not isinstance(request_uri, str) or not 0 < len(request_uri) <= 2048 or not request_uri.isprintable():
             raise ProviderUnavailable("par_refused", detail="no request_uri")
         return request_uri
@@ -149,13 +148,13 @@ class Provider:
     async def revoke(self, refresh_token: str) -> bool:
         """Revoke a refresh token (RFC 7009) within 2 s; False when that did not work, never an error."""
         try:
-            endpoint = (await self.metadata()).revocation_endpoint
-            if not endpoint:
-                return False
-            answer = await self._post(endpoint, build_revocation(refresh_token), deadline=REVOCATION_SECONDS)
-        except (ProviderUnavailable, InvalidToken):
+            async with asyncio.timeout(REVOCATION_SECONDS):
+                endpoint = (await self.metadata()).revocation_endpoint
+                if not endpoint:
+                    return False
+                return (await self._post(endpoint, build_revocation(refresh_token))).status == 200
+        except (ProviderUnavailable, TimeoutError):
             return False
-        return answer.status == 200
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -173,11 +172,9 @@ class Provider:
             key_alg=settings.client_key_alg,
         )
 
-    async def _post(self, endpoint: str, form: dict[str, str], *, deadline: float | None = None) -> Answer:
+    async def _post(self, endpoint: str, form: dict[str, str]) -> Answer:
         authenticated = authenticate_form(form, self.credentials, now=self._clock(), random=self._random)
-        return await self._call(
-            "POST", endpoint, form=authenticated.form, headers=authenticated.headers, deadline=deadline
-        )
+        return await self._call("POST", endpoint, form=authenticated.form, headers=authenticated.headers)
 
     async def _call(
         self,
@@ -186,9 +183,8 @@ class Provider:
         *,
         form: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
-        deadline: float | None = None,
     ) -> Answer:
-        seconds = deadline or self.settings.http_timeout_seconds
+        seconds = self.settings.http_timeout_seconds
         return await call_provider(
             self._http, method, self._reachable(endpoint), deadline=seconds, form=form, headers=headers
         )
@@ -209,8 +205,13 @@ class Provider:
         hosts = {host.lower() for host in self.settings.allowed_hosts}
         if self.settings.backchannel_url:
             hosts.add(urlsplit(self.settings.backchannel_url).netloc.lower())
-        document = parse_object(answer.body, code="discovery_malformed")
-        return parse_metadata(document, issuer=self.issuer, allowed_hosts=frozenset(hosts))
+        try:
+            document = parse_object(answer.body, code="discovery_malformed")
+            metadata = parse_metadata(document, issuer=self.issuer, allowed_hosts=frozenset(hosts))
+        except InvalidToken as exc:
+            raise ProviderUnavailable(exc.code, detail=exc.detail) from exc
+        self._metadata, self._metadata_at = metadata, self._clock()
+        return metadata
 
     async def _fetch_keys(self) -> tuple[VerificationKey, ...]:
         answer = await self._call("GET", (await self.metadata()).jwks_uri)

@@ -27,10 +27,13 @@ class Answer:
 
 def http_client_for(settings: ProviderSettings) -> httpx.AsyncClient:
     """A client for one provider: its CA file or the system's, `http_timeout_seconds`, nothing remembered."""
-    verify = ssl.create_default_context(cafile=settings.ca_file or None)
+    return _client(settings.http_timeout_seconds, ca_file=settings.ca_file)
+
+
+def _client(timeout: float, *, ca_file: str = "") -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        verify=verify,
-        timeout=settings.http_timeout_seconds,
+        verify=ssl.create_default_context(cafile=ca_file or None),
+        timeout=timeout,
         limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
         follow_redirects=False,
         trust_env=False,
@@ -87,6 +90,6 @@ async def _call(
         return Answer(status, response.headers.get("content-type", ""), bytes(body))
 
 
-def api_http_client(timeout: float) -> httpx.AsyncClient:
-    """A client for fetching public keys, with the system's trust store."""
-    return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
+def api_http_client(timeout: float, *, ca_file: str = "") -> httpx.AsyncClient:
+    """A client for fetching public keys; `ca_file` stands in for the system's trust store."""
+    return _client(timeout, ca_file=ca_file)

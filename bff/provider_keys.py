@@ -32,7 +32,8 @@ class ProviderKeys:
     """A key set with its age. Removed keys stop counting after `FRESH_SECONDS`; the last good set serves an outage.
 
     An unknown `kid` fetches at once, twice in a row if need be (two rotations within seconds), then once per
-    `COOLDOWN_SECONDS`; a `kid` that stayed unknown after a fetch is not asked for again for `UNKNOWN_SECONDS`.
+    `COOLDOWN_SECONDS`; a `kid` that stayed unknown after a fetch is not asked for again for `UNKNOWN_SECONDS`. A fetch
+    under way is shared and costs its callers nothing, so that all requests of the moment of a rotation pass.
     """
 
     def __init__(self, fetch: Callable[[], Awaitable[Keys]], *, clock: Callable[[], float]) -> None:
@@ -84,9 +85,10 @@ class ProviderKeys:
 
     async def refresh(self) -> Keys:
         """Fetch now; parallel callers share one fetch."""
-        if self._flight is None or self._flight.done():
-            self._flight = asyncio.create_task(self._refresh())
-        return await asyncio.shield(self._flight)
+        flight = self._flight
+        if flight is None or flight.done():
+            flight = self._flight = asyncio.create_task(self._refresh())
+        return await asyncio.shield(flight)
 
     async def _refresh(self) -> Keys:
         keys = await self._fetch()
@@ -97,6 +99,8 @@ class ProviderKeys:
         now = self._clock()
         if now - self._unknown.get(kid, -UNKNOWN_SECONDS) < UNKNOWN_SECONDS:
             return False
+        if self._flight is not None and not self._flight.done():
+            return True
         self._budget = min(BURST, self._budget + (now - self._budget_at) / COOLDOWN_SECONDS)
         self._budget_at = now
         if self._budget < 1:
@@ -106,5 +110,6 @@ class ProviderKeys:
 
     def _remember_unknown(self, kid: str) -> None:
         self._unknown[kid] = self._clock()
+        self._unknown.move_to_end(kid)
         while len(self._unknown) > MAX_UNKNOWN:
             self._unknown.popitem(last=False)

@@ -143,9 +143,16 @@ class TokenRefresher:
         if provider is None or not session.tokens.refresh_token:
             return NoToken()
         try:
+            await provider.keys.current()  # a refresh token is not spent on an answer that nobody could verify
             answer = await provider.request_token(build_refresh_grant(session.tokens.refresh_token))
-            if isinstance(answer, GrantRefused):
-                return await self._refused(session, answer)
+        except (ProviderUnavailable, InvalidToken) as exc:  # a garbled answer speaks of nobody
+            return self._outage(session, exc.code)
+        if isinstance(answer, GrantRefused):
+            return await self._refused(session, answer)
+        return await self._granted(session, provider, answer)
+
+    async def _granted(self, session: Session, provider: Provider, answer: TokenResponse) -> TokenOutcome:
+        try:
             tokens, identity = await self._accepted(session, provider, answer)
         except ProviderUnavailable as exc:
             return self._outage(session, exc.code)

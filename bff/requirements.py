@@ -47,7 +47,12 @@ def _all_of(wanted: Collection[str], had: Collection[str]) -> bool:
 
 
 def _has_email(identity: Identity, emails: Collection[str]) -> bool:
-    return identity.email_verified and identity.email.lower() in {email.lower() for email in emails}
+    return identity.email_verified and _folded(identity.email) in {_folded(email) for email in emails}
+
+
+def _folded(email: str) -> str:
+    """Lower case for ASCII alone: U+212A would turn into k, and another person's address into this one."""
+    return email.lower() if email.isascii() else email
 
 
 def _has_domain(identity: Identity, domains: Collection[str]) -> bool:

@@ -14,12 +14,12 @@ FORBIDDEN_SEGMENTS = frozenset({".", ".."})
 def local_target(text: str, *, own_origin: str, allowed: Callable[[str], bool], fallback: str = "/") -> str:
     """`text` as a local path with query when it is safe, else `fallback`.
 
-    An absolute URL of exactly `own_origin` counts as its path. `allowed` gets the path without query and refuses what
-    is no page (sign-in endpoints, APIs, uploads). The fragment is dropped.
+    An absolute URL of exactly `own_origin` counts as its path. `allowed` gets the decoded path without query and
+    refuses what is no page (sign-in endpoints, APIs, uploads). The fragment is dropped.
     """
     path = text.removeprefix(own_origin) if text.startswith(own_origin + "/") else text
     path = path.partition("#")[0]
-    return path if _is_local(path) and allowed(path.partition("?")[0]) else fallback
+    return path if _is_local(path) and allowed(unquote(path.partition("?")[0])) else fallback
 
 
 def _is_local(text: str) -> bool:

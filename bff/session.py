@@ -105,7 +105,12 @@ class SessionChanged:
     name: str
 
 
-SessionEvent = SessionsEnded | SessionChanged
+@dataclass(frozen=True, slots=True)
+class EverythingUnknown:
+    """Events may have been lost: whatever is remembered of any session has to be read anew."""
+
+
+SessionEvent = SessionsEnded | SessionChanged | EverythingUnknown
 Listener = Callable[[SessionEvent], None]
 
 
@@ -115,6 +120,11 @@ class Store(Protocol):
     Values arrive sealed and names unguessable: a store can be read by others without opening a session. Any failure to
     answer is `StoreUnavailable`. Seconds are of the store's own clock (`now`). Owners are HMAC names.
     """
+
+    @property
+    def is_hearing(self) -> bool:
+        """True while events of every process arrive here; only then may something read earlier still be believed."""
+        ...
 
     async def now(self) -> float: ...
 
@@ -203,6 +213,8 @@ def event_to_wire(event: SessionEvent) -> bytes:
             table: Mapping[str, Any] = {"e": "ended", **asdict(event)}
         case SessionChanged(name):
             table = {"e": "changed", "name": name}
+        case EverythingUnknown():
+            table = {"e": "unknown"}
     return json.dumps(table, separators=(",", ":")).encode()
 
 
@@ -213,6 +225,11 @@ def event_from_wire(data: bytes) -> SessionEvent:
         ValueError, TypeError, KeyError: not an event of this version.
     """
     table: dict[str, Any] = json.loads(data)
-    if table.pop("e") == "changed":
+    kind = table.pop("e")
+    if kind == "changed":
         return SessionChanged(str(table["name"]))
+    if kind == "unknown":
+        return EverythingUnknown()
+    if kind != "ended":
+        raise ValueError("an event of another version")
     return SessionsEnded(EndReason(table["reason"]), str(table["name"]), str(table["owner"]), float(table["at"]))

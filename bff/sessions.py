@@ -91,7 +91,7 @@ class Sessions:
         if not created or await self._is_barred(session):
             await self.store.delete(session.name)
             return None
-        await self._end_replaced(opening.replaces, session)
+        await self.end_replaced(opening.replaces, by=session)
         await self._enforce_cap(session)
         return Opened(session, self.keyring.sign(session_id, purpose=COOKIE_PURPOSE))
 
@@ -201,7 +201,8 @@ class Sessions:
         names = [name for owner in self.barriers_of(session) for name in owner]
         return await self.store.barriers(names) >= session.login_started_at
 
-    async def _end_replaced(self, name: str, by: Session) -> None:
+    async def end_replaced(self, name: str, *, by: Session) -> None:
+        """End the session whose place `by` takes in a browser: superseded for the same person, else a logout."""
         if not name:
             return
         record = await self.store.load(name)
@@ -213,7 +214,8 @@ class Sessions:
         if not self._settings.max_per_person:
             return
         sessions = await self.of_person(session.identity.iss, session.identity.sub)
-        for old in sessions[self._settings.max_per_person :]:
+        others = [other for other in sessions if other.name != session.name]
+        for old in others[self._settings.max_per_person - 1 :]:
             await self.end(old.name, EndReason.REVOKED)
 
     def _seal(self, session: Session) -> bytes:

@@ -61,6 +61,7 @@ class SecretSettings(Table):
 class StoreSettings(Table):
     url: SecretStr = SecretStr("memory://")
     timeout_seconds: Positive = 2
+    prefix: str = Field("vestibule:", pattern=r"^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,62}:$")
 
 
 class SessionSettings(Table):

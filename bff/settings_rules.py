@@ -7,11 +7,23 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
 from bff.settings import ProviderSettings, RouteSettings, Settings
 
 MIN_KEY_BYTES = 32
 MIN_SECRET_BYTES = 16
 PLACEHOLDERS = ("changeme", "change-me", "secret", "password", "default", "example")
+KEY_TYPE_OF = {
+    "RS256": RSAPrivateKey,
+    "PS256": RSAPrivateKey,
+    "ES256": EllipticCurvePrivateKey,
+    "EdDSA": Ed25519PrivateKey,
+}
 UPSTREAM_SCHEMES = ("http://", "https://", "unix:", "streamlit:", "asgi:")
 
 
@@ -40,6 +52,23 @@ def is_loopback(url: SplitResult) -> bool:
         return False
 
 
+def http_url(text: str) -> SplitResult | None:
+    """`text` as an absolute http(s) URL in plain ASCII without user info, query or fragment; None when it is none."""
+    if not text.isascii() or not text.isprintable() or any(char in text for char in ' \\"<>?#'):
+        return None
+    try:
+        url = urlsplit(text)
+        is_port = url.port != 0
+    except ValueError:
+        return None
+    return url if url.scheme in ("http", "https") and url.hostname and "@" not in url.netloc and is_port else None
+
+
+def names_default_port(url: SplitResult) -> bool:
+    """True for a port that browsers leave out of Host and Origin, so that the URL would never match them."""
+    return url.port == {"http": 80, "https": 443}[url.scheme]
+
+
 def find_problems(settings: Settings, *, source: str) -> Iterator[Problem]:
     for check in (_server, _secrets, _store, _session, _providers, _roles_and_kit, _routes):
         for key, message, mend in check(settings):
@@ -51,11 +80,15 @@ Finding = tuple[str, str, str]
 
 def _server(settings: Settings) -> Iterator[Finding]:
     server = settings.server
-    for key, url in (("server.public_url", server.public_url), *(("server.origins", url) for url in server.origins)):
-        yield from _public_url(key, url, development=settings.is_development)
-    hosts = [urlsplit(url).netloc.lower() for url in (server.public_url, *server.origins)]
-    if len(set(hosts)) != len(hosts):
+    for key, text in (("server.public_url", server.public_url), *(("server.origins", text) for text in server.origins)):
+        yield from _public_url(key, text, development=settings.is_development)
+    urls = [url for text in (server.public_url, *server.origins) if (url := http_url(text)) is not None]
+    if len({url.netloc.lower() for url in urls}) != len(urls):
         yield "server.origins", "two origins share one host", "give each origin a host of its own"
+    if len({url.scheme for url in urls}) > 1:
+        yield "server.origins", "some are http and some https", "use one scheme: the cookies' names depend on it"
+    if any(url.path not in ("", "/") for url in urls[1:]):
+        yield "server.origins", "holds a path", "name scheme and host alone; the path is that of public_url"
     for network in server.trusted_proxies:
         if network.prefixlen == 0:
             yield "server.trusted_proxies", "trusts every address", "name the networks of your proxies"
@@ -67,18 +100,20 @@ def _server(settings: Settings) -> Iterator[Finding]:
 
 
 def _public_url(key: str, text: str, *, development: bool) -> Iterator[Finding]:
-    url = urlsplit(text)
-    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or "@" in url.netloc:
+    url = http_url(text)
+    if url is None:
         yield key, "is not an absolute http(s) URL", 'write it as "https://apps.example.com"'
     elif "*" in text:
         yield key, "holds a wildcard", "name each origin exactly"
+    elif names_default_port(url):
+        yield key, "names the default port", "leave the port out, as browsers do"
     elif url.scheme == "http" and not (development and is_loopback(url)):
         yield key, "is plain http", 'use https; plain http needs a loopback host and environment = "development"'
 
 
 def _is_bind(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    return bool(host) and port.isdigit() and int(port) < 65536
+    return bool(host) and port.isdecimal() and int(port) < 65536
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:
@@ -134,10 +169,10 @@ def _providers(settings: Settings) -> Iterator[Finding]:
 
 def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[Finding]:
     for key, text in (("issuer", provider.issuer), ("backchannel_url", provider.backchannel_url)):
-        url = urlsplit(text)
         if not text and key == "backchannel_url":
             continue
-        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or "@" in url.netloc:
+        url = http_url(text)
+        if url is None:
             yield key, "is not an absolute https URL", "copy the issuer as the provider states it"
         elif url.scheme == "http" and not (development and is_loopback(url)):
             yield key, "is plain http", 'use https; plain http needs a loopback issuer and environment = "development"'
@@ -146,8 +181,24 @@ def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[Find
         yield "client_secret", "missing", "set client_secret_file, or client_auth to what the provider expects"
     if secret and not development and (len(secret) < 8 or secret.lower() in PLACEHOLDERS):
         yield "client_secret", "is a placeholder or too short", "use the secret the provider issued"
-    if provider.client_auth == "private_key_jwt" and not provider.client_key.get_secret_value():
+    if provider.client_auth == "private_key_jwt":
+        yield from _client_key(provider)
+
+
+def _client_key(provider: ProviderSettings) -> Iterator[Finding]:
+    pem = provider.client_key.get_secret_value()
+    if not pem:
         yield "client_key", "missing", "set client_key_file to the PEM private key"
+        return
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        yield "client_key", "is no PEM private key, or is encrypted", "write it as unencrypted PKCS #8"
+        return
+    if not isinstance(key, KEY_TYPE_OF[provider.client_key_alg]):
+        yield "client_key", f"cannot sign {provider.client_key_alg}", "set client_key_alg to the key's algorithm"
+    elif isinstance(key, EllipticCurvePrivateKey) and not isinstance(key.curve, SECP256R1):
+        yield "client_key", "is not on the curve P-256", "make a P-256 key for ES256"
 
 
 def _roles_and_kit(settings: Settings) -> Iterator[Finding]:
@@ -159,12 +210,20 @@ def _roles_and_kit(settings: Settings) -> Iterator[Finding]:
             if route_id not in route_ids:
                 yield f"kit_clients.{name}.routes", f"no route {route_id!r}", "name the id of a route"
         for origin in client.origins:
-            url = urlsplit(origin)
-            if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/") or "*" in origin:
-                yield f"kit_clients.{name}.origins", "is not an exact origin", 'write it as "https://app.example.com"'
+            yield from _kit_origin(f"kit_clients.{name}.origins", origin)
     for name, rule in settings.roles.items():
         if rule == type(rule)():
             yield f"roles.{name}", "has no rule: everybody would have it", "add groups_any, emails or another key"
+        if rule.max_age_seconds is not None:
+            yield f"roles.{name}.max_age_seconds", "cannot hold for a role, which has no clock", "set it on the route"
+
+
+def _kit_origin(key: str, text: str) -> Iterator[Finding]:
+    url = http_url(text)
+    if url is None or url.path not in ("", "/") or "*" in text or names_default_port(url):
+        yield key, "is not an exact origin", 'write it as "https://app.example.com"'
+    elif url.scheme == "http" and not is_loopback(url):
+        yield key, "is plain http", "use https; plain http needs a loopback host"
 
 
 def _routes(settings: Settings) -> Iterator[Finding]:

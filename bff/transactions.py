@@ -36,11 +36,12 @@ class Transactions:
         name = _record_name(transaction.state)
         sealed = self._keyring.seal(json.dumps(asdict(transaction)).encode(), purpose=PURPOSE, name=name)
         seconds, limits = self._limits.login_seconds, self._limits
+        from_address = self._address_kind(address)
         try:
-            from_address = self._address_kind(address)
             await self._store.put_once(from_address, name, b"", seconds=seconds, cap=limits.pending_logins_per_address)
             await self._store.put_once(KIND, name, sealed, seconds=seconds, cap=limits.pending_logins)
         except TooMany:
+            await self._store.take_once(from_address, name)  # a refused sign-in leaves nothing behind
             raise Unavailable("login_limit", "Too many sign-ins are under way. Please try again in a moment.") from None
 
     async def take(self, state: str, *, address: str) -> LoginTransaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import deque
 from contextlib import suppress
@@ -13,7 +14,7 @@ from gateway.logs import one_line
 
 REMEMBERED_LINES = 20
 MAX_LINE_BYTES = 16_384
-WORTH_A_LOOK = ("error", "exception", "traceback", "critical", "warning")
+WORTH_A_LOOK = re.compile(r"\b(?:ERROR|CRITICAL|WARN|WARNING|Traceback)\b|(?:Error|Exception): ")
 
 Voice = Literal["own", "shown", "quiet"]
 """`own`: lines are log lines of this program already. `shown`: wrap each. `quiet`: show what looks like trouble."""
@@ -24,9 +25,9 @@ class ChildOutput:
 
     def __init__(self, name: str, *, voice: Voice, json_lines: bool, prefix: bool, stream: TextIO = sys.stderr) -> None:
         self._name = name
-        self._voice = voice
+        self._voice: Voice = voice
         self._json_lines = json_lines
-        self._prefix = prefix
+        self._prefix = prefix and not json_lines
         self._stream = stream
         self._log = structlog.get_logger("vestibule.children")
         self._rest = b""
@@ -40,6 +41,11 @@ class ChildOutput:
         if len(self._rest) > MAX_LINE_BYTES:
             self._line(self._rest[:MAX_LINE_BYTES])
             self._rest = b""
+
+    def expect_the_end(self) -> None:
+        """From now on only trouble is shown: that a child which is told to stop says it stops is no news."""
+        if self._voice == "shown":
+            self._voice = "quiet"
 
     def finish(self) -> None:
         """The child is gone: what it left without a line end counts as a line."""
@@ -70,8 +76,8 @@ class ChildOutput:
 
     def _is_trouble(self, text: str) -> bool:
         """A line that names trouble, or one of the trace that such a line began."""
-        if any(word in text.lower() for word in WORTH_A_LOOK):
-            self._in_trace = "traceback" in text.lower()
+        if WORTH_A_LOOK.search(text):
+            self._in_trace = "Traceback" in text
             return True
         if self._in_trace and not text.startswith(" "):
             self._in_trace = False

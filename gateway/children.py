@@ -165,8 +165,7 @@ class Child:
         """Feed what is printed to `output`, until the last process that holds the other end is gone."""
         stream = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(stream),
-            open(descriptor, "rb", buffering=0),  # noqa: SIM115  closed below
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", buffering=0)
         )
         try:
             while data := await stream.read(65_536):
@@ -186,6 +185,7 @@ class Child:
     def ask_to_stop(self) -> None:
         if not self._stopping.is_set():
             self._stopping.set()
+            self.output.expect_the_end()
             self._signal_group(signal.SIGTERM)
 
     def kill(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from gateway.faults import UsageFault
 from gateway.front_door import build_front_door, run_front_door
 from gateway.listeners import free_port
 from gateway.logs import configure_logging
+from gateway.readiness import http_probe
 
 FOLDER = PACKAGES_FOLDER / "deploy" / "demo"
 AUDIENCE = "models-api"
@@ -36,9 +36,7 @@ HINTS = (
 )
 
 
-def run_demo(
-    *, port: int = DEFAULT_PORT, folder: Path = FOLDER, environ: Mapping[str, str] = os.environ
-) -> int:
+def run_demo(*, port: int = DEFAULT_PORT, folder: Path = FOLDER, environ: Mapping[str, str] = os.environ) -> int:
     """Start provider, API, app and front door, say where, and stay until a signal; the exit code.
 
     Raises:
@@ -65,7 +63,7 @@ def run_demo(
         door,
         others=(provider_child(scene, PEOPLE, environ=environ), _api_child(scene, folder, environ=environ)),
         on_ready=lambda: print(welcome(scene, PEOPLE, title="The demonstration", hints=HINTS), flush=True),
-        every_part=True,
+        apps_required=True,
     )
 
 
@@ -76,6 +74,5 @@ def _api_child(scene: Scene, folder: Path, *, environ: Mapping[str, str]) -> Chi
         program=("-m", "uvicorn", "api:app", *f"--host {HOST} --port {scene.api_port} --log-level warning".split()),
         environment=minimal_environment(environ) | passed | api_variables(scene),
         folder=str(folder),
-        python=sys.executable,
         ready=http_probe(f"http://{HOST}:{scene.api_port}/healthz"),
     )

@@ -24,6 +24,7 @@ from gateway.faults import UsageFault
 from gateway.front_door import build_front_door, run_front_door
 from gateway.listeners import free_port
 from gateway.logs import configure_logging
+from gateway.readiness import http_probe
 
 APPLICATION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*")
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
@@ -49,7 +50,7 @@ def run_dev(
     require_module("streamlit", "streamlit")
     persons = parse_people(people)
     # The own shell's variables are the developer's, and the app may need them; settings of a front door are not its.
-    variables = {name: value for name, value in environ.items() if not name.upper().startswith("VESTIBULE_")}
+    variables = {name: value for name, value in environ.items() if _is_for_the_app(name, value)}
     scene = Scene(
         port=port,
         provider_port=free_port(),
@@ -67,7 +68,7 @@ def run_dev(
         others.append(_api_child(scene, api, variables=variables, environ=environ))
     hints = [f"{script} is read again whenever you save it."]
     if api:
-        hints.append(f"{api} is at {api_prefix.rstrip('/')}/, and its own token check finds its settings in the environment.")
+        hints.append(f"{api} is at {api_prefix.rstrip('/')}/; JWTBearer.from_env() finds what it needs there.")
     return run_front_door(
         door,
         others=others,
@@ -84,9 +85,12 @@ def _validate(script: Path, api: str, api_prefix: str) -> None:
         raise UsageFault(f"--api-prefix {api_prefix!r}: write a path, as in /api")
 
 
-def _api_child(
-    scene: Scene, api: str, *, variables: Mapping[str, str], environ: Mapping[str, str]
-) -> ChildSpec:
+def _is_for_the_app(name: str, value: str) -> bool:
+    """No setting of a front door, and text: what a shell leaves in other encodings cannot be passed on."""
+    return not name.upper().startswith("VESTIBULE_") and value.encode(errors="ignore").decode() == value
+
+
+def _api_child(scene: Scene, api: str, *, variables: Mapping[str, str], environ: Mapping[str, str]) -> ChildSpec:
     """The API under Uvicorn with reload. It may be broken for now: its author will see why and mend it."""
     return ChildSpec(
         name="api",
@@ -95,5 +99,6 @@ def _api_child(
             *("--reload", "--log-level", "warning"),
         ),
         environment=dict(variables) | minimal_environment(environ) | api_variables(scene),
+        ready=http_probe(f"http://{HOST}:{scene.api_port}/", any_status=True),
         required=False,
     )

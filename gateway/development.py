@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bff.configuration import parse_settings
+from bff.configuration import ConfigurationError, parse_settings
 from bff.settings import Settings
 from gateway.children import ChildSpec, minimal_environment
 from gateway.faults import UsageFault
@@ -97,42 +97,47 @@ class Scene:
 
 
 def build_settings(scene: Scene) -> Settings:
-    """Development settings with secrets of this run's own."""
+    """Development settings with secrets of this run's own.
+
+    Raises:
+        UsageFault: the scene contradicts itself, as an API prefix below the sign-in's own path does.
+    """
     routes = [_app_route(scene)]
     if scene.api_port:
         routes.append(_api_route(scene))
-    return parse_settings(
-        {
-            "server": {
-                "public_url": scene.public_url,
-                "bind": f"localhost:{scene.port}",
-                "management_bind": f"{HOST}:0",
-                "environment": "development",
-                "internal_hosts": [f"{HOST}:{scene.port}"],
-            },
-            "secrets": {"keys": [new_key()], "admin_token": new_secret()},
-            "providers": {
-                PROVIDER: {
-                    "issuer": scene.issuer,
-                    "display_name": "Mock provider",
-                    "client_id": CLIENT_ID,
-                    "client_secret": new_secret(),
-                    "roles_claim": "roles",
-                    "roles_from": ["userinfo", "id_token"],
-                }
-            },
-            "kit_clients": {
-                scene.app_id: {
-                    "secret": new_secret(),
-                    "routes": ["api"] if scene.api_port else [],
-                    "audiences": [scene.audience] if scene.api_port else [],
-                }
-            },
-            "routes": routes,
-            "log": {"format": "console", "access": False},
+    tables = {
+        "server": {
+            "public_url": scene.public_url,
+            "bind": f"localhost:{scene.port}",
+            "management_bind": f"{HOST}:0",
+            "environment": "development",
+            "internal_hosts": [f"{HOST}:{scene.port}"],
         },
-        source="development settings",
-    )
+        "secrets": {"keys": [new_key()], "admin_token": new_secret()},
+        "providers": {
+            PROVIDER: {
+                "issuer": scene.issuer,
+                "display_name": "Mock provider",
+                "client_id": CLIENT_ID,
+                "client_secret": new_secret(),
+                "roles_claim": "roles",
+                "roles_from": ["userinfo", "id_token"],
+            }
+        },
+        "kit_clients": {
+            scene.app_id: {
+                "secret": new_secret(),
+                "routes": ["api"] if scene.api_port else [],
+                "audiences": [scene.audience] if scene.api_port else [],
+            }
+        },
+        "routes": routes,
+        "log": {"format": "console", "access": False},
+    }
+    try:
+        return parse_settings(tables, source="the command line")
+    except ConfigurationError as exc:
+        raise UsageFault(str(exc)) from None
 
 
 def _app_route(scene: Scene) -> dict[str, Any]:

@@ -73,6 +73,19 @@ class Report:
         bad = ("fault", "warning") if strict else ("fault",)
         return not any(finding.level in bad for finding in self.findings)
 
+    def as_text(self) -> str:
+        """What to register, then one line per finding."""
+        lines: list[str] = []
+        for one in self.registrations:
+            lines.append(f"Register at {one.issuer} ({one.provider}) for client {one.client_id}:")
+            lines += [
+                f"  {name:<26}{uri}"
+                for name, uri in asdict(one).items()
+                if name.endswith("_uri") and uri
+            ]
+        lines += [f"{finding.level:<8} {finding.part}: {finding.message}" for finding in self.findings]
+        return "\n".join(lines)
+
     def as_json(self, *, strict: bool = False) -> dict[str, Any]:
         return {
             "ok": self.is_healthy(strict=strict),

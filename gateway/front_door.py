@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bff.public_urls import PublicUrls
@@ -82,17 +82,20 @@ def run_front_door(
     front_door: FrontDoor,
     *,
     others: Sequence[ChildSpec] = (),
+    apps_required: bool = False,
     on_ready: Callable[[], None] = lambda: None,
     ready_seconds: float = READY_SECONDS,
 ) -> int:
     """Supervise `front_door` and `others` until a signal; the exit code of the command.
+
+    An app that does not answer at the start is a fault with `apps_required`, else only said.
 
     Raises:
         CommandFault: a part that nothing works without did not answer.
     """
     return supervise(
         front_door.workers,
-        (*others, *front_door.apps),
+        (*others, *(replace(app, required=apps_required) for app in front_door.apps)),
         listeners=front_door.listeners,
         log=front_door.settings.log,
         on_ready=on_ready,

@@ -82,7 +82,7 @@ def initialise(wishes: Wishes, *, folder: Path, force: bool = False) -> Written:
 
 def _validate(wishes: Wishes, *, folder: Path) -> None:
     if not wishes.streamlit and not wishes.api:
-        raise UsageFault("nothing to put behind the sign-in: name --streamlit app.py, --api http://127.0.0.1:9000, both")
+        raise UsageFault("nothing to put behind the sign-in; name --streamlit app.py, or --api http://127.0.0.1:9000")
     if wishes.streamlit and not (folder / wishes.streamlit).is_file():
         raise UsageFault(f"no script {folder / wishes.streamlit}; --streamlit is taken from --folder")
     try:
@@ -159,7 +159,12 @@ def build_tables(wishes: Wishes) -> dict[str, Any]:
 
 
 def _port(wishes: Wishes) -> int:
-    return (urlsplit(wishes.public_url).port or 8000) if wishes.is_local else 8000
+    """The port of a local public URL, which is also the one to listen on; 8000 behind a proxy."""
+    try:
+        port = urlsplit(wishes.public_url).port
+    except ValueError:
+        port = None  # no number: the settings' rules will say so
+    return (port or 80) if wishes.is_local else 8000
 
 
 COMMENTS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bff.contract import CloseCode, EndReason
 from bff.errors import AuthError
-from bff.session import SessionChanged, SessionEvent, SessionsEnded
+from bff.session import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded
 from bff.settings import RouteSettings
 
 SWEEP_SECONDS = 1.0
@@ -58,18 +58,15 @@ class LiveConnections:
             case SessionChanged(name):
                 if name in self._by_name:
                     self._spawn(self._decide_again(name))
+            case EverythingUnknown():
+                self._spawn(self._check_everything())
 
     async def sweep_for_ever(self) -> None:
         """Every second, close what belongs to sessions that reached their idle or absolute end."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             for name in list(self._by_name):
-                try:
-                    alive = await self._is_live(name)
-                except AuthError:  # an outage is no end: sockets outlast it for a while
-                    continue
-                if not alive:
-                    self._end(name, "", 0, EndReason.EXPIRED)
+                await self._check(name)
 
     def close_all(self, code: int, reason: str) -> None:
         for connections in list(self._by_name.values()):
@@ -90,9 +87,29 @@ class LiveConnections:
         for connection in ended:
             connection.close(int(code), reason.value)
 
+    async def _check(self, name: str) -> bool:
+        """Close what belongs to a session that is over; True when it is known to be alive."""
+        try:
+            alive = await self._is_live(name)
+        except AuthError:  # an outage is no end: sockets outlast it for a while
+            return False
+        if not alive:
+            self._end(name, "", 0, EndReason.EXPIRED)
+        return alive
+
+    async def _check_everything(self) -> None:
+        """Read every session with an open socket or stream anew: what happened to it meanwhile nobody told."""
+        for name in list(self._by_name):
+            if await self._check(name):
+                await self._decide_again(name)
+
     async def _decide_again(self, name: str) -> None:
         for connection in list(self._by_name.get(name, ())):
-            if not await self._is_allowed(connection):
+            try:
+                allowed = await self._is_allowed(connection)
+            except AuthError:  # decided again as soon as the store is back, when everything counts as unknown
+                return
+            if not allowed:
                 connection.close(int(CloseCode.FORBIDDEN), "forbidden")
 
     def _spawn(self, work: Awaitable[None]) -> None:

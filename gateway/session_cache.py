@@ -1,6 +1,7 @@
 """Live sessions of this worker: loaded once, dropped when any process says that they ended or changed.
 
 An entry is filled only if no event came while it was being read, so a read can never bring back what an event removed.
+While the store is not sure to hear of events, nothing remembered counts: every request reads the store.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 
 from bff.assembly import Bff
 from bff.contract import Identity
-from bff.session import Session, SessionChanged, SessionEvent, SessionsEnded
+from bff.session import EverythingUnknown, Session, SessionChanged, SessionEvent, SessionsEnded
 
 MAX_ENTRIES = 20_000
 TOUCH_SECONDS = 30.0
@@ -51,7 +52,7 @@ class SessionCache:
         """
         now = self._bff.clock()
         entry = self._entries.get(name)
-        if entry is not None:
+        if entry is not None and self._bff.store.is_hearing:
             if now < entry.idle_expires_at and now < entry.session.absolute_expires_at:
                 self._entries.move_to_end(name)
                 return entry
@@ -74,6 +75,9 @@ class SessionCache:
         match event:
             case SessionChanged(name):
                 self._drop(name)
+            case EverythingUnknown():
+                self._entries.clear()
+                self._by_owner.clear()
             case SessionsEnded(_, name, owner, at):
                 if name:
                     self._drop(name)
@@ -91,9 +95,10 @@ class SessionCache:
         before = self._events
         session = await self._bff.sessions.load(name)
         if session is None:
+            self._drop(name)
             return None
         entry = describe(session, self._bff)
-        if self._events == before:
+        if self._events == before and self._bff.store.is_hearing:
             self._put(name, entry)
         return entry
 

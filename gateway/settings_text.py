@@ -60,7 +60,7 @@ def _mask_password(url: str) -> str:
 
 def to_toml(tables: Mapping[str, Any]) -> str:
     """`tables` as TOML: plain values, then tables, then arrays of tables, each in the order given."""
-    return "\n".join(_lines(tables, path=())) + "\n"
+    return "\n".join(_lines(tables, path=())).lstrip("\n") + "\n"
 
 
 def _lines(table: Mapping[str, Any], *, path: tuple[str, ...]) -> Iterator[str]:

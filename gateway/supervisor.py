@@ -25,6 +25,8 @@ WORKER_GRACE_SECONDS = DRAIN_SECONDS + 0.5
 OTHER_GRACE_SECONDS = 1.0
 """Together under the 5 s within which everything is gone."""
 READY_SECONDS = 60.0
+OPTIONAL_READY_SECONDS = 20.0
+"""A part that the rest can do without is not waited for any longer."""
 PROBE_PAUSE_SECONDS = 0.1
 EARLY_ENDS = 3
 """A part that ended so often before its first answer will not give one."""
@@ -53,7 +55,7 @@ class Supervisor:
         self._exit_code = EXIT_OK
 
     def _child(self, spec: ChildSpec, *, json_lines: bool, alone: bool) -> Child:
-        output = ChildOutput(spec.name, voice=spec.voice, json_lines=json_lines, prefix=not json_lines and not alone)
+        output = ChildOutput(spec.name, voice=spec.voice, json_lines=json_lines, prefix=not alone)
         return Child(spec, tether=self._tether, output=output, on_end=self._may_start_again)
 
     def _may_start_again(self, child: Child, code: int) -> bool:
@@ -106,7 +108,7 @@ class Supervisor:
         if child.spec.ready is None:
             return
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._ready_seconds
+        end = loop.time() + self._patience(child)
         while not await child.spec.ready():
             if loop.time() > end or child.starts > EARLY_ENDS:
                 self._report_silence(child)
@@ -114,11 +116,14 @@ class Supervisor:
             await asyncio.sleep(PROBE_PAUSE_SECONDS)
         self._log.debug("process answers", process=child.spec.name)
 
+    def _patience(self, child: Child) -> float:
+        return self._ready_seconds if child.spec.required else min(self._ready_seconds, OPTIONAL_READY_SECONDS)
+
     def _report_silence(self, child: Child) -> None:
-        ended = child.starts > EARLY_ENDS
-        how = (
-            f"ended {EARLY_ENDS} times before it answered" if ended else f"did not answer in {self._ready_seconds:g} s"
-        )
+        if child.starts > EARLY_ENDS:
+            how = f"ended {EARLY_ENDS} times before it answered"
+        else:
+            how = f"did not answer in {self._patience(child):g} s"
         if not child.spec.required:
             self._log.warning("does not answer yet", process=child.spec.name, how=how)
             return

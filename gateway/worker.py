@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -34,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parse(arguments)
     settings = from_pipe(sys.stdin.buffer.read())
     configure_logging(settings.log)
+    _raise_descriptor_limit()
     sys.path.append(given.folder)  # for `asgi:` upstreams, and last: a folder there may be called like one of ours
     try:
         app = _factory(given.app)(settings)
@@ -54,6 +57,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--app", default=APP)
     parser.add_argument("--management-app", default=MANAGEMENT_APP)
     return parser.parse_args(arguments)
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many open connections as the system grants: shells start programs with 1024, a tenth of what we need."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # where the system does not grant it, fewer must do
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _descriptors(text: str) -> tuple[int, ...]:

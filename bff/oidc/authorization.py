@@ -17,9 +17,6 @@ SECRET_BYTES = 32
 MAX_CODE = 4096
 STATE = re.compile(r"[A-Za-z0-9_-]{43}")
 ERROR_CODE = re.compile(r"[!#-\[\]-~]{1,64}")
-KNOWN_PARAMETERS = frozenset(
-    {"code", "state", "iss", "error", "error_description", "error_uri", "session_state", "scope"}
-)
 FRONT_CHANNEL_TOKENS = frozenset({"id_token", "access_token", "token", "refresh_token"})
 
 
@@ -112,7 +109,8 @@ def parse_authorization_response(pairs: Sequence[tuple[str, str]]) -> Authorizat
     """Read the parameters of a callback, in the order received.
 
     Raises:
-        CallbackRejected: `callback_duplicate`, `callback_front_channel_token`, `callback_state`, `callback_malformed`.
+        CallbackRejected: `callback_duplicate`, `callback_front_channel_token`, `callback_state`, `callback_denied`,
+            `callback_malformed`.
     """
     values = dict(pairs)
     if len(values) != len(pairs):
@@ -120,6 +118,10 @@ def parse_authorization_response(pairs: Sequence[tuple[str, str]]) -> Authorizat
     if FRONT_CHANNEL_TOKENS & values.keys():
         raise CallbackRejected("callback_front_channel_token", detail="a token in the front channel")
     state = values.get("state", "")
+    if not state and values.get("error"):
+        raise CallbackRejected(
+            "callback_denied", "The sign-in was cancelled or refused. Please try again.", detail="error without state"
+        )
     if not STATE.fullmatch(state):
         raise CallbackRejected("callback_state", detail="state missing or malformed")
     code, error, iss = values.get("code", ""), values.get("error", ""), values.get("iss", "")

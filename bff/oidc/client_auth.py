@@ -16,7 +16,6 @@ from bff.oidc.authorization import new_secret
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_SECONDS = 60
-KEY_ALGORITHMS = {"rsa": "PS256", "ec": "ES256", "okp": "EdDSA"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

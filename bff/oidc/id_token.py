@@ -90,7 +90,7 @@ def _check_nonce(claims: Mapping[str, Any], nonce: str | None) -> None:
     if nonce is None:
         return
     value = claims.get("nonce")
-    if not isinstance(value, str) or not hmac.compare_digest(value.encode(), nonce.encode()):
+    if not isinstance(value, str) or not value.isascii() or not hmac.compare_digest(value, nonce):
         raise InvalidToken("id_token_nonce", detail="nonce missing or of another sign-in")
 
 

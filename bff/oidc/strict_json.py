@@ -10,7 +10,8 @@ from bff.errors import InvalidToken
 
 MAX_BYTES = 1_048_576
 MAX_DEPTH = 32
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, or the open end of one: whatever starts matches, so that no start is tried over and over."""
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
@@ -25,7 +26,7 @@ def parse_object(body: bytes, *, code: str, max_bytes: int = MAX_BYTES) -> dict[
     if _nesting(body) > MAX_DEPTH:
         raise InvalidToken(code, detail="nested too deep")
     try:
-        value = json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise InvalidToken(code, detail="no JSON object") from None
     if not isinstance(value, dict):

@@ -39,7 +39,7 @@ def parse_userinfo(
     else:
         claims = parse_object(body, code="userinfo_malformed")
     value = claims.get("sub")
-    if not isinstance(value, str) or not hmac.compare_digest(value.encode(), sub.encode()):
+    if not isinstance(value, str) or not value.isascii() or not hmac.compare_digest(value, sub):
         raise InvalidToken("userinfo_sub", detail="userinfo of another person")
     return claims
 

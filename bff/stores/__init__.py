@@ -7,19 +7,32 @@ from collections.abc import Callable
 from bff.session import Store
 from bff.settings import Settings
 from bff.stores.memory import MemoryStore
+from bff.stores.redis import RedisStore
+from bff.stores.redis_url import KINDS, RedisUrlRejected, missing_files, parse_redis_url
 
 
 class StoreNotSupported(ValueError):
-    """The URL names a store this version cannot open."""
+    """The URL names a store that cannot be opened; the message says why and never repeats the URL."""
 
 
 def open_store(settings: Settings, *, clock: Callable[[], float]) -> Store:
-    """The store of `settings.store.url`.
+    """The store of `settings.store.url`. Returns at once: the first operation connects.
+
+    `clock` is the time of the memory store; Redis has its own.
 
     Raises:
-        StoreNotSupported: the kind is not built into this version.
+        StoreNotSupported: an unknown kind, a malformed URL, a certificate file that is not there.
     """
     url = settings.store.url.get_secret_value()
-    if url.startswith("memory://"):
+    scheme = url.partition("://")[0]
+    if scheme == "memory":
         return MemoryStore(clock=clock)
-    raise StoreNotSupported(f"store.url: {url.partition('://')[0]}:// is not available in this version; use memory://")
+    if scheme not in KINDS:
+        raise StoreNotSupported("store.url: unknown kind of store; use memory:// or one of the kinds of Redis")
+    try:
+        target = parse_redis_url(url)
+    except RedisUrlRejected as exc:
+        raise StoreNotSupported(f"store.url: {exc}") from None
+    if missing := missing_files(target):
+        raise StoreNotSupported(f"store.url: no such file for {', '.join(missing)}")
+    return RedisStore(target, prefix=settings.store.prefix, timeout=settings.store.timeout_seconds)

@@ -42,6 +42,10 @@ class MemoryStore:
         self._listeners: dict[int, Listener] = {}
         self._next_listener = 0
 
+    @property
+    def is_hearing(self) -> bool:
+        return True
+
     async def now(self) -> float:
         return self._clock()
 

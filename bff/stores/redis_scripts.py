@@ -79,6 +79,7 @@ return string.format('%.0f', ends)
 """
 )
 
+WAS_THERE = 1
 DELETE = Script(
     """-- 1: removed, 2: there was none; then a write all the same, so that WAIT has something to wait for
 if redis.call('DEL', KEYS[1]) == 1 then return 1 end
@@ -114,10 +115,18 @@ SET_BARRIER = Script(
 local time = redis.call('TIME')
 local at = math.max(time[1] + time[2] / 1000000, ARGV[2])
 local before = redis.pcall('GET', KEYS[1])
-if type(before) == 'string' and tonumber(before) then at = math.max(at, before) end
+if type(before) == 'string' and string.match(before, '^%d+%.%d+$') then at = math.max(at, before) end
 local keep = math.max(ARGV[1], redis.call('PTTL', KEYS[1]))
 local text = string.format('%.6f', at)
 redis.call('SET', KEYS[1], text, 'PX', string.format('%.0f', keep))
+return text
+"""
+)
+
+READ_BARRIER = Script(
+    """-- the time it bears, or its presence alone when it cannot be read
+local text = redis.pcall('GET', KEYS[1])
+if type(text) == 'table' then return 'unreadable' end
 return text
 """
 )
@@ -139,7 +148,7 @@ return 0
 """
 )
 
-RESERVE = Script(
+_PLACE = (
     NOW
     + """-- value name, ms, cap: 1 when the name has one of the places of its kind, 0 when all are taken
 local pruned = redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
@@ -147,11 +156,15 @@ if type(pruned) == 'table' then redis.call('DEL', KEYS[1]) end
 local held = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not held and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
 local ends = now + ARGV[2]
-if not held or tonumber(held) < ends then redis.call('ZADD', KEYS[1], string.format('%.0f', ends), ARGV[1]) end
+if not held or renews or tonumber(held) < ends then
+  redis.call('ZADD', KEYS[1], string.format('%.0f', ends), ARGV[1])
+end
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """
 )
+RESERVE = Script("local renews = false" + _PLACE)
+RENEW = Script("local renews = true" + _PLACE)
 
 PUT_VALUE = Script(
     """-- writer and value, ms: 1 when the value is this writer's, whose first answer may be lost
@@ -165,6 +178,37 @@ return 1
 """
 )
 
+PEEK_VALUE = Script(
+    """local held = redis.pcall('GET', KEYS[1])
+if type(held) ~= 'string' then return false end
+return held
+"""
+)
+
+TAKE_VALUE = Script(
+    """-- the value, for one caller alone
+local held = redis.pcall('GET', KEYS[1])
+if type(held) ~= 'string' then return false end
+redis.call('DEL', KEYS[1])
+return held
+"""
+)
+
 SCRIPTS = (
-    CREATE, LOAD, REPLACE, TOUCH, DELETE, LIST_UNDER_OWNER, OWNED, SET_BARRIER, LOCK, UNLOCK, RESERVE, PUT_VALUE,
-)  # fmt: skip
+    CREATE,
+    LOAD,
+    REPLACE,
+    TOUCH,
+    DELETE,
+    LIST_UNDER_OWNER,
+    OWNED,
+    SET_BARRIER,
+    READ_BARRIER,
+    LOCK,
+    UNLOCK,
+    RESERVE,
+    RENEW,
+    PEEK_VALUE,
+    PUT_VALUE,
+    TAKE_VALUE,
+)

@@ -7,8 +7,8 @@
 | `redis+sentinel://[user:password@]host:port,host:port/service[/db]` | primary and replicas, watched by sentinels |
 | `redis+cluster://[user:password@]host:port,host:port` | cluster |
 
-Query: `ca_file, certificate_file, key_file` (PEM files), `tls=true` where the scheme does not say it, `replicas` (how many
-must confirm a write that matters), `sentinel_username, sentinel_password`.
+Query: `ca_file, certificate_file, key_file` (PEM files), `tls=true` where the scheme does not say it, `replicas` (how
+many must confirm a write that matters), `sentinel_username, sentinel_password`.
 """
 
 from __future__ import annotations

@@ -89,6 +89,7 @@ def build_arguments(app: ManagedApp, settings: Settings) -> list[str]:
         "client.showErrorDetails": "full" if development else "none",
         "client.toolbarMode": "minimal" if development else "viewer",
         "logger.hideWelcomeMessage": "true",
+        "logger.level": "warning",
         "server.fileWatcherType": "auto" if development else "none",
         "server.runOnSave": "true" if development else "false",
         # An empty list cannot be given on the command line, and the default one names a hosting service, whose pages

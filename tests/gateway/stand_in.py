@@ -1,4 +1,4 @@
-"""Applications of a worker, small enough that a test knows all they do. Settings come in as they do for the real one."""
+"""Applications of a worker, small enough that a test knows all they do; settings reach them as the real one."""
 
 from __future__ import annotations
 

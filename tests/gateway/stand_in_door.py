@@ -33,7 +33,12 @@ def main(file: str) -> int:
             settings,
             folder=Path(file).parent,
             environ=environ,
-            worker=("-m", "gateway.worker", f"--app=tests.gateway.stand_in:{given.get('app', 'create_app')}", MANAGEMENT),
+            worker=(
+                "-m",
+                "gateway.worker",
+                f"--app=tests.gateway.stand_in:{given.get('app', 'create_app')}",
+                MANAGEMENT,
+            ),
         )
         parts = [
             ChildSpec(

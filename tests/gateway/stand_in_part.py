@@ -1,6 +1,6 @@
 """A part beside the workers: answers on a port, and has started a process of its own that no SIGTERM ends.
 
-    python stand_in_part.py PORT
+python stand_in_part.py PORT
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 
 
 class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802  the standard library chose this name
+    def do_GET(self) -> None:
         body = str(os.getpid()).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

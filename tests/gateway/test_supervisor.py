@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -31,6 +32,10 @@ from tests.gateway.processes import (
 
 ROOT = Path(__file__).parent.parent.parent
 WITHIN_SECONDS = 5
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 
 class Door:
@@ -65,7 +70,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     doors: list[Door] = []
 
     def start_door(*, ready: bool = True, workers: int = 1, routes: Any = (), **given: Any) -> Door:
-        settings = {
+        settings: dict[str, Any] = {
             "server": {"bind": "127.0.0.1:0", "management_bind": "127.0.0.1:0", "environment": "development"},
             "secrets": {"keys": [secrets.token_urlsafe(32)]},
             "providers": {"corp": {"issuer": "http://127.0.0.1:9/", "client_id": "x", "client_auth": "none"}},
@@ -249,6 +254,27 @@ def test_secrets_reach_a_worker_by_pipe_alone(start: Start) -> None:
     assert "canary-variable" not in environment_of(worker)
 
 
+def test_queries_are_in_no_log_at_any_level(start: Start) -> None:
+    door = start()
+    door.get("/pid?code=canary-http")
+    host, _, port = door.addresses["bind"].rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as client:
+        client.sendall(HANDSHAKE.replace(b"/ws", b"/ws?code=canary-websocket"))
+        assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
+        client.sendall(b"\x81\x80\x00\x00\x00\x00")
+        assert client.recv(16)
+    door.process.send_signal(signal.SIGTERM)
+    assert door.process.wait(WITHIN_SECONDS) == 0
+    assert not door.said("canary")
+
+
+def test_a_worker_may_open_as_many_connections_as_the_system_grants(start: Start) -> None:
+    door = start()
+    [worker] = door.processes()
+    soft, most = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+    assert soft == most
+
+
 def test_a_taken_port_is_one_line_that_names_the_mend(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -321,10 +347,7 @@ def test_an_open_websocket_is_closed_with_the_code_for_reconnecting(start: Start
     door = start()
     host, _, port = door.addresses["bind"].rpartition(":")
     with socket.create_connection((host, int(port)), timeout=5) as client:
-        client.sendall(
-            b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
+        client.sendall(HANDSHAKE)
         assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
         door.process.send_signal(signal.SIGTERM)
         assert client.recv(16)[:4] == b"\x88\x02" + (1012).to_bytes(2, "big")

@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from tests.fakes import FakeClock, FakeProvider, Options, RecordingUpstream
+from tests.security.certificates import Authority, make_authority
 from tests.security.house import House, open_house
 
 
@@ -40,16 +41,21 @@ def audit() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 @pytest.fixture
-def provider(shared_provider: FakeProvider) -> FakeProvider:
+def provider(shared_provider: FakeProvider) -> Iterator[FakeProvider]:
     """The shared provider, correct again and with nothing recorded."""
-    shared_provider.bend.reset()
-    shared_provider.options = Options(auto_login="alice")
-    shared_provider.client.auth_method = "client_secret_basic"
-    shared_provider.clock = time.time
-    shared_provider.clear_hits()
-    shared_provider.memory.issued.clear()
-    shared_provider.reuse_detected.clear()
-    return shared_provider
+    make_correct(shared_provider)
+    yield shared_provider
+    make_correct(shared_provider)
+
+
+def make_correct(provider: FakeProvider) -> None:
+    provider.bend.reset()
+    provider.options = Options(auto_login="alice")
+    provider.client.auth_method = "client_secret_basic"
+    provider.clock = time.time
+    provider.clear_hits()
+    provider.memory.issued.clear()
+    provider.reuse_detected.clear()
 
 
 @pytest.fixture
@@ -72,18 +78,24 @@ def house(
 
 
 @pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What is entered here ends with the test, last first: providers go in before the houses that use them."""
+    with ExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture
 def build_house(
-    provider: FakeProvider, upstream: RecordingUpstream, audit: list[MutableMapping[str, Any]]
-) -> Iterator[Callable[..., House]]:
+    provider: FakeProvider, upstream: RecordingUpstream, audit: list[MutableMapping[str, Any]], stack: ExitStack
+) -> Callable[..., House]:
     """`build_house(clock=…, session={…})`: a house of this test's own, torn down at its end."""
-    with ExitStack() as stack:
 
-        def build(own_provider: FakeProvider | None = None, **how: Any) -> House:
-            house = stack.enter_context(open_house(own_provider or provider, upstream, **how))
-            house.audit = audit
-            return house
+    def build(own_provider: FakeProvider | None = None, **how: Any) -> House:
+        house = stack.enter_context(open_house(own_provider or provider, upstream, **how))
+        house.audit = audit
+        return house
 
-        yield build
+    return build
 
 
 @pytest.fixture
@@ -101,3 +113,8 @@ def timed_house(build_house: Callable[..., House], clock: FakeClock) -> Callable
         return house
 
     return build
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("certificates"))

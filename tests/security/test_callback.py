@@ -143,14 +143,23 @@ def test_cb_3_duplicate_and_conflicting_parameters_are_refused(house: House, con
     assert_rejected(house, lambda: browser.get(attack), statuses=[400])
 
 
-def test_cb_3_a_refused_mixture_spends_nothing_that_another_order_could_use(house: House) -> None:
-    """The attacker's own state, sent along with the victim's, is never taken from the store."""
+@pytest.mark.parametrize("victims_state_first", [True, False])
+def test_cb_3_a_refused_mixture_is_of_no_use_in_another_order(house: House, victims_state_first: bool) -> None:
     victim, attacker = house.browser(), house.browser()
     of_victim, of_attacker = house.callback_url(victim), house.callback_url(attacker)
-    mixed = with_query(of_victim, [*query_of(of_attacker), ("state", dict(query_of(of_victim))["state"])])
-    assert_rejected(house, lambda: victim.get(mixed), statuses=[400])
+    own = ("state", dict(query_of(of_victim))["state"])
+    pairs = [own, *query_of(of_attacker)] if victims_state_first else [*query_of(of_attacker), own]
+    assert_rejected(house, lambda: victim.get(with_query(of_victim, pairs)), reason="callback_duplicate")
     assert_rejected(house, lambda: victim.get(of_attacker), reason="callback_foreign_browser")
-    assert victim.get(of_victim).status_code == 303
+    assert not house.is_signed_in(victim)
+
+
+def test_cb_3_an_injected_code_of_another_sign_in_opens_nothing(house: House) -> None:
+    """PKCE: the code was issued for another verifier, and the provider refuses it."""
+    victim, attacker = house.browser(), house.browser()
+    of_victim, of_attacker = house.callback_url(victim), house.callback_url(attacker)
+    injected = with_query(of_victim, replaced(query_of(of_victim), "code", dict(query_of(of_attacker))["code"]))
+    assert_rejected(house, lambda: victim.get(injected), reason="token_refused", token_hits=1)
 
 
 ISSUERS: dict[str, Callable[[str], str]] = {

@@ -29,7 +29,7 @@ def upstream() -> Iterator[RecordingUpstream]:
 @asynccontextmanager
 async def raw_server(handler: Handler) -> AsyncIterator[str]:
     """A server that does what `handler(reader, writer, number of the connection)` does."""
-    connections: list[asyncio.Task[None]] = []
+    connections: list[tuple[asyncio.Task[None], asyncio.StreamWriter]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         try:
@@ -40,17 +40,18 @@ async def raw_server(handler: Handler) -> AsyncIterator[str]:
             writer.close()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.append(asyncio.create_task(serve(reader, writer, len(connections) + 1)))
+        connections.append((asyncio.create_task(serve(reader, writer, len(connections) + 1)), writer))
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-        for task in connections:
+        for task, writer in connections:
             task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
-        await asyncio.sleep(0.01)
+            writer.close()
+        await asyncio.gather(*(task for task, _ in connections), return_exceptions=True)
+        await asyncio.gather(*(writer.wait_closed() for _, writer in connections), return_exceptions=True)
 
 
 @asynccontextmanager

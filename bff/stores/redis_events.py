@@ -1,0 +1,166 @@
+"""Events between processes over publish and subscribe, and the knowledge whether they arrive.
+
+Every 250 ms a numbered heartbeat is published the way events are, and heard on the subscription. While the last one
+heard was sent less than 750 ms ago, no event sent before it is missing. A new subscription, or a number that was left
+out, means that events may be lost: listeners are then told `EverythingUnknown`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from redis.asyncio.client import PubSub
+
+from bff.errors import StoreUnavailable
+from bff.session import EverythingUnknown, Listener, SessionEvent, event_from_wire, event_to_wire
+from bff.stores.redis_commands import RedisCommands
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 0.25
+TRUSTED_SECONDS = 0.75
+SILENT_SECONDS = 3.0
+"""Without a heartbeat for so long, the subscription is made anew: its connection may be dead without saying so."""
+RETRY_SECONDS = 0.2
+REMEMBERED_BEATS = 64
+
+
+class RedisEvents:
+    """Publishes events and hands those of other processes to the listeners of this one."""
+
+    def __init__(self, commands: RedisCommands, *, prefix: str, monotonic: Callable[[], float]) -> None:
+        self._commands = commands
+        self._monotonic = monotonic
+        self._own = secrets.token_hex(8).encode()
+        self._channel = f"{prefix}events"
+        self._heart = f"{prefix}heartbeat:{self._own.decode()}"
+        self._listeners: dict[int, Listener] = {}
+        self._next_listener = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_closed = False
+        self._sent_at: dict[int, float] = {}
+        self._last_sent = 0
+        self._last_heard = 0
+        self._trusted_until = 0.0
+        self._opened_at = 0.0
+        self._was_open = False
+
+    @property
+    def is_hearing(self) -> bool:
+        """True while every event published so far, save those of the last 750 ms, is known to have arrived."""
+        return self._monotonic() < self._trusted_until
+
+    async def publish(self, event: SessionEvent) -> None:
+        """Tell the listeners here at once, and those of every other process."""
+        self._tell(event)
+        await self._commands.run(self._channel, "PUBLISH", self._channel, self._own + b" " + event_to_wire(event))
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        number = self._next_listener = self._next_listener + 1
+        self._listeners[number] = listener
+        self.start()
+
+        def unsubscribe() -> None:
+            self._listeners.pop(number, None)
+
+        return unsubscribe
+
+    def start(self) -> None:
+        """Begin to listen, once there is a listener and a running loop; call it as often as you like."""
+        if self._tasks or self._is_closed or not self._listeners:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # subscribed while the application is being put together: the first operation starts it
+        self._tasks = [loop.create_task(self._listen_for_ever()), loop.create_task(self._beat_for_ever())]
+
+    async def aclose(self) -> None:
+        self._is_closed = True
+        self._listeners.clear()
+        self._trusted_until = 0.0
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _beat_for_ever(self) -> None:
+        while True:
+            number = self._last_sent = self._last_sent + 1
+            self._sent_at[number] = self._monotonic()
+            self._sent_at.pop(number - REMEMBERED_BEATS, None)
+            try:
+                await self._commands.beat(self._heart, "PUBLISH", self._heart, str(number))
+            except StoreUnavailable:
+                self._trusted_until = 0.0  # what cannot be written to cannot be trusted to tell either
+            await asyncio.sleep(max(0.0, self._sent_at.get(number, 0.0) + BEAT_SECONDS - self._monotonic()))
+
+    async def _listen_for_ever(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except Exception as exc:  # whatever breaks it, a listener included: listening goes on
+                if self._was_open:
+                    log.warning("store events interrupted: %s", type(exc).__name__)
+            self._was_open = False
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        """One subscription, until it breaks or falls silent."""
+        client = await self._commands.nodes.client_for(self._channel)
+        pubsub = client.pubsub()
+        try:
+            await pubsub.subscribe(self._channel, self._heart)
+            await self._receive(pubsub)
+        finally:
+            self._trusted_until = 0.0
+            await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py gives it no types
+        await self._commands.nodes.suspect()
+
+    async def _receive(self, pubsub: PubSub) -> None:
+        confirmed = 0
+        self._opened_at = last_beat = self._monotonic()
+        while self._monotonic() - last_beat < SILENT_SECONDS:
+            message = await pubsub.get_message(timeout=BEAT_SECONDS)
+            if message is None:
+                continue
+            if message["type"] == "subscribe":
+                confirmed += 1
+                if confirmed == 2:  # both channels: from here on nothing is missed
+                    self._opened_at, self._last_heard, self._was_open = self._monotonic(), 0, True
+                    self._tell(EverythingUnknown())
+                if confirmed > 2:
+                    return  # the library has reconnected by itself: begin again, so that nobody is left in the dark
+            elif message["type"] == "message" and confirmed == 2:
+                if message["channel"] == self._heart.encode():
+                    self._hear(int(message["data"]))
+                    last_beat = self._monotonic()
+                else:
+                    self._take_in(message["data"])
+
+    def _hear(self, number: int) -> None:
+        sent_at = self._sent_at.get(number)
+        if sent_at is None or sent_at < self._opened_at:
+            return  # from before this subscription
+        if self._last_heard and number != self._last_heard + 1:
+            self._tell(EverythingUnknown())
+        self._last_heard = number
+        self._trusted_until = sent_at + TRUSTED_SECONDS
+        self._sent_at = {later: at for later, at in self._sent_at.items() if later > number}
+
+    def _take_in(self, data: Any) -> None:
+        own, _, wire = data.partition(b" ")
+        if own == self._own:
+            return  # told when it was published
+        try:
+            event = event_from_wire(wire)
+        except (ValueError, TypeError, KeyError):
+            event = EverythingUnknown()  # of a later version: something happened, whatever it was
+        self._tell(event)
+
+    def _tell(self, event: SessionEvent) -> None:
+        for listener in list(self._listeners.values()):
+            listener(event)

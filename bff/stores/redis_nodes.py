@@ -1,0 +1,215 @@
+"""Which server answers for a key: the one there is, the primary that sentinels name, or the owner of a cluster slot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from redis.exceptions import AskError, ClusterDownError, RedisError, ResponseError
+
+from bff.stores.redis_url import Address, Login, RedisTarget, TlsFiles
+
+Argument = str | bytes | int
+Arguments = tuple[Argument, ...]
+
+MAX_CONNECTIONS = 80
+"""Per server and process: commands in flight, the subscription and the heartbeat."""
+SENTINEL_SHARE = 0.25
+"""Of the time-out, for one sentinel or node that is asked where things are: a silent one must leave time to spare."""
+
+
+class Nodes(Protocol):
+    """The servers of one deployment."""
+
+    @property
+    def replicas(self) -> int:
+        """How many replicas must confirm a write that matters."""
+        ...
+
+    async def client_for(self, key: str) -> Redis:
+        """The server that answers for `key`."""
+        ...
+
+    def follow(self, redirect: AskError) -> Redis:
+        """The server that `redirect` (MOVED or ASK) names."""
+        ...
+
+    async def suspect(self) -> None:
+        """Forget what is known about the servers: one of them did not answer as expected."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+def open_nodes(target: RedisTarget, *, timeout: float) -> Nodes:
+    """The servers of `target`; connections are made when they are needed."""
+    return ClusterNodes(target, timeout=timeout) if target.kind == "cluster" else OneNode(target, timeout=timeout)
+
+
+class OneNode:
+    """A server by address, or the primary of a service that sentinels watch."""
+
+    def __init__(self, target: RedisTarget, *, timeout: float) -> None:
+        self._sentinel: Sentinel | None = None
+        if target.kind == "sentinel":
+            self._sentinel = _sentinel(target, timeout)
+            options = {**_options(target.login, target.tls, timeout), "db": target.db, "ssl": target.tls is not None}
+            self._pool: ConnectionPool = SentinelConnectionPool(  # type: ignore[no-untyped-call]  # redis-py has no types
+                target.service, self._sentinel, **options
+            )
+            self.replicas = 1 if target.replicas is None else target.replicas
+        else:
+            self._pool = _pool(target.addresses[0], target, timeout)
+            self.replicas = target.replicas or 0
+        self._client = Redis(connection_pool=self._pool)
+
+    async def client_for(self, key: str) -> Redis:
+        return self._client
+
+    def follow(self, redirect: AskError) -> Redis:
+        raise redirect  # a node of a cluster behind a URL that does not say so
+
+    async def suspect(self) -> None:
+        # Idle connections may lead to a primary that is none any more; new ones ask the sentinels, or DNS, again.
+        await self._pool.disconnect(inuse_connections=False)
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+        if self._sentinel is not None:
+            await self._sentinel.aclose()
+
+
+class ClusterNodes:
+    """The nodes of a cluster and the slots they own, learnt from whichever node answers first."""
+
+    def __init__(self, target: RedisTarget, *, timeout: float) -> None:
+        self._target = target
+        self._timeout = timeout
+        self._clients: dict[Address, Redis] = {}
+        self._owners: list[Address | None] = []
+        self._is_stale = True
+        self._has_replicas = False
+        self._learning = asyncio.Lock()
+
+    @property
+    def replicas(self) -> int:
+        # Once replicas have been seen they are asked for, even while all of them are down.
+        return int(self._has_replicas) if self._target.replicas is None else self._target.replicas
+
+    async def client_for(self, key: str) -> Redis:
+        if self._is_stale:
+            await self._learn()
+        owner = self._owners[key_slot(key.encode())]
+        if owner is None:
+            self._is_stale = True
+            raise ClusterDownError("a slot has no owner")
+        return self._client(owner)
+
+    def follow(self, redirect: AskError) -> Redis:
+        address = Address(redirect.host or self._target.addresses[0].host, redirect.port)
+        if type(redirect) is not AskError and self._owners:  # MOVED is for good, ASK for this command alone
+            self._owners[redirect.slot_id] = address
+        return self._client(address)
+
+    async def suspect(self) -> None:
+        self._is_stale = True
+        for client in self._clients.values():
+            await client.connection_pool.disconnect(inuse_connections=False)
+
+    async def aclose(self) -> None:
+        for client in self._clients.values():
+            await client.connection_pool.aclose()
+
+    def _client(self, address: Address) -> Redis:
+        client = self._clients.get(address)
+        if client is None:
+            client = self._clients[address] = Redis(connection_pool=_pool(address, self._target, self._timeout))
+        return client
+
+    async def _learn(self) -> None:
+        async with self._learning:
+            if not self._is_stale:
+                return  # another command has just done it
+            seeds = list(dict.fromkeys([*(owner for owner in self._owners if owner), *self._target.addresses]))
+            failure: Exception = ClusterDownError("no node knows the slots")
+            for address in seeds:
+                try:
+                    async with asyncio.timeout(self._timeout * SENTINEL_SHARE):
+                        (table,) = await send_together(self._client(address), [("CLUSTER", "SLOTS")])
+                except (RedisError, OSError) as exc:
+                    failure = exc
+                    continue
+                if isinstance(table, ResponseError):
+                    failure = table
+                    continue
+                self._owners = _owners(table, asked=address)
+                self._has_replicas = self._has_replicas or any(len(row) > 3 for row in table)
+                self._is_stale = False
+                return
+            raise failure
+
+
+async def send_together(client: Redis, commands: Sequence[Arguments]) -> list[Any]:
+    """Replies in order, refusals among them; all commands on one connection, as ASKING and WAIT demand."""
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    replies: list[Any] = await pipeline.execute(raise_on_error=False)
+    return replies
+
+
+def _owners(table: Sequence[Sequence[Any]], *, asked: Address) -> list[Address | None]:
+    """Slot → primary, from the reply of CLUSTER SLOTS: rows of first slot, last slot, primary, replicas."""
+    owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+    for first, last, primary, *_ in table:
+        host = (primary[0] or b"").decode() or asked.host  # unknown to the node itself: where we reached it
+        owners[first : last + 1] = [Address(host, int(primary[1]))] * (last - first + 1)
+    return owners
+
+
+def _sentinel(target: RedisTarget, timeout: float) -> Sentinel:
+    options = _options(target.sentinel_login, target.tls, timeout * SENTINEL_SHARE)
+    return Sentinel(  # type: ignore[no-untyped-call]  # redis-py gives it no types
+        [(address.host, address.port) for address in target.addresses],
+        sentinel_kwargs={**options, "ssl": target.tls is not None},
+    )
+
+
+def _pool(address: Address, target: RedisTarget, timeout: float) -> ConnectionPool:
+    return ConnectionPool(
+        connection_class=SSLConnection if target.tls else Connection,
+        host=address.host,
+        port=address.port,
+        db=target.db,
+        **_options(target.login, target.tls, timeout),
+    )
+
+
+def _options(login: Login, tls: TlsFiles | None, timeout: float) -> Mapping[str, Any]:
+    """Of every connection. Repeating is decided above, where it is known what may be repeated."""
+    options: dict[str, Any] = {
+        "username": login.username or None,
+        "password": login.password or None,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "max_connections": MAX_CONNECTIONS,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "driver_info": None,
+    }
+    if tls is not None:
+        options |= {
+            "ssl_ca_certs": tls.ca_file or None,
+            "ssl_certfile": tls.certificate_file or None,
+            "ssl_keyfile": tls.key_file or None,
+            "ssl_cert_reqs": "required",
+            "ssl_check_hostname": True,
+        }
+    return options

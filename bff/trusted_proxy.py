@@ -1,0 +1,175 @@
+"""Who is signed in, as the proxy in front of an API says: for APIs behind forward-auth or the gateway.
+
+    user = TrustedProxyUser(["10.0.0.0/24"])
+
+    @app.get("/users/me")
+    async def me(caller: Annotated[ProxiedUser, Depends(user)]) -> ...: ...
+
+The headers are as good as the network path they came by. So they are read from the networks named and from nowhere
+else, and the proxy has to set every one of them, with what `/auth/verify` answered, on each request. Run Uvicorn with
+`--no-proxy-headers`: it would put the browser's address in the place of the proxy's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from fastapi import HTTPException, Request
+
+from bff.contract import HEADER_SUBJECT_KEY
+
+ENV_TRUSTED_PROXIES: Final = "VESTIBULE_API_TRUSTED_PROXIES"
+_PREFIX: Final = b"x-auth-request-"
+_PRINTABLE: Final = re.compile(rb"[ -~]*\Z")
+_BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_log = logging.getLogger(__name__)
+Network = IPv4Network | IPv6Network
+
+
+class TrustedProxyMisconfigured(ValueError):
+    """The networks of the proxies are missing or no networks; the message names the variable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxiedUser:
+    """The person a proxy vouches for. `sub` is `<provider>:<sub>` where several providers are configured.
+
+    `key` is the one stable name of a person over all providers (`X-Auth-Request-Id`), "" from other proxies.
+    """
+
+    sub: str
+    email: str = ""
+    name: str = ""
+    preferred_username: str = ""
+    provider: str = ""
+    key: str = ""
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    claims: Mapping[str, Any] = field(default=_NOTHING)
+
+    def has_role(self, *roles: str) -> bool:
+        """True when the person has at least one of `roles`."""
+        return any(role in self.roles for role in roles)
+
+
+class TrustedProxyUser:
+    """A dependency that returns the `ProxiedUser` of a request from one of `trusted_proxies` (CIDRs; none by default).
+
+    Raises:
+        TrustedProxyMisconfigured: on construction, for what is no network or is the whole internet.
+    """
+
+    def __init__(self, trusted_proxies: Iterable[str] = ()) -> None:
+        self._networks = tuple(_network(text) for text in trusted_proxies)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> TrustedProxyUser:
+        """From `VESTIBULE_API_TRUSTED_PROXIES`: networks with commas between them.
+
+        Raises:
+            TrustedProxyMisconfigured: not set, or no networks.
+        """
+        texts = [text.strip() for text in environ.get(ENV_TRUSTED_PROXIES, "").split(",") if text.strip()]
+        if not texts:
+            raise TrustedProxyMisconfigured(f"{ENV_TRUSTED_PROXIES} is not set")
+        return cls(texts)
+
+    async def __call__(self, request: Request) -> ProxiedUser:
+        """The person who made `request`.
+
+        Raises:
+            HTTPException: 403 past the proxy, 401 nobody signed in, 400 headers that two programs could read in two ways.
+        """
+        if not self._is_proxy(request):
+            raise _refused(403, "proxy_untrusted", "this API answers only behind its proxy")
+        headers = _identity_headers(request.scope["headers"])
+        sub = _text(headers, "user")
+        if not sub:
+            raise _refused(401, "login_required", "nobody is signed in")
+        return ProxiedUser(
+            sub=sub,
+            email=_text(headers, "email"),
+            name=_text(headers, "name"),
+            preferred_username=_text(headers, "preferred-username"),
+            provider=_text(headers, "provider"),
+            key=_text(headers, HEADER_SUBJECT_KEY.lower().removeprefix(_PREFIX.decode())),
+            roles=_names(headers, "roles"),
+            groups=_names(headers, "groups"),
+        )
+
+    def _is_proxy(self, request: Request) -> bool:
+        """True for a peer in the networks. A port of 0 is no peer's: the server has rewritten the address."""
+        host, port = request.client if request.client is not None else ("", 0)
+        try:
+            address = ip_address(host)
+        except ValueError:
+            address = None
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        if port == 0 and address is not None:
+            _log.warning("the server replaced the proxy's address by a forwarded one; run Uvicorn with --no-proxy-headers")
+            return False
+        if address is None or not any(address in network for network in self._networks):
+            _log.warning("identity headers from %r, which is not in %s", host, ENV_TRUSTED_PROXIES)
+            return False
+        return True
+
+
+def _identity_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, bytes]:
+    """The set by the last part of its names; another spelling or a second copy is somebody else's."""
+    found: dict[str, bytes] = {}
+    for name, value in raw:
+        canonical = name.lower().replace(b"_", b"-").replace(b".", b"-")
+        if not canonical.startswith(_PREFIX):
+            continue
+        part = canonical.removeprefix(_PREFIX).decode("latin-1")
+        if name.lower() != canonical or part in found:
+            raise _refused(400, "proxy_headers", "an identity header came twice or in another spelling")
+        found[part] = value
+    return found
+
+
+def _text(headers: Mapping[str, bytes], part: str) -> str:
+    return _decoded(headers.get(part, b"").strip(b" "))
+
+
+def _names(headers: Mapping[str, bytes], part: str) -> tuple[str, ...]:
+    """A list: commas inside names are percent-encoded, so what is split first cannot be forged by a name."""
+    pieces = (piece.strip(b" ") for piece in headers.get(part, b"").split(b","))
+    return tuple(dict.fromkeys(_decoded(piece) for piece in pieces if piece))
+
+
+def _decoded(value: bytes) -> str:
+    unreadable = _refused(400, "proxy_headers", "an identity header cannot be read")
+    if not _PRINTABLE.match(value) or _BROKEN_ESCAPE.search(value.decode("latin-1")):
+        raise unreadable
+    try:
+        text = unquote_to_bytes(value).decode("utf-8")
+    except UnicodeDecodeError:
+        raise unreadable from None
+    if not text.isprintable():
+        raise unreadable
+    return text
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise TrustedProxyMisconfigured(f"{ENV_TRUSTED_PROXIES}: {text!r} is no network; write 10.0.0.0/24") from None
+    if network.prefixlen == 0:
+        raise TrustedProxyMisconfigured(f"{ENV_TRUSTED_PROXIES}: {text!r} is everybody")
+    return network
+
+
+def _refused(status: int, error: str, description: str) -> HTTPException:
+    return HTTPException(status, {"error": error, "error_description": description})

@@ -1,0 +1,222 @@
+"""The command `vestibule`: options here, the work in a module each.
+
+Exit codes: 0 fine, 1 something is not as it must be at run time, 2 the configuration or the command line is at fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+from bff.configuration import ConfigurationError, load_settings
+from bff.settings import Settings
+from gateway import demo, dev, doctor, initialise, key_files
+from gateway.configuration_file import find_configuration, with_port
+from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
+from gateway.front_door import build_front_door, run_front_door
+from gateway.logs import configure_logging
+from gateway.settings_text import to_masked, to_toml
+
+
+def _subcommands(help_text: str) -> typer.Typer:
+    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None)
+
+
+app = typer.Typer(
+    help="Sign-in with OpenID Connect in front of Streamlit apps and APIs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+keys_app = _subcommands("Make and change server keys.")
+config_app = _subcommands("Check and show the configuration.")
+app.add_typer(keys_app, name="keys")
+app.add_typer(config_app, name="config")
+
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Configuration file; vestibule.toml in this folder by default.")
+]
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of this machine to listen on.")]
+
+
+def _load(config: Path | None, *, overrides: Mapping[str, Any] | None = None) -> tuple[Settings, Path]:
+    """The settings, and the folder that relative paths in them start from."""
+    file = find_configuration(config, environ=os.environ)
+    try:
+        settings = load_settings(file, environ=os.environ, overrides=overrides)
+    except ConfigurationError as exc:
+        raise UsageFault("\n".join(str(problem) for problem in exc.problems)) from None
+    return settings, (file.parent if file else Path())
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(importlib.metadata.version("vestibule"))
+        except importlib.metadata.PackageNotFoundError:
+            typer.echo("not installed: running from its source")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("run")
+def run(
+    config: Config = None,
+    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port instead of server.bind's.")] = None,
+) -> None:
+    """Start the front door, its workers and its managed apps."""
+    settings, folder = _load(config)
+    if port is not None:
+        settings, _ = _load(config, overrides=with_port(settings, port))
+    configure_logging(settings.log)
+    raise typer.Exit(run_front_door(build_front_door(settings, folder=folder), on_ready=lambda: _say_ready(settings)))
+
+
+def _say_ready(settings: Settings) -> None:
+    server = settings.server
+    structlog.get_logger("vestibule.supervisor").info(
+        "ready", public_url=server.public_url, bind=server.bind, management=server.management_bind
+    )
+
+
+@app.command("demo")
+def run_demo(
+    port: Port = 8000,
+    folder: Annotated[Path, typer.Option("--folder", help="Folder with app.py and api.py.")] = demo.FOLDER,
+) -> None:
+    """Start everything on this machine: a provider with two people, an API, an app, and the front door."""
+    raise typer.Exit(demo.run_demo(port=port, folder=folder))
+
+
+@app.command("dev")
+def run_dev(
+    script: Annotated[Path, typer.Argument(help="Your Streamlit script.")],
+    api: Annotated[str, typer.Option("--api", help="Your API as module:application.")] = "",
+    people: Annotated[
+        list[str] | None, typer.Option("--as", help="Who can sign in: name:role+role, several times or with commas.")
+    ] = None,
+    port: Port = 8000,
+    api_prefix: Annotated[str, typer.Option("--api-prefix", help="Path of the API.")] = "/api",
+) -> None:
+    """Run your own app, and API, behind a mock sign-in, reloaded as you save."""
+    raise typer.Exit(dev.run_dev(script, api=api, people=people or (), port=port, api_prefix=api_prefix))
+
+
+@app.command("init")
+def init(
+    issuer: Annotated[str, typer.Option("--issuer", help="The provider, exactly as its discovery document says.")],
+    client_id: Annotated[str, typer.Option("--client-id", help="Our name at the provider.")],
+    client_secret_file: Annotated[
+        str, typer.Option("--client-secret-file", help="File with the secret the provider gave out; - reads it.")
+    ] = "",
+    streamlit: Annotated[str, typer.Option("--streamlit", help="Streamlit script, below --folder.")] = "",
+    api: Annotated[str, typer.Option("--api", help="Address of the API, as in http://127.0.0.1:9000.")] = "",
+    public_url: Annotated[
+        str, typer.Option("--public-url", help="What people type into the browser.")
+    ] = initialise.DEFAULT_PUBLIC_URL,
+    folder: Annotated[Path, typer.Option("--folder", help="Where to write.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there, secrets too.")] = False,
+) -> None:
+    """Write vestibule.toml and its secrets."""
+    wishes = initialise.Wishes(
+        issuer=issuer,
+        client_id=client_id,
+        client_secret=_read_secret(client_secret_file),
+        streamlit=streamlit,
+        api=api,
+        public_url=public_url,
+    )
+    written = initialise.initialise(wishes, folder=folder, force=force)
+    typer.echo(f"Wrote {written.file} and {written.file.parent / initialise.SECRETS}{os.sep}. Next:")
+    for step in written.next_steps:
+        typer.echo(f"  {step}")
+
+
+def _read_secret(file: str) -> str:
+    if not file:
+        return ""
+    try:
+        text = sys.stdin.read() if file == key_files.STANDARD_OUTPUT else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageFault(f"--client-secret-file: {file} cannot be read: {type(exc).__name__}") from None
+    if not text.strip():
+        raise UsageFault(f"--client-secret-file: {file} is empty")
+    return text.strip()
+
+
+@keys_app.command("new")
+def keys_new(file: Annotated[str, typer.Argument(help="File to write; - prints the key instead.")]) -> None:
+    """Write a new key file, readable by you alone."""
+    if file == key_files.STANDARD_OUTPUT:
+        typer.echo(key_files.new_key())
+    else:
+        key_files.write_secret(Path(file), key_files.new_key())
+
+
+@keys_app.command("rotate")
+def keys_rotate(file: Annotated[Path, typer.Argument(help="The file that secrets.keys_file names.")]) -> None:
+    """Put a new key in front of the old ones, of which three are kept; restart to use it."""
+    count = key_files.rotate_keys(file)
+    typer.echo(f"{file} has {count} keys now, the newest first; restart the front door to use it")
+
+
+@config_app.command("check")
+def config_check(config: Config = None) -> None:
+    """Report every fault of the configuration at once."""
+    _load(config)
+    typer.echo("ok")
+
+
+@config_app.command("show")
+def config_show(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of TOML.")] = False,
+) -> None:
+    """Print the values in effect, secrets masked."""
+    masked = to_masked(_load(config)[0])
+    typer.echo(json.dumps(masked, indent=2) if as_json else to_toml(masked), nl=as_json)
+
+
+@app.command("doctor")
+def run_doctor(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as faults.")] = False,
+) -> None:
+    """Ask provider, store and upstreams, and say what to register at the provider."""
+    settings, folder = _load(config)
+    report = asyncio.run(doctor.examine(settings, folder=folder))
+    typer.echo(json.dumps(report.as_json(strict=strict), indent=2) if as_json else report.as_text())
+    if not report.is_healthy(strict=strict):
+        raise typer.Exit(EXIT_FAULT)
+
+
+def main() -> None:
+    """Entry point of the command. Every fault that has a name ends here, as lines on standard error and a code."""
+    try:
+        app(prog_name="vestibule")
+    except CommandFault as fault:
+        typer.echo(fault.message, err=True)
+        sys.exit(fault.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,337 @@
+"""What every store keeps to, on its real clock: subclass `StoreContract` and give it a `store` fixture.
+
+Each test has names of its own, so that stores may be shared between tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+import pytest
+
+from bff.contract import EndReason
+from bff.session import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded, Store, TooMany
+
+SHORT = 0.25
+HOUR = 3600.0
+
+
+def fresh(label: str = "record") -> str:
+    return f"{label}-{secrets.token_hex(16)}"
+
+
+async def created(store: Store, *owners: str, idle: float = HOUR, lifetime: float = HOUR) -> str:
+    name = fresh()
+    ends = await store.now() + lifetime
+    assert await store.create(name, b"sealed-0", owners=owners, idle_seconds=idle, absolute_expires_at=ends)
+    return name
+
+
+async def heard(events: list[SessionEvent], wanted: SessionEvent) -> None:
+    async with asyncio.timeout(5):
+        while wanted not in events:
+            await asyncio.sleep(0.01)
+
+
+class StoreContract:
+    """The rules of `bff.session.Store`."""
+
+    # -- records -----------------------------------------------------------------------------------------------------
+
+    async def test_a_new_record_is_at_revision_zero_and_idles_from_now(self, store: Store) -> None:
+        now = await store.now()
+        record = await store.load(await created(store, idle=600))
+        assert record is not None
+        assert (record.sealed, record.revision) == (b"sealed-0", 0)
+        assert record.idle_expires_at == pytest.approx(now + 600, abs=1)
+
+    async def test_any_bytes_come_back_as_they_were(self, store: Store) -> None:
+        name, sealed = fresh(), bytes(range(256)) * 20
+        ends = await store.now() + HOUR
+        assert await store.create(name, sealed, owners=[], idle_seconds=60, absolute_expires_at=ends)
+        record = await store.load(name)
+        assert record is not None
+        assert record.sealed == sealed
+
+    async def test_a_taken_name_is_not_written_to(self, store: Store) -> None:
+        name = await created(store)
+        ends = await store.now() + HOUR
+        for sealed in (b"other", b"sealed-0"):
+            assert not await store.create(name, sealed, owners=[], idle_seconds=60, absolute_expires_at=ends)
+        record = await store.load(name)
+        assert record is not None
+        assert record.sealed == b"sealed-0"
+
+    async def test_one_of_many_creators_of_a_name_succeeds(self, store: Store) -> None:
+        name, ends = fresh(), await store.now() + HOUR
+        outcomes = await asyncio.gather(
+            *(store.create(name, b"%d" % n, owners=[], idle_seconds=60, absolute_expires_at=ends) for n in range(20))
+        )
+        assert outcomes.count(True) == 1
+
+    async def test_nothing_is_at_an_unknown_name(self, store: Store) -> None:
+        name, ends = fresh(), await store.now() + HOUR
+        assert await store.load(name) is None
+        assert not await store.replace(name, b"x", revision=0)
+        assert await store.touch(name, idle_seconds=60, absolute_expires_at=ends) is None
+        assert not await store.delete(name)
+        assert await store.load(name) is None, "nothing of this may create it"
+
+    async def test_replacing_counts_the_revision_and_leaves_the_idle_time(self, store: Store) -> None:
+        name = await created(store, idle=600)
+        before = await store.load(name)
+        await asyncio.sleep(0.05)
+        assert await store.replace(name, b"sealed-1", revision=0)
+        after = await store.load(name)
+        assert before is not None
+        assert after is not None
+        assert (after.sealed, after.revision) == (b"sealed-1", 1)
+        assert after.idle_expires_at == pytest.approx(before.idle_expires_at, abs=0.01)
+
+    async def test_replacing_needs_the_revision_that_is_there(self, store: Store) -> None:
+        name = await created(store)
+        assert not await store.replace(name, b"x", revision=1)
+        assert await store.replace(name, b"sealed-1", revision=0)
+        assert not await store.replace(name, b"sealed-1", revision=0)
+
+    async def test_one_of_many_replacers_of_a_revision_succeeds(self, store: Store) -> None:
+        name = await created(store)
+        outcomes = await asyncio.gather(*(store.replace(name, b"%d" % n, revision=0) for n in range(20)))
+        assert outcomes.count(True) == 1
+        record = await store.load(name)
+        assert record is not None
+        assert (record.sealed, record.revision) == (b"%d" % outcomes.index(True), 1)
+
+    async def test_a_deleted_record_does_not_come_back(self, store: Store) -> None:
+        name, ends = await created(store), await store.now() + HOUR
+        assert await store.delete(name)
+        assert not await store.delete(name)
+        assert not await store.replace(name, b"x", revision=0)
+        assert await store.touch(name, idle_seconds=60, absolute_expires_at=ends) is None
+        assert await store.load(name) is None
+
+    # -- idle and absolute end ---------------------------------------------------------------------------------------
+
+    async def test_an_idle_record_is_gone(self, store: Store) -> None:
+        name = await created(store, idle=SHORT)
+        await asyncio.sleep(SHORT + 0.1)
+        assert await store.load(name) is None
+        assert not await store.replace(name, b"x", revision=0)
+
+    async def test_touching_extends_the_idle_time(self, store: Store) -> None:
+        name, now = await created(store, idle=SHORT), await store.now()
+        ends = await store.touch(name, idle_seconds=600, absolute_expires_at=now + HOUR)
+        assert ends == pytest.approx(now + 600, abs=1)
+        await asyncio.sleep(SHORT + 0.1)
+        record = await store.load(name)
+        assert record is not None
+        assert record.idle_expires_at == pytest.approx(ends, abs=0.01)
+
+    async def test_touching_never_shortens_the_idle_time(self, store: Store) -> None:
+        name, now = await created(store, idle=600), await store.now()
+        ends = await store.touch(name, idle_seconds=1, absolute_expires_at=now + HOUR)
+        assert ends == pytest.approx(now + 600, abs=1)
+
+    async def test_touching_stops_at_the_absolute_end(self, store: Store) -> None:
+        name, now = await created(store, idle=SHORT, lifetime=2 * SHORT), await store.now()
+        ends = await store.touch(name, idle_seconds=600, absolute_expires_at=now + HOUR)
+        assert ends == pytest.approx(now + 2 * SHORT, abs=0.1)
+        await asyncio.sleep(2 * SHORT + 0.1)
+        assert await store.load(name) is None
+
+    async def test_a_record_does_not_idle_beyond_its_absolute_end(self, store: Store) -> None:
+        name, now = await created(store, idle=600, lifetime=SHORT), await store.now()
+        record = await store.load(name)
+        assert record is not None
+        assert record.idle_expires_at <= now + SHORT + 0.05
+        await asyncio.sleep(SHORT + 0.1)
+        assert await store.load(name) is None
+
+    # -- owners and barriers -----------------------------------------------------------------------------------------
+
+    async def test_live_records_are_listed_under_their_owners(self, store: Store) -> None:
+        one, other = fresh("owner"), fresh("owner")
+        names = [await created(store, one, other), await created(store, one), await created(store, other)]
+        assert set(await store.owned_by(one)) == {names[0], names[1]}
+        assert set(await store.owned_by(other)) == {names[0], names[2]}
+        assert await store.owned_by(fresh("owner")) == []
+
+    async def test_what_is_over_is_listed_no_more(self, store: Store) -> None:
+        owner = fresh("owner")
+        kept, idle, deleted = (
+            await created(store, owner),
+            await created(store, owner, idle=SHORT),
+            await created(store, owner),
+        )
+        await created(store, owner, lifetime=SHORT)
+        await store.delete(deleted)
+        await asyncio.sleep(SHORT + 0.1)
+        for _ in range(2):
+            assert await store.owned_by(owner) == [kept]
+        assert await store.load(idle) is None
+
+    async def test_a_barrier_has_the_time_of_the_store(self, store: Store) -> None:
+        owner, before = fresh("owner"), await store.now()
+        at = await store.set_barrier(owner, seconds=60)
+        assert before <= at <= await store.now()
+        assert await store.barriers([fresh("owner"), owner]) == at
+
+    async def test_the_latest_of_several_barriers_counts(self, store: Store) -> None:
+        owners = [fresh("owner"), fresh("owner")]
+        first = await store.set_barrier(owners[0], seconds=60)
+        await asyncio.sleep(0.01)
+        second = await store.set_barrier(owners[1], seconds=60)
+        assert second > first
+        assert await store.barriers(owners) == await store.barriers(owners[::-1]) == second
+        assert await store.barriers([]) == await store.barriers([fresh("owner")]) == 0
+
+    async def test_a_sign_in_that_starts_after_a_barrier_is_later_than_it(self, store: Store) -> None:
+        owner = fresh("owner")
+        await store.set_barrier(owner, seconds=60)
+        await asyncio.sleep(0.002)
+        assert await store.barriers([owner]) < await store.now()
+
+    async def test_a_barrier_ends_when_no_session_can_be_older_than_it(self, store: Store) -> None:
+        owner = fresh("owner")
+        await store.set_barrier(owner, seconds=SHORT)
+        await asyncio.sleep(SHORT + 0.1)
+        assert await store.barriers([owner]) == 0
+
+    # -- locks -------------------------------------------------------------------------------------------------------
+
+    async def test_a_lock_has_one_holder_who_may_extend_it(self, store: Store) -> None:
+        lock = fresh("lock")
+        assert await store.lock(lock, "a", seconds=SHORT)
+        assert not await store.lock(lock, "b", seconds=60)
+        assert await store.lock(lock, "a", seconds=60)
+        await asyncio.sleep(SHORT + 0.1)
+        assert not await store.lock(lock, "b", seconds=60), "it was extended"
+
+    async def test_a_lock_is_given_up_by_its_holder_alone(self, store: Store) -> None:
+        lock = fresh("lock")
+        assert await store.lock(lock, "a", seconds=60)
+        await store.unlock(lock, "b")
+        assert not await store.lock(lock, "b", seconds=60)
+        await store.unlock(lock, "a")
+        assert await store.lock(lock, "b", seconds=60)
+
+    async def test_a_lock_whose_holder_is_gone_frees_itself(self, store: Store) -> None:
+        lock = fresh("lock")
+        assert await store.lock(lock, "a", seconds=SHORT)
+        await asyncio.sleep(SHORT + 0.1)
+        assert await store.lock(lock, "b", seconds=60)
+        await store.unlock(lock, "a")
+        assert not await store.lock(lock, "c", seconds=60)
+
+    async def test_one_of_many_gets_a_lock(self, store: Store) -> None:
+        lock = fresh("lock")
+        outcomes = await asyncio.gather(*(store.lock(lock, str(n), seconds=60) for n in range(20)))
+        assert outcomes.count(True) == 1
+
+    # -- short-lived values ------------------------------------------------------------------------------------------
+
+    async def test_a_value_is_taken_once(self, store: Store) -> None:
+        kind, name = fresh("kind"), fresh("value")
+        for value in (bytes(range(256)), b""):
+            assert await store.put_once(kind, name, value, seconds=60, cap=10)
+            assert await store.take_once(fresh("kind"), name) is None
+            assert await store.take_once(kind, name) == value
+            assert await store.take_once(kind, name) is None
+
+    async def test_one_of_many_takers_gets_the_value(self, store: Store) -> None:
+        kind, name = fresh("kind"), fresh("value")
+        await store.put_once(kind, name, b"v", seconds=60, cap=10)
+        taken = await asyncio.gather(*(store.take_once(kind, name) for _ in range(100)))
+        assert sorted(value for value in taken if value is not None) == [b"v"]
+
+    async def test_the_name_of_a_value_is_taken_while_it_lives(self, store: Store) -> None:
+        kind, name = fresh("kind"), fresh("value")
+        assert await store.put_once(kind, name, b"1", seconds=SHORT, cap=10)
+        for value in (b"2", b"1"):
+            assert not await store.put_once(kind, name, value, seconds=60, cap=10)
+        await asyncio.sleep(SHORT + 0.1)
+        assert await store.take_once(kind, name) is None
+        assert await store.put_once(kind, name, b"3", seconds=60, cap=10)
+        assert await store.take_once(kind, name) == b"3"
+
+    async def test_a_kind_holds_as_many_values_as_it_may(self, store: Store) -> None:
+        kind, names = fresh("kind"), [fresh("value") for _ in range(4)]
+        for name in names[:3]:
+            assert await store.put_once(kind, name, b"v", seconds=60, cap=3)
+        with pytest.raises(TooMany):
+            await store.put_once(kind, names[3], b"v", seconds=60, cap=3)
+        assert await store.put_once(fresh("kind"), names[3], b"v", seconds=60, cap=3), "another kind has its own cap"
+        assert await store.take_once(kind, names[0]) == b"v"
+        assert await store.put_once(kind, names[3], b"v", seconds=60, cap=3)
+
+    async def test_an_expired_value_gives_its_place_up(self, store: Store) -> None:
+        kind = fresh("kind")
+        assert await store.put_once(kind, fresh("value"), b"v", seconds=SHORT, cap=1)
+        await asyncio.sleep(SHORT + 0.1)
+        assert await store.put_once(kind, fresh("value"), b"v", seconds=60, cap=1)
+
+    async def test_the_cap_holds_against_many_at_once(self, store: Store) -> None:
+        kind = fresh("kind")
+        outcomes = await asyncio.gather(
+            *(store.put_once(kind, fresh("value"), b"v", seconds=60, cap=5) for _ in range(40)), return_exceptions=True
+        )
+        assert outcomes.count(True) == 5
+        assert sum(isinstance(outcome, TooMany) for outcome in outcomes) == 35
+
+    async def test_a_kept_value_replaces_the_older_one_and_can_be_looked_at(self, store: Store) -> None:
+        kind, name = fresh("kind"), fresh("value")
+        assert await store.peek(kind, name) is None
+        await store.keep(kind, name, b"1", seconds=SHORT, cap=1)
+        await store.keep(kind, name, b"", seconds=60, cap=1)
+        await asyncio.sleep(SHORT + 0.1)
+        assert await store.peek(kind, name) == await store.peek(kind, name) == b""
+        with pytest.raises(TooMany):
+            await store.keep(kind, fresh("value"), b"3", seconds=60, cap=1)
+        assert await store.take_once(kind, name) == b""
+
+    async def test_a_value_kept_for_less_long_frees_its_place_sooner(self, store: Store) -> None:
+        kind, name = fresh("kind"), fresh("value")
+        await store.keep(kind, name, b"1", seconds=60, cap=1)
+        await store.keep(kind, name, b"2", seconds=SHORT, cap=1)
+        await asyncio.sleep(SHORT + 0.1)
+        assert await store.peek(kind, name) is None
+        await store.keep(kind, fresh("value"), b"3", seconds=60, cap=1)
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    async def test_every_listener_is_told_every_event_once(self, store: Store) -> None:
+        one: list[SessionEvent] = []
+        other: list[SessionEvent] = []
+        store.subscribe(one.append)
+        store.subscribe(other.append)
+        events = [
+            SessionsEnded(EndReason.LOGOUT, name=fresh()),
+            SessionsEnded(EndReason.REVOKED, owner=fresh("owner"), at=1234.5),
+            SessionChanged(fresh()),
+        ]
+        for event in events:
+            await store.publish(event)
+            await heard(one, event)
+            await heard(other, event)
+        await asyncio.sleep(0.1)
+        for told in (one, other):
+            assert [event for event in told if event != EverythingUnknown()] == events
+
+    async def test_an_unsubscribed_listener_is_told_nothing(self, store: Store) -> None:
+        told: list[SessionEvent] = []
+        unsubscribe = store.subscribe(told.append)
+        unsubscribe()
+        unsubscribe()
+        await store.publish(SessionChanged(fresh()))
+        await asyncio.sleep(0.1)
+        assert told == []
+
+    async def test_it_hears_soon_after_somebody_listens(self, store: Store) -> None:
+        store.subscribe(lambda event: None)
+        async with asyncio.timeout(5):
+            while not store.is_hearing:
+                await asyncio.sleep(0.01)
+
+    async def test_it_answers(self, store: Store) -> None:
+        await store.ping()

@@ -1,0 +1,70 @@
+"""A running demo and a real Chromium for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.e2e.demo_process import CommandProcess
+from tests.fakes import bind_socket
+
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+SIMULATION_SECONDS = "5"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """`vestibule demo`, ready."""
+
+    url: str
+    process: CommandProcess
+
+
+def pick_port() -> int:
+    with bind_socket("127.0.0.1") as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[Demo]:
+    port = pick_port()
+    process = CommandProcess(["demo", "--port", str(port)], environ={"COLONY_SIMULATION_SECONDS": SIMULATION_SECONDS})
+    try:
+        process.wait_for("is ready")
+        yield Demo(f"http://localhost:{port}", process)
+    finally:
+        process.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium(component: Callable[[str], Path]) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(component("chromium")), args=list(CHROMIUM_ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A fresh profile."""
+    with chromium.new_context(viewport={"width": 1280, "height": 800}) as fresh:
+        fresh.set_default_timeout(20_000)
+        yield fresh
+
+
+@pytest.fixture
+def tab(context: BrowserContext) -> Page:
+    return context.new_page()

@@ -1,0 +1,114 @@
+"""The whole demo is one family: it starts together, mends itself, and leaves nobody behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import pick_port
+from tests.e2e.demo_process import CommandProcess, is_running, wait_until_gone
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def port() -> int:
+    return pick_port()
+
+
+@pytest.fixture
+def running(port: int):  # type: ignore[no-untyped-def]  # a generator of the process
+    process = CommandProcess(["demo", "--port", str(port)])
+    process.wait_for("is ready")
+    yield process
+    if is_running(process.pid):
+        process.stop(sent=signal.SIGKILL)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def child_called(process: CommandProcess, mark: str) -> int:
+    """The pid of the descendant whose command line holds `mark`."""
+    for pid in process.descendants():
+        if mark.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+    raise AssertionError(f"no child with {mark!r}")
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, headers={"Sec-Fetch-Mode": "cors"}).status_code < 500
+    except httpx.HTTPError:
+        return False
+
+
+def wait_for_answer(url: str, *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not answers(url):
+        assert time.monotonic() < deadline, f"{url} does not answer"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=str)
+def test_a_signal_ends_every_child_within_five_seconds(
+    running: CommandProcess, port: int, sent: signal.Signals
+) -> None:
+    family = running.descendants()
+    assert len(family) >= 4  # worker, provider, API, Streamlit
+    began = time.monotonic()
+    code = running.stop(sent=sent, seconds=8)
+    assert time.monotonic() - began < 5.5
+    assert code == 0
+    assert wait_until_gone(family, seconds=1) == set()
+    assert is_free(port)
+
+
+def test_killing_the_supervisor_ends_its_family(running: CommandProcess, port: int) -> None:
+    family = running.descendants()
+    running.stop(sent=signal.SIGKILL)
+    assert wait_until_gone(family, seconds=5) == set()
+    assert is_free(port)
+
+
+def test_a_killed_worker_and_a_killed_child_come_back(running: CommandProcess, port: int) -> None:
+    url = f"http://localhost:{port}"
+    for mark in ("gateway.worker", "streamlit"):
+        pid = child_called(running, mark)
+        os.kill(pid, signal.SIGKILL)
+        assert wait_until_gone({pid}, seconds=3) == set()
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                again = child_called(running, mark)
+                break
+            except (AssertionError, OSError):
+                assert time.monotonic() < deadline, running.output
+                time.sleep(0.1)
+        assert again != pid
+        wait_for_answer(url + "/auth/session")
+    assert "SIGKILL" in running.output or "signal 9" in running.output
+
+
+def test_a_taken_port_is_named_with_its_mend(port: int) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        process = CommandProcess(["demo", "--port", str(port)])
+        assert process.stop(sent=signal.SIGCONT, seconds=20) != 0
+    assert str(port) in process.output
+    assert "--port" in process.output
+    assert "Traceback" not in process.output

@@ -1,0 +1,118 @@
+"""A tab that stays open outlives its access tokens: the gateway refreshes them, the page notices nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import pick_port
+from tests.e2e.demo_process import ROOT, CommandProcess
+from tests.fakes import FakeProvider
+from tests.front_door import KEY, KIT_SECRET
+
+pytestmark = [pytest.mark.component("chromium"), pytest.mark.timeout(150)]
+LIFETIME = 5
+WATCHED_SECONDS = 30
+AUDIENCE = "models-api"
+
+CONFIGURATION = """
+[server]
+public_url = "http://localhost:{port}"
+bind = "127.0.0.1:{port}"
+management_bind = "127.0.0.1:{management}"
+environment = "development"
+
+[secrets]
+keys = ["{key}"]
+
+[providers.corp]
+issuer = "{issuer}"
+client_id = "{client_id}"
+client_secret = "{client_secret}"
+client_auth = "{client_auth}"
+
+[kit_clients.dashboards]
+secret = "{kit_secret}"
+routes = ["api"]
+
+[[routes]]
+id = "api"
+path = "/api/"
+upstream = "http://127.0.0.1:{api}"
+strip_prefix = true
+kind = "api"
+token = "access_token"
+
+[[routes]]
+id = "dashboards"
+path = "/"
+upstream = "streamlit:{app}"
+kit = "dashboards"
+"""
+
+
+@contextmanager
+def science_api(port: int, issuer: str) -> Iterator[None]:
+    """The demo's API, trusting the provider's own access tokens."""
+    environ = {
+        **os.environ,
+        "VESTIBULE_JWT__ISSUER": issuer,
+        "VESTIBULE_JWT__AUDIENCE": AUDIENCE,
+        "VESTIBULE_JWT__JWKS_URL": f"{issuer}/jwks",
+        "VESTIBULE_JWT__LEEWAY": "0",
+    }
+    arguments = ["api:app", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    process = subprocess.Popen([sys.executable, "-m", "uvicorn", *arguments], cwd=ROOT / "deploy" / "demo", env=environ)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_a_tab_that_keeps_calling_outlives_its_tokens(tab: Page, tmp_path: Path) -> None:
+    port, api = pick_port(), pick_port()
+    file = tmp_path / "vestibule.toml"
+    with FakeProvider(access_token_lifetime=LIFETIME) as provider:
+        provider.options.access_token_audience = AUDIENCE
+        file.write_text(
+            CONFIGURATION.format(
+                port=port,
+                management=pick_port(),
+                key=KEY,
+                issuer=provider.issuer,
+                client_id=provider.client.client_id,
+                client_secret=provider.client.client_secret,
+                client_auth=provider.client.auth_method,
+                kit_secret=KIT_SECRET,
+                api=api,
+                app=ROOT / "deploy" / "demo" / "app.py",
+            )
+        )
+        door = CommandProcess(["run", "--config", str(file)])
+        try:
+            with science_api(api, provider.issuer):
+                door.wait_for("ready")
+                tab.goto(f"http://localhost:{port}/whoami?watch=true")
+                tab.locator("#person-alice").click()
+                expect(tab.get_by_text("0 failures")).to_be_visible(timeout=30_000)
+                began = time.time()
+                while time.time() - began < WATCHED_SECONDS:
+                    tab.wait_for_timeout(1_000)
+                    expect(tab.get_by_text("0 failures")).to_be_visible()
+        finally:
+            door.stop()
+        grants = provider.grants("refresh_token")
+        assert not provider.reuse_detected
+        # Refreshed ahead of the end, a fifth of the lifetime before it: every 4 to 5 seconds, and never twice for one.
+        assert WATCHED_SECONDS / LIFETIME - 2 <= len(grants) <= WATCHED_SECONDS / (LIFETIME * 0.8) + 2
+        gaps = [later.at - earlier.at for earlier, later in zip(grants, grants[1:], strict=False)]
+        assert min(gaps) > LIFETIME * 0.7

@@ -1,0 +1,174 @@
+"""Attack payloads as data: where a browser may be sent, what a path may hide, how a cookie or header may be spelt.
+
+Grow the lists whenever a new class turns up.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+OWN = "{own}"
+"""Stands for the front door's own origin in a payload."""
+OWN_HOST = "{host}"
+
+REDIRECT_TARGETS: dict[str, list[str]] = {
+    "A1": ["//evil.com", "//evil.com/", "//evil.com/%2f.."],
+    "A2": ["///evil.com", "///evil.com/x"],
+    "A3": ["////evil.com/%2f..", "/////evil.com"],
+    "A4": ["/\\evil.com", "/\\/evil.com"],
+    "A5": ["\\/\\/evil.com", "/\\\\evil.com"],
+    "A6": ["\\\\evil.com", "\\evil.com"],
+    "A7": ["/\t/evil.com", "\t//evil.com", "/\t\\evil.com"],
+    "A8": ["/\n/evil.com", "\n//evil.com"],
+    "A9": ["/\r\\evil.com", "/\r/evil.com"],
+    "A10": [" //evil.com", "%20//evil.com", "\x0b//evil.com", "\x00//evil.com", "\u00a0//evil.com"],
+    "A11": ["/%09/evil.com", "/%0a/evil.com", "/%0d/evil.com"],
+    "A12": ["/%5cevil.com", "/%5C/evil.com"],
+    "A13": ["/%2f%2fevil.com", "/%2fevil.com", "/%252f%252fevil.com"],
+    "A14": ["/.//evil.com", "/./\\evil.com", "/x/..//evil.com", "/x/../\\evil.com", "/x/%2e%2e//evil.com"],
+    "A15": ["https:evil.com", "http:evil.com"],
+    "A16": ["http:///evil.com", "https:/evil.com", "HtTpS://evil.com", "https:\\\\evil.com"],
+    "A17": [f"https://{OWN_HOST}@evil.com", f"http://{OWN_HOST}@evil.com/"],
+    "A18": [f"https://evil.com\\@{OWN_HOST}", f"http://evil.com\\@{OWN_HOST}/"],
+    "A19": [f"https://evil.com#@{OWN_HOST}", f"http://evil.com#{OWN}"],
+    "A20": [f"https://{OWN_HOST}:pw@evil.com:443", f"http://{OWN_HOST}:80@evil.com"],
+    "A21": ["{own}.evil.com", "http://localhost.evil.com", "{own}.evil.com/x"],
+    "A22": ["http://evillocalhost", "https://evilgw.example"],
+    "A23": ["http://localhost:1", "http://localhost", "{own}0/x"],
+    "A24": ["ftp://localhost/", f"https://{OWN_HOST}/"],
+    "A25": [
+        f"https://evil.com%E3%80%82{OWN_HOST}",
+        "https://evil\u3002com",
+        "\uff0f\uff0fevil.com",
+        "/\uff0fevil.com",
+        "/\u2044evil.com",
+    ],
+    "A26": ["http://0x7f000001", "http://2130706433", "http://[::ffff:7f00:1]", "http://127.1", "http://127.0.0.1"],
+    "A27": ["javascript:alert(1)", "java%0dscript:alert(1)", "JaVaScRiPt://%0aalert(1)", " javascript:alert(1)"],
+    "A28": ["data:text/html,x", "vbscript:x", "blob:x", "about:blank"],
+    "A29": [f"//evil.com%00.{OWN_HOST}", "/%00/evil.com"],
+    "A30": ["/ok%0d%0aLocation:%20//evil.com", "/ok%E5%98%8D%E5%98%8ALocation:x", "/ok\r\nLocation: //evil.com"],
+    "A31": ["/;@evil.com", "/%2e%2e//evil.com", "/@evil.com", "/..;/evil.com"],
+    "A33": ["", "%", "/%", "/%zz", "/" + "a" * 3_000, "/?" + "a" * 3_000, "?//evil.com", "#//evil.com", "."],
+    "backslash in own origin": ["{own}\\evil.com", "{own}/\\evil.com", "{own}//evil.com", "{own}@evil.com", "{own}:80"],
+}
+"""`return_to` values by class; where one lands must be on the front door."""
+
+NO_PLACES_TO_RETURN_TO = [
+    "/auth/logout",
+    "/auth/login?return_to=/x",
+    "/auth/callback/corp?code=x",
+    "/auth",
+    "/auth/",
+    "/%61uth/logout",
+    "/aut%68/login",
+    "/api/x",
+    "/api",
+    "/%61pi/x",
+    "/models/x",
+    "/_stcore/stream",
+    "/_stcore/upload_file/a/b",
+    "/app/_stcore/health",
+    "/%5fstcore/stream",
+]
+"""Local paths that are no page: gadgets for loops and CSRF."""
+
+
+def encodings(payload: str) -> list[str]:
+    """A payload as a query value that decodes to it, and to it encoded once and twice."""
+    once = quote(payload, safe="")
+    twice = quote(once, safe="")
+    return [once, twice, quote(twice, safe="")]
+
+
+PATHS: dict[str, list[bytes]] = {
+    "P1": [b"/public/../admin", b"/public/../../admin", b"/public/x/../../admin"],
+    "P2": [b"/public/%2e%2e/admin", b"/public/.%2e/admin", b"/public/%2E./admin"],
+    "P3": [b"/public/%2e%2e%2fadmin", b"/public%2f..%2fadmin", b"/public/..%2Fadmin"],
+    "P4": [b"/public/..%5cadmin", b"/public\\..\\admin", b"/public/%5c..%5cadmin"],
+    "P5": [b"/public/%252e%252e/admin", b"/public/%25252e%25252e/admin", b"/public/%252e%252e%252fadmin"],
+    "P6": [b"/public/..;/admin", b"/public;/../admin", b"/admin;x=/public", b"/public/..;x=1/admin", b"/public/.;/admin"],
+    "P7": [b"//admin", b"/%2fadmin", b"/public//../admin", b"///admin", b"/public//admin"],
+    "P8": [b"/./admin", b"/admin/.", b"/admin%2f", b"/public/./../admin"],
+    "P9": [b"/ADMIN", b"/Admin", b"/aDMIN/x"],
+    "P10": [b"/admin%00", b"/admin%00/public", b"/public%00/../admin", b"/admin\x00"],
+    "P11": [b"/admin%20", b"/admin%09", b"/admin%0a", b"/admin\x09", b"/%20admin"],
+    "P12": [b"/admin#/public", b"/public#/../admin", b"/admin%23/public", b"/public#"],
+    "P13": [b"/admin?x=/public", b"/admin%3f/public", b"/public%3f/../admin", b"/public/?/../admin"],
+    "P14": [b"/public%0d%0aX:1", b"/public%0aX:1", b"/public\rX:1"],
+    "P15": [
+        b"/%c0%ae%c0%ae/admin",
+        b"/public/%c0%ae%c0%ae/admin",
+        "/public/\uff0e\uff0e/admin".encode(),
+        b"/public/%ef%bc%8e%ef%bc%8e/admin",
+        b"/%ef%bd%81dmin",
+        "/\uff41dmin".encode(),
+        b"/adm%C4%B1n",
+        b"/public/%e2%80%a5/admin",
+        b"/public%ef%bc%8f..%ef%bc%8fadmin",
+    ],
+    "P16": [b"/publicadmin", b"/apiary", b"/public.admin", b"/adminx"],
+    "P17": [b"/%61dmin", b"/%61%64%6d%69%6e", b"/a%64min/x"],
+    "P18": [b"/a%zz", b"/%", b"/public/%2", b"/public/%u002e%u002e/admin"],
+    "P19": [b"/public/..%2f..%2fauth%2fverify", b"/public/..%2fauth%2fsession", b"/public/%2e%2e/auth/session"],
+    "P20": [b"/favicon.ico/../admin", b"/public/_stcore/health/../stream", b"/public/../_stcore/health"],
+}
+"""Request targets by class: an anonymous client must get none of the protected ones."""
+
+COOKIE_NAMES: list[bytes] = [
+    b"\xa0{name}",
+    b"\x85{name}",
+    b"\x1f{name}",
+    b"\t{name}",
+    b"\xe2\x80\x80{name}",
+    b"{name}\xa0",
+    b"{name}\t",
+    b"{name} ",
+    b"{NAME}",
+    b"{Name}",
+    b"%76{rest}",
+    b"={name}",
+    b"$Version=1; {name}",
+    b'"{name}"',
+    b"{name}[]",
+    b"{name}.x",
+    b"x,{name}",
+    b"x=1,{name}",
+    b"x\x0b;{name}",
+]
+"""Spellings that some parser takes for the cookie `{name}`; ours must not."""
+
+COOKIE_VALUES: list[bytes] = [b'"{value}"', b"{value} ", b"{value},x", b"{value}\\073", b"{value}%00", b"{value}\xa0"]
+"""Values that some parser unquotes or trims into `{value}`."""
+
+IDENTITY_HEADERS = [
+    "X-Forwarded-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Preferred-Username",
+    "X-Forwarded-Access-Token",
+    "X-Auth-Request-User",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-Roles",
+    "X-Auth-Request-Id",
+    "X-Auth-Request-Access-Token",
+    "X-Auth-Request-Whatever",
+    "Remote-User",
+    "Remote-Groups",
+    "X-Remote-User",
+    "X-Streamlit-User",
+    "X-Vestibule-Session",
+    "X-Vestibule-Assertion",
+    "X-WebAuth-User",
+    "X-authentik-username",
+    "X-Pomerium-Jwt-Assertion",
+]
+"""Headers by which somebody, somewhere, believes that a request is a certain person's."""
+
+
+def spellings(header: str) -> list[str]:
+    """A header's name as upstreams of different make would still read it."""
+    underscored, dotted = header.replace("-", "_"), header.replace("-", ".")
+    mixed = header.replace("-", "_", 1)
+    return [header, header.lower(), header.upper(), underscored, underscored.lower(), dotted, mixed]
