@@ -140,8 +140,8 @@ def _digest(key: str) -> bytes:
 def _parse(lines: Iterable[str], source: str) -> tuple[_Entry, ...]:
     entries: list[_Entry] = []
     for number, raw in enumerate(lines, start=1):
-        line = raw.partition("#")[0].strip() if raw.lstrip().startswith("#") else raw.strip()
-        if not line:
+        line = raw.strip()
+        if not line or line.startswith("#"):
             continue
         entry = _parse_line(line)
         if entry is None:

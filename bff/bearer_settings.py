@@ -7,7 +7,7 @@
 | `VESTIBULE_JWT__HS256_SECRET` | a secret shared with whoever mints the tokens |
 | `VESTIBULE_DEV_SECRET` | the same for one machine: tokens count from loopback alone, without a real issuer |
 | `VESTIBULE_JWT__ALGORITHMS` | `ES256,RS256` unless given; also `PS256`, `EdDSA` |
-| `VESTIBULE_JWT__TOKEN_TYPES` | `at+jwt` unless given; also `jwt`, for providers whose access tokens have no type of their own |
+| `VESTIBULE_JWT__TOKEN_TYPES` | `at+jwt` unless given; also `jwt`: access tokens without a type of their own |
 | `VESTIBULE_JWT__ROLES_CLAIM` | `roles` unless given; a path such as `realm_access.roles` |
 | `VESTIBULE_JWT__CA_FILE`, `__LEEWAY` | authority of the JWKS host (PEM); tolerated clock difference in seconds |
 """
@@ -100,8 +100,8 @@ class BearerSettings:
             raise JWTBearerMisconfigured("VESTIBULE_JWT__JWKS_URL is not an absolute http(s) URL")
         if self.development_secret and not _is_of_this_machine(self.issuer):
             raise JWTBearerMisconfigured(
-                f"{ENV_DEV_SECRET} beside VESTIBULE_JWT__ISSUER of a real provider would let in whoever has the secret; "
-                "unset one of them"
+                f"{ENV_DEV_SECRET} beside VESTIBULE_JWT__ISSUER of a real provider would let in whoever has the "
+                "secret; unset one of them"
             )
 
 

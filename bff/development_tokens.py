@@ -1,7 +1,7 @@
 """Tokens for development on one machine: minted by whoever knows `VESTIBULE_DEV_SECRET`, taken from loopback alone.
 
-    export VESTIBULE_DEV_SECRET=$(python -c "import secrets; print(secrets.token_urlsafe(48))")
-    python -m bff.development_tokens alice analyst admin
+export VESTIBULE_DEV_SECRET=$(python -c "import secrets; print(secrets.token_urlsafe(48))")
+python -m bff.development_tokens alice analyst admin
 """
 
 from __future__ import annotations

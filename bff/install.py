@@ -9,7 +9,9 @@
     @app.get("/admin", dependencies=[Depends(require_session(roles_any=["admin"]))])
     async def admin() -> ...: ...
 
-It serves `server.auth_path`; what lies elsewhere in the application is guarded by the dependencies alone.
+Install before declaring a route that catches every path. It serves `server.auth_path`; what lies elsewhere in the
+application is guarded by the dependencies alone. Somebody not signed in is sent to the sign-in and back when opening a
+page, and gets 401 with `login_url` otherwise.
 """
 
 from __future__ import annotations
@@ -18,16 +20,18 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 from fastapi import Depends, FastAPI, Request, Response
 
+from bff.answers import redirect, respond
 from bff.assembly import Bff, assemble
 from bff.cookies import DuplicateCookie, cookie_headers, find_session_cookie
-from bff.csrf import SAFE_METHODS, check_same_origin
+from bff.csrf import check_same_origin
 from bff.errors import AuthError, Forbidden, LoginRequired
 from bff.login import Demands
-from bff.problems import render_problem
+from bff.problems import login_url, render_problem
 from bff.request_facts import facts_of
 from bff.routes import create_auth_app
 from bff.session import Session, Store
@@ -60,7 +64,8 @@ def install(
 ) -> Bff:
     """Mount sign-in, sign-out and session below `server.auth_path` of `app`, and render refusals of the dependencies.
 
-    `store` may be one of your own (`bff.session.Store`). The parts are also returned, for code that needs them.
+    `store` may be one of your own (`bff.session.Store`); it is closed with the application. The parts are also
+    returned, for code that needs them.
     """
     bff = assemble(settings, store=store, http=http, clock=clock)
     setattr(app.state, STATE_KEY, bff)
@@ -73,18 +78,17 @@ def install(
 
 
 async def current_session(request: Request) -> Session:
-    """The signed-in person's session; unsafe methods need proof of the same origin.
+    """The signed-in person's session; unsafe methods need proof of the same origin, safe ones no sign of another.
 
     Raises:
         LoginRequired: nobody is signed in.
         Forbidden: the request came from another site.
         StoreUnavailable: nobody can tell.
     """
-    bff: Bff = getattr(request.app.state, STATE_KEY)
+    bff = _bff_of(request)
     facts = facts_of(request.scope, bff.origins)
-    if request.method not in SAFE_METHODS:
-        origins = {urls.origin for urls in bff.origins.values()}
-        check_same_origin(request.method, facts.fetch, origins=origins, strict_reads=True)
+    origins = {urls.origin for urls in bff.origins.values()}
+    check_same_origin(request.method, facts.fetch, origins=origins, strict_reads=False)
     try:
         cookie = find_session_cookie(cookie_headers(request.scope["headers"]), bff.cookie_names.session)
     except DuplicateCookie:
@@ -114,20 +118,38 @@ def require_session(*, roles_any: Sequence[str] = ()) -> SessionDependency:
 async def _render(request: Request, error: Exception) -> Response:
     if not isinstance(error, AuthError):
         raise error
-    bff: Bff = getattr(request.app.state, STATE_KEY)
+    bff = _bff_of(request)
     try:
         facts = facts_of(request.scope, bff.origins)
     except AuthError as misdirected:
         return Response(b"", misdirected.status)
-    query = f"?{request.url.query}" if request.url.query else ""
+    return_to = _target_of(request)
+    navigation = facts.fetch.is_navigation
+    if isinstance(error, LoginRequired) and navigation and request.method == "GET":
+        return redirect(302, login_url(facts.urls, return_to))
     page = render_problem(
-        error,
-        navigation=facts.fetch.is_navigation,
-        request_id=facts.request_id,
-        urls=facts.urls,
-        return_to=request.url.path + query,
+        error, navigation=navigation, request_id=facts.request_id, urls=facts.urls, return_to=return_to
     )
-    return Response(page.body, page.status, headers=dict(page.headers))
+    return respond(page)
+
+
+def _target_of(request: Request) -> str:
+    """Path and query as the browser sent them: `request.url` has the path decoded, which is another path."""
+    path: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode("ascii")
+    query: bytes = request.scope["query_string"]
+    return (path + (b"?" + query if query else b"")).decode("latin-1")
+
+
+def _bff_of(request: Request) -> Bff:
+    """The parts that `install` left; a mounted application has none of its parent's.
+
+    Raises:
+        RuntimeError: `install` was not called for the application that serves this route.
+    """
+    bff = getattr(request.app.state, STATE_KEY, None)
+    if not isinstance(bff, Bff):
+        raise RuntimeError("call bff.install.install(app, settings) for the application that has this route")
+    return bff
 
 
 def _close_with(app: FastAPI, bff: Bff) -> None:

@@ -29,7 +29,7 @@ from bff.contract import HEADER_SUBJECT_KEY
 ENV_TRUSTED_PROXIES: Final = "VESTIBULE_API_TRUSTED_PROXIES"
 _PREFIX: Final = b"x-auth-request-"
 _PRINTABLE: Final = re.compile(rb"[ -~]*\Z")
-_BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _log = logging.getLogger(__name__)
 Network = IPv4Network | IPv6Network
@@ -87,7 +87,7 @@ class TrustedProxyUser:
         """The person who made `request`.
 
         Raises:
-            HTTPException: 403 past the proxy, 401 nobody signed in, 400 headers that two programs could read in two ways.
+            HTTPException: 403 past the proxy, 401 nobody signed in, 400 headers that can be read in two ways.
         """
         if not self._is_proxy(request):
             raise _refused(403, "proxy_untrusted", "this API answers only behind its proxy")
@@ -116,7 +116,9 @@ class TrustedProxyUser:
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         if port == 0 and address is not None:
-            _log.warning("the server replaced the proxy's address by a forwarded one; run Uvicorn with --no-proxy-headers")
+            _log.warning(
+                "the server replaced the proxy's address by a forwarded one; run Uvicorn with --no-proxy-headers"
+            )
             return False
         if address is None or not any(address in network for network in self._networks):
             _log.warning("identity headers from %r, which is not in %s", host, ENV_TRUSTED_PROXIES)
@@ -149,16 +151,15 @@ def _names(headers: Mapping[str, bytes], part: str) -> tuple[str, ...]:
 
 
 def _decoded(value: bytes) -> str:
-    unreadable = _refused(400, "proxy_headers", "an identity header cannot be read")
-    if not _PRINTABLE.match(value) or _BROKEN_ESCAPE.search(value.decode("latin-1")):
-        raise unreadable
-    try:
-        text = unquote_to_bytes(value).decode("utf-8")
-    except UnicodeDecodeError:
-        raise unreadable from None
-    if not text.isprintable():
-        raise unreadable
-    return text
+    """The text of a value; the proxy percent-encodes what is not printable ASCII, and `%` itself."""
+    if _PRINTABLE.match(value) and not _BROKEN_ESCAPE.search(value):
+        try:
+            text = unquote_to_bytes(value).decode("utf-8")
+        except UnicodeDecodeError:
+            text = "\0"
+        if text.isprintable():
+            return text
+    raise _refused(400, "proxy_headers", "an identity header cannot be read")
 
 
 def _network(text: str) -> Network:

@@ -14,6 +14,7 @@ from gateway.credentials import Caller
 from gateway.headers import RawHeaders, without_conditionals
 from gateway.live_connections import Connection, LiveConnections
 from gateway.paths import forward_target
+from gateway.private_caching import make_private
 from gateway.request import Incoming
 from gateway.session_cache import LiveSession, SessionCache
 from gateway.streamlit_messages import is_user_action
@@ -57,6 +58,8 @@ class Relaying:
 
         def rewrite(status: int, given: RawHeaders) -> tuple[RawHeaders, BodyTransform | None]:
             cleaned = upstream.responses.clean(given, host=host, forwarded_path=path)
+            if chosen.route.auth != "public" or any(name == b"set-cookie" for name, _ in cleaned):
+                cleaned = make_private(cleaned)
             if inserts and is_html_document(status, cleaned):
                 return [*_without(document_headers(cleaned), b"cache-control"), NO_STORE], HeadInserter(self._guard)
             return cleaned, None

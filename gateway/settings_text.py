@@ -88,12 +88,21 @@ def _is_worth_a_heading(table: Mapping[str, Any]) -> bool:
 
 
 def _key(key: str) -> str:
-    return key if key and all(char.isalnum() or char in "_-" for char in key) and key.isascii() else json.dumps(key)
+    return key if key and key.isascii() and all(char.isalnum() or char in "_-" for char in key) else _string(key)
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return "[" + ", ".join(_value(inner) for inner in value) + "]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return "[" + ", ".join(_value(inner) for inner in value) + "]"
+        case str():
+            return _string(value)
+        case _:
+            return repr(value)
+
+
+def _string(text: str) -> str:
+    """JSON's quoting is TOML's, but for DEL, which TOML wants escaped, and for pairs of surrogates, which it lacks."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -79,6 +79,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "gateway.identity_headers",
             "gateway.paths",
             "gateway.policy",
+            "gateway.private_caching",
             "gateway.request_guard",
             "gateway.response_headers",
             "gateway.rules",

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -114,5 +115,5 @@ def test_a_tab_that_keeps_calling_outlives_its_tokens(tab: Page, tmp_path: Path)
         assert not provider.reuse_detected
         # Refreshed ahead of the end, a fifth of the lifetime before it: every 4 to 5 seconds, and never twice for one.
         assert WATCHED_SECONDS / LIFETIME - 2 <= len(grants) <= WATCHED_SECONDS / (LIFETIME * 0.8) + 2
-        gaps = [later.at - earlier.at for earlier, later in zip(grants, grants[1:], strict=False)]
+        gaps = [later.at - earlier.at for earlier, later in pairwise(grants)]
         assert min(gaps) > LIFETIME * 0.7

@@ -37,7 +37,7 @@ def full_settings() -> Settings:
                     "roles_claim": "https://example.com/roles",
                 }
             },
-            "roles": {"analyst": {"groups_any": ["science"], "max_age_seconds": 60}},
+            "roles": {"analyst": {"groups_any": ["science"]}},
             "kit_clients": {"pages": {"secret": "canary-kit-secret-0123"}},
             "routes": [
                 {
@@ -46,7 +46,7 @@ def full_settings() -> Settings:
                     "upstream": "streamlit:app.py",
                     "kit": "pages",
                     "streamlit": {"env": {"TOKEN": "canary-variable"}},
-                    "require": {"claims": {"level": 3, "member": True, "teams": ["a", "b"]}},
+                    "require": {"max_age_seconds": 60, "claims": {"level": 3, "member": True, "teams": ["a", "b"]}},
                     "forward_headers": ["accept", "x-*"],
                 },
                 {"id": "api", "path": "/api/", "upstream": ["http://127.0.0.1:1", "http://127.0.0.1:2"]},

@@ -1,0 +1,251 @@
+"""The front door inside one's own FastAPI: sign in, ask who it is, refuse, sign out, on a store of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI
+
+from bff.configuration import parse_settings
+from bff.errors import StoreUnavailable
+from bff.install import CurrentSession, install, require_session
+from bff.session import Session, StoredRecord
+from bff.stores.memory import MemoryStore
+from tests.fakes import CookieClient, FakeProvider, UvicornThread, bind_socket
+from tests.front_door import KEY, provider_table
+
+
+class OwnStore(MemoryStore):
+    """A store that its owner can look into and switch off."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=lambda: self.at)
+        self.at = 1_800_000_000.0
+        self.created: list[str] = []
+        self.is_down = False
+        self.is_closed = False
+
+    async def create(
+        self, name: str, sealed: bytes, *, owners: Sequence[str], idle_seconds: float, absolute_expires_at: float
+    ) -> bool:
+        self.created.append(name)
+        return await super().create(
+            name, sealed, owners=owners, idle_seconds=idle_seconds, absolute_expires_at=absolute_expires_at
+        )
+
+    async def load(self, name: str) -> StoredRecord | None:
+        if self.is_down:
+            raise StoreUnavailable()
+        return await super().load(name)
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+        await super().aclose()
+
+
+@dataclass
+class Site:
+    """Somebody's application with the front door in it."""
+
+    url: str
+    provider: FakeProvider
+    store: OwnStore
+    browser: CookieClient
+
+    def sign_in(self, person: str = "alice", *, path: str = "/report") -> httpx.Response:
+        """Open `path` and go wherever that leads."""
+        self.provider.options.auto_login = person
+        return self.browser.walk(self.browser.get(self.url + path))[-1]
+
+
+def own_routes(calls: list[str]) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/report")
+    async def report(session: CurrentSession, month: str = "") -> dict[str, Any]:
+        return {"sub": session.identity.sub, "roles": session.identity.roles, "month": month}
+
+    @router.get("/résumé")
+    async def resume(session: CurrentSession) -> str:
+        return session.identity.sub
+
+    @router.post("/report")
+    async def change(session: CurrentSession) -> str:
+        calls.append(session.identity.sub)
+        return "changed"
+
+    @router.get("/admin")
+    async def admin(session: Annotated[Session, Depends(require_session(roles_any=["admin", "owner"]))]) -> str:
+        return session.identity.name
+
+    @router.get("/scientists", dependencies=[Depends(require_session(roles_any=["scientist"]))])
+    async def scientists() -> str:
+        return "science"
+
+    @router.get("/open")
+    async def open_to_all() -> str:
+        return "open"
+
+    return router
+
+
+@pytest.fixture
+def calls() -> list[str]:
+    """Who got through to the handler that changes something."""
+    return []
+
+
+@pytest.fixture
+def site(calls: list[str]) -> Iterator[Site]:
+    sock = bind_socket("127.0.0.1")
+    url = f"http://localhost:{sock.getsockname()[1]}"
+    with FakeProvider() as provider, CookieClient() as browser:
+        settings = parse_settings(
+            {
+                "server": {"public_url": url, "environment": "development"},
+                "secrets": {"keys": [KEY]},
+                "providers": {"corp": provider_table(provider)},
+                "roles": {"scientist": {"groups_any": ["science"]}},
+            }
+        )
+        app, store = FastAPI(), OwnStore()
+        store.at = provider.clock()
+        install(app, settings, store=store)
+        app.include_router(own_routes(calls))
+        server = UvicornThread(app, sock)
+        server.start()
+        yield Site(url, provider, store, browser)
+        server.stop()
+
+
+def test_opening_a_page_leads_through_the_sign_in_and_back_to_it(site: Site) -> None:
+    page = site.sign_in(path="/report?month=may&x=1%2F2")
+    assert page.url == f"{site.url}/report?month=may&x=1%2F2"
+    assert page.json() == {"sub": "alice", "roles": ["analyst", "admin", "scientist"], "month": "may"}
+
+
+def test_a_path_beyond_ascii_is_come_back_to_as_well(site: Site) -> None:
+    assert site.sign_in(path="/r%C3%A9sum%C3%A9").json() == "alice"
+
+
+def test_a_program_is_told_where_to_sign_in_and_not_sent_there(site: Site) -> None:
+    answer = site.browser.fetch(f"{site.url}/report?month=may")
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["code"] == "login_required"
+    assert problem["login_url"] == "/auth/login?return_to=%2Freport%3Fmonth%3Dmay"
+    assert site.provider.hits_of("authorize") == []
+
+
+def test_the_session_lives_in_the_store_that_was_passed_in(site: Site) -> None:
+    site.sign_in()
+    assert len(site.store.created) == 1
+    assert site.browser.fetch(f"{site.url}/auth/session").json()["sub"] == "alice"
+
+
+def test_what_is_not_guarded_needs_nobody(site: Site) -> None:
+    assert site.browser.get(f"{site.url}/open").json() == "open"
+
+
+def test_a_role_opens_and_its_absence_closes(site: Site) -> None:
+    assert site.sign_in("alice", path="/admin").json() == "Alice Example"
+    assert site.browser.fetch(f"{site.url}/scientists").json() == "science"
+    site.browser.cookies.clear()
+    refused = site.sign_in("bob", path="/admin")
+    assert refused.status_code == 403
+    assert "Not allowed" in refused.text
+    assert site.browser.fetch(f"{site.url}/scientists").json()["code"] == "forbidden"
+    assert site.browser.fetch(f"{site.url}/report").json()["sub"] == "bob", "refusing signs nobody out"
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, "csrf_origin"),
+        ({"Sec-Fetch-Site": "same-site", "Origin": None}, "csrf_cross_site"),
+        ({"Sec-Fetch-Site": None, "Origin": None}, "csrf_missing"),
+    ],
+)
+def test_a_change_asked_for_by_another_site_does_not_happen(
+    site: Site, calls: list[str], headers: dict[str, str | None], code: str
+) -> None:
+    site.sign_in()
+    answer = site.browser.fetch(f"{site.url}/report", method="POST", headers=headers)
+    assert (answer.status_code, answer.json()["code"], calls) == (403, code, [])
+
+
+def test_a_change_asked_for_by_a_page_of_its_own_happens(site: Site, calls: list[str]) -> None:
+    site.sign_in()
+    assert site.browser.fetch(f"{site.url}/report", method="POST").json() == "changed"
+    assert calls == ["alice"]
+
+
+def test_reading_for_a_script_of_a_neighbouring_site_is_refused(site: Site) -> None:
+    site.sign_in()
+    answer = site.browser.fetch(f"{site.url}/report", headers={"Sec-Fetch-Site": "same-site"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "csrf_cross_site")
+
+
+def test_signing_out_ends_it_everywhere(site: Site) -> None:
+    site.sign_in()
+    stolen = {"Cookie": f"vestibule={site.browser.cookies['vestibule'].value}"}
+    assert httpx.get(f"{site.url}/report", headers=stolen, trust_env=False).json()["sub"] == "alice"
+    out = site.browser.walk(site.browser.post(f"{site.url}/auth/logout"))
+    assert out[-1].url.path == "/auth/logged-out"
+    assert site.provider.hits_of("end_session")
+    assert site.browser.fetch(f"{site.url}/report").status_code == 401
+    assert httpx.get(f"{site.url}/report", headers=stolen, trust_env=False).status_code == 401
+
+
+def test_a_store_out_of_reach_is_503_and_signs_nobody_out(site: Site) -> None:
+    site.sign_in()
+    site.store.is_down = True
+    answer = site.browser.fetch(f"{site.url}/report")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+    assert "set-cookie" not in answer.headers
+    site.store.is_down = False
+    assert site.browser.fetch(f"{site.url}/report").json()["sub"] == "alice"
+
+
+def test_another_host_is_not_answered_for(site: Site) -> None:
+    answer = httpx.get(f"{site.url}/report", headers={"Host": "evil.example"}, trust_env=False)
+    assert answer.status_code == 421
+
+
+def test_two_session_cookies_are_nobodys(site: Site) -> None:
+    site.sign_in()
+    value = site.browser.cookies["vestibule"].value
+    answer = site.browser.fetch(f"{site.url}/report", headers={"Cookie": f"vestibule={value}; vestibule={value}"})
+    assert answer.status_code == 401
+
+
+async def test_the_store_is_closed_with_the_application() -> None:
+    app, store = FastAPI(), OwnStore()
+    settings = parse_settings(
+        {
+            "server": {"public_url": "https://apps.example.com"},
+            "secrets": {"keys": [KEY]},
+            "providers": {"corp": {"issuer": "https://idp.example.com", "client_id": "x", "client_secret": KEY}},
+        }
+    )
+    install(app, settings, store=store)
+    async with app.router.lifespan_context(app):
+        assert not store.is_closed
+    assert store.is_closed
+
+
+async def test_a_route_of_an_application_without_install_says_what_is_missing() -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def page(session: CurrentSession) -> str:
+        return session.identity.sub
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
+        with pytest.raises(RuntimeError, match="call bff.install.install"):
+            await http.get("/")
