@@ -157,9 +157,9 @@ def _parse(lines: Iterable[str], source: str) -> tuple[_Entry, ...]:
 def _parse_line(line: str) -> _Entry | None:
     """Scopes may hold colons: the name ends at the first, the hash begins after the last."""
     name, _, rest = line.partition(":")
-    scopes, _, digest = rest.rpartition(":")
+    scopes, colon, digest = rest.rpartition(":")
     words = scopes.split("+") if scopes else []
-    if not _NAME.fullmatch(name) or not _HASH.fullmatch(digest) or not all(map(_SCOPE.fullmatch, words)):
+    if not colon or not _NAME.fullmatch(name) or not _HASH.fullmatch(digest) or not all(map(_SCOPE.fullmatch, words)):
         return None
     return _Entry(KeyHolder(name, frozenset(words)), bytes.fromhex(digest))
 

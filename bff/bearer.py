@@ -34,7 +34,7 @@ from bff.bearer_settings import (
     JWTBearerMisconfigured,
     read_bearer_settings,
 )
-from bff.bearer_tokens import BearerRules, StandardClaims, validate_bearer, validate_development_bearer
+from bff.bearer_tokens import BearerRules, StandardClaims, check_header, validate_bearer, validate_development_bearer
 from bff.claims import names_at
 from bff.contract import ENV_DEV_SECRET
 from bff.development_tokens import check_loopback, mint_development_token
@@ -161,6 +161,7 @@ class JWTBearer(HTTPBearer):
             check_loopback(connection.scope if connection is not None else None)
         if self._settings.secret:
             return validate_development_bearer(token, secret=self._settings.secret, rules=self.rules, now=now)
+        check_header(token, self.rules)
         return await self._keys.validate(
             token, lambda keys: validate_bearer(token, keys=keys, rules=self.rules, now=now), prefix="bearer"
         )

@@ -76,10 +76,22 @@ def validate_bearer(token: str, *, keys: Sequence[VerificationKey], rules: Beare
     Raises:
         UnknownKey, InvalidToken: `bearer_` + `alg`, `typ`, `signature`, `iss`, `aud`, `exp`, `iat`, `sub`, `kind` …
     """
-    alg = read_header(token, prefix=PREFIX).alg
-    if alg not in rules.algorithms:
-        raise InvalidToken("bearer_alg", detail="algorithm is not allowed")
+    alg = check_header(token, rules)
     return _checked(verify_signature(token, keys=keys, alg=alg, prefix=PREFIX, types=rules.types), rules, now)
+
+
+def check_header(token: str, rules: BearerRules) -> str:
+    """The algorithm of a token that is worth fetching keys for: well formed, of an allowed algorithm and type.
+
+    Raises:
+        InvalidToken: `bearer_malformed`, `bearer_crit`, `bearer_alg`, `bearer_typ`.
+    """
+    header = read_header(token, prefix=PREFIX)
+    if header.alg not in rules.algorithms:
+        raise InvalidToken("bearer_alg", detail="algorithm is not allowed")
+    if header.typ not in rules.types:
+        raise InvalidToken("bearer_typ", detail="token of another type")
+    return header.alg
 
 
 def validate_development_bearer(token: str, *, secret: str, rules: BearerRules, now: float) -> StandardClaims:

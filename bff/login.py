@@ -275,9 +275,7 @@ class SignIn:
         if not bound:
             raise CallbackRejected("callback_foreign_browser", detail="no cookie of this sign-in")
 
-    async def _complete(
-        self, provider: Provider, code: str, transaction: LoginTransaction, browser: Browser
-    ) -> Opened:
+    async def _complete(self, provider: Provider, code: str, transaction: LoginTransaction, browser: Browser) -> Opened:
         answer = await provider.request_token(build_code_grant(code, transaction))
         if isinstance(answer, GrantRefused):
             raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")

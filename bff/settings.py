@@ -203,11 +203,6 @@ class RouteSettings(Table):
             table.setdefault("max_body_bytes", 209_715_200)
         return table
 
-    @property
-    def is_streamlit(self) -> bool:
-        """A child that this gateway starts, or a page with a kit client: Streamlit either way."""
-        return bool(self.kit) or any(target.startswith("streamlit:") for target in self.upstream)
-
 
 STREAMLIT_HEADERS: tuple[str, ...] = (
     "accept",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from authlib.common.urls import add_params_to_uri
 from fastapi import Request, Response
@@ -16,7 +16,7 @@ from bff.errors import AuthError, BadRequest, CallbackRejected, NotFound, Provid
 from bff.handling import Handling
 from bff.kit_codes import BINDING
 from bff.login import Demands, LoginDenied, LoginFinished, LoginRequest
-from bff.login_requests import check_navigation, parse_login_request, query_pairs
+from bff.login_requests import KNOWN, check_navigation, parse_login_request, query_pairs
 from bff.pages import render_page
 from bff.problems import login_url
 from bff.request_facts import RequestFacts
@@ -35,11 +35,11 @@ class SignInRoutes(Handling):
             return_to, demands = self._kit_target(wanted, raw_return_to), Demands()
         else:
             return_to = self._local(raw_return_to or self._referring_page(request, facts), facts)
-            demands = self._targets.demands(return_to.partition("?")[0])
+            demands = self._targets.demands(unquote(return_to.partition("?")[0]))
         names = list(bff.sign_in.providers)
         provider = wanted.provider or demands.provider or (names[0] if len(names) == 1 else "")
         if not provider:
-            return self._choice(facts, request)
+            return self._choice(facts, request, return_to=return_to)
         started = await bff.sign_in.start_login(
             replace(wanted, provider=provider, return_to=return_to),
             self._browser(request, facts),
@@ -95,18 +95,16 @@ class SignInRoutes(Handling):
 
     def _referring_page(self, request: Request, facts: RequestFacts) -> str:
         referer = request.headers.get("referer", "")
-        parts = urlsplit(referer) if referer.isascii() else urlsplit("")
-        return referer if f"{parts.scheme}://{parts.netloc}".lower() == facts.urls.origin else ""
+        return referer if referer.startswith(facts.urls.origin + "/") else ""
 
-    def _choice(self, facts: RequestFacts, request: Request) -> Response:
-        """The sign-in page: the same request once more, with a provider."""
+    def _choice(self, facts: RequestFacts, request: Request, *, return_to: str) -> Response:
+        """The sign-in page: the same request once more, with a provider and the target already checked."""
         here = facts.urls.base_path + facts.urls.auth_path + contract.PATH_LOGIN
-        asked = [pair for pair in query_pairs(request.scope["query_string"], code="login_parameters") if pair[1]]
+        asked = query_pairs(request.scope["query_string"], code="login_parameters")
+        same = [(name, value) for name, value in asked if value and name in KNOWN - {"provider", "return_to"}]
         choices = [
             {
-                "href": add_params_to_uri(
-                    here, [*(pair for pair in asked if pair[0] != "provider"), ("provider", name)]
-                ),
+                "href": add_params_to_uri(here, [*same, ("return_to", return_to), ("provider", name)]),
                 "label": provider.settings.display_name or name,
             }
             for name, provider in self._bff.sign_in.providers.items()

@@ -18,7 +18,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -30,7 +29,6 @@ ENV_TRUSTED_PROXIES: Final = "VESTIBULE_API_TRUSTED_PROXIES"
 _PREFIX: Final = b"x-auth-request-"
 _PRINTABLE: Final = re.compile(rb"[ -~]*\Z")
 _BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _log = logging.getLogger(__name__)
 Network = IPv4Network | IPv6Network
 
@@ -54,7 +52,7 @@ class ProxiedUser:
     key: str = ""
     roles: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
-    claims: Mapping[str, Any] = field(default=_NOTHING)
+    claims: Mapping[str, Any] = field(default_factory=dict)
 
     def has_role(self, *roles: str) -> bool:
         """True when the person has at least one of `roles`."""

@@ -51,7 +51,7 @@ class Admin:
         return {"sessions": [_describe(session) for session in await self._selected(query)]}
 
     async def revoke(self, query: Query) -> Answer:
-        """End one `session` of a `sub`, all of a `sub` or `sid`, or with `all=yes` everybody's; logins under way too."""
+        """End one `session` of a `sub`, all of a `sub` or `sid`, or everybody's (`all=yes`); logins under way too."""
         sessions, issuers = self._bff.sessions, self._issuers(query)
         sub, sid, one = (query.get(name, "") for name in ("sub", "sid", "session"))
         if query.get("all") == "yes":

@@ -78,11 +78,7 @@ class Report:
         lines: list[str] = []
         for one in self.registrations:
             lines.append(f"Register at {one.issuer} ({one.provider}) for client {one.client_id}:")
-            lines += [
-                f"  {name:<26}{uri}"
-                for name, uri in asdict(one).items()
-                if name.endswith("_uri") and uri
-            ]
+            lines += [f"  {name:<26}{uri}" for name, uri in asdict(one).items() if name.endswith("_uri") and uri]
         lines += [f"{finding.level:<8} {finding.part}: {finding.message}" for finding in self.findings]
         return "\n".join(lines)
 

@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 
 from bff.audit import Audit
 from gateway.request_guard import RequestRefused, validate_head
+from gateway.upstream.socket_frames import CLOSE_EXTENSION
 
 if TYPE_CHECKING:
     from gateway.server import GuardedConfig
@@ -36,6 +37,8 @@ WRITE_STALL_SECONDS = 300.0
 """A client that takes nothing of its answer for so long is gone or hostile."""
 
 _audit = Audit()
+CLOSE_SECONDS = 2
+"""Between our close frame and the end of the connection."""
 
 
 class GuardedHttpProtocol(HttpToolsProtocol):
@@ -264,7 +267,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
 
 class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
-    """Keeps a WebSocket counted among the connections of its address."""
+    """Keeps a WebSocket counted among the connections of its address, and can close it past flow control."""
 
     config: GuardedConfig
 
@@ -277,6 +280,22 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.config.open_connections.close(self._address)
         super().connection_lost(exc)
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            extensions: Any = self.scope["extensions"]
+            extensions[CLOSE_EXTENSION] = self.close_now
+
+    def close_now(self, code: int, reason: str) -> None:
+        """Write a close frame although the client may not be reading; cut the connection soon after."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
 
 class _Refusal:

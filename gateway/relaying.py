@@ -57,7 +57,7 @@ class Relaying:
         host, path = incoming.facts.urls.host, target.partition(b"?")[0].decode("latin-1")
 
         def rewrite(status: int, given: RawHeaders) -> tuple[RawHeaders, BodyTransform | None]:
-            cleaned = upstream.responses.clean(given, host=host, forwarded_path=path)
+            cleaned = _without(upstream.responses.clean(given, host=host, forwarded_path=path), b"date")
             if chosen.route.auth != "public" or any(name == b"set-cookie" for name, _ in cleaned):
                 cleaned = make_private(cleaned)
             if inserts and is_html_document(status, cleaned):

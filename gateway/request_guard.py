@@ -19,7 +19,7 @@ REFUSED_METHODS = frozenset(
     b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN PRI".split()
 )
 """Tunnels and echoes, then the words of RTSP, ICE and HTTP/2 that the parser also knows."""
-FRAMING_HEADERS = frozenset((b"host", b"content-length", b"transfer-encoding", b"cookie", b"upgrade"))
+WATCHED_HEADERS = frozenset((b"host", b"content-length", b"transfer-encoding", b"cookie"))
 WEBSOCKET_LINE_BYTES = 8000
 """The WebSocket handshake parser refuses longer lines, and not gracefully."""
 WEBSOCKET_HEADERS = 120
@@ -50,17 +50,28 @@ def validate_head(
         raise RequestRefused("method_refused", 405)
     if len(headers) > limits.header_count:
         raise RequestRefused("headers_too_many", 431)
-    named: dict[bytes, list[bytes]] = {name: [] for name in FRAMING_HEADERS}
+    hosts: list[bytes] = []
+    lengths: list[bytes] = []
+    encodings: list[bytes] = []
+    cookies = 0
     for name, value in headers:
-        if name in FRAMING_HEADERS:
-            named[name].append(value)
-    _validate_framing(named[b"content-length"], named[b"transfer-encoding"], version=version)
-    if sum(value.count(b";") + 1 for value in named[b"cookie"]) > limits.cookie_count:
+        if name in WATCHED_HEADERS:
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"cookie":
+                cookies += value.count(b";") + 1
+            elif name == b"content-length":
+                lengths.append(value)
+            else:
+                encodings.append(value)
+    if lengths or encodings:
+        _validate_framing(lengths, encodings, version=version)
+    if cookies > limits.cookie_count:
         raise RequestRefused("cookies_too_many", 431)
-    host = _validate_host(named[b"host"])
+    _validate_host(hosts)
     if upgrade:
-        _validate_upgrade(method, target, version=version, headers=headers, named=named)
-    return _origin_form(target, host=host)
+        _validate_upgrade(method, target, version=version, headers=headers, has_body=bool(lengths or encodings))
+    return _origin_form(target, host=hosts[0])
 
 
 def _validate_framing(lengths: list[bytes], encodings: list[bytes], *, version: str) -> None:
@@ -73,23 +84,21 @@ def _validate_framing(lengths: list[bytes], encodings: list[bytes], *, version: 
         raise RequestRefused("transfer_encoding_refused")
 
 
-def _validate_host(hosts: list[bytes]) -> bytes:
+def _validate_host(hosts: list[bytes]) -> None:
     if not hosts:
         raise RequestRefused("host_missing")
     if len(hosts) > 1:
         raise RequestRefused("host_repeated")
     if not HOST.fullmatch(hosts[0]):
         raise RequestRefused("host_malformed")
-    return hosts[0]
 
 
-def _validate_upgrade(
-    method: bytes, target: bytes, *, version: str, headers: Headers, named: dict[bytes, list[bytes]]
-) -> None:
+def _validate_upgrade(method: bytes, target: bytes, *, version: str, headers: Headers, has_body: bool) -> None:
     """Only a clean WebSocket handshake: no h2c, no body that would hide a second request."""
-    if [value.lower() for value in named[b"upgrade"]] != [b"websocket"] or method != b"GET" or version != "1.1":
+    protocols = [value.lower() for name, value in headers if name == b"upgrade"]
+    if protocols != [b"websocket"] or method != b"GET" or version != "1.1":
         raise RequestRefused("upgrade_refused")
-    if named[b"content-length"] or named[b"transfer-encoding"]:
+    if has_body:
         raise RequestRefused("upgrade_with_body")
     longest = max(len(target), *(len(name) + len(value) for name, value in headers))
     if longest > WEBSOCKET_LINE_BYTES or len(headers) > WEBSOCKET_HEADERS:
@@ -98,8 +107,7 @@ def _validate_upgrade(
 
 def _origin_form(target: bytes, *, host: bytes) -> bytes:
     """The path and query of an origin-form target, or of an absolute-form one that names `host` itself."""
-    absolute = ABSOLUTE.match(target)
-    if absolute:
+    if not target.startswith(b"/") and (absolute := ABSOLUTE.match(target)):
         authority, slash, rest = target[absolute.end() :].partition(b"/")
         if authority.lower() != host.lower() or not slash:
             raise RequestRefused("target_foreign")

@@ -41,6 +41,7 @@ class GuardedConfig(Config):
             ws=GuardedWebSocketProtocol,
             ws_max_size=settings.limits.websocket_client_message_bytes,
             ws_per_message_deflate=False,
+            ws_ping_timeout=None,  # a reader held back for long would be cut; upstream pings and idle ends remain
             lifespan=lifespan,
             interface="asgi3",
             log_config=None,

@@ -35,4 +35,7 @@ def open_store(settings: Settings, *, clock: Callable[[], float]) -> Store:
         raise StoreNotSupported(f"store.url: {exc}") from None
     if missing := missing_files(target):
         raise StoreNotSupported(f"store.url: no such file for {', '.join(missing)}")
-    return RedisStore(target, prefix=settings.store.prefix, timeout=settings.store.timeout_seconds)
+    try:
+        return RedisStore(target, prefix=settings.store.prefix, timeout=settings.store.timeout_seconds)
+    except OSError as exc:
+        raise StoreNotSupported("store.url: the certificate files cannot be used") from exc

@@ -56,7 +56,7 @@ class MemoryStore:
         self, name: str, sealed: bytes, *, owners: Sequence[str], idle_seconds: float, absolute_expires_at: float
     ) -> bool:
         now = self._sweep()
-        if name in self._records:
+        if self._live(name) is not None:
             return False
         self._records[name] = _Record(sealed, 0, now + idle_seconds, absolute_expires_at, tuple(owners))
         for owner in owners:

@@ -32,7 +32,7 @@ from bff.errors import StoreUnavailable
 from bff.stores.redis_nodes import Argument, Arguments, Nodes, send_together
 from bff.stores.redis_scripts import Script
 
-MAX_IN_FLIGHT = 64
+MAX_IN_FLIGHT = 20
 """Commands of one process that are under way at once; the rest wait their turn, within their deadline."""
 PAUSES = (0.0, 0.02, 0.1)
 """Seconds before each attempt at one command."""

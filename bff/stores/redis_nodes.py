@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
-from redis.backoff import NoBackoff
+from redis.asyncio.sentinel import Sentinel
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, ClusterDownError, RedisError, ResponseError
 
-from bff.stores.redis_url import Address, Login, RedisTarget, TlsFiles
+from bff.stores.redis_pools import (
+    SENTINEL_SHARE,
+    connection_options,
+    pool_of,
+    primary_pool,
+    sentinels_of,
+    tls_context,
+)
+from bff.stores.redis_url import Address, RedisTarget
 
 Argument = str | bytes | int
 Arguments = tuple[Argument, ...]
-
-MAX_CONNECTIONS = 80
-"""Per server and process: commands in flight, the subscription and the heartbeat."""
-SENTINEL_SHARE = 0.25
-"""Of the time-out, for one sentinel or node that is asked where things are: a silent one must leave time to spare."""
 
 
 class Nodes(Protocol):
@@ -57,18 +57,16 @@ class OneNode:
     """A server by address, or the primary of a service that sentinels watch."""
 
     def __init__(self, target: RedisTarget, *, timeout: float) -> None:
+        tls = tls_context(target.tls) if target.tls is not None else None
+        options = {**connection_options(target.login, timeout), "db": target.db}
         self._sentinel: Sentinel | None = None
         if target.kind == "sentinel":
-            self._sentinel = _sentinel(target, timeout)
-            options = {**_options(target.login, target.tls, timeout), "db": target.db, "ssl": target.tls is not None}
-            self._pool: ConnectionPool = SentinelConnectionPool(  # type: ignore[no-untyped-call]  # redis-py has no types
-                target.service, self._sentinel, **options
-            )
+            self._sentinel = sentinels_of(target, tls, timeout)
+            self._client = Redis.from_pool(primary_pool(target.service, self._sentinel, tls, options))
             self.replicas = 1 if target.replicas is None else target.replicas
         else:
-            self._pool = _pool(target.addresses[0], target, timeout)
+            self._client = Redis.from_pool(pool_of(target.addresses[0], tls, options))
             self.replicas = target.replicas or 0
-        self._client = Redis(connection_pool=self._pool)
 
     async def client_for(self, key: str) -> Redis:
         return self._client
@@ -78,10 +76,10 @@ class OneNode:
 
     async def suspect(self) -> None:
         # Idle connections may lead to a primary that is none any more; new ones ask the sentinels, or DNS, again.
-        await self._pool.disconnect(inuse_connections=False)
+        await self._client.connection_pool.disconnect(inuse_connections=False)
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        await self._client.aclose()
         if self._sentinel is not None:
             await self._sentinel.aclose()
 
@@ -92,6 +90,8 @@ class ClusterNodes:
     def __init__(self, target: RedisTarget, *, timeout: float) -> None:
         self._target = target
         self._timeout = timeout
+        self._tls = tls_context(target.tls) if target.tls is not None else None
+        self._options = connection_options(target.login, timeout)
         self._clients: dict[Address, Redis] = {}
         self._owners: list[Address | None] = []
         self._is_stale = True
@@ -125,12 +125,12 @@ class ClusterNodes:
 
     async def aclose(self) -> None:
         for client in self._clients.values():
-            await client.connection_pool.aclose()
+            await client.aclose()
 
     def _client(self, address: Address) -> Redis:
         client = self._clients.get(address)
         if client is None:
-            client = self._clients[address] = Redis(connection_pool=_pool(address, self._target, self._timeout))
+            client = self._clients[address] = Redis.from_pool(pool_of(address, self._tls, self._options))
         return client
 
     async def _learn(self) -> None:
@@ -172,44 +172,3 @@ def _owners(table: Sequence[Sequence[Any]], *, asked: Address) -> list[Address |
         host = (primary[0] or b"").decode() or asked.host  # unknown to the node itself: where we reached it
         owners[first : last + 1] = [Address(host, int(primary[1]))] * (last - first + 1)
     return owners
-
-
-def _sentinel(target: RedisTarget, timeout: float) -> Sentinel:
-    options = _options(target.sentinel_login, target.tls, timeout * SENTINEL_SHARE)
-    return Sentinel(  # type: ignore[no-untyped-call]  # redis-py gives it no types
-        [(address.host, address.port) for address in target.addresses],
-        sentinel_kwargs={**options, "ssl": target.tls is not None},
-    )
-
-
-def _pool(address: Address, target: RedisTarget, timeout: float) -> ConnectionPool:
-    return ConnectionPool(
-        connection_class=SSLConnection if target.tls else Connection,
-        host=address.host,
-        port=address.port,
-        db=target.db,
-        **_options(target.login, target.tls, timeout),
-    )
-
-
-def _options(login: Login, tls: TlsFiles | None, timeout: float) -> Mapping[str, Any]:
-    """Of every connection. Repeating is decided above, where it is known what may be repeated."""
-    options: dict[str, Any] = {
-        "username": login.username or None,
-        "password": login.password or None,
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        "max_connections": MAX_CONNECTIONS,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-        "driver_info": None,
-    }
-    if tls is not None:
-        options |= {
-            "ssl_ca_certs": tls.ca_file or None,
-            "ssl_certfile": tls.certificate_file or None,
-            "ssl_keyfile": tls.key_file or None,
-            "ssl_cert_reqs": "required",
-            "ssl_check_hostname": True,
-        }
-    return options

@@ -8,9 +8,9 @@
 The plugin comes with the installation and brings the fixtures `fake_clock` and `fake_provider`.
 """
 
+from bff.pytest_plugin import NotUnderTest
 from bff.testing.callers import bearer_for
 from bff.testing.clock import FakeClock
-from bff.testing.current_test import NotUnderTest
 from bff.testing.provider import FakeProvider, Person
 
 __all__ = ["FakeClock", "FakeProvider", "NotUnderTest", "Person", "bearer_for"]

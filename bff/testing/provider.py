@@ -123,7 +123,7 @@ class FakeProvider:
         """Sign with a new key; the old ones are no longer published."""
         self._keys = {secrets.token_hex(4): ec.generate_private_key(ec.SECP256R1())}
 
-    def access_token(self, sub: str, *, audience: str = "", scopes: Iterable[str] = (), **claims: Any) -> str:
+    def access_token(self, sub: str, /, *, audience: str = "", scopes: Iterable[str] = (), **claims: Any) -> str:
         """An RFC 9068 access token; `claims` are laid over it."""
         person = self.people[sub]
         granted = {"aud": audience or self.audience, "client_id": CLIENT_ID, "jti": secrets.token_hex(8)}

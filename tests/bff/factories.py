@@ -31,9 +31,13 @@ def counting_random(size: int, *, _numbers: Any = itertools.count(1)) -> bytes:
     return int(next(_numbers)).to_bytes(size, "big")
 
 
-@cache
 def signing_key(alg: str = "RS256", kid: str = "k1") -> SigningKey:
     """One key per algorithm and name for the whole run: RSA keys are slow to make."""
+    return _made_once(alg, kid)
+
+
+@cache
+def _made_once(alg: str, kid: str) -> SigningKey:
     return generate_key(alg, kid=kid)
 
 
@@ -102,7 +106,7 @@ def tokens(**over: Any) -> TokenSet:
     base = TokenSet(
         access_token="access-1",
         refresh_token="refresh-1",
-        id_token="id-1",
+        id_token="id-token-1",
         obtained_at=NOW,
         expires_at=NOW + 300,
         scope="openid models:read",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,7 +17,8 @@ from bff.errors import StoreUnavailable
 from bff.install import CurrentSession, install, require_session
 from bff.session import Session, StoredRecord
 from bff.stores.memory import MemoryStore
-from tests.fakes import CookieClient, FakeProvider, UvicornThread, bind_socket
+from tests.bff.serving import serving
+from tests.fakes import CookieClient, FakeProvider, bind_socket
 from tests.front_door import KEY, provider_table
 
 
@@ -23,8 +26,7 @@ class OwnStore(MemoryStore):
     """A store that its owner can look into and switch off."""
 
     def __init__(self) -> None:
-        super().__init__(clock=lambda: self.at)
-        self.at = 1_800_000_000.0
+        super().__init__(clock=time.time)
         self.created: list[str] = []
         self.is_down = False
         self.is_closed = False
@@ -99,11 +101,19 @@ def calls() -> list[str]:
     return []
 
 
+@pytest.fixture(scope="module")
+def provider() -> Iterator[FakeProvider]:
+    with FakeProvider() as running:
+        yield running
+
+
 @pytest.fixture
-def site(calls: list[str]) -> Iterator[Site]:
+def site(provider: FakeProvider, calls: list[str]) -> Iterator[Site]:
     sock = bind_socket("127.0.0.1")
     url = f"http://localhost:{sock.getsockname()[1]}"
-    with FakeProvider() as provider, CookieClient() as browser:
+    provider.clear_hits()
+    provider.client.post_logout_redirect_uris[:] = [f"{url}/auth/logged-out"]
+    with CookieClient() as browser:
         settings = parse_settings(
             {
                 "server": {"public_url": url, "environment": "development"},
@@ -113,13 +123,10 @@ def site(calls: list[str]) -> Iterator[Site]:
             }
         )
         app, store = FastAPI(), OwnStore()
-        store.at = provider.clock()
         install(app, settings, store=store)
         app.include_router(own_routes(calls))
-        server = UvicornThread(app, sock)
-        server.start()
-        yield Site(url, provider, store, browser)
-        server.stop()
+        with serving(app, sock=sock):
+            yield Site(url, provider, store, browser)
 
 
 def test_opening_a_page_leads_through_the_sign_in_and_back_to_it(site: Site) -> None:
@@ -224,8 +231,16 @@ def test_two_session_cookies_are_nobodys(site: Site) -> None:
     assert answer.status_code == 401
 
 
-async def test_the_store_is_closed_with_the_application() -> None:
-    app, store = FastAPI(), OwnStore()
+async def test_the_store_is_closed_with_the_application_and_its_own_lifespan_goes_on() -> None:
+    steps: list[str] = []
+
+    @asynccontextmanager
+    async def own_lifespan(_: FastAPI) -> AsyncIterator[None]:
+        steps.append("start")
+        yield
+        steps.append("stop")
+
+    app, store = FastAPI(lifespan=own_lifespan), OwnStore()
     settings = parse_settings(
         {
             "server": {"public_url": "https://apps.example.com"},
@@ -235,8 +250,8 @@ async def test_the_store_is_closed_with_the_application() -> None:
     )
     install(app, settings, store=store)
     async with app.router.lifespan_context(app):
-        assert not store.is_closed
-    assert store.is_closed
+        assert (steps, store.is_closed) == (["start"], False)
+    assert (steps, store.is_closed) == (["start", "stop"], True)
 
 
 async def test_a_route_of_an_application_without_install_says_what_is_missing() -> None:
@@ -247,5 +262,5 @@ async def test_a_route_of_an_application_without_install_says_what_is_missing() 
         return session.identity.sub
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
-        with pytest.raises(RuntimeError, match="call bff.install.install"):
+        with pytest.raises(RuntimeError, match=r"call bff\.install\.install"):
             await http.get("/")

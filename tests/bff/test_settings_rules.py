@@ -239,13 +239,13 @@ class TestDefaultsThatDepend:
 
     def test_a_streamlit_child_is_a_page_that_sees_few_headers_and_no_other_cookies(self) -> None:
         route = self.route(upstream="streamlit:app.py")
-        assert (route.kind, route.forward_cookies, route.is_streamlit) == ("page", ("_streamlit_*",), True)
+        assert (route.kind, route.forward_cookies) == ("page", ("_streamlit_*",))
         assert "authorization" not in route.forward_headers
         assert route.max_body_bytes == 209_715_200
 
     def test_an_api_takes_ten_megabytes(self) -> None:
         route = self.route()
-        assert (route.kind, route.max_body_bytes, route.is_streamlit) == ("api", 10_485_760, False)
+        assert (route.kind, route.max_body_bytes) == ("api", 10_485_760)
 
     def test_an_unknown_route_is_none(self) -> None:
         assert parse_settings(raw()).route("nowhere") is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -54,7 +53,3 @@ def wait_until_gone(pids: Iterable[int], *, seconds: float) -> None:
     while left := [pid for pid in known if is_alive(pid)]:
         assert time.monotonic() < end, f"still there after {seconds} s: {[command_line_of(pid) for pid in left]}"
         time.sleep(0.02)
-
-
-def send(pid: int, signal_number: int) -> None:
-    os.kill(pid, signal_number)

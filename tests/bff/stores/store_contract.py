@@ -13,7 +13,7 @@ import pytest
 from bff.contract import EndReason
 from bff.session import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded, Store, TooMany
 
-SHORT = 0.25
+SHORT = 0.2
 HOUR = 3600.0
 
 
@@ -115,7 +115,7 @@ class StoreContract:
 
     async def test_an_idle_record_is_gone(self, store: Store) -> None:
         name = await created(store, idle=SHORT)
-        await asyncio.sleep(SHORT + 0.1)
+        await asyncio.sleep(SHORT + 0.05)
         assert await store.load(name) is None
         assert not await store.replace(name, b"x", revision=0)
 
@@ -123,7 +123,7 @@ class StoreContract:
         name, now = await created(store, idle=SHORT), await store.now()
         ends = await store.touch(name, idle_seconds=600, absolute_expires_at=now + HOUR)
         assert ends == pytest.approx(now + 600, abs=1)
-        await asyncio.sleep(SHORT + 0.1)
+        await asyncio.sleep(SHORT + 0.05)
         record = await store.load(name)
         assert record is not None
         assert record.idle_expires_at == pytest.approx(ends, abs=0.01)
@@ -137,7 +137,7 @@ class StoreContract:
         name, now = await created(store, idle=SHORT, lifetime=2 * SHORT), await store.now()
         ends = await store.touch(name, idle_seconds=600, absolute_expires_at=now + HOUR)
         assert ends == pytest.approx(now + 2 * SHORT, abs=0.1)
-        await asyncio.sleep(2 * SHORT + 0.1)
+        await asyncio.sleep(2 * SHORT + 0.05)
         assert await store.load(name) is None
 
     async def test_a_record_does_not_idle_beyond_its_absolute_end(self, store: Store) -> None:
@@ -145,7 +145,7 @@ class StoreContract:
         record = await store.load(name)
         assert record is not None
         assert record.idle_expires_at <= now + SHORT + 0.05
-        await asyncio.sleep(SHORT + 0.1)
+        await asyncio.sleep(SHORT + 0.05)
         assert await store.load(name) is None
 
     # -- owners and barriers -----------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class StoreContract:
         )
         await created(store, owner, lifetime=SHORT)
         await store.delete(deleted)
-        await asyncio.sleep(SHORT + 0.1)
+        await asyncio.sleep(SHORT + 0.05)
         for _ in range(2):
             assert await store.owned_by(owner) == [kept]
         assert await store.load(idle) is None
@@ -195,7 +195,7 @@ class StoreContract:
     async def test_a_barrier_ends_when_no_session_can_be_older_than_it(self, store: Store) -> None:
         owner = fresh("owner")
         await store.set_barrier(owner, seconds=SHORT)
-        await asyncio.sleep(SHORT + 0.1)
+        await asyncio.sleep(SHORT + 0.05)
         assert await store.barriers([owner]) == 0
 
     # -- locks -------------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ class StoreContract:
         assert await store.lock(lock, "a", seconds=SHORT)
         assert not await store.lock(lock, "b", seconds=60)
         assert await store.lock(lock, "a", seconds=60)
-        await asyncio.sleep(SHORT + 0.1)
+        await asyncio.sleep(SHORT + 0.05)
         assert not await store.lock(lock, "b", seconds=60), "it was extended"
 
     async def test_a_lock_is_given_up_by_its_holder_alone(self, store: Store) -> None:
@@ -219,7 +219,7 @@ class StoreContract:
     async def test_a_lock_whose_holder_is_gone_frees_itself(self, store: Store) -> None:
         lock = fresh("lock")
         assert await store.lock(lock, "a", seconds=SHORT)
-        await asyncio.sleep(SHORT + 0.1)
+        await asyncio.sleep(SHORT + 0.05)
         assert await store.lock(lock, "b", seconds=60)
         await store.unlock(lock, "a")
         assert not await store.lock(lock, "c", seconds=60)
@@ -250,7 +250,7 @@ class StoreContract:
         assert await store.put_once(kind, name, b"1", seconds=SHORT, cap=10)
         for value in (b"2", b"1"):
             assert not await store.put_once(kind, name, value, seconds=60, cap=10)
-        await asyncio.sleep(SHORT + 0.1)
+        await asyncio.sleep(SHORT + 0.05)
         assert await store.take_once(kind, name) is None
         assert await store.put_once(kind, name, b"3", seconds=60, cap=10)
         assert await store.take_once(kind, name) == b"3"
@@ -268,7 +268,7 @@ class StoreContract:
     async def test_an_expired_value_gives_its_place_up(self, store: Store) -> None:
         kind = fresh("kind")
         assert await store.put_once(kind, fresh("value"), b"v", seconds=SHORT, cap=1)
-        await asyncio.sleep(SHORT + 0.1)
+        await asyncio.sleep(SHORT + 0.05)
         assert await store.put_once(kind, fresh("value"), b"v", seconds=60, cap=1)
 
     async def test_the_cap_holds_against_many_at_once(self, store: Store) -> None:
@@ -284,7 +284,7 @@ class StoreContract:
         assert await store.peek(kind, name) is None
         await store.keep(kind, name, b"1", seconds=SHORT, cap=1)
         await store.keep(kind, name, b"", seconds=60, cap=1)
-        await asyncio.sleep(SHORT + 0.1)
+        await asyncio.sleep(SHORT + 0.05)
         assert await store.peek(kind, name) == await store.peek(kind, name) == b""
         with pytest.raises(TooMany):
             await store.keep(kind, fresh("value"), b"3", seconds=60, cap=1)
@@ -294,7 +294,7 @@ class StoreContract:
         kind, name = fresh("kind"), fresh("value")
         await store.keep(kind, name, b"1", seconds=60, cap=1)
         await store.keep(kind, name, b"2", seconds=SHORT, cap=1)
-        await asyncio.sleep(SHORT + 0.1)
+        await asyncio.sleep(SHORT + 0.05)
         assert await store.peek(kind, name) is None
         await store.keep(kind, fresh("value"), b"3", seconds=60, cap=1)
 

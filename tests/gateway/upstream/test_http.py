@@ -228,6 +228,8 @@ async def test_a_failure_of_the_body_becomes_the_failure_of_the_exchange(upstrea
     async with client(upstream.url) as http:
         assert await code_of(http, post(broken())) == "body_too_large"
         assert http.pool.open_connections == 0
+    await asyncio.to_thread(upstream.wait_for, lambda it: bool(it.requests))
+    assert not upstream.last.complete
 
 
 async def test_a_stale_connection_is_replaced_once_for_a_safe_request() -> None:
@@ -393,6 +395,8 @@ async def test_many_aborted_exchanges_never_mix_answers(upstream: RecordingUpstr
         for start in range(0, 1000, 50):
             await asyncio.gather(*(one(start + offset) for offset in range(50)))
         assert http.pool.open_connections <= 20
+        await read_all(http, get())
+    await asyncio.to_thread(upstream.wait_for, lambda it: it.connections_open == 0)
 
 
 async def test_nothing_is_kept_between_two_requests(upstream: RecordingUpstream) -> None:

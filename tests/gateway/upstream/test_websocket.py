@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from gateway.guarded_http import GuardedWebSocketProtocol
 from gateway.upstream.dial import client_tls
-from gateway.upstream.socket_frames import CLOSE_EXTENSION
 from tests.fakes.replies import pattern_sha256
 from tests.fakes.upstream import RecordingUpstream
 from tests.fakes.upstream_websocket import UpstreamWebSocket
@@ -352,7 +351,7 @@ def test_a_session_end_reaches_the_upstream_though_the_client_does_not_read(
     upstream: RecordingUpstream, *, told: bool
 ) -> None:
     upstream.websocket("/s", echo=False)
-    with open_door(upstream.url, ws=ClosingProtocol if told else None) as door:
+    with open_door(upstream.url, ws=None if told else WebSocketsSansIOProtocol) as door:
         client, _ = raw_socket(door, receive_buffer=65_536)
         opened = the_socket(upstream)
         for _ in range(48):
@@ -369,25 +368,6 @@ def test_a_session_end_reaches_the_upstream_though_the_client_does_not_read(
             tail = (tail + chunk)[-100:]
         assert tail.endswith(struct.pack("!BBH", 0x88, 8, 4401) + b"logout") is told
         client.close()
-
-
-class ClosingProtocol(GuardedWebSocketProtocol):
-    """Offers the extension by which a close frame passes flow control."""
-
-    def handle_connect(self, event: Any) -> None:
-        super().handle_connect(event)
-        if not self.close_sent:
-            extensions: Any = self.scope["extensions"]
-            extensions[CLOSE_EXTENSION] = self.close_now
-
-    def close_now(self, code: int, reason: str) -> None:
-        if self.close_sent or self.transport.is_closing():
-            return
-        self.conn.send_close(code, reason)
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.close_timer = self.loop.call_later(2, self.transport.abort)
 
 
 def test_an_upstream_that_does_not_read_holds_the_client_back(door: Door, upstream: RecordingUpstream) -> None:

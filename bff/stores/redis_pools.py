@@ -1,0 +1,95 @@
+"""Connections to Redis: pools, and TLS with one context for all of a store and no authority beside the one named.
+
+redis-py on its own makes a context for each connection, which costs tens of milliseconds, and adds `ca_file` to the
+authorities of the system instead of trusting it alone.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+from redis.backoff import NoBackoff
+
+from bff.stores.redis_url import Address, Login, RedisTarget, TlsFiles
+
+MAX_CONNECTIONS = 32
+"""Per server and process: commands in flight, the subscription and the heartbeat."""
+SENTINEL_SHARE = 0.25
+"""Of the time-out, for one sentinel or node that is asked where things are: a silent one must leave time to spare."""
+
+
+def tls_context(files: TlsFiles) -> ssl.SSLContext:
+    """Certificates and host names are checked; TLS 1.2 or newer.
+
+    Raises:
+        OSError: a file is missing, is not PEM, or the key is encrypted or of another certificate.
+    """
+    context = ssl.create_default_context(cafile=files.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if files.certificate_file:
+        context.load_cert_chain(files.certificate_file, files.key_file, password="")  # never ask at the terminal
+    return context
+
+
+class TlsConnection(SSLConnection):
+    """A connection under a context that exists already."""
+
+    def __init__(self, *, context: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = context
+
+
+class TlsManagedConnection(SentinelManagedSSLConnection):
+    """The same, to the primary that sentinels name."""
+
+    def __init__(self, *, context: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]  # redis-py gives it no types
+        self.ssl_context.context = context
+
+
+def sentinels_of(target: RedisTarget, tls: ssl.SSLContext | None, timeout: float) -> Sentinel:
+    sentinel = Sentinel([])  # type: ignore[no-untyped-call]  # redis-py gives it no types
+    options = connection_options(target.sentinel_login, timeout * SENTINEL_SHARE)
+    sentinel.sentinels = [Redis.from_pool(pool_of(address, tls, options)) for address in target.addresses]
+    return sentinel
+
+
+def primary_pool(
+    service: str, sentinel: Sentinel, tls: ssl.SSLContext | None, options: Mapping[str, Any]
+) -> ConnectionPool:
+    secured: dict[str, Any] = {"connection_class": SentinelManagedConnection}
+    if tls is not None:
+        secured = {"connection_class": TlsManagedConnection, "context": tls}
+    return SentinelConnectionPool(service, sentinel, **secured, **options)  # type: ignore[no-untyped-call]  # no types
+
+
+def pool_of(address: Address, tls: ssl.SSLContext | None, options: Mapping[str, Any]) -> ConnectionPool:
+    where: dict[str, Any] = {"host": address.host, "port": address.port}
+    if tls is None:
+        return ConnectionPool(connection_class=Connection, **where, **options)
+    return ConnectionPool(connection_class=TlsConnection, context=tls, **where, **options)
+
+
+def connection_options(login: Login, timeout: float) -> dict[str, Any]:
+    """Of every connection. Repeating is decided above, where it is known what may be repeated."""
+    return {
+        "username": login.username or None,
+        "password": login.password or None,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "max_connections": MAX_CONNECTIONS,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "driver_info": None,
+    }

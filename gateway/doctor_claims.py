@@ -1,0 +1,183 @@
+"""What a real sign-in brought, claim by claim: found where, or missing, and then which mapper or scope to add. Pure.
+
+Nothing here sees a token: `Arrived` holds claims and facts about tokens alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bff.claims import claim_at, names_at
+from bff.contract import Identity
+from bff.settings import ProviderSettings, Requirements, Settings
+from gateway.doctor_mends import mend_for
+from gateway.logs import one_line
+
+SOURCES = {"id_token": "ID token", "userinfo": "userinfo", "access_token": "access token"}
+PROVIDER_TOKENS = ("access_token", "id_token", "exchange")
+MAX_SHOWN = 120
+Uses = Mapping[str, tuple[str, ...]]
+"""Claim → where the configuration asks for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """One validated sign-in. `sources` are claims by where they came from; `lifetime` is seconds, None when not said."""
+
+    identity: Identity
+    sources: Mapping[str, Mapping[str, Any]]
+    access_token_typ: str
+    lifetime: int | None
+    scope: str
+    has_refresh_token: bool
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    """ID token and userinfo joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One line: `level` is `warning` when something the configuration uses is missing."""
+
+    level: Literal["found", "missing", "warning"]
+    claim: str
+    text: str
+
+
+def describe_arrival(arrived: Arrived, settings: Settings, provider: ProviderSettings) -> list[Shown]:
+    """Every claim that is expected of a sign-in, and those the configuration names, in a fixed order."""
+    uses, issuer = uses_of(settings), provider.issuer
+    lines = [
+        *(_plain(name, arrived, uses, issuer=issuer) for name in ("sub", "name", "email")),
+        _email_verified(arrived, uses, issuer=issuer),
+        _names("roles", provider.roles_claim, arrived, uses, provider=provider),
+        _names("groups", provider.groups_claim, arrived, uses, provider=provider),
+        *(_plain(name, arrived, uses, issuer=issuer) for name in ("sid", "auth_time", "acr")),
+        *(_other(name, arrived, uses) for name in uses if name.startswith("claim ")),
+        _refresh_token(arrived, uses, issuer=issuer),
+        _access_token(arrived, uses, issuer=issuer),
+    ]
+    return lines
+
+
+def uses_of(settings: Settings) -> Uses:
+    """Which claims and tokens routes and local roles ask of the provider."""
+    found: dict[str, list[str]] = {}
+    places = [(f"routes.{route.id}.require", route.require) for route in settings.routes]
+    places += [(f"roles.{name}", rule) for name, rule in settings.roles.items()]
+    for place, wanted in places:
+        for claim in _asked(wanted, local_roles=frozenset(settings.roles)):
+            found.setdefault(claim, []).append(place)
+    for route in settings.routes:
+        for claim in route.claim_headers.values():
+            found.setdefault(f"claim {claim}", []).append(f"routes.{route.id}.claim_headers")
+        if route.token in PROVIDER_TOKENS:
+            for name in ("refresh token", "access token"):
+                found.setdefault(name, []).append(f"routes.{route.id}.token")
+    return {claim: tuple(dict.fromkeys(where)) for claim, where in found.items()}
+
+
+def _asked(wanted: Requirements, *, local_roles: frozenset[str]) -> list[str]:
+    asked = {
+        "roles": not {*wanted.roles_any, *wanted.roles_all} <= local_roles,
+        "groups": bool(wanted.groups_any or wanted.groups_all),
+        "email": bool(wanted.emails or wanted.email_domains),
+        "email_verified": bool(wanted.emails or wanted.email_domains),
+        "acr": bool(wanted.acr_any),
+        "auth_time": wanted.max_age_seconds is not None,
+    }
+    return [claim for claim, is_asked in asked.items() if is_asked] + [f"claim {name}" for name in wanted.claims]
+
+
+def _plain(name: str, arrived: Arrived, uses: Uses, *, issuer: str) -> Shown:
+    where = [SOURCES[source] for source in ("id_token", "userinfo") if name in arrived.sources.get(source, {})]
+    if where:
+        return Shown("found", name, f"{_value(arrived.claims.get(name))} ({', '.join(where)})")
+    return _missing(name, uses, issuer=issuer)
+
+
+def _email_verified(arrived: Arrived, uses: Uses, *, issuer: str) -> Shown:
+    shown = _plain("email_verified", arrived, uses, issuer=issuer)
+    if shown.level != "found" or arrived.identity.email_verified:
+        return shown
+    text = f"{shown.text}: `emails` and `email_domains` do not count this address"
+    return Shown("warning" if "email_verified" in uses else "found", shown.claim, text)
+
+
+def _names(claim: str, path: str, arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
+    """Roles or groups at their configured path, source by source."""
+    label = f"{claim} at {path}"
+    present = {name: claims for name, claims in arrived.sources.items() if claim_at(claims, path) is not None}
+    read = [name for name in provider.roles_from if name in present]
+    if not read:
+        unread = [SOURCES[name] for name in present]
+        if unread:
+            text = f"only in {', '.join(unread)}, which roles_from leaves out"
+            return Shown("warning" if claim in uses else "missing", label, text + _used(claim, uses))
+        missing = _missing(claim, uses, issuer=provider.issuer)
+        return Shown(missing.level, label, missing.text)
+    parts = [f"{SOURCES[name]}: {_list(names_at(present[name], path))}" for name in read]
+    if not any(names_at(present[name], path) for name in read):
+        parts.append("nothing that is a list of names" if path else "no path is configured")
+    return Shown("found", label, "; ".join(parts))
+
+
+def _other(key: str, arrived: Arrived, uses: Uses) -> Shown:
+    """A claim that a rule or a header names by its path."""
+    path = key.removeprefix("claim ")
+    value = claim_at(arrived.identity.claims, path)
+    if value is None:
+        value = getattr(arrived.identity, path, None) if path in Identity.__dataclass_fields__ else None
+    if value is None:
+        return Shown("warning", key, f"not in ID token or userinfo{_used(key, uses)}; map it at the provider")
+    return Shown("found", key, _value(value))
+
+
+def _refresh_token(arrived: Arrived, uses: Uses, *, issuer: str) -> Shown:
+    if arrived.has_refresh_token:
+        return Shown("found", "refresh token", "yes")
+    return _missing("refresh token", uses, issuer=issuer)
+
+
+def _access_token(arrived: Arrived, uses: Uses, *, issuer: str) -> Shown:
+    lives = "lifetime not said" if arrived.lifetime is None else f"lives {arrived.lifetime} s"
+    claims = arrived.sources.get("access_token")
+    scope = f"scope {_value(arrived.scope)}" if arrived.scope else "scope as asked for"
+    if not claims:
+        used = _used("access token", uses)
+        hint = f"; {mend_for(issuer, 'access token')}" if used else ""
+        return Shown(
+            "warning" if used else "found", "access token", f"opaque, {lives}, {scope}: no API can check it{used}{hint}"
+        )
+    audience = claims.get("aud")
+    audiences = [audience] if isinstance(audience, str) else audience if isinstance(audience, list) else []
+    typ = f"typ {_value(arrived.access_token_typ)}" if arrived.access_token_typ else "no typ"
+    text = f"JWT ({typ}), audience {_list(tuple(map(str, audiences)))}, {lives}, {scope}"
+    if audiences in ([], ["account"]) and "access token" in uses:
+        return Shown("warning", "access token", f"{text}; {mend_for(issuer, 'audience')}")
+    return Shown("found", "access token", text)
+
+
+def _missing(claim: str, uses: Uses, *, issuer: str) -> Shown:
+    used = _used(claim, uses)
+    return Shown("warning" if used else "missing", claim, f"did not arrive{used}; {mend_for(issuer, claim)}")
+
+
+def _used(claim: str, uses: Uses) -> str:
+    return f", but {', '.join(uses[claim])} needs it" if claim in uses else ""
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return _short(", ".join(names)) if names else "none"
+
+
+def _value(value: object) -> str:
+    return _short(value if isinstance(value, str) else json.dumps(value, default=list))
+
+
+def _short(text: str) -> str:
+    """Fit for a terminal: what a provider says cannot forge a line."""
+    line = one_line(text)
+    return line if len(line) <= MAX_SHOWN else line[: MAX_SHOWN - 1] + "…"

@@ -1,0 +1,262 @@
+"""ID tokens: every rule of Core 3.1.3.7, broken one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bff.errors import InvalidToken
+from bff.oidc.id_token import IdTokenExpectation, check_same_person, is_subject, validate_id_token
+from bff.oidc.jwt_reading import UnknownKey
+from tests.bff.factories import CLIENT_ID, ISSUER, NOW, jwt_of, published, signing_key
+from tests.fakes import generate_key
+from tests.fakes.keys import half_hash
+
+NONCE = "n" * 43
+EXPECTED = IdTokenExpectation(
+    issuer=ISSUER,
+    client_id=CLIENT_ID,
+    alg="RS256",
+    now=NOW,
+    clock_skew=60,
+    nonce=NONCE,
+    issued_after=NOW - 5,
+    access_token="access-1",
+)
+CLAIMS: dict[str, Any] = {
+    "iss": ISSUER,
+    "sub": "alice",
+    "aud": CLIENT_ID,
+    "exp": NOW + 300,
+    "iat": NOW,
+    "nonce": NONCE,
+    "sid": "sid-1",
+}
+OMIT = object()
+
+
+def claims(**over: Any) -> dict[str, Any]:
+    return {name: value for name, value in (CLAIMS | over).items() if value is not OMIT}
+
+
+def validate(token: str, *, alg: str = "RS256", **over: Any) -> dict[str, Any]:
+    expected = replace(EXPECTED, alg=alg, **over)
+    return validate_id_token(token, keys=published(signing_key(alg)), expected=expected)
+
+
+def code_of(token: str, **over: Any) -> str:
+    with pytest.raises(InvalidToken) as refused:
+        validate(token, **over)
+    assert refused.value.status == 400
+    return refused.value.code
+
+
+def test_a_token_that_meets_everything_gives_its_claims() -> None:
+    assert validate(jwt_of(claims())) == CLAIMS
+
+
+class TestSignature:
+    """IT-1 to IT-4."""
+
+    def test_of_another_key_with_the_same_name(self) -> None:
+        stranger = generate_key("RS256", kid="k1")
+        assert code_of(jwt_of(claims(), key=stranger)) == "id_token_signature"
+
+    def test_of_an_unknown_key(self) -> None:
+        with pytest.raises(UnknownKey):
+            validate(jwt_of(claims(), header={"kid": "k9"}))
+
+    def test_missing_or_stripped(self) -> None:
+        head, body, _ = jwt_of(claims()).split(".")
+        for token in ("", f"{head}.{body}.", f"{head}.{body}", jwt_of(claims(), alg="none")):
+            assert code_of(token) == "id_token_malformed"
+
+    def test_by_a_shared_secret(self) -> None:
+        assert code_of(jwt_of(claims(), key="unit-test-secret", alg="HS256")) == "id_token_alg"
+
+    def test_with_an_algorithm_that_is_not_the_pinned_one(self) -> None:
+        assert code_of(jwt_of(claims(), alg="PS256", key=signing_key())) == "id_token_alg"
+        key = signing_key("ES256")
+        with pytest.raises(InvalidToken) as refused:
+            validate_id_token(jwt_of(claims(), key=key), keys=published(key), expected=EXPECTED)
+        assert refused.value.code == "id_token_alg"
+
+    def test_under_a_lying_header(self) -> None:
+        assert code_of(jwt_of(claims(), alg="PS256", key=signing_key(), header={"alg": "RS256"})) == "id_token_signature"
+
+    def test_by_a_key_on_another_curve(self) -> None:
+        key = generate_key("ES256", kid="k1", curve="P-384")
+        with pytest.raises(UnknownKey):
+            validate_id_token(
+                jwt_of(claims(), key=key), keys=published(key), expected=replace(EXPECTED, alg="ES256")
+            )
+
+    def test_with_critical_extensions(self) -> None:
+        assert code_of(jwt_of(claims(), header={"crit": ["x"], "x": 1})) == "id_token_crit"
+        assert code_of(jwt_of(claims(), header={"b64": False})) == "id_token_crit"
+
+
+BROKEN: list[tuple[str, dict[str, Any]]] = [
+    # IT-5
+    *(
+        ("id_token_iss", {"iss": value})
+        for value in (ISSUER + "/", ISSUER.upper(), ISSUER[:-1], ISSUER + "x", [ISSUER], None, OMIT, "")
+    ),
+    # IT-6
+    *(
+        ("id_token_aud", {"aud": value})
+        for value in ("other", ["a", "b"], [CLIENT_ID, "evil"], OMIT, None, CLIENT_ID[:-1], CLIENT_ID + "x", [])
+    ),
+    ("id_token_aud", {"aud": "other", "azp": CLIENT_ID}),
+    ("id_token_aud", {"aud": ["a", "b"], "azp": CLIENT_ID}),
+    ("id_token_azp", {"azp": "other"}),
+    # IT-7
+    *(
+        ("id_token_exp", {"exp": value})
+        for value in (OMIT, None, NOW - 60, NOW - 61, str(NOW + 300), True, 1e300, 10**400, -1, [])
+    ),
+    *(
+        ("id_token_iat", {"iat": value})
+        for value in (OMIT, None, NOW + 61, NOW - 66, str(NOW), False, 1e300, 10**400, -1, [])
+    ),
+    ("id_token_nbf", {"nbf": NOW + 61}),
+    # IT-8
+    *(
+        ("id_token_nonce", {"nonce": value})
+        for value in (OMIT, None, "", "m" * 43, [NONCE], NONCE + "x", NONCE[:-1], "\ud800", "ü", 5)
+    ),
+    # IT-9
+    *(
+        ("id_token_sub", {"sub": value})
+        for value in (OMIT, None, "", 5, True, ["alice"], "a\r\nb", "a\x00", "ülrike", "\ud800", "x" * 256, "x" * 10_240)
+    ),
+    *(("id_token_sid", {"sid": value}) for value in (None, "", 5, "a\nb", ["sid-1"], "x" * 256)),
+    # IT-11
+    *(
+        ("id_token_at_hash", {"at_hash": value})
+        for value in ("", None, half_hash("RS256", "access-2"), [half_hash("RS256", "access-1")])
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "change"), BROKEN, ids=[f"{n}-{code}" for n, (code, _) in enumerate(BROKEN)])
+def test_one_broken_claim_breaks_the_token(code: str, change: dict[str, Any]) -> None:
+    assert code_of(jwt_of(claims(**change))) == code
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "1e400"])
+def test_a_time_that_is_no_number_breaks_the_token(literal: str) -> None:
+    payload = f'{{"iss":"{ISSUER}","aud":"{CLIENT_ID}","sub":"a","iat":{NOW},"exp":{literal}}}'.encode()
+    assert code_of(jwt_of(payload)) in ("id_token_malformed", "id_token_exp")
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "logout+jwt", "dpop+jwt", "secevent+jwt", "vestibule-handshake+jwt"])
+def test_another_kind_of_token_is_no_id_token(typ: str) -> None:
+    """IT-10."""
+    assert code_of(jwt_of(claims(), header={"typ": typ})) == "id_token_typ"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"aud": [CLIENT_ID]},
+        {"azp": CLIENT_ID},
+        {"exp": NOW - 59},
+        {"iat": NOW + 60},
+        {"iat": NOW - 65},
+        {"nbf": NOW + 60},
+        {"sub": "x" * 255},
+        {"sub": "auth0|5f7c x"},
+        {"sid": OMIT},
+        {"at_hash": half_hash("RS256", "access-1")},
+        {"extra": {"nested": [1, None]}},
+    ],
+)
+def test_what_is_within_the_rules_passes(change: dict[str, Any]) -> None:
+    assert validate(jwt_of(claims(**change)))["iss"] == ISSUER
+
+
+@pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
+def test_the_access_token_hash_follows_the_algorithm(alg: str) -> None:
+    key = signing_key(alg)
+    good = jwt_of(claims(at_hash=half_hash(alg, "access-1")), key=key)
+    assert validate(good, alg=alg)
+    assert code_of(good, alg=alg, access_token="access-2") == "id_token_at_hash"
+
+
+def test_a_hash_that_cannot_be_checked_breaks_the_token() -> None:
+    assert code_of(jwt_of(claims(at_hash="x")), access_token="") == "id_token_at_hash"
+
+
+class TestAuthentication:
+    """IT-11: what was asked for is enforced."""
+
+    @pytest.mark.parametrize("auth_time", [OMIT, None, "5", True, NOW - 161])
+    def test_that_is_too_old_or_not_told(self, auth_time: object) -> None:
+        assert code_of(jwt_of(claims(auth_time=auth_time)), max_age=100) == "id_token_auth_time"
+
+    def test_that_is_recent_enough(self) -> None:
+        assert validate(jwt_of(claims(auth_time=NOW - 160)), max_age=100)
+        assert validate(jwt_of(claims(auth_time=NOW)), max_age=0)
+
+    def test_is_not_looked_at_when_not_asked_for(self) -> None:
+        assert validate(jwt_of(claims(auth_time=1, acr="0")))
+
+    @pytest.mark.parametrize("acr", [OMIT, None, "1", ["2"], 2])
+    def test_of_another_strength(self, acr: object) -> None:
+        assert code_of(jwt_of(claims(acr=acr)), acr_values=("2", "3")) == "id_token_acr"
+
+    def test_of_the_strength_asked_for(self) -> None:
+        assert validate(jwt_of(claims(acr="3")), acr_values=("2", "3"))
+
+
+class TestRefreshedTokens:
+    """IT-14."""
+
+    def test_need_no_nonce(self) -> None:
+        assert validate(jwt_of(claims(nonce=OMIT)), nonce=None, issued_after=0)
+
+    def test_may_come_long_after_the_sign_in(self) -> None:
+        assert validate(jwt_of(claims(iat=NOW - 50_000)), nonce=None, issued_after=0)
+
+    @pytest.mark.parametrize("change", [{"sub": "bob"}, {"iss": "https://evil.example"}, {"sub": OMIT}])
+    def test_of_another_person_are_refused(self, change: dict[str, Any]) -> None:
+        with pytest.raises(InvalidToken) as refused:
+            check_same_person(claims(**change), issuer=ISSUER, sub="alice")
+        assert refused.value.code == "refresh_subject"
+
+    def test_of_the_same_person_pass(self) -> None:
+        check_same_person(CLAIMS, issuer=ISSUER, sub="alice")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("a", True), ("x" * 255, True), ("~ !", True), ("", False), ("x" * 256, False), ("é", False), ("\x7f", False)],
+)
+def test_a_subject_is_printable_ascii_of_bounded_length(value: str, expected: bool) -> None:
+    assert is_subject(value) is expected
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+KEY = signing_key("EdDSA")
+KEYS = published(KEY)
+
+
+@given(st.sampled_from([*CLAIMS, "azp", "nbf", "at_hash", "auth_time", "acr"]), JSON)
+def test_no_signed_claim_is_more_than_an_invalid_token(name: str, value: Any) -> None:
+    expected = replace(EXPECTED, alg="EdDSA", max_age=60, acr_values=("1",))
+    token = jwt_of(claims(auth_time=NOW, acr="1") | {name: value}, key=KEY)
+    try:
+        validated = validate_id_token(token, keys=KEYS, expected=expected)
+    except InvalidToken as refused:
+        assert refused.code.startswith("id_token_")
+    else:
+        assert (validated["iss"], validated["nonce"]) == (ISSUER, NONCE)

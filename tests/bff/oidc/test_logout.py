@@ -1,0 +1,164 @@
+"""Sign-out messages: the way to the provider, and its logout tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from bff.errors import InvalidToken
+from bff.oidc.logout import EVENT, MAX_AGE_SECONDS, LogoutToken, build_end_session_url, validate_logout_token
+from tests.bff.factories import CLIENT_ID, ISSUER, NOW, jwt_of, published, signing_key
+
+OMIT = object()
+CLAIMS: dict[str, Any] = {
+    "iss": ISSUER,
+    "aud": CLIENT_ID,
+    "iat": NOW,
+    "exp": NOW + 120,
+    "jti": "j-1",
+    "sub": "alice",
+    "sid": "sid-1",
+    "events": {EVENT: {}},
+}
+
+
+def claims(**over: Any) -> dict[str, Any]:
+    return {name: value for name, value in (CLAIMS | over).items() if value is not OMIT}
+
+
+def validate(token: str) -> LogoutToken:
+    return validate_logout_token(
+        token,
+        keys=published(signing_key()),
+        alg="RS256",
+        issuer=ISSUER,
+        client_id=CLIENT_ID,
+        now=NOW,
+        clock_skew=60,
+    )
+
+
+def token(*, typ: str = "logout+jwt", **over: Any) -> str:
+    return jwt_of(claims(**over), header={"typ": typ})
+
+
+def code_of(text: str) -> str:
+    with pytest.raises(InvalidToken) as refused:
+        validate(text)
+    return refused.value.code
+
+
+def test_a_valid_token_says_whom_to_sign_out() -> None:
+    assert validate(token()) == LogoutToken("j-1", "alice", "sid-1", NOW + 120)
+    assert validate(token(sub=OMIT)) == LogoutToken("j-1", "", "sid-1", NOW + 120)
+    assert validate(token(sid=OMIT)) == LogoutToken("j-1", "alice", "", NOW + 120)
+
+
+@pytest.mark.parametrize("typ", ["logout+jwt", "application/logout+jwt", "JWT", ""])
+def test_types_of_conforming_providers_pass(typ: str) -> None:
+    assert validate(token(typ=typ)).sub == "alice"
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "secevent+jwt", "dpop+jwt", "logout"])
+def test_another_type_does_not(typ: str) -> None:
+    assert code_of(token(typ=typ)) == "logout_token_typ"
+
+
+def test_a_far_expiry_is_bounded() -> None:
+    assert validate(token(exp=NOW + 10**8)).expires_at == NOW + 2 * MAX_AGE_SECONDS
+
+
+BROKEN: list[tuple[str, dict[str, Any]]] = [
+    *(("iss", {"iss": value}) for value in (OMIT, ISSUER + "/", "https://evil.example", [ISSUER])),
+    *(("aud", {"aud": value}) for value in (OMIT, "other", [CLIENT_ID, "evil"], [])),
+    *(("exp", {"exp": value}) for value in (OMIT, NOW - 60, "5", None)),
+    *(("iat", {"iat": value}) for value in (OMIT, NOW + 61, NOW - MAX_AGE_SECONDS - 61, "5", None)),
+    *(("jti", {"jti": value}) for value in (OMIT, "", None, 5, ["j"], "x" * 256, "a\nb")),
+    *(
+        ("events", {"events": value})
+        for value in (
+            OMIT,
+            None,
+            [],
+            [EVENT],
+            EVENT,
+            {},
+            {EVENT: None},
+            {EVENT: []},
+            {EVENT: "{}"},
+            {EVENT + "x": {}},
+            {"https" + EVENT[4:]: {}},
+            '{"' + EVENT + '":{}}',
+        )
+    ),
+    *(("nonce", {"nonce": value}) for value in ("n", "", None, 0, False)),
+    *(
+        ("subject", {"sub": sub, "sid": sid})
+        for sub, sid in (
+            (OMIT, OMIT),
+            ("", OMIT),
+            (OMIT, ""),
+            ("", "sid-1"),
+            ("alice", ""),
+            (None, "sid-1"),
+            ("alice", None),
+            (["alice"], OMIT),
+            (5, OMIT),
+            ("x" * 10_240, OMIT),
+            ("ü", OMIT),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "change"), BROKEN, ids=[f"{n}-{code}" for n, (code, _) in enumerate(BROKEN)])
+def test_one_broken_claim_breaks_the_token(code: str, change: dict[str, Any]) -> None:
+    assert code_of(token(**change)) == f"logout_token_{code}"
+
+
+@pytest.mark.parametrize("wild", ["*", "?", "[a]", "%", "ali*"])
+def test_wildcards_are_plain_names(wild: str) -> None:
+    assert validate(token(sub=wild, sid=OMIT)).sub == wild
+
+
+def test_signatures_are_held_to_the_rules_of_id_tokens() -> None:
+    assert code_of(jwt_of(claims(), alg="none")) == "logout_token_malformed"
+    assert code_of(jwt_of(claims(), key="secret", alg="HS256")) == "logout_token_alg"
+    assert code_of(jwt_of(claims(), key=signing_key("RS256", "other"))) == "logout_token_unknown_key"
+    attacker = signing_key("RS256", "attacker")
+    assert code_of(jwt_of(claims(), key=attacker, header={"kid": "k1", "jwk": attacker.public_jwk})) == (
+        "logout_token_signature"
+    )
+    assert code_of(jwt_of(claims(), header={"crit": ["x"]})) == "logout_token_crit"
+
+
+def test_an_id_token_is_no_logout_token() -> None:
+    id_token = {"iss": ISSUER, "aud": CLIENT_ID, "sub": "alice", "sid": "s", "iat": NOW, "exp": NOW + 60, "nonce": "n"}
+    assert code_of(jwt_of(id_token)) == "logout_token_events"
+
+
+def test_the_way_to_the_provider_carries_what_it_needs_to_know() -> None:
+    url = build_end_session_url(
+        "https://idp.example.com/logout?x=1",
+        id_token_hint="id-1",
+        client_id=CLIENT_ID,
+        post_logout_redirect_uri="https://apps.example.com/auth/logged-out",
+        state="s-1",
+    )
+    assert url.startswith("https://idp.example.com/logout?")
+    assert parse_qsl(urlsplit(url).query) == [
+        ("x", "1"),
+        ("id_token_hint", "id-1"),
+        ("client_id", CLIENT_ID),
+        ("post_logout_redirect_uri", "https://apps.example.com/auth/logged-out"),
+        ("state", "s-1"),
+    ]
+
+
+def test_an_absent_hint_is_left_out() -> None:
+    url = build_end_session_url(
+        "https://idp.example.com/logout", id_token_hint="", client_id="c", post_logout_redirect_uri="", state="s"
+    )
+    assert url == "https://idp.example.com/logout?client_id=c&state=s"

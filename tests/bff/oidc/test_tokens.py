@@ -1,0 +1,198 @@
+"""Token endpoint messages: what is sent, and how strictly the answer is read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bff.errors import InvalidToken
+from bff.oidc.tokens import (
+    MAX_LIFETIME,
+    MAX_TOKEN,
+    GrantRefused,
+    TokenResponse,
+    build_client_credentials_grant,
+    build_code_grant,
+    build_exchange_grant,
+    build_refresh_grant,
+    build_revocation,
+    parse_token_answer,
+)
+from tests.bff.factories import transaction
+
+GOOD: dict[str, Any] = {
+    "access_token": "access-1",
+    "token_type": "Bearer",
+    "expires_in": 300,
+    "refresh_token": "refresh-1",
+    "id_token": "id-1",
+    "scope": "openid email",
+}
+
+
+def parsed(**over: Any) -> TokenResponse:
+    response = parse_token_answer(200, json.dumps(GOOD | over).encode())
+    assert isinstance(response, TokenResponse)
+    return response
+
+
+def code_of(body: bytes) -> str:
+    with pytest.raises(InvalidToken) as refused:
+        parse_token_answer(200, body)
+    return refused.value.code
+
+
+class TestRequests:
+    def test_a_code_comes_with_its_verifier_and_redirect_uri(self) -> None:
+        assert build_code_grant("c-1", transaction()) == {
+            "grant_type": "authorization_code",
+            "code": "c-1",
+            "redirect_uri": "https://apps.example.com/auth/callback/corp",
+            "code_verifier": "v" * 43,
+        }
+
+    def test_a_refresh_never_asks_for_a_scope(self) -> None:
+        assert build_refresh_grant("r-1") == {"grant_type": "refresh_token", "refresh_token": "r-1"}
+
+    def test_client_credentials_name_scope_and_audience_when_there_are_any(self) -> None:
+        assert build_client_credentials_grant(scope="", audience="") == {"grant_type": "client_credentials"}
+        assert build_client_credentials_grant(scope="a b", audience="api") == {
+            "grant_type": "client_credentials",
+            "scope": "a b",
+            "audience": "api",
+        }
+
+    def test_an_exchange_names_the_subject_token_and_its_type(self) -> None:
+        form = build_exchange_grant("t-1", audience="api", resource="", scope="")
+        kind = "urn:ietf:params:oauth:token-type:access_token"
+        assert form == {
+            "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+            "subject_token": "t-1",
+            "subject_token_type": kind,
+            "requested_token_type": kind,
+            "audience": "api",
+        }
+
+    def test_a_revocation_hints_at_the_kind_of_token(self) -> None:
+        assert build_revocation("r-1") == {"token": "r-1", "token_type_hint": "refresh_token"}
+
+
+class TestSuccess:
+    def test_is_read_in_full(self) -> None:
+        assert parsed() == TokenResponse(
+            access_token="access-1", expires_in=300, refresh_token="refresh-1", id_token="id-1", scope="openid email"
+        )
+
+    def test_needs_no_more_than_a_token_and_its_type(self) -> None:
+        body = b'{"access_token":"a","token_type":"bearer"}'
+        assert parse_token_answer(200, body) == TokenResponse(access_token="a")
+
+    @pytest.mark.parametrize("kind", ["Bearer", "bearer", "bEaReR"])
+    def test_takes_the_type_in_any_case(self, kind: str) -> None:
+        assert parsed(token_type=kind).access_token == "access-1"
+
+    @pytest.mark.parametrize("kind", ["DPoP", "mac", "", "Bearer ", None, ["Bearer"], 5, "N_A"])
+    def test_of_another_type_is_refused(self, kind: object) -> None:
+        assert code_of(json.dumps(GOOD | {"token_type": kind}).encode()) == "token_response_type"
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            (0, 0),
+            (60, 60),
+            (60.9, 60),
+            ("60", 60),
+            (MAX_LIFETIME + 1, MAX_LIFETIME),
+            (10**9, MAX_LIFETIME),
+            (2**63, MAX_LIFETIME),
+            (10**400, MAX_LIFETIME),
+            (None, None),
+            (-1, None),
+            ("-1", None),
+            ("²", None),
+            ("9" * 13, None),
+            ("soon", None),
+            (True, None),
+            ([60], None),
+            ({}, None),
+        ],
+    )
+    def test_believes_only_a_sane_lifetime(self, value: object, expected: int | None) -> None:
+        assert parsed(expires_in=value).expires_in == expected
+
+    def test_takes_an_infinite_lifetime_for_none(self) -> None:
+        body = b'{"access_token":"a","token_type":"bearer","expires_in":1e400}'
+        assert parse_token_answer(200, body) == TokenResponse(access_token="a")
+
+    @pytest.mark.parametrize("name", ["access_token", "refresh_token", "id_token"])
+    @pytest.mark.parametrize(
+        "value",
+        ["", "a b", "a\r\nX: 1", "a\x00", "ü", "\u2028", 5, [], {}, True, "x" * (MAX_TOKEN + 1)],
+        ids=["empty", "space", "crlf", "nul", "umlaut", "u2028", "number", "list", "object", "true", "large"],
+    )
+    def test_with_a_token_that_cannot_stand_in_a_header_is_refused(self, name: str, value: object) -> None:
+        assert code_of(json.dumps(GOOD | {name: value}).encode()) == "token_response_token"
+
+    def test_without_an_access_token_is_refused(self) -> None:
+        assert code_of(b'{"token_type":"bearer"}') == "token_response_token"
+        assert code_of(b'{"token_type":"bearer","access_token":null}') == "token_response_token"
+
+    def test_with_a_token_of_the_greatest_size_is_read(self) -> None:
+        assert len(parsed(access_token="x" * MAX_TOKEN).access_token) == MAX_TOKEN
+
+    @pytest.mark.parametrize("scope", [None, 5, ["openid"]])
+    def test_with_no_readable_scope_says_nothing_of_it(self, scope: object) -> None:
+        assert parsed(scope=scope).scope is None
+        assert parsed(scope="").scope == ""
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"<html>", b"[]", b'{"access_token":"a","access_token":"b","token_type":"bearer"}', b"\xff"]
+    )
+    def test_that_is_no_object_is_refused(self, body: bytes) -> None:
+        assert code_of(body) == "token_response_malformed"
+
+    def test_shows_no_token_when_printed(self) -> None:
+        assert "access-1" not in repr(parsed())
+        assert "refresh-1" not in repr(parsed())
+        assert "id-1" not in repr(parsed())
+
+
+class TestRefusal:
+    @pytest.mark.parametrize("status", [201, 204, 302, 400, 401, 403])
+    def test_is_every_status_but_200(self, status: int) -> None:
+        assert parse_token_answer(status, json.dumps(GOOD).encode()) == GrantRefused("", status)
+
+    def test_gives_the_error_code(self) -> None:
+        body = b'{"error":"invalid_grant","error_description":"token r-1 is dead"}'
+        assert parse_token_answer(400, body) == GrantRefused("invalid_grant", 400)
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"<html>", b"[]", b'{"error":5}', b'{"error":"<b>"}', b'{"error":"' + b"a" * 65 + b'"}', b'{"error":"A"}'],
+    )
+    def test_without_a_readable_code_has_none(self, body: bytes) -> None:
+        assert parse_token_answer(400, body) == GrantRefused("", 400)
+
+
+@given(st.sampled_from([200, 400]), st.binary(max_size=200))
+def test_no_answer_is_more_than_a_refusal(status: int, body: bytes) -> None:
+    try:
+        parse_token_answer(status, body)
+    except InvalidToken as refused:
+        assert refused.code.startswith("token_response_")
+
+
+@given(st.sampled_from(list(GOOD)), st.recursive(st.none() | st.floats() | st.integers() | st.text(), st.lists))
+def test_no_member_is_more_than_a_refusal(name: str, value: Any) -> None:
+    try:
+        response = parse_token_answer(200, json.dumps(GOOD | {name: value}).encode())
+    except InvalidToken as refused:
+        assert refused.code.startswith("token_response_")
+    else:
+        assert isinstance(response, TokenResponse)
+        assert response.access_token.isascii()
+        assert response.access_token.isprintable()

@@ -1,0 +1,233 @@
+"""CS: requests that another site makes with a person's cookie; preflights; the headers of our own pages."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes import CookieClient
+from tests.security.house import House
+from tests.security.payloads import IDENTITY_HEADERS
+from tests.security.rejection import assert_rejected
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+UNSAFE = ["POST", "PUT", "PATCH", "DELETE"]
+SIBLINGS = ["http://evil.localhost", "http://localhost:1", "https://evil.example", "http://127.0.0.1"]
+
+
+def with_cookie(house: House, browser: CookieClient, **headers: str | None) -> dict[str, str | None]:
+    """Headers with the session cookie, as where SameSite does not help: an old browser, a sibling sub-domain."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return {"Cookie": f"vestibule={house.session_cookie(browser)}", **named}
+
+
+@pytest.fixture
+def signed_in(house: House) -> CookieClient:
+    browser: CookieClient = house.sign_in()
+    house.upstream.clear()
+    return browser
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("initiator", SIBLINGS)
+@pytest.mark.parametrize("path", ["/api/x", "/models/x", "/optional/x"])
+def test_cs_1_an_api_is_not_called_from_another_origin(
+    house: House, signed_in: CookieClient, method: str, initiator: str, path: str
+) -> None:
+    def attack() -> httpx.Response:
+        headers = with_cookie(house, signed_in)
+        return signed_in.fetch(house.url + path, method=method, initiator=initiator, headers=headers)
+
+    assert_rejected(house, attack, statuses=[403])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("value", [None, "", "0", "true", "1, 1", "11"])
+def test_cs_1_a_client_that_says_nothing_needs_the_static_header(
+    house: House, signed_in: CookieClient, method: str, value: str | None
+) -> None:
+    silence = {"Origin": None, "Sec-Fetch-Site": None, "Sec-Fetch-Mode": None, "Sec-Fetch-Dest": None}
+    headers: dict[str, str | None] = {**silence, "X-Vestibule-CSRF": value}
+    assert_rejected(
+        house, lambda: signed_in.fetch(f"{house.url}/api/x", method=method, headers=headers), reason="csrf_missing"
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        ["X-Vestibule-CSRF: 0"],
+        ["X-Vestibule-CSRF: 1", "X-Vestibule-CSRF: 1"],
+        ["X_Vestibule_CSRF: 1"],
+        ["X-Vestibule_CSRF: 1"],
+        ["X.Vestibule.CSRF: 1"],
+        ["X-CSRF: 1"],
+        ["X-Requested-With: XMLHttpRequest"],
+    ],
+    ids=str,
+)
+def test_cs_1_the_strict_mode_wants_the_header_on_every_call(
+    house: House, signed_in: CookieClient, method: str, lines: list[str]
+) -> None:
+    cookie = house.session_cookie(signed_in)
+    own = ["Sec-Fetch-Site: same-origin", f"Origin: {house.url}"]
+    assert_rejected(
+        house, lambda: house.get_raw("/strict/x", *own, *lines, method=method, cookie=cookie), reason="csrf_missing"
+    )
+
+
+def test_cs_1_the_header_opens_the_strict_mode(house: House, signed_in: CookieClient) -> None:
+    headers = {"X-Vestibule-CSRF": "1"}
+    for method in METHODS:
+        assert signed_in.fetch(f"{house.url}/strict/x", method=method, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_cs_1_the_doors_own_answers_are_not_read_from_elsewhere(house: House, method: str) -> None:
+    browser = house.sign_in()
+    headers = with_cookie(house, browser)
+    answer = browser.fetch(f"{house.url}/auth/session", method=method, headers=headers, initiator="https://evil.example")
+    assert answer.status_code in (403, 405)
+    assert b"alice" not in answer.content
+
+
+@pytest.mark.parametrize("method", UNSAFE)
+@pytest.mark.parametrize("path", ["/api/x", "/page", "/optional/x", "/public/x"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "null"},
+        {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "same-site", "Origin": None},
+        {"Sec-Fetch-Site": "cross-site", "Origin": None},
+        {"Sec-Fetch-Site": "none", "Origin": None},
+        {"Sec-Fetch-Site": "Same-Origin", "Origin": None},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+    ids=str,
+)
+def test_cs_2_unsafe_methods_need_the_same_origin(
+    house: House, signed_in: CookieClient, method: str, path: str, headers: dict[str, str | None]
+) -> None:
+    assert_rejected(
+        house, lambda: signed_in.fetch(house.url + path, method=method, headers=headers), statuses=[403], token_hits=0
+    )
+
+
+@pytest.mark.parametrize("origin", ["{url}/", "{url}.evil.example", "http://evil{host}", "https://{host}", "{url}0", "{URL}"])
+def test_cs_2_the_origin_is_compared_whole(house: House, signed_in: CookieClient, origin: str) -> None:
+    text = origin.replace("{url}", house.url).replace("{host}", house.host).replace("{URL}", house.url.upper())
+    headers: dict[str, str | None] = {"Origin": text, "Sec-Fetch-Site": None}
+    answer = signed_in.fetch(f"{house.url}/api/x", method="POST", headers=headers)
+    assert answer.status_code == (200 if text.lower() == house.url else 403)
+
+
+SIMPLE_REQUESTS: dict[str, dict[str, Any]] = {
+    "text/plain JSON": {"headers": {"Content-Type": "text/plain"}, "content": b'{"a":1}'},
+    "urlencoded": {"headers": {"Content-Type": "application/x-www-form-urlencoded"}, "content": b"a=1"},
+    "multipart": {"headers": {"Content-Type": "multipart/form-data; boundary=x"}, "content": b"--x--"},
+    "no body": {"headers": {}},
+    "beacon": {"headers": {"Content-Type": "text/plain;charset=UTF-8", "Sec-Fetch-Mode": "no-cors"}, "content": b"x"},
+    "method override": {"headers": {"X-HTTP-Method-Override": "GET", "X-HTTP-Method": "GET", "X-Method-Override": "GET"}},
+    "JSON": {"headers": {"Content-Type": "application/json"}, "content": b"{}"},
+}
+
+
+@pytest.mark.parametrize("kind", SIMPLE_REQUESTS)
+@pytest.mark.parametrize("path", ["/api/x", "/api/x?_method=GET", "/page", "/auth/logout"])
+@pytest.mark.parametrize("initiator", ["https://evil.example", "http://evil.localhost"])
+def test_cs_3_simple_requests_get_no_easier_way(
+    house: House, signed_in: CookieClient, kind: str, path: str, initiator: str
+) -> None:
+    request = SIMPLE_REQUESTS[kind]
+
+    def attack() -> httpx.Response:
+        headers = {**with_cookie(house, signed_in), **request["headers"]}
+        content = request.get("content")
+        return signed_in.fetch(
+            house.url + path, method="POST", initiator=initiator, headers=headers, content=content
+        )
+
+    assert_rejected(house, attack, statuses=[403])
+    assert house.is_signed_in(signed_in)
+
+
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x_http_method_override"])
+def test_cs_3_an_upstream_never_sees_another_method(house: House, signed_in: CookieClient, name: str) -> None:
+    signed_in.fetch(f"{house.url}/api/x", headers={name: "DELETE"})
+    assert house.upstream.last.method == "GET"
+    assert b"override" not in house.upstream.last.head.lower()
+    assert b"http-method" not in house.upstream.last.head.lower()
+
+
+@pytest.mark.parametrize("path", ["/api/x", "/models/x", "/strict/x", "/page", "/admin/x", "/auth/session"])
+@pytest.mark.parametrize("with_session", [True, False])
+def test_cs_5_a_preflight_reaches_no_upstream(house: House, signed_in: CookieClient, path: str, with_session: bool) -> None:
+    cookie = house.session_cookie(signed_in) if with_session else ""
+    lines = ["Origin: https://evil.example", "Access-Control-Request-Method: DELETE", "Sec-Fetch-Mode: cors"]
+    lines += ["Access-Control-Request-Headers: x-vestibule-csrf", "Sec-Fetch-Site: cross-site"]
+    lines += [f"{name}: admin" for name in IDENTITY_HEADERS]
+    answer = house.get_raw(path, *lines, method="OPTIONS", cookie=cookie)
+    assert answer.status in range(400, 500)
+    assert not [name for name, _ in answer.headers if name.startswith("access-control-")]
+    assert house.upstream.requests == []
+
+
+@pytest.mark.parametrize("path", ["/optional/x", "/public/x"])
+def test_cs_5_a_preflight_of_an_open_route_carries_nobodys_identity(house: House, path: str) -> None:
+    lines = ["Origin: https://evil.example", "Access-Control-Request-Method: DELETE", "Authorization: Bearer x"]
+    spoofed = [f"{name}: admin" for name in IDENTITY_HEADERS]
+    house.upstream.respond("/*", headers={"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "true"})
+    answer = house.get_raw(path, *lines, *spoofed, method="OPTIONS")
+    assert not [name for name, _ in answer.headers if name.startswith("access-control-")]
+    for request in house.upstream.requests:
+        assert b"admin" not in request.head
+        assert path == "/public/x" or request.header("authorization") is None
+
+
+OWN_PAGES = ["/auth/logout", "/auth/logged-out", "/auth/account", "/auth/nothing", "/auth/callback/corp", "/admin/x"]
+
+
+@pytest.mark.parametrize("path", OWN_PAGES)
+def test_cs_6_own_pages_defend_themselves(house: House, path: str) -> None:
+    browser = house.sign_in("bob")
+    answer = browser.get(house.url + path)
+    assert answer.headers["content-type"].startswith("text/html")
+    policy = {
+        part.strip().split(" ")[0]: part.strip().split(" ")[1:]
+        for part in answer.headers["content-security-policy"].split(";")
+    }
+    assert policy["default-src"] == ["'none'"]
+    for directive in ("object-src", "base-uri", "frame-ancestors"):
+        assert policy[directive] == ["'none'"]
+    assert "script-src" not in policy or all("nonce-" in source for source in policy["script-src"])
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+    assert answer.headers["referrer-policy"] in ("no-referrer", "same-origin")
+    assert answer.headers["cache-control"] == "no-store"
+    for nonce in re.findall(r'nonce="([^"]+)"', answer.text):
+        assert f"'nonce-{nonce}'" in answer.headers["content-security-policy"]
+    assert not re.search(r"<[^>]+\son\w+=", answer.text)
+    again = browser.get(house.url + path)
+    assert again.headers["content-security-policy"] != answer.headers["content-security-policy"]
+
+
+def test_cs_6_own_json_is_not_sniffed(house: House) -> None:
+    browser = house.sign_in()
+    for path in ("/auth/session", "/auth/jwks.json", "/auth/guard.js", "/auth/nothing"):
+        assert browser.fetch(house.url + path).headers["x-content-type-options"] == "nosniff"
+
+
+def test_cs_6_a_page_of_an_upstream_is_not_framed_by_others(house: House) -> None:
+    browser = house.sign_in()
+    house.upstream.respond("/page", body="<html><head></head></html>", headers={"Content-Type": "text/html"})
+    answer = browser.get(f"{house.url}/page")
+    assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-frame-options"] == "SAMEORIGIN"

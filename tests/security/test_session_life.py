@@ -1,0 +1,457 @@
+"""SL: how a session begins, lives, is refreshed and ends; and that no end can be undone."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from bff.contract import EndReason
+from tests.fakes import CookieClient, FakeClock, RecordingUpstream, Reply, is_grant
+from tests.front_door import page_route
+from tests.security.house import House
+from tests.security.raw import connect, handshake, open_websocket, read_close
+from tests.security.rejection import assert_rejected
+
+LIFETIME = 300
+"""Seconds an access token of the fake provider lives."""
+
+
+def api(house: House, browser: CookieClient, path: str = "/api/x") -> httpx.Response:
+    return browser.fetch(house.url + path)
+
+
+def sessions_of(house: House) -> Any:
+    return house.door.app.bff.sessions
+
+
+def test_sl_1_every_sign_in_gets_a_new_id_and_ends_the_old_one(house: House) -> None:
+    browser = house.browser()
+    cookies = []
+    for _ in range(3):
+        house.sign_in(browser=browser)
+        cookies.append(house.session_cookie(browser))
+    assert len(set(cookies)) == 3
+    assert [house.get_raw("/auth/session", cookie=cookie).status for cookie in cookies] == [401, 401, 200]
+    assert [house.get_raw("/api/x", "Sec-Fetch-Site: same-origin", cookie=c).status for c in cookies] == [401, 401, 200]
+
+
+@pytest.mark.parametrize("planted", ["a" * 43 + "." + "b" * 43, "x", "", "of nobody"])
+def test_sl_1_a_planted_cookie_is_never_adopted(house: House, planted: str) -> None:
+    if planted == "of nobody":
+        planted = house.door.app.bff.keyring.sign("c" * 43, purpose="session")  # even signed, it names no session
+    browser = house.browser()
+    browser.cookies.set("vestibule", planted, house.url)
+    house.sign_in(browser=browser)
+    assert house.session_cookie(browser) != planted
+    assert house.get_raw("/auth/session", cookie=planted).status == 401
+
+
+def test_sl_1_a_change_of_person_leaves_nothing_of_the_first(house: House) -> None:
+    browser = house.sign_in("alice")
+    api(house, browser)
+    of_alice = {name: house.upstream.last.header(name) for name in ("authorization", "x-auth-request-id")}
+    old_cookie = house.session_cookie(browser)
+    house.sign_in("bob", browser=browser)
+    api(house, browser)
+    assert house.upstream.last.header("x-auth-request-user") == "bob"
+    assert all(house.upstream.last.header(name) != value for name, value in of_alice.items())
+    assert browser.get(f"{house.url}/admin/x").status_code == 403  # alice may, bob may not
+    assert house.get_raw("/auth/session", cookie=old_cookie).status == 401
+
+
+def test_sl_2_idle_time_ends_a_session(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house(session={"idle_seconds": 600, "absolute_seconds": 3600})
+    browser = house.sign_in()
+    for _ in range(3):
+        clock.advance(500)
+        assert api(house, browser, "/page").status_code == 200  # activity slides
+    clock.advance(601)
+    assert api(house, browser, "/page").status_code == 401
+    clock.advance(-400)
+    assert api(house, browser, "/page").status_code == 401  # and it does not come back
+
+
+def test_sl_2_the_absolute_end_is_moved_by_nothing(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house(session={"idle_seconds": 600, "absolute_seconds": 3600})
+    browser = house.sign_in()
+    end = house.session_of(browser).absolute_expires_at
+    for _ in range(11):
+        clock.advance(320)  # with a refresh each time
+        assert api(house, browser).status_code == 200
+    assert len(house.provider.grants("refresh_token")) == 11
+    assert house.session_of(browser).absolute_expires_at == end
+    clock.advance(3600 - 11 * 320)
+    assert api(house, browser).status_code == 401
+
+
+QUIET: dict[str, Callable[[House, CookieClient], object]] = {
+    "the session endpoint": lambda house, browser: browser.fetch(f"{house.url}/auth/session"),
+    "the health poll": lambda house, browser: browser.fetch(f"{house.url}/_stcore/health"),
+    "the host configuration": lambda house, browser: browser.fetch(f"{house.url}/_stcore/host-config"),
+    "a no_slide route": lambda house, browser: browser.fetch(f"{house.url}/quiet/x"),
+    "a refused request": lambda house, browser: browser.fetch(f"{house.url}/page", method="POST", cross_site=True),
+    "the guard script": lambda house, browser: browser.fetch(f"{house.url}/auth/guard.js"),
+}
+
+
+@pytest.mark.parametrize("request_", QUIET)
+def test_sl_2_polls_do_not_slide(
+    timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, request_: str
+) -> None:
+    session = {"idle_seconds": 600, "absolute_seconds": 3600}
+    routes = [page_route(upstream), page_route(upstream, id="quiet", path="/quiet/", no_slide=True)]
+    house = timed_house(session=session, routes=routes)
+    browser = house.sign_in()
+    for _ in range(5):
+        clock.advance(110)
+        QUIET[request_](house, browser)
+    clock.advance(60)
+    assert api(house, browser, "/page").status_code == 401
+
+
+def test_sl_2_websocket_pings_do_not_slide(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house(session={"idle_seconds": 600, "absolute_seconds": 3600})
+    browser = house.sign_in()
+    cookie = house.session_cookie(browser)
+    answer, client = open_websocket(house.door.port, handshake("/_stcore/stream", house.host, cookie=cookie))
+    assert answer.status == 101
+    for _ in range(5):
+        clock.advance(110)
+        client.sendall(b"\x89\x80\x00\x00\x00\x00")  # a masked ping
+        assert client.recv(16)[:1] == b"\x8a"
+    clock.advance(60)
+    client.settimeout(5)
+    assert read_close(client) == (4401, "expired")
+    client.close()
+    assert api(house, browser, "/page").status_code == 401
+
+
+def test_sl_4_two_hundred_requests_at_expiry_make_one_grant(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house()
+    browser = house.sign_in()
+    house.provider.bend.token.delay(0.3, when=is_grant("refresh_token"))
+    clock.advance(LIFETIME + 1)
+    headers = {"Cookie": f"vestibule={house.session_cookie(browser)}", "Sec-Fetch-Site": "same-origin"}
+
+    async def storm() -> list[httpx.Response]:
+        async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+            return await asyncio.gather(*(client.get(f"{house.url}/api/{n}", headers=headers) for n in range(200)))
+
+    answers = asyncio.run(storm())
+    assert {answer.status_code for answer in answers} == {200}
+    (grant,) = house.provider.grants("refresh_token")
+    sent = [request.header("authorization") for request in house.upstream.requests if request.path.strip("/").isdigit()]
+    assert len(sent) == 200
+    assert set(sent) == {f"Bearer {grant.access_token}"}
+    assert house.provider.reuse_detected == []
+
+
+def test_sl_6_a_slow_older_request_writes_nothing_back(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house()
+    browser = house.sign_in()
+    house.upstream.respond("/slow", delay=0.6, body=b"done")
+    cookie = house.session_cookie(browser)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(house.get_raw, "/api/slow", "Sec-Fetch-Site: same-origin", cookie=cookie)
+        house.upstream.wait_for(lambda it: bool(it.requests_to("/slow")))
+        clock.advance(LIFETIME + 1)
+        assert api(house, browser).status_code == 200
+        refreshed = house.session_of(browser)
+        assert slow.result().status == 200
+    assert house.session_of(browser).tokens == refreshed.tokens
+    assert house.session_of(browser).revision == refreshed.revision
+    clock.advance(LIFETIME + 1)
+    assert api(house, browser).status_code == 200
+    assert house.provider.reuse_detected == []
+
+
+ENDINGS: dict[str, Callable[[House, CookieClient], object]] = {
+    "the session": lambda house, browser: house.door.do(
+        sessions_of(house).end(house.session_of(browser).name, EndReason.REVOKED)
+    ),
+    "the person": lambda house, browser: house.door.do(
+        sessions_of(house).end_person(house.provider.issuer, "alice", EndReason.REVOKED)
+    ),
+    "the provider's session": lambda house, browser: house.door.do(
+        sessions_of(house).end_provider_session(
+            house.provider.issuer, house.session_of(browser).sid, EndReason.REVOKED
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, "signing out"])
+def test_sl_7_a_revocation_wins_over_a_refresh_under_way(
+    timed_house: Callable[..., House], clock: FakeClock, ending: str
+) -> None:
+    house = timed_house()
+    browser = house.sign_in()
+    cookie, name = house.session_cookie(browser), house.session_of(browser).name
+    end = ENDINGS.get(ending, lambda house, browser: browser.post(f"{house.url}/auth/logout"))
+    gate = house.provider.bend.token.hold(when=is_grant("refresh_token"))
+    clock.advance(LIFETIME + 1)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(house.get_raw, "/api/late", "Sec-Fetch-Site: same-origin", cookie=cookie)
+        gate.wait_arrived()
+        end(house, browser)
+        gate.release()
+        assert waiting.result().status == 401
+    house.door.do(house.door.app.bff.tokens.drain())
+    assert house.upstream.requests_to("/late") == []
+    assert house.door.do(house.store.load(name)) is None
+    assert house.get_raw("/auth/session", cookie=cookie).status == 401
+
+
+@pytest.mark.parametrize("ending", ["the person", "the provider's session"])
+def test_sl_7_a_revocation_wins_over_a_sign_in_under_way(house: House, ending: str) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser)
+    gate = house.provider.bend.userinfo.hold()
+    before = len(house.store.sessions)
+    with ThreadPoolExecutor(1) as pool:
+        finishing = pool.submit(browser.get, url)
+        gate.wait_arrived()
+        if ending == "the person":
+            house.door.do(sessions_of(house).end_person(house.provider.issuer, "alice", EndReason.REVOKED))
+        else:
+            sid = house.provider.logins("alice")[-1].sid
+            house.door.do(sessions_of(house).end_provider_session(house.provider.issuer, sid, EndReason.REVOKED))
+        gate.release()
+        answer = finishing.result()
+    assert answer.status_code == 400
+    assert not house.is_signed_in(browser)
+    for name in house.store.sessions[before:]:
+        assert house.door.do(house.store.load(name)) is None
+    house.sign_in(browser=browser)  # a later sign-in works
+
+
+def test_sl_7_a_request_in_flight_keeps_no_ended_session_alive(house: House) -> None:
+    browser = house.sign_in()
+    cookie, name = house.session_cookie(browser), house.session_of(browser).name
+    house.upstream.respond("/slow", delay=0.5, body=b"done")
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(house.get_raw, "/slow", cookie=cookie)
+        house.upstream.wait_for(lambda it: bool(it.requests_to("/slow")))
+        ENDINGS["the person"](house, browser)
+        assert b"done" not in slow.result().body
+    assert house.door.do(house.store.load(name)) is None
+    assert house.get_raw("/page", "Sec-Fetch-Mode: cors", cookie=cookie).status == 401
+
+
+def test_sl_8_invalid_grant_ends_the_session(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house()
+    browser = house.sign_in()
+    house.provider.revoke_refresh_tokens(sub="alice")
+    clock.advance(LIFETIME + 1)
+    assert_rejected(house, lambda: api(house, browser), statuses=[401], reason="invalid_grant", token_hits=1)
+    assert not house.is_signed_in(browser)
+
+
+OUTAGES: dict[str, dict[str, Any]] = {
+    "500": {"status": 500},
+    "502": {"status": 502, "body": "<html>"},
+    "429": {"status": 429},
+    "cut": {},
+    "html": {"status": 200, "body": "<html>maintenance</html>"},
+    "invalid_client": {"status": 401, "json": {"error": "invalid_client"}},
+    "temporarily_unavailable": {"status": 400, "json": {"error": "temporarily_unavailable"}},
+    "400 without a code": {"status": 400},
+    "302": {"status": 302, "headers": {"location": "http://evil.example/"}},
+}
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_sl_8_an_outage_ends_no_session(timed_house: Callable[..., House], clock: FakeClock, outage: str) -> None:
+    house = timed_house()
+    browser = house.sign_in()
+    if outage == "cut":
+        house.provider.bend.token.drop()
+    else:
+        house.provider.bend.token.raw(**OUTAGES[outage])
+    clock.advance(LIFETIME - 10)  # due, and still alive: it is sent
+    assert api(house, browser).status_code == 200
+    house.door.do(house.door.app.bff.tokens.drain())
+    clock.advance(30)  # dead
+    answer = assert_rejected(house, lambda: api(house, browser), statuses=[503], token_hits=1, events=2)
+    assert int(answer.headers["retry-after"]) > 0
+    assert house.is_signed_in(browser)
+    house.provider.bend.token.reset()
+    clock.advance(10)
+    assert api(house, browser).status_code == 200
+
+
+def test_sl_8_an_outage_is_not_hammered(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house()
+    browser = house.sign_in()
+    house.provider.clear_hits()
+    house.provider.bend.token.raw(500)
+    clock.advance(LIFETIME + 1)
+    for _ in range(20):
+        assert api(house, browser).status_code == 503
+    assert len(house.provider.hits_of("token")) == 1
+
+
+@pytest.mark.parametrize("path", ["/api/x", "/optional/x"])
+@pytest.mark.parametrize("fault", ["outage", "invalid_grant", "no refresh token"])
+def test_sl_9_a_signed_in_person_is_never_downgraded(
+    timed_house: Callable[..., House], clock: FakeClock, fault: str, path: str
+) -> None:
+    house = timed_house()
+    house.provider.options.issue_refresh_tokens = fault != "no refresh token"
+    browser = house.sign_in()
+    if fault == "outage":
+        house.provider.bend.token.raw(503)
+    elif fault == "invalid_grant":
+        house.provider.revoke_refresh_tokens(sub="alice")
+    clock.advance(LIFETIME + 1)
+    house.upstream.clear()
+    answer = api(house, browser, path)
+    assert answer.status_code == (503 if fault == "outage" else 401)
+    assert house.upstream.requests == []
+    assert house.is_signed_in(browser) is (fault != "invalid_grant")
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> float:
+    """How long it took, at most `seconds`."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, "did not happen in time"
+        time.sleep(0.01)
+    return time.monotonic() - started
+
+
+REVOCATIONS: dict[str, Callable[[House, CookieClient], object]] = {
+    **ENDINGS,
+    "everybody": lambda house, browser: house.door.do(sessions_of(house).end_everybody(EndReason.REVOKED)),
+}
+
+
+@pytest.mark.parametrize("by", REVOCATIONS)
+def test_sl_10_a_revocation_is_felt_everywhere_within_a_second(house: House, by: str) -> None:
+    browser, bystander = house.sign_in("alice"), house.sign_in("bob")
+    cookie = house.session_cookie(browser)
+    house.upstream.respond("/events", stream=[b"data: 1\n\n", *([0.05, b"data: 2\n\n"] * 200)], chunked=True)
+    _, websocket = open_websocket(house.door.port, handshake("/ws", house.host, cookie=cookie))
+    stream = connect(house.door.port)
+    stream.sendall(f"GET /events HTTP/1.1\r\nHost: {house.host}\r\nCookie: vestibule={cookie}\r\n\r\n".encode())
+    assert b"data: 1" in stream.recv(4096) + stream.recv(4096)
+    assert api(house, browser).status_code == 200  # in the cache now
+    REVOCATIONS[by](house, browser)
+    started = time.monotonic()
+    assert api(house, browser).status_code == 401
+    assert house.get_raw("/auth/session", cookie=cookie).status == 401
+    assert read_close(websocket) == (4401, "revoked")
+    while stream.recv(65_536):
+        pass
+    assert time.monotonic() - started < 1
+    for client in (websocket, stream):
+        client.close()
+    house.upstream.wait_for(lambda it: not it.websockets_open)
+    assert house.is_signed_in(bystander) is (by != "everybody")
+
+
+def test_sl_10_a_revocation_is_of_one_issuers_person(house: House) -> None:
+    browser = house.sign_in("alice")
+    house.door.do(sessions_of(house).end_person("https://other.example", "alice", EndReason.REVOKED))
+    house.door.do(sessions_of(house).end_person(house.provider.issuer, "alic", EndReason.REVOKED))
+    house.door.do(sessions_of(house).end_person(house.provider.issuer, "*", EndReason.REVOKED))
+    assert house.is_signed_in(browser)
+
+
+def test_sl_10_a_disabled_person_is_cut_off_at_the_next_refresh(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house()
+    browser = house.sign_in("bob")
+    house.provider.people["bob"].enabled = False
+    try:
+        clock.advance(LIFETIME + 1)
+        assert api(house, browser).status_code == 401
+        assert not house.is_signed_in(browser)
+    finally:
+        house.provider.people["bob"].enabled = True
+
+
+def test_sl_10_revocations_under_load_leave_no_stale_answer(house: House) -> None:
+    """Requests hammer the cache while the session ends: none that began after the end is let in."""
+    browser = house.sign_in()
+    cookie = house.session_cookie(browser)
+    ended_at: list[float] = []
+    seen: list[tuple[float, int]] = []
+    stop = threading.Event()
+
+    def hammer() -> None:
+        while not stop.is_set():
+            began = time.monotonic()
+            answer = house.get_raw("/api/x", "Sec-Fetch-Site: same-origin", cookie=cookie)
+            seen.append((began, answer.status))
+
+    with ThreadPoolExecutor(4) as pool:
+        workers = [pool.submit(hammer) for _ in range(4)]
+        time.sleep(0.2)
+        ENDINGS["the person"](house, browser)
+        ended_at.append(time.monotonic())
+        time.sleep(0.2)
+        stop.set()
+        for worker in workers:
+            worker.result()
+    assert {status for _, status in seen} == {200, 401}
+    assert {status for began, status in seen if began > ended_at[0]} == {401}
+
+
+def abort_at_random(house: House, count: int) -> None:
+    """People share the door; most requests are cut at a random moment, and no answer is ever somebody else's."""
+    people = [f"person{number}" for number in range(12)]
+    for name in people:
+        house.provider.add_person(name)
+    cookies = {name: house.session_cookie(house.sign_in(name)) for name in people}
+
+    def whose(request: Any) -> Reply:
+        body = (request.header("x-auth-request-user") or "").encode()
+        return Reply(body=body, delay=random.uniform(0, 0.02))
+
+    house.upstream.respond_with("/whoami*", whose)
+    wrong: list[str] = []
+    whole = 0
+    lock = threading.Lock()
+
+    def work(seed: int, rounds: int) -> None:
+        nonlocal whole
+        dice = random.Random(seed)
+        for number in range(rounds):
+            name = dice.choice(people)
+            head = f"GET /whoami/{seed}/{number} HTTP/1.1\r\nHost: {house.host}\r\nConnection: close\r\n"
+            with connect(house.door.port) as client:
+                client.sendall(f"{head}Cookie: vestibule={cookies[name]}\r\n\r\n".encode())
+                if dice.random() < 0.75:
+                    time.sleep(dice.uniform(0, 0.025))
+                    continue
+                received = b""
+                while chunk := client.recv(4096):
+                    received += chunk
+            body = received.partition(b"\r\n\r\n")[2].decode()
+            with lock:
+                whole += 1
+                if body != name:
+                    wrong.append(f"{name} got {body[:60]}")
+
+    with ThreadPoolExecutor(12) as pool:
+        for job in [pool.submit(work, seed, count // 12) for seed in range(12)]:
+            job.result()
+    assert wrong == []
+    assert whole > count // 8
+
+
+def test_sl_11_aborted_requests_never_mix_people(house: House) -> None:
+    abort_at_random(house, 720)
+
+
+@pytest.mark.long
+def test_sl_11_ten_thousand_aborted_requests_never_mix_people(house: House) -> None:
+    abort_at_random(house, 10_000)
