@@ -60,7 +60,7 @@ __all__ = [
 class JWTBearer(HTTPBearer):
     """A dependency that returns the `StandardClaims` of a valid bearer token, and Swagger's Authorize button.
 
-    `issuer` and `audience` are compared exactly. Keys come from `jwks_url`; `hs256_secret` (at least 32 bytes) may stand
+    `issuer` and `audience` are compared exactly. Keys come from `jwks_url`; `hs256_secret` (32 bytes or more) may stand
     in for them, or `development_secret`, under which tokens count from loopback alone. `algorithms` pins what a key may
     sign with (`ES256, RS256, PS256, EdDSA`), `token_types` what `typ` says (`at+jwt, jwt`), `leeway` is seconds.
 

@@ -49,6 +49,10 @@ def create_auth_app(bff: Bff, targets: Targets) -> FastAPI:
         problem = NotFound() if status == 404 else AuthError("method_not_allowed", "Not with this method.", status=405)
         return session.problem(request, problem)
 
+    async def break_off(request: Request, error: Exception) -> Response:
+        return session.problem(request, AuthError())  # Starlette raises it again for whoever runs the application
+
     app.add_exception_handler(404, refuse)
     app.add_exception_handler(405, refuse)
+    app.add_exception_handler(Exception, break_off)
     return app

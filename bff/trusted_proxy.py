@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -105,23 +105,36 @@ class TrustedProxyUser:
         )
 
     def _is_proxy(self, request: Request) -> bool:
-        """True for a peer in the networks. A port of 0 is no peer's: the server has rewritten the address."""
+        """True for a peer in the networks, as the socket knows it."""
         host, port = request.client if request.client is not None else ("", 0)
-        try:
-            address = ip_address(host)
-        except ValueError:
-            address = None
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        if port == 0 and address is not None:
-            _log.warning(
-                "the server replaced the proxy's address by a forwarded one; run Uvicorn with --no-proxy-headers"
-            )
+        address = _address(host)
+        if address is not None and _is_rewritten(request, host, port):
+            _log.warning("the server put a forwarded address in the proxy's place; run Uvicorn with --no-proxy-headers")
             return False
         if address is None or not any(address in network for network in self._networks):
             _log.warning("identity headers from %r, which is not in %s", host, ENV_TRUSTED_PROXIES)
             return False
         return True
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _is_rewritten(request: Request, host: str, port: int) -> bool:
+    """True when the server took the address from `X-Forwarded-For`: without a port, or with the one that stands there.
+
+    Such an address is whatever a client claimed.
+    """
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+    claimed = {entry.strip() for entry in forwarded.split(",")}
+    return port == 0 or not claimed.isdisjoint({f"{host}:{port}", f"[{host}]:{port}"})
 
 
 def _identity_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, bytes]:

@@ -18,8 +18,8 @@ import structlog
 import typer
 
 from bff.configuration import ConfigurationError, load_settings
-from bff.settings import Settings
-from gateway import demo, dev, doctor, initialise, key_files
+from bff.settings import LogSettings, Settings
+from gateway import demo, dev, doctor, doctor_login, initialise, key_files
 from gateway.configuration_file import find_configuration, with_port
 from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
 from gateway.front_door import build_front_door, run_front_door
@@ -200,13 +200,32 @@ def run_doctor(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as faults.")] = False,
+    login: Annotated[
+        bool, typer.Option("--login", help="Sign in once for real, and show which claims arrive.")
+    ] = False,
+    provider: Annotated[str, typer.Option("--provider", help="With --login: which of [providers.*].")] = "",
+    loopback_port: Annotated[
+        int | None, typer.Option("--loopback-port", min=1, max=65535, help="With --login: come back to this port here.")
+    ] = None,
 ) -> None:
     """Ask provider, store and upstreams, and say what to register at the provider."""
     settings, folder = _load(config)
-    report = asyncio.run(doctor.examine(settings, folder=folder))
+    report: doctor.Report | doctor_login.LoginReport
+    if login:
+        configure_logging(LogSettings(level="error", format="console"))
+        report = asyncio.run(
+            doctor_login.sign_in_once(settings, say=_say_aside, provider=provider, loopback_port=loopback_port or 0)
+        )
+    else:
+        report = asyncio.run(doctor.examine(settings, folder=folder))
     typer.echo(json.dumps(report.as_json(strict=strict), indent=2) if as_json else report.as_text())
     if not report.is_healthy(strict=strict):
         raise typer.Exit(EXIT_FAULT)
+
+
+def _say_aside(line: str) -> None:
+    """To standard error, so that what the command prints stays the report alone."""
+    typer.echo(line, err=True)
 
 
 def main() -> None:

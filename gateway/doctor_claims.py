@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from bff.claims import claim_at, names_at
 from bff.contract import Identity
+from bff.oidc.userinfo import merge_claims
 from bff.settings import ProviderSettings, Requirements, Settings
 from gateway.doctor_mends import mend_for
 from gateway.logs import one_line
@@ -25,7 +26,7 @@ Uses = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """One validated sign-in. `sources` are claims by where they came from; `lifetime` is seconds, None when not said."""
+    """One validated sign-in. `sources` are claims by where they came from; `lifetime` is seconds, None if not said."""
 
     identity: Identity
     sources: Mapping[str, Mapping[str, Any]]
@@ -33,8 +34,11 @@ class Arrived:
     lifetime: int | None
     scope: str
     has_refresh_token: bool
-    claims: Mapping[str, Any] = field(default_factory=dict)
-    """ID token and userinfo joined."""
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """ID token and userinfo joined, as a session has them."""
+        return merge_claims(self.sources.get("id_token", {}), self.sources.get("userinfo", {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Shown:
 def describe_arrival(arrived: Arrived, settings: Settings, provider: ProviderSettings) -> list[Shown]:
     """Every claim that is expected of a sign-in, and those the configuration names, in a fixed order."""
     uses, issuer = uses_of(settings), provider.issuer
-    lines = [
+    return [
         *(_plain(name, arrived, uses, issuer=issuer) for name in ("sub", "name", "email")),
         _email_verified(arrived, uses, issuer=issuer),
         _names("roles", provider.roles_claim, arrived, uses, provider=provider),
@@ -59,7 +63,6 @@ def describe_arrival(arrived: Arrived, settings: Settings, provider: ProviderSet
         _refresh_token(arrived, uses, issuer=issuer),
         _access_token(arrived, uses, issuer=issuer),
     ]
-    return lines
 
 
 def uses_of(settings: Settings) -> Uses:
@@ -109,7 +112,7 @@ def _email_verified(arrived: Arrived, uses: Uses, *, issuer: str) -> Shown:
 def _names(claim: str, path: str, arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
     """Roles or groups at their configured path, source by source."""
     label = f"{claim} at {path}"
-    present = {name: claims for name, claims in arrived.sources.items() if claim_at(claims, path) is not None}
+    present = {name: claims for name in SOURCES if claim_at(claims := arrived.sources.get(name, {}), path) is not None}
     read = [name for name in provider.roles_from if name in present]
     if not read:
         unread = [SOURCES[name] for name in present]
@@ -119,8 +122,6 @@ def _names(claim: str, path: str, arrived: Arrived, uses: Uses, *, provider: Pro
         missing = _missing(claim, uses, issuer=provider.issuer)
         return Shown(missing.level, label, missing.text)
     parts = [f"{SOURCES[name]}: {_list(names_at(present[name], path))}" for name in read]
-    if not any(names_at(present[name], path) for name in read):
-        parts.append("nothing that is a list of names" if path else "no path is configured")
     return Shown("found", label, "; ".join(parts))
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from time import perf_counter
 
+import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.assembly import Bff
@@ -43,6 +45,7 @@ class Pipeline:
         self._routes = RouteTable(bff.settings.routes)
         self._credentials = Credentials(bff, cache)
         self._access = AccessLog(enabled=bff.settings.log.access)
+        self._log = structlog.get_logger("vestibule.gateway")
         self.connections = LiveConnections(is_live=self._is_live, is_allowed=self._is_allowed)
         self._relaying = Relaying(bff, self.connections, cache)
 
@@ -64,6 +67,12 @@ class Pipeline:
                 route_id = await self._serve_route(incoming, receive, status.send)
         except AuthError as error:
             await self._refuse(scope, status.send, error, incoming, request_id=request_id, started=status.status > 0)
+        except ClientDisconnect:
+            pass  # there is nobody left to answer
+        except Exception as error:
+            self._log.error("unexpected_error", kind=type(error).__name__, request_id=request_id, exc_info=True)
+            fault = AuthError("internal_error")
+            await self._refuse(scope, status.send, fault, incoming, request_id=request_id, started=status.status > 0)
         finally:
             self._access.write(scope, client.address, request_id, route_id, status.status, perf_counter() - started)
 

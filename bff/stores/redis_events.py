@@ -113,7 +113,8 @@ class RedisEvents:
         client = await self._commands.nodes.client_for(self._channel)
         pubsub = client.pubsub()
         try:
-            await pubsub.subscribe(self._channel, self._heart)
+            async with asyncio.timeout(SILENT_SECONDS):
+                await pubsub.subscribe(self._channel, self._heart)
             await self._receive(pubsub)
         finally:
             self._trusted_until = 0.0

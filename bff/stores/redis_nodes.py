@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
-from redis.asyncio.sentinel import Sentinel
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, ClusterDownError, RedisError, ResponseError
 
 from bff.stores.redis_pools import (
     SENTINEL_SHARE,
+    Watchers,
     connection_options,
     pool_of,
     primary_pool,
-    sentinels_of,
     tls_context,
 )
 from bff.stores.redis_url import Address, RedisTarget
+
+KNOWN_SECONDS = 10.0
+"""After which a cluster is asked again for its slots, and whether it has replicas by now."""
 
 Argument = str | bytes | int
 Arguments = tuple[Argument, ...]
@@ -59,9 +63,9 @@ class OneNode:
     def __init__(self, target: RedisTarget, *, timeout: float) -> None:
         tls = tls_context(target.tls) if target.tls is not None else None
         options = {**connection_options(target.login, timeout), "db": target.db}
-        self._sentinel: Sentinel | None = None
+        self._sentinel: Watchers | None = None
         if target.kind == "sentinel":
-            self._sentinel = sentinels_of(target, tls, timeout)
+            self._sentinel = Watchers(target, tls, timeout)
             self._client = Redis.from_pool(primary_pool(target.service, self._sentinel, tls, options))
             self.replicas = 1 if target.replicas is None else target.replicas
         else:
@@ -94,7 +98,7 @@ class ClusterNodes:
         self._options = connection_options(target.login, timeout)
         self._clients: dict[Address, Redis] = {}
         self._owners: list[Address | None] = []
-        self._is_stale = True
+        self._learnt_at = -math.inf
         self._has_replicas = False
         self._learning = asyncio.Lock()
 
@@ -104,11 +108,11 @@ class ClusterNodes:
         return int(self._has_replicas) if self._target.replicas is None else self._target.replicas
 
     async def client_for(self, key: str) -> Redis:
-        if self._is_stale:
+        if self._is_old():
             await self._learn()
         owner = self._owners[key_slot(key.encode())]
         if owner is None:
-            self._is_stale = True
+            self._learnt_at = -math.inf
             raise ClusterDownError("a slot has no owner")
         return self._client(owner)
 
@@ -119,13 +123,16 @@ class ClusterNodes:
         return self._client(address)
 
     async def suspect(self) -> None:
-        self._is_stale = True
+        self._learnt_at = -math.inf
         for client in self._clients.values():
             await client.connection_pool.disconnect(inuse_connections=False)
 
     async def aclose(self) -> None:
         for client in self._clients.values():
             await client.aclose()
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._learnt_at > KNOWN_SECONDS
 
     def _client(self, address: Address) -> Redis:
         client = self._clients.get(address)
@@ -135,7 +142,7 @@ class ClusterNodes:
 
     async def _learn(self) -> None:
         async with self._learning:
-            if not self._is_stale:
+            if not self._is_old():
                 return  # another command has just done it
             seeds = list(dict.fromkeys([*(owner for owner in self._owners if owner), *self._target.addresses]))
             failure: Exception = ClusterDownError("no node knows the slots")
@@ -151,7 +158,7 @@ class ClusterNodes:
                     continue
                 self._owners = _owners(table, asked=address)
                 self._has_replicas = self._has_replicas or any(len(row) > 3 for row in table)
-                self._is_stale = False
+                self._learnt_at = time.monotonic()
                 return
             raise failure
 

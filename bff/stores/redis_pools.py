@@ -6,6 +6,7 @@ authorities of the system instead of trusting it alone.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +15,14 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
+    MasterNotFoundError,
     Sentinel,
     SentinelConnectionPool,
     SentinelManagedConnection,
     SentinelManagedSSLConnection,
 )
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from bff.stores.redis_url import Address, Login, RedisTarget, TlsFiles
 
@@ -58,15 +61,31 @@ class TlsManagedConnection(SentinelManagedSSLConnection):
         self.ssl_context.context = context
 
 
-def sentinels_of(target: RedisTarget, tls: ssl.SSLContext | None, timeout: float) -> Sentinel:
-    sentinel = Sentinel([])  # type: ignore[no-untyped-call]  # redis-py gives it no types
-    options = connection_options(target.sentinel_login, timeout * SENTINEL_SHARE)
-    sentinel.sentinels = [Redis.from_pool(pool_of(address, tls, options)) for address in target.addresses]
-    return sentinel
+class Watchers(Sentinel):
+    """The sentinels of a deployment: each gets a share of the time-out, the last that answered is asked first."""
+
+    def __init__(self, target: RedisTarget, tls: ssl.SSLContext | None, timeout: float) -> None:
+        super().__init__([])  # type: ignore[no-untyped-call]  # redis-py gives it no types
+        self._patience = timeout * SENTINEL_SHARE
+        options = connection_options(target.sentinel_login, timeout)
+        self.sentinels = [Redis.from_pool(pool_of(address, tls, options)) for address in target.addresses]
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        for client in list(self.sentinels):
+            try:
+                async with asyncio.timeout(self._patience):
+                    answer = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service_name)  # type: ignore[no-untyped-call]  # no types
+            except (RedisError, OSError):
+                continue
+            if answer:
+                self.sentinels.remove(client)
+                self.sentinels.insert(0, client)
+                return answer[0].decode(), int(answer[1])
+        raise MasterNotFoundError("no sentinel knows the primary of this service")
 
 
 def primary_pool(
-    service: str, sentinel: Sentinel, tls: ssl.SSLContext | None, options: Mapping[str, Any]
+    service: str, sentinel: Watchers, tls: ssl.SSLContext | None, options: Mapping[str, Any]
 ) -> ConnectionPool:
     secured: dict[str, Any] = {"connection_class": SentinelManagedConnection}
     if tls is not None:
@@ -82,11 +101,15 @@ def pool_of(address: Address, tls: ssl.SSLContext | None, options: Mapping[str, 
 
 
 def connection_options(login: Login, timeout: float) -> dict[str, Any]:
-    """Of every connection. Repeating is decided above, where it is known what may be repeated."""
+    """Of every connection.
+
+    Repeating is decided above, where it is known what may be repeated. So is time: with a time-out of its own, redis-py
+    sends through `asyncio.wait_for`, which in Python 3.11 may swallow the cancellation of a request.
+    """
     return {
         "username": login.username or None,
         "password": login.password or None,
-        "socket_timeout": timeout,
+        "socket_timeout": None,
         "socket_connect_timeout": timeout,
         "max_connections": MAX_CONNECTIONS,
         "retry": Retry(NoBackoff(), 0),

@@ -26,9 +26,12 @@ OLD_KEY = b"older-unit-test-key-0123456789-zyxwvutsrq"
 ALICE = Identity(sub="alice", iss=ISSUER, provider="corp", name="Alice Example", roles=("analyst",))
 
 
-def counting_random(size: int, *, _numbers: Any = itertools.count(1)) -> bytes:
+def counting_random(size: int) -> bytes:
     """Bytes that differ at each call, for what takes `random`."""
-    return int(next(_numbers)).to_bytes(size, "big")
+    return next(_NUMBERS).to_bytes(size, "big")
+
+
+_NUMBERS = itertools.count(1)
 
 
 def signing_key(alg: str = "RS256", kid: str = "k1") -> SigningKey:
@@ -65,9 +68,7 @@ def jwt_of(
 
 
 def provider_settings(**over: Any) -> ProviderSettings:
-    return ProviderSettings(
-        **{"issuer": ISSUER, "client_id": CLIENT_ID, "client_secret": "unit-test-secret"} | over
-    )
+    return ProviderSettings(**{"issuer": ISSUER, "client_id": CLIENT_ID, "client_secret": "unit-test-secret"} | over)
 
 
 def settings(**tables: Any) -> Settings:

@@ -61,7 +61,21 @@ OPEN_REDIRECTS: dict[str, tuple[str, ...]] = {
         "/ok%c0%8d%c0%8aLocation://evil.com",
     ),
     "A31": ("/;@evil.com", "/@evil.com", "/%2e%2e//evil.com", "/%2e%2e/%2e%2e/evil.com", "/%40evil.com"),
-    "A33": ("", "x", "?x", "#x", "/" + "a" * 100_000, "/%", "/a%zz", "/a%2", "%", "/%ff%fe", "*", "@evil.com", ".evil.com"),
+    "A33": (
+        "",
+        "x",
+        "?x",
+        "#x",
+        "/" + "a" * 100_000,
+        "/%",
+        "/a%zz",
+        "/a%2",
+        "%",
+        "/%ff%fe",
+        "*",
+        "@evil.com",
+        ".evil.com",
+    ),
 }
 """By the number of the list; A32 is about repeated parameters and lies with the login request."""
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,9 +17,9 @@ from bff.install import CurrentSession, install
 from bff.oidc.jwks import parse_jwks
 from bff.pytest_plugin import running_test
 from bff.testing import FakeClock, FakeProvider, NotUnderTest, bearer_for
+from tests.bff.installed_plugin import with_plugin
 from tests.bff.serving import serving
 from tests.fakes import CookieClient, bind_socket
-from tests.repository import ROOT
 
 ISSUER = "https://idp.example.com"
 
@@ -172,18 +171,11 @@ def test_nothing_is_left_of_the_test_before(fake_provider):
 
 
 def test_the_plugin_comes_with_the_installation(tmp_path: Path) -> None:
-    """The entry point of pyproject.toml is laid out as an installer would, in a folder that only this run sees."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
-    lines = [f"{name} = {module}" for name, module in declared["pytest11"].items()]
-    installed = tmp_path / "site" / "entry_point_of_the_plugin-1.dist-info"
-    installed.mkdir(parents=True)
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: entry-point-of-the-plugin\nVersion: 1\n")
-    (installed / "entry_points.txt").write_text("\n".join(["[pytest11]", *lines]) + "\n")
     (tmp_path / "test_own.py").write_text(OWN_TESTS)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_own.py"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": f"{installed.parent}{os.pathsep}{ROOT}"},
+        env=os.environ | with_plugin(tmp_path / "site"),
         capture_output=True,
         text=True,
         check=False,
@@ -233,7 +225,7 @@ async def test_the_small_provider_signs_in_and_out_for_the_whole_front_door(door
         me = browser.walk(browser.get(door + "/me"))[-1].json()
         assert (me["sub"], me["roles"]) == ("alice", ["analyst", "admin"])
         token = await JWTBearer.from_env(provider.variables()).verify(me["token"])
-        assert (token.sub, token.scopes) == ("alice", {"openid", "profile", "email"})
+        assert (token.sub, sorted(token.scopes)) == ("alice", ["email", "openid", "profile"])
         out = browser.walk(browser.post(door + "/auth/logout"))
         assert out[-1].url.path == "/auth/logged-out"
         provider.next_person = "bob"

@@ -124,10 +124,11 @@ def test_nobody_is_believed_by_default_and_the_log_says_who_tried(caplog: pytest
     assert "'127.0.0.1', which is not in VESTIBULE_API_TRUSTED_PROXIES" in caplog.text
 
 
-def test_an_address_that_came_by_a_header_is_no_peer(caplog: pytest.LogCaptureFixture) -> None:
-    app = api_behind(TrustedProxyUser(["10.0.0.0/8"]))
+@pytest.mark.parametrize("forwarded", ["10.0.0.5", "10.0.0.5:4711", "[fd00::5]:4711, 192.0.2.1", "fd00::5"])
+def test_an_address_that_came_by_a_header_is_no_peer(caplog: pytest.LogCaptureFixture, forwarded: str) -> None:
+    app = api_behind(TrustedProxyUser(["10.0.0.0/8", "fd00::/8"]))
     with caplog.at_level(logging.WARNING), serving(app, proxy_headers=True, forwarded_allow_ips="*") as url:
-        answer = get(url + "/me", USER, ("X-Forwarded-For", "10.0.0.5"))
+        answer = get(url + "/me", USER, ("X-Forwarded-For", forwarded))
     assert answer.status_code == 403
     assert "--no-proxy-headers" in caplog.text
 

@@ -59,14 +59,10 @@ class TestForAnUpstream:
         assert read(assertions, token)["exp"] == NOW + 10
 
     def test_it_has_no_scope_when_the_session_has_none(self, assertions: Assertions) -> None:
-        assert "scope" not in read(
-            assertions, assertions.for_upstream(session(tokens=tokens(scope="")), audience="a")
-        )
+        assert "scope" not in read(assertions, assertions.for_upstream(session(tokens=tokens(scope="")), audience="a"))
 
     def test_no_two_are_alike(self, assertions: Assertions) -> None:
-        identifiers = {
-            read(assertions, assertions.for_upstream(session(), audience="a"))["jti"] for _ in range(50)
-        }
+        identifiers = {read(assertions, assertions.for_upstream(session(), audience="a"))["jti"] for _ in range(50)}
         assert len(identifiers) == 50
 
     def test_it_carries_no_token_of_the_provider(self, assertions: Assertions) -> None:

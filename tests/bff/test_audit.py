@@ -35,7 +35,13 @@ def test_a_session_appears_as_hashes_and_never_with_its_secrets() -> None:
     assert line["session"] == masked(known.name)
     assert line["subject"] == masked(ALICE.sub)
     assert (line["iss"], line["provider"], line["client"]) == (ISSUER, "corp", "192.0.2.1")
-    for secret in (known.name, known.tokens.access_token, known.tokens.refresh_token, known.tokens.id_token, ALICE.name):
+    for secret in (
+        known.name,
+        known.tokens.access_token,
+        known.tokens.refresh_token,
+        known.tokens.id_token,
+        ALICE.name,
+    ):
         assert secret not in str(line)
 
 

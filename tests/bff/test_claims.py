@@ -76,7 +76,15 @@ def test_without_a_path_there_are_no_names() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("Ada", "Ada"), ("Zoë ✓", "Zoë ✓"), ("a\r\nb", ""), ("x" * 1024, "x" * 1024), ("x" * 1025, ""), (5, ""), (None, "")],
+    [
+        ("Ada", "Ada"),
+        ("Zoë ✓", "Zoë ✓"),
+        ("a\r\nb", ""),
+        ("x" * 1024, "x" * 1024),
+        ("x" * 1025, ""),
+        (5, ""),
+        (None, ""),
+    ],
 )
 def test_text_is_one_printable_line(value: object, expected: str) -> None:
     assert text_at({"name": value}, "name") == expected

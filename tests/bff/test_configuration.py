@@ -105,9 +105,7 @@ class TestSecretsInFiles:
 
     def test_an_absolute_path_is_taken_as_it_is(self, file: Path, tmp_path: Path) -> None:
         (tmp_path / "abs").write_text("absolute-unit-test-secret")
-        settings = load_settings(
-            file, environ={"VESTIBULE_PROVIDERS__CORP__CLIENT_SECRET_FILE": str(tmp_path / "abs")}
-        )
+        settings = load_settings(file, environ={"VESTIBULE_PROVIDERS__CORP__CLIENT_SECRET_FILE": str(tmp_path / "abs")})
         assert settings.providers["corp"].client_secret.get_secret_value() == "absolute-unit-test-secret"
 
     def test_a_file_that_cannot_be_read_is_named(self, file: Path) -> None:

@@ -26,7 +26,14 @@ def test_the_host_chooses_among_the_configured_origins() -> None:
 
 @pytest.mark.parametrize(
     "hosts",
-    [(), (b"evil.example",), (b"apps.example.com", b"apps.example.com"), (b"apps.example.com:8443",), (b"\xff",), (b"",)],
+    [
+        (),
+        (b"evil.example",),
+        (b"apps.example.com", b"apps.example.com"),
+        (b"apps.example.com:8443",),
+        (b"\xff",),
+        (b"",),
+    ],
 )
 def test_any_other_host_is_misdirected(hosts: tuple[bytes, ...]) -> None:
     with pytest.raises(Misdirected):

@@ -108,7 +108,9 @@ def test_what_is_not_allowed_falls_back() -> None:
     )
 
 
-SYNTAX = st.sampled_from([*"/\\.;:@?#%&=+~ \t\r\n\0", "%2f", "%5c", "%2e", "%09", "%25", "evil.com", "gw.example", "//"])
+SYNTAX = st.sampled_from(
+    [*"/\\.;:@?#%&=+~ \t\r\n\0", "%2f", "%5c", "%2e", "%09", "%25", "evil.com", "gw.example", "//"]
+)
 TEXTS = st.lists(st.one_of(SYNTAX, st.text(max_size=3)), max_size=12).map("".join)
 
 
@@ -169,4 +171,7 @@ class TestOtherOrigins:
     def test_whatever_is_allowed_a_browser_ends_on_an_allowed_origin(self, text: str) -> None:
         for url in (text, "https://" + text, "https://gw.example" + text):
             if is_allowed_origin_target(url, KIT_ORIGINS):
-                assert origin_of(url, base="https://elsewhere.example") in ("https://gw.example", "http://localhost:8501")
+                assert origin_of(url, base="https://elsewhere.example") in (
+                    "https://gw.example",
+                    "http://localhost:8501",
+                )

@@ -107,9 +107,9 @@ class House:
         assert session is not None
         return session
 
-    def raw(self, request: bytes, **how: Any) -> bytes:
-        """Bytes in, bytes out; ``{host}`` in the request becomes the door's Host."""
-        return exchange(self.door.port, request.replace(b"{host}", self.host.encode()), **how)
+    def raw(self, request: bytes, *pieces: bytes, **how: Any) -> bytes:
+        """Bytes in, bytes out; ``{host}`` in the request becomes the door's Host, `pieces` follow after a pause."""
+        return exchange(self.door.port, request.replace(b"{host}", self.host.encode()), *pieces, **how)
 
     @property
     def host(self) -> str:

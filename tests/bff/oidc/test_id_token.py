@@ -86,14 +86,14 @@ class TestSignature:
         assert refused.value.code == "id_token_alg"
 
     def test_under_a_lying_header(self) -> None:
-        assert code_of(jwt_of(claims(), alg="PS256", key=signing_key(), header={"alg": "RS256"})) == "id_token_signature"
+        assert (
+            code_of(jwt_of(claims(), alg="PS256", key=signing_key(), header={"alg": "RS256"})) == "id_token_signature"
+        )
 
     def test_by_a_key_on_another_curve(self) -> None:
         key = generate_key("ES256", kid="k1", curve="P-384")
         with pytest.raises(UnknownKey):
-            validate_id_token(
-                jwt_of(claims(), key=key), keys=published(key), expected=replace(EXPECTED, alg="ES256")
-            )
+            validate_id_token(jwt_of(claims(), key=key), keys=published(key), expected=replace(EXPECTED, alg="ES256"))
 
     def test_with_critical_extensions(self) -> None:
         assert code_of(jwt_of(claims(), header={"crit": ["x"], "x": 1})) == "id_token_crit"
@@ -132,7 +132,20 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     # IT-9
     *(
         ("id_token_sub", {"sub": value})
-        for value in (OMIT, None, "", 5, True, ["alice"], "a\r\nb", "a\x00", "ülrike", "\ud800", "x" * 256, "x" * 10_240)
+        for value in (
+            OMIT,
+            None,
+            "",
+            5,
+            True,
+            ["alice"],
+            "a\r\nb",
+            "a\x00",
+            "ülrike",
+            "\ud800",
+            "x" * 256,
+            "x" * 10_240,
+        )
     ),
     *(("id_token_sid", {"sid": value}) for value in (None, "", 5, "a\nb", ["sid-1"], "x" * 256)),
     # IT-11

@@ -171,7 +171,9 @@ class TestHeader:
         lying = jwt_of({"sub": "alice"}, key=secret, alg="HS256", header={"kid": "k1", "alg": "RS256"})
         assert code_of(lying) == "p_signature"
 
-    @pytest.mark.parametrize("extension", [{"crit": ["exp"]}, {"crit": []}, {"b64": False}, {"b64": True}, {"crit": None}])
+    @pytest.mark.parametrize(
+        "extension", [{"crit": ["exp"]}, {"crit": []}, {"b64": False}, {"b64": True}, {"crit": None}]
+    )
     def test_critical_extensions_are_refused(self, extension: dict[str, Any]) -> None:
         assert code_of(jwt_of({"sub": "alice"}, header=extension)) == "p_crit"
 

@@ -113,9 +113,7 @@ def test_a_plain_http_issuer_on_loopback_may_have_plain_http_endpoints() -> None
     metadata = parse_metadata(document, issuer=local, allowed_hosts=frozenset())
     assert metadata.token_endpoint == f"{local}/token_endpoint"
     with pytest.raises(InvalidToken):
-        parse_metadata(
-            document | {"jwks_uri": "ftp://127.0.0.1:9000/x"}, issuer=local, allowed_hosts=frozenset()
-        )
+        parse_metadata(document | {"jwks_uri": "ftp://127.0.0.1:9000/x"}, issuer=local, allowed_hosts=frozenset())
 
 
 def test_flags_are_true_only_when_they_are_true() -> None:

@@ -105,6 +105,8 @@ def test_no_bytes_are_more_than_a_refusal(body: bytes) -> None:
         assert isinstance(json.loads(body), dict)
 
 
-@given(st.dictionaries(st.text(), st.recursive(st.none() | st.text() | st.integers(), st.lists, max_leaves=8), max_size=4))
+@given(
+    st.dictionaries(st.text(), st.recursive(st.none() | st.text() | st.integers(), st.lists, max_leaves=8), max_size=4)
+)
 def test_whatever_json_can_say_is_read_back(value: dict[str, Any]) -> None:
     assert parse_object(json.dumps(value).encode(), code="x") == value

@@ -172,7 +172,15 @@ class TestRefusal:
 
     @pytest.mark.parametrize(
         "body",
-        [b"", b"<html>", b"[]", b'{"error":5}', b'{"error":"<b>"}', b'{"error":"' + b"a" * 65 + b'"}', b'{"error":"A"}'],
+        [
+            b"",
+            b"<html>",
+            b"[]",
+            b'{"error":5}',
+            b'{"error":"<b>"}',
+            b'{"error":"' + b"a" * 65 + b'"}',
+            b'{"error":"A"}',
+        ],
     )
     def test_without_a_readable_code_has_none(self, body: bytes) -> None:
         assert parse_token_answer(400, body) == GrantRefused("", 400)

@@ -201,6 +201,7 @@ def _join(servers: list[Server]) -> None:
             client.execute_command("CLUSTER", "REPLICATE", node_id(primary))
     _until(lambda: all(_is_cluster_ok(server) for server in servers), "the cluster is complete")
     _until(lambda: all(_replicates(server) for server in followers), "the replicas follow")
+    _until(lambda: all(_sees_replicas(server, len(followers)) for server in servers), "everybody knows the replicas")
 
 
 @contextmanager
@@ -215,8 +216,7 @@ def _servers() -> Iterator[Callable[..., Server]]:
         configuration: Path | None = None,
         certificates: Certificates | None = None,
     ) -> Server:
-        folder.mkdir(parents=True, exist_ok=True)
-        server = _start(program, folder, port, options, configuration=configuration, certificates=certificates)
+        server = _launch(program, folder, port, options, configuration=configuration, certificates=certificates)
         started.append(server)
         _until(lambda: _answers(server), f"port {port} answers")
         return server
@@ -229,7 +229,14 @@ def _servers() -> Iterator[Callable[..., Server]]:
             server.kill()
 
 
-def _start(
+def start_server(program: Path, folder: Path, port: int, *options: str) -> Server:
+    """One more server; whoever starts it ends it."""
+    server = _launch(program, folder, port, options, configuration=None, certificates=None)
+    _until(lambda: _answers(server), f"port {port} answers")
+    return server
+
+
+def _launch(
     program: Path,
     folder: Path,
     port: int,
@@ -238,6 +245,7 @@ def _start(
     configuration: Path | None,
     certificates: Certificates | None,
 ) -> Server:
+    folder.mkdir(parents=True, exist_ok=True)
     command = [str(program), *([str(configuration)] if configuration else [])]
     command += ["--port", "0" if certificates else str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     if configuration is None:
@@ -286,13 +294,13 @@ def _answers(server: Server) -> bool:
 
 def _replicates(server: Server) -> bool:
     with server.client() as client:
-        return client.info("replication").get("master_link_status") == "up"
+        return bool(client.info("replication").get("master_link_status") == "up")
 
 
 def _knows_the_others(sentinel: Server) -> bool:
     with sentinel.client() as client:
         state = client.sentinel_master("vestibule-tests")
-        return state["num-other-sentinels"] == 2 and state["num-slaves"] == 1
+        return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1)
 
 
 def _cluster_info(server: Server) -> dict[str, str]:
@@ -301,6 +309,12 @@ def _cluster_info(server: Server) -> dict[str, str]:
     if isinstance(text, dict):
         return {str(key): str(value) for key, value in text.items()}
     return dict(line.split(":", 1) for line in text.decode().split())
+
+
+def _sees_replicas(server: Server, count: int) -> bool:
+    with server.client() as client:
+        rows = client.execute_command("CLUSTER", "SLOTS")
+    return sum(len(row) - 3 for row in rows) == count
 
 
 def _known_nodes(server: Server) -> int:

@@ -29,7 +29,9 @@ def store(clock: FakeClock) -> MemoryStore:
 
 async def create(store: MemoryStore, name: str = "r", *, idle: float = 600, **over: Any) -> bool:
     ends = await store.now() + over.pop("lifetime", LIFETIME)
-    return await store.create(name, b"sealed", owners=over.pop("owners", ()), idle_seconds=idle, absolute_expires_at=ends)
+    return await store.create(
+        name, b"sealed", owners=over.pop("owners", ()), idle_seconds=idle, absolute_expires_at=ends
+    )
 
 
 def held(store: MemoryStore) -> int:

@@ -1,4 +1,4 @@
-"""The rules of every store, on each kind of Redis deployment; on memory too, so that the rules themselves are checked."""
+"""The rules of every store, on each kind of Redis deployment; on memory too, which checks the rules themselves."""
 
 from __future__ import annotations
 

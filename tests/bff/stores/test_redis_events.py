@@ -13,8 +13,7 @@ from bff.session import EverythingUnknown, SessionChanged, SessionEvent, Session
 from tests.bff.stores.conftest import KINDS, OpenRedis
 from tests.bff.stores.neighbour import neighbour
 from tests.bff.stores.redis_servers import Deployment
-from tests.bff.stores.store_contract import fresh, heard
-from tests.bff.stores.test_redis_failures import until
+from tests.bff.stores.store_contract import fresh, heard, until
 
 
 @pytest.fixture(params=list(KINDS))

@@ -1,4 +1,4 @@
-"""When Redis is slow, cut off, refuses or has lost its replica: a prompt `StoreUnavailable`, and on as before after it."""
+"""When Redis is slow, cut off, refuses or has lost its replica: `StoreUnavailable` promptly, and on as before after."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bff.session import EverythingUnknown, SessionEvent, TooMany
 from bff.stores.redis import RedisStore
 from tests.bff.stores.conftest import OpenRedis
 from tests.bff.stores.redis_servers import ACL_USER, Deployment
-from tests.bff.stores.store_contract import created, fresh, heard
+from tests.bff.stores.store_contract import created, fresh, heard, until
 from tests.bff.stores.tcp_proxy import TcpProxy, tcp_proxy
 
 WRONG_PASSWORD = "correct-horse-of-the-tests"
@@ -26,10 +26,10 @@ WRONG_PASSWORD = "correct-horse-of-the-tests"
 
 @asynccontextmanager
 async def behind_proxy(
-    standalone: Deployment, open_redis: OpenRedis, *, timeout: float = 0.5
+    standalone: Deployment, open_redis: OpenRedis, *, seconds: float = 0.5
 ) -> AsyncIterator[tuple[TcpProxy, RedisStore]]:
     async with tcp_proxy(standalone.servers[0].port) as proxy:
-        store = open_redis(f"redis://127.0.0.1:{proxy.port}/3", timeout=timeout)
+        store = open_redis(f"redis://127.0.0.1:{proxy.port}/3", timeout=seconds)
         yield proxy, store
         await store.aclose()
 
@@ -139,7 +139,7 @@ async def test_a_restarted_connection_costs_no_operation(standalone: Deployment,
 async def test_cancelled_commands_never_mix_replies(standalone: Deployment, open_redis: OpenRedis) -> None:
     """SL-11: 500 people, a slow Redis, requests given up at random: each reads their own record or nothing."""
     people = 500
-    async with behind_proxy(standalone, open_redis, timeout=5) as (proxy, store):
+    async with behind_proxy(standalone, open_redis, seconds=5) as (proxy, store):
         ends = await store.now() + 600
         for number in range(people):
             await store.create(
@@ -195,7 +195,7 @@ async def test_a_full_server_refuses_sign_ins_and_keeps_sessions(standalone: Dep
     with standalone.servers[0].client() as raw:
         raw.config_set("maxmemory", 1)
         try:
-            with pytest.raises(StoreUnavailable, match="OOM|OutOfMemory"):
+            with pytest.raises(StoreUnavailable, match="OOM"):
                 await store.put_once("login", fresh(), b"v", seconds=60, cap=10)
             assert await store.load(name) is not None
             assert await store.delete(name)
@@ -210,8 +210,6 @@ async def test_what_no_replica_confirms_is_not_reported_as_done(
     store = open_redis(deployment.url)
     kept, ended = await created(store), await created(store)
     with deployment.servers[0].client() as raw:
-        # The replica is told to follow nobody: the primary is left without one, and the sentinels need ten seconds
-        # and more to put that right.
         replica = deployment.servers[1]
         replica.freeze()
         try:
@@ -232,11 +230,11 @@ async def test_what_no_replica_confirms_is_not_reported_as_done(
 
 
 async def until_confirmed(store: RedisStore, name: str) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            with suppress(StoreUnavailable):
-                assert not await store.delete(name)
-                return
+    for _ in range(50):
+        with suppress(StoreUnavailable):
+            assert not await store.delete(name)
+            return
+    raise AssertionError("the replica never confirms")
 
 
 async def test_a_number_of_replicas_can_be_demanded_by_the_url(standalone: Deployment, open_redis: OpenRedis) -> None:
@@ -289,12 +287,6 @@ async def test_a_cap_is_no_outage(standalone: Deployment, open_redis: OpenRedis)
     store = open_redis(standalone.url)
     with pytest.raises(TooMany):
         await store.put_once(fresh("kind"), "x", b"", seconds=60, cap=0)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(8):
-        while not is_so():
-            await asyncio.sleep(0.01)
 
 
 def test_redis_is_a_real_server(standalone: Deployment) -> None:

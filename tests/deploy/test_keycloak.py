@@ -1,0 +1,145 @@
+"""`deploy/keycloak`: the realm fits the configuration beside it, address by address, and allows nothing more."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from bff.configuration import parse_settings
+from bff.public_urls import PublicUrls
+from bff.settings import SECRET_FIELDS, Settings
+from tests.repository import ROOT
+
+FOLDER = ROOT / "deploy" / "keycloak"
+A_SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
+ALLOWED_FLOWS = {
+    "standardFlowEnabled": True,
+    "implicitFlowEnabled": False,
+    "directAccessGrantsEnabled": False,
+    "serviceAccountsEnabled": False,
+    "publicClient": False,
+    "bearerOnly": False,
+}
+
+
+def settings() -> Settings:
+    """The sample with a secret in place of each `*_file`: the reader's files are not here."""
+    tables = deepcopy(tomllib.loads((FOLDER / "vestibule.toml").read_text(encoding="utf-8")))
+    for place, keys in SECRET_FIELDS.items():
+        head, _, rest = place.partition(".")
+        for table in tables.get(head, {}).values() if rest else [tables.get(head, {})]:
+            for key in keys:
+                if table.pop(f"{key}_file", ""):
+                    table[key] = [A_SECRET] if key == "keys" else A_SECRET
+    return parse_settings(tables, source="deploy/keycloak/vestibule.toml")
+
+
+@pytest.fixture(scope="module")
+def realm() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((FOLDER / "realm.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def client(realm: dict[str, Any]) -> dict[str, Any]:
+    [only] = realm["clients"]
+    assert isinstance(only, dict)
+    return only
+
+
+@pytest.fixture(scope="module")
+def urls() -> PublicUrls:
+    server = settings().server
+    return PublicUrls(server.public_url, server.auth_path)
+
+
+def mapper(client: dict[str, Any], kind: str) -> dict[str, str]:
+    [config] = [mapper["config"] for mapper in client["protocolMappers"] if mapper["protocolMapper"] == kind]
+    assert isinstance(config, dict)
+    return config
+
+
+def test_the_sample_configuration_is_accepted_and_names_this_realm_and_client(
+    realm: dict[str, Any], client: dict[str, Any]
+) -> None:
+    [(name, provider)] = settings().providers.items()
+    assert name == "corp"
+    assert provider.issuer.endswith(f"/realms/{realm['realm']}")
+    assert provider.client_id == client["clientId"]
+    assert provider.client_auth == "client_secret_basic"
+    assert client["clientAuthenticatorType"] == "client-secret"
+    assert provider.id_token_alg == client["attributes"]["id.token.signed.response.alg"]
+
+
+def test_every_address_is_the_one_that_the_front_door_computes(client: dict[str, Any], urls: PublicUrls) -> None:
+    attributes = client["attributes"]
+    assert client["redirectUris"] == [urls.callback("corp")]
+    assert attributes["post.logout.redirect.uris"] == urls.post_logout
+    assert attributes["backchannel.logout.url"] == urls.backchannel_logout("corp")
+    assert client["rootUrl"] == urls.base
+
+
+def test_only_the_code_flow_with_pkce_is_open(client: dict[str, Any]) -> None:
+    assert {name: client[name] for name in ALLOWED_FLOWS} == ALLOWED_FLOWS
+    assert client["attributes"]["pkce.code.challenge.method"] == "S256"
+    assert client["attributes"]["oauth2.device.authorization.grant.enabled"] == "false"
+    assert client["webOrigins"] == []
+    assert "*" not in "".join(client["redirectUris"])
+
+
+def test_keycloak_calls_the_back_channel_with_the_session(client: dict[str, Any]) -> None:
+    assert client["attributes"]["backchannel.logout.session.required"] == "true"
+    assert client["frontchannelLogout"] is False  # with it on, Keycloak leaves the back channel out
+
+
+def test_roles_and_groups_arrive_where_the_configuration_looks(client: dict[str, Any]) -> None:
+    provider = settings().providers["corp"]
+    roles = mapper(client, "oidc-usermodel-realm-role-mapper")
+    groups = mapper(client, "oidc-group-membership-mapper")
+    assert roles["claim.name"] == provider.roles_claim
+    assert roles["multivalued"] == "true"
+    assert groups["claim.name"] == provider.groups_claim
+    assert groups["full.path"] == "false"
+    for config in (roles, groups):
+        assert config["id.token.claim"] == config["userinfo.token.claim"] == "true"
+    assert {"id_token", "userinfo"} <= set(provider.roles_from)
+
+
+def test_access_tokens_are_for_the_api_and_id_tokens_are_not(client: dict[str, Any]) -> None:
+    config = mapper(client, "oidc-audience-mapper")
+    api = settings().route("api")
+    assert api is not None
+    assert api.token == "access_token"
+    assert config["included.custom.audience"] == api.audience
+    assert (config["access.token.claim"], config["id.token.claim"]) == ("true", "false")
+
+
+def test_the_people_have_roles_that_exist_and_the_routes_ask_for(realm: dict[str, Any]) -> None:
+    known = {role["name"] for role in realm["roles"]["realm"]}
+    given = {person["username"]: set(person["realmRoles"]) for person in realm["users"]}
+    assert given["alice"] | given["bob"] <= known
+    api = settings().route("api")
+    assert api is not None
+    wanted = set(api.require.roles_any)
+    assert wanted & given["alice"]
+    assert not wanted & given["bob"]
+    groups = {f"/{group['name']}" for group in realm["groups"]}
+    assert {group for person in realm["users"] for group in person["groups"]} <= groups
+
+
+def test_no_secret_is_in_the_file_and_no_password_lasts(realm: dict[str, Any], client: dict[str, Any]) -> None:
+    assert client["secret"] == "${VESTIBULE_CLIENT_SECRET}"
+    for person in realm["users"]:
+        [credential] = person["credentials"]
+        assert credential["value"] == f"change-me-{person['username']}"
+        assert credential["temporary"] is True
+
+
+def test_built_in_client_scopes_are_left_to_keycloak(realm: dict[str, Any], client: dict[str, Any]) -> None:
+    """A realm that names client scopes gets those alone, and loses `profile`, `email`, `roles` and `basic`."""
+    assert "clientScopes" not in realm
+    assert "defaultClientScopes" not in client

@@ -1,0 +1,398 @@
+"""RS: bearer tokens at an API that uses `bff.bearer`, over a real socket."""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI
+
+from bff.assertion import Assertions
+from bff.bearer import JWTBearer, RequireRoles, RequireScopes, StandardClaims
+from bff.contract import Identity
+from bff.keyring import Keyring
+from bff.session import Session, TokenSet
+from tests.fakes import OMIT, FakeProvider, UvicornThread, bind_socket, generate_key
+from tests.front_door import KEY
+from tests.security.raw import RawAnswer, exchange
+
+AUDIENCE = "models-api"
+Claims = dict[str, Any]
+
+
+def build_api(bearer: JWTBearer) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/me")
+    async def me(caller: Annotated[StandardClaims, Depends(bearer)]) -> dict[str, str]:
+        return {"sub": caller.sub}
+
+    @app.post("/me")
+    async def post(caller: Annotated[StandardClaims, Depends(bearer)]) -> dict[str, str]:
+        return {"sub": caller.sub}
+
+    @app.get("/analysts", dependencies=[Depends(RequireRoles(bearer, "analyst"))])
+    async def analysts() -> None: ...
+
+    @app.get("/readers", dependencies=[Depends(RequireScopes(bearer, "models:read", "models:list"))])
+    async def readers() -> None: ...
+
+    return app
+
+
+class Api:
+    """The running API and the provider whose tokens it takes."""
+
+    def __init__(self, provider: FakeProvider, port: int) -> None:
+        self.provider = provider
+        self.port = port
+
+    def claims(self, **over: Any) -> Claims:
+        now = int(time.time())
+        plain: Claims = {"iss": self.provider.issuer, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 60}
+        return plain | over
+
+    def token(self, *, header: Claims | None = None, **over: Any) -> str:
+        return self.provider.mint(self.claims(**over), header={"typ": "at+jwt", **(header or {})})
+
+    def get(self, *lines: str, path: str = "/me", method: str = "GET", body: bytes = b"") -> RawAnswer:
+        head = [f"{method} {path} HTTP/1.1", "Host: api", "Connection: close", *lines]
+        if body:
+            head.append(f"Content-Length: {len(body)}")
+        return RawAnswer.parse(exchange(self.port, ("\r\n".join(head) + "\r\n\r\n").encode("latin-1") + body))
+
+    def send(self, token: str, *, path: str = "/me") -> RawAnswer:
+        return self.get(f"Authorization: Bearer {token}", path=path)
+
+    def assert_refused(self, token: str, *, status: int = 401) -> None:
+        answer = self.send(token)
+        assert answer.status == status, answer.received[-200:]
+        assert answer.header("www-authenticate").startswith("Bearer ")
+        assert token[-30:].encode() not in answer.received, "the token came back"
+        assert b"Traceback" not in answer.received
+
+
+@contextmanager
+def running_api(bearer: JWTBearer, provider: FakeProvider) -> Iterator[Api]:
+    listener = bind_socket("127.0.0.1")
+    server = UvicornThread(build_api(bearer), listener)
+    server.start()
+    try:
+        yield Api(provider, listener.getsockname()[1])
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    with FakeProvider() as provider:
+        provider.keys.active("ES256")
+        bearer = JWTBearer(provider.issuer, AUDIENCE, jwks_url=f"{provider.issuer}/jwks")
+        with running_api(bearer, provider) as api:
+            yield api
+
+
+def test_rs_1_a_good_token_is_let_in(api: Api) -> None:
+    assert json.loads(api.send(api.token()).body) == {"sub": "alice"}
+    es256 = api.provider.mint(api.claims(), header={"typ": "at+jwt"}, alg="ES256")
+    assert api.send(es256).status == 200
+
+
+@pytest.mark.parametrize("alg", ["none", "None", "nOnE", "NONE"])
+def test_rs_1_unsigned_tokens_are_refused(api: Api, alg: str) -> None:
+    unsigned = api.provider.mint(api.claims(), header={"typ": "at+jwt", "alg": alg}, alg="none")
+    for token in (unsigned, unsigned + "AAAA", unsigned.rstrip(".")):
+        api.assert_refused(token)
+
+
+def test_rs_1_public_values_are_no_hmac_secrets(api: Api) -> None:
+    key = api.provider.signing_key
+    jwks = api.provider.keys.jwks()
+    bom = b"\xef\xbb\xbf"
+    secrets: list[bytes] = [
+        b"",
+        key.public_pem,
+        key.public_pem.rstrip(),
+        bom + key.public_pem,
+        key.public_der,
+        key.public_jwk["n"].encode(),
+        *(json.dumps(each).encode() for each in (jwks, key.public_jwk, jwks["keys"])),
+        f"{api.provider.issuer}/jwks".encode(),
+    ]
+    for secret in secrets:
+        for alg in ("HS256", "HS384", "HS512"):
+            for kid in (OMIT, key.kid):
+                forged = api.provider.mint(api.claims(), header={"typ": "at+jwt", "kid": kid}, key=secret, alg=alg)
+                api.assert_refused(forged)
+
+
+@pytest.mark.parametrize("alg", ["PS256", "RS384", "RS512", "EdDSA", "ES384"])
+def test_rs_1_algorithms_off_the_list_are_refused(api: Api, alg: str) -> None:
+    key = api.provider.signing_key if alg[:2] in ("PS", "RS") else generate_key(alg)
+    api.assert_refused(api.provider.mint(api.claims(), header={"typ": "at+jwt"}, key=key, alg=alg))
+
+
+KIDS = ["../../dev/null", "' OR 1", "*", "k" * 10_000, "sch\u00fcssel", 5, None, ["a"], {"a": 1}, "", "\x00", "http://e/"]
+
+
+@pytest.mark.parametrize("kid", KIDS, ids=lambda kid: repr(kid)[:20])
+def test_rs_2_kid_looks_up_and_nothing_else(api: Api, kid: Any) -> None:
+    answer = api.send(api.token(header={"kid": kid}))
+    if kid is None:  # like no kid at all: whichever key fits
+        assert answer.status in (200, 401)
+        return
+    assert answer.status == 401
+    assert b"Traceback" not in answer.received
+
+
+@pytest.mark.parametrize("member", ["jwk", "jku", "x5u", "x5c"])
+def test_rs_2_keys_in_the_header_are_ignored(api: Api, member: str) -> None:
+    key = generate_key("RS256")
+    with FakeProvider() as attacker:
+        attacker.bend.jwks.raw(json={"keys": [key.public_jwk]})
+        value = {"jwk": key.public_jwk, "x5c": ["MIIB"]}.get(member, f"{attacker.issuer}/jwks")
+        for kid in (OMIT, key.kid, api.provider.signing_key.kid):
+            header = {"typ": "at+jwt", "kid": kid, member: value}
+            api.assert_refused(api.provider.mint(api.claims(), header=header, key=key))
+        assert attacker.hits == []
+
+
+@pytest.mark.parametrize("header", [{"crit": ["exp"]}, {"crit": []}, {"b64": False}, {"b64": False, "crit": ["b64"]}], ids=str)
+def test_rs_2_critical_extensions_are_refused(api: Api, header: Claims) -> None:
+    api.assert_refused(api.token(header=header))
+
+
+def test_rs_2_random_kids_cause_no_storm_of_fetches(api: Api) -> None:
+    api.send(api.token())
+    api.provider.clear_hits()
+    for number in range(100):
+        api.assert_refused(api.token(header={"kid": f"random-{number}"}))
+    assert len(api.provider.hits_of("jwks")) <= 3
+    assert api.send(api.token()).status == 200
+
+
+TYPES = ["JWT", "", OMIT, "logout+jwt", "dpop+jwt", "secevent+jwt", "vestibule-handshake+jwt", "id+jwt", "at+jwt ", 5, None]
+
+
+@pytest.mark.parametrize("typ", TYPES, ids=repr)
+def test_rs_3_other_types_are_refused(api: Api, typ: Any) -> None:
+    api.assert_refused(api.token(header={"typ": typ}))
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
+def test_rs_3_the_type_is_compared_as_a_media_type(api: Api, typ: str) -> None:
+    assert api.send(api.token(header={"typ": typ})).status == 200
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"nonce": "x"},
+        {"nonce": ""},
+        {"at_hash": "x"},
+        {"events": {}},
+        {"htu": "https://api/"},
+        {"cnf": {"jkt": "x"}},
+        {"cnf": None},
+    ],
+    ids=str,
+)
+def test_rs_3_tokens_for_something_else_are_refused(api: Api, claims: Claims) -> None:
+    api.assert_refused(api.token(**claims))
+
+
+def test_rs_3_real_id_and_logout_tokens_are_refused(api: Api) -> None:
+    provider = api.provider
+    login = provider.open_login(provider.people["alice"])
+    id_claims = provider.id_token_claims(login, client_id=AUDIENCE, nonce="n", access_token="t")
+    for header in ({"typ": "JWT"}, {"typ": "at+jwt"}):
+        api.assert_refused(provider.mint(id_claims, header=header))
+        api.assert_refused(provider.logout_token(sub="alice", aud=AUDIENCE, header=header))
+
+
+WRONG: dict[str, Claims] = {
+    "iss with a slash": {"iss": "{iss}/"},
+    "iss upper case": {"iss": "{ISS}"},
+    "iss longer": {"iss": "{iss}.evil.example"},
+    "iss list": {"iss": ["{iss}"]},
+    "iss missing": {"iss": OMIT},
+    "iss other": {"iss": "https://evil.example"},
+    "aud of another API": {"aud": "other-api"},
+    "aud longer": {"aud": AUDIENCE + "2"},
+    "aud shorter": {"aud": AUDIENCE[:-1]},
+    "aud missing": {"aud": OMIT},
+    "aud null": {"aud": None},
+    "aud empty": {"aud": []},
+    "aud nested": {"aud": [[AUDIENCE]]},
+    "aud object": {"aud": {AUDIENCE: 1}},
+    "aud of the kit": {"aud": "kit:dashboards"},
+    "exp missing": {"exp": OMIT},
+    "exp text": {"exp": "9999999999"},
+    "exp bool": {"exp": True},
+    "exp 1e300": {"exp": 1e300},
+    "exp NaN": {"exp": float("nan")},
+    "exp infinite": {"exp": float("inf")},
+    "exp negative": {"exp": -1},
+    "exp past": {"exp": 1_000_000_000},
+    "iat missing": {"iat": OMIT},
+    "iat future": {"iat": 9_999_999_999},
+    "nbf future": {"nbf": 9_999_999_999},
+    "nbf text": {"nbf": "0"},
+    "sub missing": {"sub": OMIT},
+    "sub empty": {"sub": ""},
+    "sub number": {"sub": 5},
+    "sub with a line break": {"sub": "a\r\nb"},
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_rs_4_issuer_audience_times_and_subject_are_exact(api: Api, fault: str) -> None:
+    words = {"{iss}/": api.provider.issuer + "/", "{ISS}": api.provider.issuer.upper()}
+    words["{iss}.evil.example"] = api.provider.issuer + ".evil.example"
+    claims = {
+        name: [api.provider.issuer] if value == ["{iss}"] else words.get(value, value) if isinstance(value, str) else value
+        for name, value in WRONG[fault].items()
+    }
+    api.assert_refused(api.token(**claims))
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(-15, 401), (-5, 200)])
+def test_rs_4_ten_seconds_of_leeway(api: Api, seconds: int, status: int) -> None:
+    assert api.send(api.token(exp=time.time() + seconds)).status == status
+
+
+MATRIX: list[tuple[str, Claims, int]] = [
+    ("/analysts", {"roles": ["analyst"]}, 200),
+    ("/analysts", {"roles": ["viewer"]}, 403),
+    ("/analysts", {"roles": []}, 403),
+    ("/analysts", {}, 403),
+    ("/analysts", {"roles": "analyst-in-training"}, 403),
+    ("/analysts", {"roles": {"analyst": 1}}, 403),
+    ("/analysts", {"roles": [["analyst"]]}, 403),
+    ("/analysts", {"scope": "analyst"}, 403),
+    ("/analysts", {"realm_access": {"roles": ["analyst"]}}, 403),
+    ("/readers", {"scope": "models:read models:list"}, 200),
+    ("/readers", {"scope": "models:read"}, 403),
+    ("/readers", {"scope": "models:reads models:list"}, 403),
+    ("/readers", {"scope": ["models:read", "models:list"]}, 200),
+    ("/readers", {"scope": [["models:read", "models:list"]]}, 403),
+    ("/readers", {"scope": 5}, 403),
+    ("/readers", {}, 403),
+]
+
+
+@pytest.mark.parametrize(("path", "claims", "status"), MATRIX)
+def test_rs_5_roles_and_scopes_are_asked_for(api: Api, path: str, claims: Claims, status: int) -> None:
+    answer = api.send(api.token(**claims), path=path)
+    assert answer.status == status
+    if status == 403:
+        assert 'error="insufficient_scope"' in answer.header("www-authenticate")
+
+
+@pytest.mark.parametrize("path", ["/analysts", "/readers", "/me"])
+def test_rs_5_nobody_gets_a_401_first(api: Api, path: str) -> None:
+    answer = api.get(path=path)
+    assert answer.status == 401
+    assert answer.header("www-authenticate").startswith("Bearer ")
+    assert "error=" not in answer.header("www-authenticate")
+
+
+def spellings(token: str) -> dict[str, list[str]]:
+    bearer = f"Authorization: Bearer {token}"
+    header, payload, signature = token.split(".")
+    flattened = base64.b64encode(json.dumps({"protected": header, "payload": payload}).encode()).decode()
+    return {
+        "twice": [bearer, bearer],
+        "good and bad": [bearer, "Authorization: Bearer x"],
+        "bad and good": ["Authorization: Bearer x", bearer],
+        "bearer and basic": [bearer, "Authorization: Basic eDp4"],
+        "bearer and DPoP": [bearer, f"Authorization: DPoP {token}"],
+        "DPoP scheme": [f"Authorization: DPoP {token}"],
+        "Basic scheme": [f"Authorization: Basic {token}"],
+        "no scheme": [f"Authorization: {token}"],
+        "list in one header": [f"{bearer}, Bearer {token}"],
+        "padding": [f"{bearer}=="],
+        "two spaces": [f"Authorization: Bearer  {token}"],
+        "space inside": [f"Authorization: Bearer {token[:20]} {token[20:]}"],
+        "dot behind": [f"{bearer}."],
+        "dot before": [f"Authorization: Bearer .{token}"],
+        "four parts": [f"{bearer}.AAAA"],
+        "quotes": [f'Authorization: Bearer "{token}"'],
+        "percent-encoded": [f"Authorization: Bearer {token.replace('.', '%2E')}"],
+        "JSON": [f"Authorization: Bearer {flattened}"],
+        "standard base64": [f"Authorization: Bearer {header}.{payload}.{signature[:-2]}+/"],
+        "no signature": [f"Authorization: Bearer {header}.{payload}."],
+        "empty": ["Authorization: Bearer "],
+        "empty scheme": ["Authorization:"],
+        "form encoded": [f"Authorization: Bearer access_token={token}"],
+    }
+
+
+@pytest.mark.parametrize("case", spellings("a.b.c"))
+def test_rs_6_one_token_in_one_place_in_one_spelling(api: Api, case: str) -> None:
+    token = api.token()
+    answer = api.get(*spellings(token)[case])
+    assert answer.status in (400, 401)
+    assert token.encode() not in answer.received
+
+
+def test_rs_6_a_token_in_the_query_or_the_body_does_not_count(api: Api) -> None:
+    token = api.token()
+    assert api.get(path=f"/me?access_token={token}").status in (400, 401)
+    assert api.get(f"Authorization: Bearer {token}", path=f"/me?access_token={token}").status == 400
+    form = "Content-Type: application/x-www-form-urlencoded"
+    assert api.get(form, path="/me", method="POST", body=f"access_token={token}".encode()).status == 401
+    assert api.get(f"Cookie: access_token={token}; Authorization={token}").status == 401
+
+
+def test_rs_6_a_token_changed_in_its_spare_bits_is_another_token(api: Api) -> None:
+    """Two spellings of one signature would pass a list of revoked tokens."""
+    for _ in range(8):
+        token = api.token(jti=base64.urlsafe_b64encode(str(time.time_ns()).encode()).decode())
+        last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        place = last.index(token[-1])
+        for other in {last[place ^ bit] for bit in (1, 2, 3)}:
+            assert api.send(token[:-1] + other).status == 401
+
+
+def test_rs_4_keys_that_cannot_be_had_let_nobody_in() -> None:
+    with FakeProvider() as provider:
+        provider.bend.jwks.raw(500)
+        bearer = JWTBearer(provider.issuer, AUDIENCE, jwks_url=f"{provider.issuer}/jwks")
+        with running_api(bearer, provider) as api:
+            answer = api.send(api.token())
+            assert answer.status == 503
+            assert answer.header("retry-after")
+
+
+def test_rs_1_an_api_takes_no_token_of_the_front_doors_kit() -> None:
+    """Both kinds of first-party assertions are signed with the same keys: only one of them opens an API."""
+    issuer = "https://gw.example"
+    keys = Assertions(Keyring([KEY.encode()]), issuer=issuer, clock=time.time)
+    with FakeProvider() as published:
+        published.bend.jwks.raw(json=keys.jwks())
+        bearer = JWTBearer(issuer, AUDIENCE, jwks_url=f"{published.issuer}/jwks")
+        with running_api(bearer, published) as api:
+            session = signed_in_session(issuer)
+            assert api.send(keys.for_upstream(session, audience=AUDIENCE)).status == 200
+            assert api.send(keys.for_upstream(session, audience="other")).status == 401
+            for client in ("dashboards", AUDIENCE, AUDIENCE.removeprefix("kit:")):
+                assert api.send(keys.for_handshake(session, client=client, routes={})).status == 401
+
+
+def signed_in_session(origin: str) -> Session:
+    now = time.time()
+    return Session(
+        name="n" * 64,
+        revision=0,
+        identity=Identity(sub="alice", iss="https://idp.example"),
+        tokens=TokenSet(),
+        sid="",
+        origin=origin,
+        created_at=now,
+        login_started_at=now,
+        absolute_expires_at=now + 600,
+    )

@@ -1,0 +1,360 @@
+"""PX-1 to PX-6, PX-14: what a request and a response may carry through the door, and what never gets past it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.fakes import RecordedRequest, Reply
+from tests.security.house import House
+from tests.security.payloads import COOKIE_NAMES, IDENTITY_HEADERS, spellings
+from tests.security.raw import connect, handshake, websocket_status
+
+SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
+ROUTES = ["/api/x", "/models/x", "/optional/x", "/public/x", "/page", "/admin/x"]
+
+
+@pytest.fixture
+def cookie(house: House) -> str:
+    """Alice's session cookie; nothing of her sign-in is left in the upstream's records."""
+    value = house.session_cookie(house.sign_in())
+    house.upstream.clear()
+    return value
+
+
+def identity_of(request: RecordedRequest) -> dict[str, str | None]:
+    """The identity set an upstream sees; reading fails when one of them is there twice."""
+    names = ("user", "email", "groups", "roles", "preferred-username", "name", "provider", "id")
+    return {name: request.header(f"x-auth-request-{name}") for name in names}
+
+
+NOMINATIONS = [
+    "close, Authorization, X-Auth-Request-User, X-Forwarded-User, Cookie, X-Vestibule-CSRF",
+    "close, authorization",
+    "close, X-Auth-Request-User, X-Auth-Request-Id, X-Auth-Request-Roles",
+    "close, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Request-Id",
+    "close, Host, Content-Length, Transfer-Encoding",
+    "close, x-vestibule-assertion, x-vestibule-session",
+]
+
+
+@pytest.mark.parametrize("connection", NOMINATIONS)
+def test_px_1_a_client_cannot_name_our_headers_hop_by_hop(house: House, cookie: str, connection: str) -> None:
+    request = f"GET /api/x HTTP/1.1\r\nHost: {house.host}\r\n{SAME_ORIGIN}\r\nConnection: {connection}\r\n"
+    received = house.raw(f"{request}Cookie: vestibule={cookie}\r\n\r\n".encode())
+    assert received.startswith(b"HTTP/1.1 200")
+    seen = house.upstream.last
+    assert (seen.header("authorization") or "").startswith("Bearer ")
+    assert identity_of(seen)["user"] == "alice"
+    assert seen.header("host") == house.host
+    assert seen.header("x-forwarded-for") == "127.0.0.1"
+
+
+def test_px_1_what_a_client_nominates_of_its_own_goes_no_further(house: House, cookie: str) -> None:
+    lines = [SAME_ORIGIN, "Connection: X-Mine", "X-Mine: 1", "X-Kept: 1", "Keep-Alive: 5", "TE: trailers", "Proxy-Connection: x"]
+    house.get_raw("/api/x", *lines, cookie=cookie)
+    names = [name.lower() for name in house.upstream.last.names()]
+    assert "x-kept" in names
+    assert not {"x-mine", "keep-alive", "te", "proxy-connection"} & set(names)
+
+
+def test_px_1_an_upstream_nominates_nothing_of_ours(house: House, cookie: str) -> None:
+    nominated = "X-Request-Id, Cache-Control, Content-Security-Policy, X-Content-Type-Options, X-Secret"
+    house.upstream.respond("/x", headers={"Connection": nominated, "X-Secret": "1", "X-Kept": "1", "Keep-Alive": "x"})
+    answer = house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie)
+    assert answer.header("x-kept") == "1"
+    assert answer.header("x-request-id")
+    assert answer.header("x-content-type-options") == "nosniff"
+    assert not answer.all("x-secret")
+    assert not answer.all("keep-alive")
+
+
+CREDENTIALS = ["Authorization: Bearer evil", "aUTHORIZATION: Basic evil", "DPoP: evil", "Proxy-Authorization: Basic evil"]
+
+
+@pytest.mark.parametrize("path", ["/api/x", "/models/x", "/optional/x", "/page"])
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_px_2_a_clients_credentials_are_not_passed_on(house: House, cookie: str, path: str, signed_in: bool) -> None:
+    house.get_raw(path, SAME_ORIGIN, *CREDENTIALS, *CREDENTIALS, cookie=cookie if signed_in else "")
+    assert len(house.upstream.requests) == (1 if signed_in or path == "/optional/x" else 0)
+    for request in house.upstream.requests:
+        assert b"evil" not in request.head
+        assert len(request.values("authorization")) == (1 if signed_in and path != "/page" else 0)
+
+
+def test_px_2_a_credential_in_a_trailer_is_not_passed_on(house: House, cookie: str) -> None:
+    head = f"POST /api/x HTTP/1.1\r\nHost: {house.host}\r\nCookie: vestibule={cookie}\r\nOrigin: {house.url}\r\n"
+    head += f"{SAME_ORIGIN}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    house.raw(head.encode() + b"1\r\na\r\n0\r\nAuthorization: Bearer evil\r\nX-Auth-Request-User: evil\r\n\r\n")
+    assert b"evil" not in house.upstream.last.head
+    assert house.upstream.last.trailers == ()
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_px_3_identity_headers_are_ours_in_every_spelling(
+    house: House, cookie: str, path: str, method: str, signed_in: bool
+) -> None:
+    for start in range(0, len(IDENTITY_HEADERS), 7):
+        lines = [
+            f"{name}: {value}"
+            for header in IDENTITY_HEADERS[start : start + 7]
+            for name in dict.fromkeys(spellings(header))
+            for value in ("mallory", "")
+        ]
+        house.get_raw(path, SAME_ORIGIN, *lines[:80], method=method, cookie=cookie if signed_in else "")
+    for request in house.upstream.requests:
+        assert b"mallory" not in request.head
+        names = [name.lower() for name in request.names()]
+        assert not [name for name in names if "_" in name or "." in name]
+        known = identity_of(request)
+        assert known["user"] == ("alice" if signed_in else "")
+        assert all(value is not None for value in known.values()), "absent is what a client could have sent"
+    assert house.upstream.requests or not signed_in
+
+
+def test_px_3_no_header_with_an_underscore_or_a_dot_passes(house: House, cookie: str) -> None:
+    house.get_raw("/api/x", SAME_ORIGIN, "Any_Thing: 1", "Any.Thing: 1", "Any-Thing: 1", cookie=cookie)
+    names = [name.lower() for name in house.upstream.last.names()]
+    assert "any-thing" in names
+    assert not {"any_thing", "any.thing"} & set(names)
+
+
+def test_px_3_a_handshake_is_cleaned_the_same_way(house: House, cookie: str) -> None:
+    lines = [f"{name}: mallory" for header in IDENTITY_HEADERS for name in spellings(header)[:4]]
+    status = websocket_status(house.door.port, handshake("/ws", house.host, *lines[:80], "DPoP: mallory", cookie=cookie))
+    assert status == 101
+    (request,) = house.upstream.requests
+    assert b"mallory" not in request.head
+    assert identity_of(request)["user"] == "alice"
+
+
+FORWARDED = {
+    "X-Forwarded-For": "6.6.6.6",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Port": "666",
+    "X-Forwarded-Prefix": "/evil",
+    "X-Forwarded-Uri": "/evil",
+    "X-Forwarded-Method": "DELETE",
+    "X-Forwarded-Server": "evil",
+    "Forwarded": "for=6.6.6.6;host=evil.example;proto=https",
+    "X-Real-IP": "6.6.6.6",
+    "X-Client-IP": "6.6.6.6",
+    "True-Client-IP": "6.6.6.6",
+    "CF-Connecting-IP": "6.6.6.6",
+    "X-Original-URL": "/evil",
+    "X-Original-URI": "/evil",
+    "X-Original-Method": "DELETE",
+    "X-Original-Host": "evil.example",
+    "X-Rewrite-URL": "/evil",
+    "X-Request-ID": "evil-request-id",
+}
+
+
+def test_px_4_nobodys_word_is_taken_by_default_not_even_loopbacks(house: House, cookie: str) -> None:
+    answer = house.get_raw("/api/x", SAME_ORIGIN, *(f"{n}: {v}" for n, v in FORWARDED.items()), cookie=cookie)
+    request = house.upstream.last
+    assert b"evil" not in request.head
+    assert b"6.6.6.6" not in request.head
+    assert request.header("x-forwarded-for") == "127.0.0.1"
+    assert request.header("x-forwarded-proto") == "http"
+    assert request.header("x-forwarded-host") == house.host
+    assert request.header("x-forwarded-prefix") == "/api"
+    assert request.header("x-request-id") == answer.header("x-request-id")
+    assert all("6.6.6.6" not in repr(event) for event in house.audit)
+
+
+CHAINS = {
+    "one": ("9.9.9.9", "9.9.9.9"),
+    "spoofed first": ("6.6.6.6, 9.9.9.9", "9.9.9.9"),
+    "through two proxies": ("6.6.6.6, 9.9.9.9, 127.0.0.5", "9.9.9.9"),
+    "all trusted": ("127.0.0.3, 127.0.0.4", "127.0.0.3"),
+    "no address": ("6.6.6.6, unknown", "127.0.0.1"),
+    "script": ("<script>", "127.0.0.1"),
+    "a hundred": (", ".join(["6.6.6.6"] * 99 + ["9.9.9.9"]), "9.9.9.9"),
+    "IPv6": ("6.6.6.6, [2001:db8::1]:443", "2001:db8::1"),
+    "mapped": ("::ffff:9.9.9.9", "9.9.9.9"),
+    "empty": ("", "127.0.0.1"),
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_px_4_of_a_trusted_proxys_chain_the_rightmost_stranger_counts(
+    build_house: Callable[..., House], chain: str
+) -> None:
+    house = build_house(server={"trusted_proxies": ["127.0.0.0/8"]})
+    given, expected = CHAINS[chain]
+    cookie = house.session_cookie(house.sign_in())
+    house.upstream.clear()
+    others = {name: value for name, value in FORWARDED.items() if name not in ("X-Forwarded-For", "X-Forwarded-Host")}
+    lines = [f"{name}: {value}" for name, value in others.items()]
+    answer = house.get_raw("/api/x", SAME_ORIGIN, f"X-Forwarded-For: {given}", *lines, cookie=cookie)
+    assert answer.status == 200
+    assert house.upstream.last.header("x-forwarded-for") == expected
+    assert b"6.6.6.6" not in house.upstream.last.head
+    house.get_raw("/auth/callback/corp", f"X-Forwarded-For: {given}")
+    assert house.refusals()[-1]["client"] == expected
+
+
+@pytest.mark.parametrize("spelling", COOKIE_NAMES)
+def test_px_5_no_spelling_of_our_cookies_reaches_an_upstream(house: House, cookie: str, spelling: bytes) -> None:
+    secret = b"canary-of-the-session"
+    for name in (b"vestibule", b"__Host-vestibule", b"vestibule-tx-0123abcd", b"__Host-vestibule-tx-0123abcd"):
+        spelt = spelling.replace(b"{name}", name).replace(b"{NAME}", name.upper())
+        spelt = spelt.replace(b"{Name}", name.title()).replace(b"%76{rest}", name.replace(b"v", b"%76", 1))
+        line = b"Cookie: keep=1; " + spelt + b"=" + secret + b"; also=2"
+        house.get_raw("/page", line, b"Cookie: vestibule=" + cookie.encode())
+    for request in house.upstream.requests:
+        values = " ; ".join(request.values("cookie"))
+        assert secret.decode() not in values or _is_none_of_ours(spelling)
+        assert cookie not in values
+
+
+def _is_none_of_ours(spelling: bytes) -> bool:
+    """`vestibule[]` and `vestibule.x` are other names to every parser."""
+    return spelling in (b"{name}[]", b"{name}.x")
+
+
+def test_px_5_other_cookies_pass_byte_for_byte(house: House, cookie: str) -> None:
+    others = b'_streamlit_xsrf=2|a|b; a="quoted \\073 x"; b=%20; c=; d=e=f; \xc3\xa4=\xff'
+    house.get_raw("/page", b"Cookie: " + others + b"; vestibule=" + cookie.encode())
+    assert house.upstream.last.values("cookie") == [others.decode("latin-1")]
+    house.get_raw("/page", b"Cookie: first=1", b"Cookie: vestibule=" + cookie.encode(), b"Cookie: last=2")
+    assert house.upstream.last.values("cookie") == ["first=1", "last=2"]
+    house.get_raw("/page", cookie=cookie)
+    assert house.upstream.last.values("cookie") == []
+
+
+SET_COOKIES = {
+    "vestibule=evil; Path=/": False,
+    "__Host-vestibule=evil; Path=/; Secure": False,
+    "__host-Vestibule=evil; Path=/; Secure": False,
+    "vestibule-tx-0123abcd=evil": False,
+    " vestibule=evil": False,
+    "a=1; Domain=localhost": False,
+    "a=1; domain=.example.com": False,
+    "a=1; DOMAIN =example.com": False,
+    "=vestibule=evil": False,
+    "app=1; Path=/; HttpOnly": True,
+    "_streamlit_xsrf=2|x; Path=/; SameSite=lax": True,
+}
+
+
+def test_px_5_an_upstream_sets_no_cookie_of_ours_and_none_for_other_hosts(house: House, cookie: str) -> None:
+    house.upstream.respond("/page", headers=[("Set-Cookie", value) for value in SET_COOKIES])
+    answer = house.get_raw("/page", cookie=cookie)
+    assert answer.all("set-cookie") == [value for value, passes in SET_COOKIES.items() if passes]
+
+
+def test_px_6_an_upstreams_cookie_stays_with_the_browser_it_was_for(house: House, cookie: str) -> None:
+    house.upstream.respond("/page", headers={"Set-Cookie": "upstream_session=alice; Path=/"})
+    for _ in range(3):
+        house.get_raw("/page", cookie=cookie)
+    bob = house.session_cookie(house.sign_in("bob"))
+    house.upstream.clear()
+    for path in ("/page", "/api/x", "/public/x"):
+        house.get_raw(path, SAME_ORIGIN, cookie=bob)
+        house.get_raw(path, SAME_ORIGIN)
+    assert len(house.upstream.requests) >= 4
+    assert all(request.values("cookie") == [] for request in house.upstream.requests)
+
+
+def test_px_6_a_challenge_of_an_upstream_is_answered_by_nobody(house: House, cookie: str) -> None:
+    house.upstream.respond("/page", status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+    house.get_raw("/page", cookie=cookie)
+    house.get_raw("/page", cookie=cookie)
+    assert all(request.values("authorization") == [] for request in house.upstream.requests)
+    assert len(house.upstream.requests) == 2
+
+
+def test_px_6_a_body_cut_off_is_never_the_answer_to_somebody_else(house: House) -> None:
+    cookies = {name: house.session_cookie(house.sign_in(name)) for name in ("alice", "bob")}
+
+    def echo(request: RecordedRequest) -> Reply:
+        whose = (request.header("x-auth-request-user") or "?").encode()
+        return Reply(stream=(whose * 2_000, 0.005, whose * 2_000), chunked=True)
+
+    house.upstream.respond_with("/stream*", echo)
+
+    def work(number: int) -> set[bytes]:
+        name = ("alice", "bob")[number % 2]
+        target = f"GET /stream/{number} HTTP/1.1\r\nHost: {house.host}\r\nConnection: close\r\n"
+        request = f"{target}Cookie: vestibule={cookies[name]}\r\n\r\n".encode()
+        with connect(house.door.port) as client:
+            client.sendall(request)
+            if number % 4:
+                client.recv(100)  # and gone in the middle of the body
+                return set()
+            received = b""
+            while chunk := client.recv(65_536):
+                received += chunk
+        other = b"bob" if name == "alice" else b"alice"
+        assert name.encode() in received
+        return {other} if other in received else set()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set().union(*pool.map(work, range(200))) == set()
+
+
+CONTROL_HEADERS = {
+    "X-Accel-Redirect": "/internal/secret",
+    "X-Accel-Buffering": "no",
+    "X-Accel-Charset": "x",
+    "X-Sendfile": "/etc/passwd",
+    "X-LIGHTTPD-send-file": "/etc/passwd",
+    "X-Auth-Request-User": "root",
+    "X-Auth-Request-Redirect": "//evil.com",
+    "X-Vestibule-Session": "x",
+    "Clear-Site-Data": '"*"',
+    "Service-Worker-Allowed": "/",
+    "Alt-Svc": 'h3="evil.example:443"',
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Credentials": "true",
+    "Proxy-Authenticate": "Basic",
+    "Keep-Alive": "timeout=5",
+    "Upgrade": "h2c",
+    "Trailer": "X-Auth-Request-User",
+    "X-Request-Id": "evil-request-id",
+}
+
+
+@pytest.mark.parametrize("path", ["/page", "/api/page", "/public/page"])
+def test_px_14_control_headers_of_an_upstream_stop_here(house: House, cookie: str, path: str) -> None:
+    house.upstream.respond("/*", headers={**CONTROL_HEADERS, "X-App": "kept"})
+    answer = house.get_raw(path, SAME_ORIGIN, cookie=cookie)
+    assert answer.status == 200
+    assert answer.header("x-app") == "kept"
+    names = {name for name, _ in answer.headers} - {"x-request-id"}
+    assert not names & {name.lower() for name in CONTROL_HEADERS}
+    assert answer.header("x-request-id") != "evil-request-id"
+
+
+def test_px_2_a_public_machine_route_sees_the_clients_own_token_and_no_other(house: House, cookie: str) -> None:
+    """Webhooks bring credentials of their own; with a session beside them they stay out."""
+    house.get_raw("/public/hook", "Authorization: Bearer webhook")
+    assert house.upstream.last.header("authorization") == "Bearer webhook"
+    house.get_raw("/public/hook", SAME_ORIGIN, "Authorization: Bearer webhook", cookie=cookie)
+    assert house.upstream.last.header("authorization") is None
+
+
+def test_px_3_a_persons_name_stays_in_its_header(house: House) -> None:
+    """Line breaks, commas and bytes of a claim cannot make a second header or a second group."""
+    nasty = "Ada\r\nX-Evil: 1"
+    house.provider.bend.userinfo.json(lambda info: {**info, "name": nasty, "groups": ["a,admin", "ä", "b\r\nX: 1", "%2C"]})
+    browser = house.sign_in()
+    browser.fetch(f"{house.url}/api/x")
+    request = house.upstream.last
+    assert b"X-Evil" not in request.head
+    assert (request.header("x-auth-request-groups") or "").split(",")[:3] == ["a%2Cadmin", "%C3%A4", "%252C"]
+
+
+def test_px_2_a_bearer_of_ours_is_a_jwt_for_this_upstream_alone(house: House, cookie: str) -> None:
+    house.get_raw("/models/x", SAME_ORIGIN, cookie=cookie)
+    token = (house.upstream.last.header("authorization") or "").removeprefix("Bearer ")
+    claims = base64.urlsafe_b64decode(token.split(".")[1] + "==")
+    assert b'"aud":"models-api"' in claims.replace(b" ", b"")
