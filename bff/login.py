@@ -281,7 +281,7 @@ class SignIn:
             raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")
         try:
             identity = await self._identify(provider, answer, transaction)
-            opening = _opening(identity, answer, transaction, now=self._clock())
+            opening = _opening(identity, answer, transaction, now=self._clock(), asked=provider.settings.scopes)
             opened = await self._sessions.open(replace(opening, device=browser.device))
             if opened is None:
                 raise CallbackRejected("login_ended", detail="ended by a logout while it was under way")
@@ -342,14 +342,17 @@ class SignIn:
         )
 
 
-def _opening(identity: Identity, answer: TokenResponse, transaction: LoginTransaction, *, now: float) -> Opening:
+def _opening(
+    identity: Identity, answer: TokenResponse, transaction: LoginTransaction, *, now: float, asked: Sequence[str]
+) -> Opening:
+    """A response without `scope` grants what was `asked` for (RFC 6749 section 5.1)."""
     tokens = TokenSet(
         access_token=answer.access_token,
         refresh_token=answer.refresh_token,
         id_token=answer.id_token,
         obtained_at=now,
         expires_at=None if answer.expires_in is None else now + answer.expires_in,
-        scope=answer.scope or "",
+        scope=" ".join(asked) if answer.scope is None else answer.scope,
     )
     sid = identity.claims.get("sid", "")
     return Opening(

@@ -121,7 +121,7 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
     if not keys:
         yield "secrets.keys", "no key", "run `vestibule keys new FILE` and set secrets.keys_file"
     for number, key in enumerate(keys):
-        if len(key.encode()) < MIN_KEY_BYTES or len(set(key)) < 8:
+        if len(key.encode()) < MIN_KEY_BYTES or not _looks_random(key):
             yield (
                 f"secrets.keys[{number}]",
                 f"shorter than {MIN_KEY_BYTES} bytes or not random",
@@ -132,6 +132,12 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
     admin = settings.secrets.admin_token.get_secret_value()
     if admin and len(admin) < MIN_SECRET_BYTES:
         yield "secrets.admin_token", f"shorter than {MIN_SECRET_BYTES} bytes", "make a longer one"
+
+
+def _looks_random(key: str) -> bool:
+    """False for few characters, for one piece over and over, and for the words people put where a key belongs."""
+    repeats = any(key[length:] == key[:-length] for length in range(1, len(key) // 2 + 1))
+    return len(set(key)) >= 8 and not repeats and not any(word in key.lower() for word in ("changeme", "change-me"))
 
 
 def _store(settings: Settings) -> Iterator[Finding]:

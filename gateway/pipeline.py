@@ -18,13 +18,13 @@ from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, StoreUnava
 from bff.pages import Page
 from bff.problems import login_url, render_problem
 from bff.settings import RouteSettings
-from gateway.access_log import AccessLog
+from gateway.access_log import AccessLog, WatchedSend
 from gateway.credentials import Caller, Credentials, check_kit_route
 from gateway.launcher import launcher_page
 from gateway.live_connections import Connection, LiveConnections
 from gateway.outgoing import build_headers, is_activity, is_denied_streamlit_path
 from gateway.policy import Allowed, Denied, StepUp, decide
-from gateway.problems import redirect_page, send_page, stamping, wants_page
+from gateway.problems import redirect_page, send_last_page, send_page, stamping, wants_page
 from gateway.relaying import Relaying
 from gateway.request import Incoming, read_endpoint, read_request
 from gateway.rules import RouteTable, is_method_allowed
@@ -66,13 +66,12 @@ class Pipeline:
             else:
                 route_id = await self._serve_route(incoming, receive, status.send)
         except AuthError as error:
-            await self._refuse(scope, status.send, error, incoming, request_id=request_id, started=status.status > 0)
+            await self._refuse(incoming, error, scope, receive, status, request_id=request_id)
         except ClientDisconnect:
             pass  # there is nobody left to answer
         except Exception as error:
             self._log.error("unexpected_error", kind=type(error).__name__, request_id=request_id, exc_info=True)
-            fault = AuthError("internal_error")
-            await self._refuse(scope, status.send, fault, incoming, request_id=request_id, started=status.status > 0)
+            await self._refuse(incoming, AuthError(), scope, receive, status, request_id=request_id)
         finally:
             self._access.write(scope, client.address, request_id, route_id, status.status, perf_counter() - started)
 
@@ -165,11 +164,19 @@ class Pipeline:
         return incoming.path == "/healthz" and self._bff.settings.server.public_health
 
     async def _refuse(
-        self, scope: Scope, send: Send, error: AuthError, incoming: Incoming | None, *, request_id: str, started: bool
+        self,
+        incoming: Incoming | None,
+        error: AuthError,
+        scope: Scope,
+        receive: Receive,
+        status: WatchedSend,
+        *,
+        request_id: str,
     ) -> None:
         self._note(error, incoming, request_id)
-        if started:
+        if status.status:
             return  # too late for an answer: returning makes the server cut the connection
+        send = status.send
         urls = incoming.facts.urls if incoming else self._bff.urls
         here = incoming.here if incoming else "/"
         page = incoming is not None and wants_page(incoming.facts.fetch, incoming.headers)
@@ -179,7 +186,10 @@ class Pipeline:
             await send_page(scope, send, redirect_page(login_url(urls, here)))
             return
         problem = render_problem(error, navigation=page, request_id=request_id, urls=urls, return_to=here)
-        await send_page(scope, send, problem)
+        if error.status == 413:
+            await send_last_page(scope, receive, send, problem)
+        else:
+            await send_page(scope, send, problem)
 
     def _may_return(self, incoming: Incoming) -> bool:
         """A navigation that can be repeated after sign-in; an API's address is no place to come back to."""

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -42,6 +43,7 @@ COMPONENTS: Mapping[str, Component] = {
         Component("redis-server", ("redis-server",)),
         Component("nginx", ("nginx",), version_flag="-v"),
         Component("nodejs", ("node", "nodejs")),
+        Component("npm", ("npm",)),
     )
 }
 
@@ -72,9 +74,13 @@ def _found(package: str) -> Path | None:
 def require(package: str, *, environ: Mapping[str, str] = os.environ) -> Path:
     """Path of the program, or the end of this test: skipped, with `CI=true` failed."""
     program = _found(package)
-    if program is not None:
-        return program
-    reason = f"{package} is missing: apt-get install {package}"
+    if program is None:
+        leave_out(f"{package} is missing: apt-get install {package}", environ=environ)
+    return program
+
+
+def leave_out(reason: str, *, environ: Mapping[str, str] = os.environ) -> NoReturn:
+    """End this test because this machine cannot run it: skipped, with `CI=true` failed."""
     if environ.get("CI", "").lower() in ("true", "1"):
         pytest.fail(f"{reason} (CI=true: nothing may be skipped)", pytrace=False)
     pytest.skip(reason)

@@ -12,7 +12,8 @@ MAX_BYTES = 1_048_576
 MAX_DEPTH = 32
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A string, or the open end of one: whatever starts matches, so that no start is tried over and over."""
-_BRACKETS = re.compile(rb"[\[\]{}]")
+_AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def parse_object(body: bytes, *, code: str, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
@@ -23,8 +24,8 @@ def parse_object(body: bytes, *, code: str, max_bytes: int = MAX_BYTES) -> dict[
     """
     if len(body) > max_bytes:
         raise InvalidToken(code, detail="larger than allowed")
-    if _nesting(body) > MAX_DEPTH:
-        raise InvalidToken(code, detail="nested too deep")
+    if not _is_flat_enough(body):
+        raise InvalidToken(code, detail="nested too deep, or brackets that do not match")
     try:
         value = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -34,13 +35,12 @@ def parse_object(body: bytes, *, code: str, max_bytes: int = MAX_BYTES) -> dict[
     return value
 
 
-def _nesting(body: bytes) -> int:
-    """Depth of brackets outside strings."""
-    depth = deepest = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+def _is_flat_enough(body: bytes) -> bool:
+    """True when brackets outside strings are at most `MAX_DEPTH` deep: each round takes the innermost pairs away."""
+    brackets = _STRINGS.sub(b"", body).translate(_AS_BRACKETS, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+    return not brackets
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

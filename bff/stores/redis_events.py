@@ -47,7 +47,7 @@ class RedisEvents:
         self._last_heard = 0
         self._trusted_until = 0.0
         self._opened_at = 0.0
-        self._was_open = False
+        self._has_complained = False
 
     @property
     def is_hearing(self) -> bool:
@@ -90,22 +90,22 @@ class RedisEvents:
     async def _beat_for_ever(self) -> None:
         while True:
             number = self._last_sent = self._last_sent + 1
-            self._sent_at[number] = self._monotonic()
+            sent_at = self._sent_at[number] = self._monotonic()
             self._sent_at.pop(number - REMEMBERED_BEATS, None)
             try:
                 await self._commands.beat(self._heart, "PUBLISH", self._heart, str(number))
             except StoreUnavailable:
                 self._trusted_until = 0.0  # what cannot be written to cannot be trusted to tell either
-            await asyncio.sleep(max(0.0, self._sent_at.get(number, 0.0) + BEAT_SECONDS - self._monotonic()))
+            await asyncio.sleep(max(0.0, sent_at + BEAT_SECONDS - self._monotonic()))
 
     async def _listen_for_ever(self) -> None:
         while True:
             try:
                 await self._listen()
             except Exception as exc:  # whatever breaks it, a listener included: listening goes on
-                if self._was_open:
-                    log.warning("store events interrupted: %s", type(exc).__name__)
-            self._was_open = False
+                if not self._has_complained:
+                    log.warning("no events from the store, every request reads it: %s", type(exc).__name__)
+                self._has_complained = True
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
@@ -131,7 +131,7 @@ class RedisEvents:
             if message["type"] == "subscribe":
                 confirmed += 1
                 if confirmed == 2:  # both channels: from here on nothing is missed
-                    self._opened_at, self._last_heard, self._was_open = self._monotonic(), 0, True
+                    self._opened_at, self._last_heard, self._has_complained = self._monotonic(), 0, False
                     self._tell(EverythingUnknown())
                 if confirmed > 2:
                     return  # the library has reconnected by itself: begin again, so that nobody is left in the dark

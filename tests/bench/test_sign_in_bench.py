@@ -98,8 +98,12 @@ def cpu_seconds(pid: int) -> float:
 
 
 def sign_in(url: str) -> CookieClient:
+    """From `/auth/login` over the provider to the answer that sets the session cookie."""
     browser = CookieClient()
-    assert browser.walk(browser.get(url + "/page"))[-1].status_code == 200
+    response = browser.get(url + "/auth/login?return_to=/page")
+    while "/auth/callback/" not in str(response.url):
+        response = browser.follow(response)
+    assert response.headers["location"] == "/page"
     return browser
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -71,7 +71,11 @@ def test_roles_are_joined_over_the_configured_sources() -> None:
     def roles(*names: str) -> dict[str, Any]:
         return {"realm_access": {"roles": list(names)}}
 
-    sources = {"id_token": ID_TOKEN | roles("a", "b"), "userinfo": roles("b", "c"), "access_token": roles("d")}
+    sources: dict[str, Any] = {
+        "id_token": ID_TOKEN | roles("a", "b"),
+        "userinfo": roles("b", "c"),
+        "access_token": roles("d"),
+    }
     assert identity(**sources).roles == ("b", "c", "a", "d")
     assert identity(settings={"roles_from": ("id_token",)}, **sources).roles == ("a", "b")
     assert identity(settings={"roles_claim": ""}, **sources).roles == ()
@@ -88,7 +92,7 @@ class TestOnARefresh:
         expires_at=99,
         claims={"department": "physics", "email": "old@example.com", "unit": "a"},
     )
-    BARE = {"iss": ISSUER, "sub": "alice"}
+    BARE: ClassVar[dict[str, Any]] = {"iss": ISSUER, "sub": "alice"}
 
     def test_what_the_new_token_does_not_speak_of_stays(self) -> None:
         person = identity(id_token=self.BARE, before=self.BEFORE)

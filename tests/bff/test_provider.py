@@ -317,8 +317,8 @@ class TestRevocation:
         assert await provider.revoke("r-1")
         (hit,) = fake.hits_of("revocation")
         assert (hit.form["token"], hit.form["token_type_hint"]) == ("r-1", "refresh_token")
-        for bend in ({"status": 500}, {"status": 400}, {"status": 302}):
-            fake.bend.revocation.raw(**bend, times=1)
+        for status in (500, 400, 302):
+            fake.bend.revocation.raw(status, times=1)
             assert not await provider.revoke("r-1")
 
     async def test_of_a_silent_provider_is_given_up_after_two_seconds(

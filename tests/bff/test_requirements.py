@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -132,7 +132,7 @@ def test_step_up_mends_exactly_what_a_new_authentication_can() -> None:
 
 
 class TestLocalRoles:
-    RULES = {
+    RULES: ClassVar[dict[str, Requirements]] = {
         "science": Requirements(groups_any=("science",)),
         "reader": Requirements(scopes_all=("models:read",)),
         "boss": Requirements(roles_any=("science",)),

@@ -16,7 +16,13 @@ import { pathToFileURL } from 'node:url';
 
 const [packages, certificateFile, keyFile] = process.argv.slice(2);
 const require = createRequire(pathToFileURL(`${packages}/`));
-const { default: Provider } = await import(pathToFileURL(require.resolve('oidc-provider')));
+const { default: Provider } = await load('oidc-provider');
+const { default: MemoryAdapter } = await load('oidc-provider/lib/adapters/memory_adapter.js');
+const clients = new MemoryAdapter('Client'); // the provider's own: what it looks up by client_id
+
+function load(name) {
+  return import(pathToFileURL(require.resolve(name)));
+}
 
 const PEOPLE = {
   alice: {
@@ -43,10 +49,9 @@ function makeKey(type, options, members) {
   return { ...generateKeyPairSync(type, options).privateKey.export({ format: 'jwk' }), ...members };
 }
 
-// As real providers publish them: one RSA key for two algorithms, and neighbours that no ID token is signed with.
+// As real providers publish them: one RSA key for two algorithms, and a neighbour that signs nobody's ID token.
 function makeKeys() {
   return [
-    makeKey('rsa', { modulusLength: 2048 }, { use: 'enc', alg: 'RSA-OAEP-256' }),
     makeKey('ec', { namedCurve: 'P-384' }, { use: 'sig', alg: 'ES384' }),
     makeKey('rsa', { modulusLength: 2048 }, { use: 'sig' }),
     makeKey('ec', { namedCurve: 'P-256' }, { use: 'sig', alg: 'ES256' }),
@@ -73,6 +78,7 @@ function makeProvider(issuer) {
       email: ['email', 'email_verified'],
     },
     cookies: { keys: [randomUUID()] },
+    enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'] },
     extraClientMetadata: { properties: ['access_token_seconds'] },
     features: {
       backchannelLogout: { enabled: true },
@@ -129,7 +135,7 @@ async function signIn(provider, request, response) {
 
 async function register(provider, line) {
   const metadata = JSON.parse(line);
-  await provider.Client.adapter.upsert(metadata.client_id, metadata);
+  await clients.upsert(metadata.client_id, metadata);
   try {
     await provider.Client.find(metadata.client_id);
     say('client', { client_id: metadata.client_id });

@@ -12,6 +12,7 @@ import pytest
 from bff.configuration import parse_settings
 from bff.public_urls import PublicUrls
 from bff.settings import SECRET_FIELDS, Settings
+from tests.markdown import blocks_of
 from tests.repository import ROOT
 
 FOLDER = ROOT / "deploy" / "keycloak"
@@ -81,6 +82,17 @@ def test_every_address_is_the_one_that_the_front_door_computes(client: dict[str,
     assert attributes["post.logout.redirect.uris"] == urls.post_logout
     assert attributes["backchannel.logout.url"] == urls.backchannel_logout("corp")
     assert client["rootUrl"] == urls.base
+
+
+def test_the_sample_of_the_documentation_fits_the_realm_too(client: dict[str, Any]) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    sample = next(tomllib.loads(block.text) for block in blocks_of(page) if block.language == "toml")
+    urls = PublicUrls(sample["server"]["public_url"])
+    [(name, provider)] = sample["providers"].items()
+    assert client["redirectUris"] == [urls.callback(name)]
+    assert client["attributes"]["backchannel.logout.url"] == urls.backchannel_logout(name)
+    assert provider["client_id"] == client["clientId"]
+    assert provider["issuer"] == settings().providers["corp"].issuer
 
 
 def test_only_the_code_flow_with_pkce_is_open(client: dict[str, Any]) -> None:

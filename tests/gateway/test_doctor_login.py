@@ -283,7 +283,7 @@ async def test_of_several_providers_one_must_be_chosen(provider: FakeProvider, f
     settings = parse_settings(tables)
     with pytest.raises(UsageFault, match="corp, partners"):
         await trial(settings)
-    with pytest.raises(UsageFault, match="no \\[providers.nobody\\]"):
+    with pytest.raises(UsageFault, match=r"no \[providers\.nobody\]"):
         await trial(settings, provider="nobody")
     report, _ = await trial(settings, provider="partners")
     assert report.redirect_uri == f"http://localhost:{free_port}/auth/callback/partners"

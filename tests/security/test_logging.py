@@ -16,7 +16,7 @@ import structlog
 from bff.settings import LogSettings
 from gateway.logs import configure_logging
 from tests.fakes import FakeClock, FakeProvider
-from tests.front_door import KEY, provider_table
+from tests.front_door import KEY, api_route, provider_table
 from tests.security.house import House, query_of
 from tests.security.raw import connect, handshake, websocket_status
 
@@ -190,7 +190,6 @@ PROBES = [
     "/auth/kit/exchange",
     "/auth/kit/state/x",
     "/auth/sessions",
-    "/auth/account",
     "/.env",
     "/.git/config",
     "/server-status",
@@ -249,9 +248,7 @@ def test_lg_4_an_unexpected_error_shows_a_number_and_nothing_else(
     house.close_browsers()
 
 
-def test_lg_4_a_dead_upstream_is_not_named(shared_probe: House, build_house: Callable[..., House]) -> None:
-    from tests.front_door import api_route
-
+def test_lg_4_a_dead_upstream_is_not_named(build_house: Callable[..., House]) -> None:
     house = build_house(routes=[api_route("http://127.0.0.1:9", auth="public")])
     answer = house.get_raw("/api/secret-path?secret-query=1", "Accept: application/json")
     assert answer.status == 502

@@ -267,9 +267,9 @@ KEYS = published(KEY)
 def test_no_signed_claim_is_more_than_an_invalid_token(name: str, value: Any) -> None:
     expected = replace(EXPECTED, alg="EdDSA", max_age=60, acr_values=("1",))
     token = jwt_of(claims(auth_time=NOW, acr="1") | {name: value}, key=KEY)
+    code = ""
     try:
         validated = validate_id_token(token, keys=KEYS, expected=expected)
     except InvalidToken as refused:
-        assert refused.code.startswith("id_token_")
-    else:
-        assert (validated["iss"], validated["nonce"]) == (ISSUER, NONCE)
+        code = refused.code
+    assert code.startswith("id_token_") or (validated["iss"], validated["nonce"]) == (ISSUER, NONCE)

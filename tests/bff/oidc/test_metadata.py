@@ -15,8 +15,8 @@ BASE = "https://idp.example.com"
 DOCUMENT: dict[str, Any] = {"issuer": ISSUER, **{name: f"{BASE}/{name}" for name in (*REQUIRED, *OPTIONAL)}}
 
 
-def parsed(*, issuer: str = ISSUER, allowed: frozenset[str] = frozenset(), **over: Any) -> ProviderMetadata:
-    return parse_metadata(DOCUMENT | over, issuer=issuer, allowed_hosts=allowed)
+def parsed(*, allowed: Any = frozenset(), **over: Any) -> ProviderMetadata:
+    return parse_metadata(DOCUMENT | over, issuer=ISSUER, allowed_hosts=allowed)
 
 
 def code_of(**over: Any) -> str:
@@ -80,7 +80,7 @@ BAD_URLS: list[Any] = [
     "https://idp.example.com/x\r\n",
     "https://idp.example.com/\tx",
     "https://idp.example.com/ü",
-    "https://ｉdp.example.com/x",
+    "https://\uff49dp.example.com/x",
     "https://idp.example.com/" + "x" * 2048,
     5,
     [],

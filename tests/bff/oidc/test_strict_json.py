@@ -15,12 +15,13 @@ from bff.oidc.strict_json import MAX_BYTES, MAX_DEPTH, parse_object
 
 
 def refused(body: bytes, **limits: Any) -> bool:
+    code = ""
     try:
         parse_object(body, code="some_code", **limits)
     except InvalidToken as error:
-        assert error.code == "some_code"
-        return True
-    return False
+        code = error.code
+    assert code in ("", "some_code")
+    return bool(code)
 
 
 @pytest.mark.parametrize(
@@ -86,17 +87,19 @@ HALF = MAX_BYTES // 2
         b'"\\' * (HALF - 10),
         b"[" * (MAX_BYTES - 1),
         b'{"a":' * (MAX_BYTES // 5 - 1),
+        b'{"a":[' + b"[]," * (MAX_BYTES // 3 - 10) + b"[]]}",
+        b"[]" * (HALF - 10),
         b'{"a":' + b"9" * (MAX_BYTES - 10) + b"}",
         b'{"a":1e' + b"9" * (MAX_BYTES - 10) + b"}",
         b"{" + b'"a' * (HALF - 10) + b"}",
     ],
-    ids=["open-string", "backslashes", "quotes", "open-escapes", "lists", "objects", "digits", "exponent", "unescaped"],
+    ids=["open-string", "backslashes", "quotes", "open-escapes", "lists", "objects", "empty-lists", "pairs", "digits", "exponent", "unescaped"],
 )
 def test_hostile_bodies_of_full_size_cost_no_more_than_their_length(body: bytes) -> None:
     """A quadratic reader takes minutes for these."""
     before = time.process_time()
     refused(body)
-    assert time.process_time() - before < 1
+    assert time.process_time() - before < 0.25
 
 
 @given(st.binary(max_size=200))

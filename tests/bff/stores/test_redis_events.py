@@ -48,6 +48,20 @@ async def test_another_process_hears_an_event_within_a_second(
         assert time.monotonic() - started < 1
 
 
+async def test_it_costs_four_heartbeats_a_second(standalone: Deployment, open_redis: OpenRedis, prefix: str) -> None:
+    store = open_redis(standalone.url)
+    store.subscribe(lambda event: None)
+    await until(lambda: store.is_hearing)
+    with standalone.servers[0].client() as raw, raw.pubsub() as ear:
+        ear.psubscribe(f"{prefix}heartbeat:*")
+        await asyncio.sleep(1)
+        beats = 0
+        while message := ear.get_message(timeout=0.01):
+            beats += message["type"] == "pmessage"
+    assert 2 <= beats <= 5
+    assert store.is_hearing
+
+
 async def test_a_store_of_another_prefix_hears_nothing(
     standalone: Deployment, open_redis: OpenRedis, prefix: str
 ) -> None:

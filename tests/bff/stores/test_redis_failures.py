@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-import redis
 
 from bff.errors import StoreUnavailable
 from bff.session import EverythingUnknown, SessionEvent, TooMany
@@ -287,9 +286,3 @@ async def test_a_cap_is_no_outage(standalone: Deployment, open_redis: OpenRedis)
     store = open_redis(standalone.url)
     with pytest.raises(TooMany):
         await store.put_once(fresh("kind"), "x", b"", seconds=60, cap=0)
-
-
-def test_redis_is_a_real_server(standalone: Deployment) -> None:
-    with standalone.servers[0].client() as raw:
-        assert isinstance(raw, redis.Redis)
-        assert int(str(raw.info("server")["redis_version"]).split(".")[0]) >= 6

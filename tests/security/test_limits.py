@@ -1,0 +1,360 @@
+"""DS: what one client may take of everybody's room and time."""
+
+from __future__ import annotations
+
+import re
+import resource
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import RecordingUpstream
+from tests.front_door import api_route, page_route
+from tests.security.house import House
+from tests.security.raw import RawAnswer, connect, count_answers, handshake, open_websocket, read_all
+from tests.security.rejection import assert_rejected
+
+MIB = 1 << 20
+
+
+def memory() -> int:
+    """Resident bytes of this process, in which door, provider and upstream all run."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+@pytest.fixture
+def small_house(build_house: Callable[..., House], upstream: RecordingUpstream) -> House:
+    """Routes with small bodies: an API of 1,000 bytes and a page of 64 MiB, open to everybody."""
+    return build_house(
+        routes=[
+            api_route(upstream, auth="public", max_body_bytes=1_000),
+            page_route(upstream, auth="public", max_body_bytes=64 * MIB),
+        ]
+    )
+
+
+def post(house: House, path: str, *lines: str, body: bytes = b"") -> RawAnswer:
+    head = "\r\n".join([f"POST {path} HTTP/1.1", f"Host: {house.host}", "Connection: close", *lines])
+    return RawAnswer.parse(house.raw(head.encode() + b"\r\n\r\n" + body))
+
+
+def chunked(body: bytes, *, size: int = 100) -> bytes:
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+def test_ds_1_a_body_at_the_limit_passes_and_one_byte_more_does_not(small_house: House) -> None:
+    house = small_house
+    assert post(house, "/api/x", "Content-Length: 1000", body=b"a" * 1_000).status == 200
+    house.upstream.clear()
+    assert_rejected(house, lambda: post(house, "/api/x", "Content-Length: 1001", body=b"a" * 1_001), statuses=[413])
+
+
+def test_ds_1_a_chunked_body_has_the_same_limit(small_house: House) -> None:
+    house = small_house
+    framing = "Transfer-Encoding: chunked"
+    assert post(house, "/api/x", framing, body=chunked(b"a" * 1_000)).status == 200
+    answer = post(house, "/api/x", framing, body=chunked(b"a" * 1_001))
+    assert answer.status == 413
+    assert all(request.body_size <= 1_000 for request in house.upstream.requests)
+    assert [request.complete for request in house.upstream.requests].count(True) == 1
+
+
+def test_ds_1_an_announced_giant_is_refused_before_it_is_sent(small_house: House) -> None:
+    answer = post(small_house, "/api/x", "Content-Length: 999999999999")
+    assert answer.status == 413
+    assert small_house.upstream.requests == []
+
+
+def test_ds_1_a_long_chunked_body_is_streamed_and_cut_at_its_limit(small_house: House) -> None:
+    house = small_house
+    head = f"POST /upload HTTP/1.1\r\nHost: {house.host}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    piece = b"%x\r\n%s\r\n" % (MIB, b"a" * MIB)
+    before, sent, most = memory(), 0, 0
+    with connect(house.door.port, timeout=20) as client:
+        client.sendall(head)
+        with suppress(OSError):
+            for _ in range(256):
+                client.sendall(piece)
+                sent += MIB
+                most = max(most, memory())
+        answer = RawAnswer.parse(read_all(client))
+    assert answer.status in (413, 0)  # 0: the end of the connection overtook the answer
+    assert 60 * MIB <= sent < 128 * MIB, "a client may go on sending for ever"
+    assert most - before < 48 * MIB, "the body was held in memory"
+
+
+def test_ds_1_a_slow_upstream_slows_the_client_down(small_house: House) -> None:
+    house = small_house
+    house.upstream.respond("/upload", read_rate=8_000_000)
+    head = f"POST /upload HTTP/1.1\r\nHost: {house.host}\r\nContent-Length: {60 * MIB}\r\n\r\n".encode()
+    before, sent = memory(), 0
+    with connect(house.door.port, timeout=0.5) as client:
+        client.sendall(head)
+        with suppress(TimeoutError):
+            while sent < 60 * MIB:
+                sent += client.send(b"a" * MIB)
+        assert sent < 40 * MIB, "there is no back-pressure"
+        assert memory() - before < 48 * MIB
+
+
+OVERSIZED: dict[str, tuple[bytes, int]] = {
+    "URL of 9 KB": (b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: {host}\r\n\r\n", 414),
+    "URL of 2 MB": (b"GET /" + b"a" * 2_000_000 + b" HTTP/1.1\r\nHost: {host}\r\n\r\n", 414),
+    "query of 9 KB": (b"GET /?" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: {host}\r\n\r\n", 414),
+    "header of 33 KB": (b"GET / HTTP/1.1\r\nHost: {host}\r\nX: " + b"a" * 33_000 + b"\r\n\r\n", 431),
+    "header of 2 MB": (b"GET / HTTP/1.1\r\nHost: {host}\r\nX: " + b"a" * 2_000_000 + b"\r\n\r\n", 431),
+    "name of 33 KB": (b"GET / HTTP/1.1\r\nHost: {host}\r\n" + b"X" * 33_000 + b": a\r\n\r\n", 431),
+    "101 headers": (b"GET / HTTP/1.1\r\nHost: {host}\r\n" + b"X: a\r\n" * 100 + b"\r\n", 431),
+    "5,000 headers": (b"GET / HTTP/1.1\r\nHost: {host}\r\n" + b"X: a\r\n" * 5_000 + b"\r\n", 431),
+    "201 cookies": (b"GET / HTTP/1.1\r\nHost: {host}\r\nCookie: " + b"; ".join([b"a=1"] * 201) + b"\r\n\r\n", 431),
+    "201 cookies in headers": (b"GET / HTTP/1.1\r\nHost: {host}\r\n" + (b"Cookie: " + b"a=1;" * 20 + b"\r\n") * 11 + b"\r\n", 431),
+    "endless header": (b"GET / HTTP/1.1\r\nHost: {host}\r\nX: " + b"a" * 200_000, 431),
+}
+
+
+@pytest.mark.parametrize("case", OVERSIZED)
+@pytest.mark.parametrize("prefix", ["", "websocket"])
+def test_ds_2_heads_are_bounded(house: House, case: str, prefix: str) -> None:
+    request, status = OVERSIZED[case]
+    if prefix:
+        upgrade = b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        request = request.replace(b"Host: {host}\r\n", b"Host: {host}" + upgrade, 1)
+    answer = assert_rejected(house, lambda: RawAnswer.parse(house.raw(request)), statuses=[status])
+    assert count_answers(answer.received) == 1
+
+
+def test_ds_2_a_head_within_the_limits_passes(small_house: House) -> None:
+    house = small_house
+    cookies = "; ".join(f"c{number}=1" for number in range(200))
+    lines = [f"X-{number}: a" for number in range(90)]
+    assert house.get_raw("/x?" + "a" * 7_000, f"Cookie: {cookies}", *lines).status == 200
+
+
+def test_ds_2_a_big_cookie_header_is_read_quickly(house: House) -> None:
+    from bff.cookies import find_session_cookie
+    from gateway.cookie_hygiene import strip_gateway_cookies
+
+    for hostile in (b"a=1;" * 16_000, b";" * 65_536, b"=" * 65_536, b"vestibule" * 7_000, b"%76" * 20_000, b"vestibule=" * 6_000):
+        started = time.perf_counter()
+        find_session_cookie([hostile], "vestibule")
+        strip_gateway_cookies(hostile)
+        assert time.perf_counter() - started < 0.25
+
+
+@pytest.fixture
+def impatient_house(build_house: Callable[..., House], upstream: RecordingUpstream) -> House:
+    """The time limits at a twentieth: half a second for a head, 1.5 s between two looks at a body."""
+    routes = [page_route(upstream, auth="public")]
+    return build_house(routes=routes, limits={"header_timeout_seconds": 0.5, "connections_per_address": 150})
+
+
+def seconds_until_closed(client: socket.socket, *, at_most: float) -> float:
+    started = time.monotonic()
+    client.settimeout(at_most)
+    try:
+        while client.recv(4096):
+            pass
+    except ConnectionError:
+        pass
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: "], ids=["silent", "a byte", "a line", "half a head"]
+)
+def test_ds_3_a_head_that_does_not_come_is_not_waited_for(impatient_house: House, sent: bytes) -> None:
+    with connect(impatient_house.door.port) as client:
+        client.sendall(sent)
+        assert 0.2 < seconds_until_closed(client, at_most=3) < 2.5
+
+
+def test_ds_3_a_head_that_drips_is_not_waited_for(impatient_house: House) -> None:
+    with connect(impatient_house.door.port) as client:
+        started = time.monotonic()
+        with pytest.raises(OSError, match=r"."):
+            while time.monotonic() - started < 4:
+                client.sendall(b"X")
+                time.sleep(0.1)
+        assert time.monotonic() - started < 3
+
+
+def test_ds_3_a_body_that_drips_is_broken_off(impatient_house: House) -> None:
+    house = impatient_house
+    with connect(house.door.port) as client:
+        client.sendall(f"POST /x HTTP/1.1\r\nHost: {house.host}\r\nContent-Length: 100000\r\n\r\n".encode())
+        started = time.monotonic()
+        with pytest.raises(OSError, match=r"."):
+            while time.monotonic() - started < 8:
+                client.sendall(b"x")
+                time.sleep(0.1)
+        assert time.monotonic() - started < 6
+    house.upstream.wait_for(lambda it: bool(it.requests) and not it.requests[-1].complete)
+
+
+def test_ds_3_idle_sockets_up_to_the_cap_leave_the_service_up(impatient_house: House) -> None:
+    """A hundred silent connections of one address; they go away by themselves, and meanwhile others are served."""
+    house = impatient_house
+    idle = [connect(house.door.port) for _ in range(100)]
+    try:
+        started = time.perf_counter()
+        assert house.get_raw("/x").status == 200
+        assert time.perf_counter() - started < 1
+    finally:
+        for client in idle:
+            client.close()
+
+
+def test_ds_3_one_address_has_so_many_connections_and_no_more(impatient_house: House) -> None:
+    house = impatient_house
+    held = [connect(house.door.port) for _ in range(150)]
+    try:
+        received = house.raw(b"GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n")
+        assert received == b"" or received.startswith(b"HTTP/1.1 429")
+    finally:
+        for client in held:
+            client.close()
+    deadline = time.monotonic() + 3
+    while house.get_raw("/x").status != 200:
+        assert time.monotonic() < deadline, "the places were not given back"
+        time.sleep(0.05)
+
+
+def test_ds_3_sockets_per_session_are_capped(build_house: Callable[..., House]) -> None:
+    house = build_house(limits={"websockets_per_session": 3})
+    cookie = house.session_cookie(house.sign_in())
+    opened = [open_websocket(house.door.port, handshake("/ws", house.host, cookie=cookie)) for _ in range(5)]
+    assert [answer.status for answer, _ in opened] == [101, 101, 101, 503, 503]
+    for _, client in opened:
+        client.close()
+
+
+@pytest.fixture
+def crowded_house(build_house: Callable[..., House]) -> House:
+    return build_house(limits={"pending_logins": 50, "pending_logins_per_address": 1_000})
+
+
+def test_ds_4_a_flood_of_sign_ins_is_bounded_and_evicts_nobody(crowded_house: House) -> None:
+    house = crowded_house
+    browser = house.sign_in()
+    statuses = [house.get_raw("/auth/login").status for _ in range(300)]
+    assert statuses == [302] * 50 + [503] * 250
+    assert house.is_signed_in(browser)
+    assert browser.fetch(f"{house.url}/api/x").status_code == 200
+    assert len(house.store.logins) <= 52
+    assert {event["reason"] for event in house.refusals()} == {"login_limit"}
+
+
+def test_ds_4_one_address_cannot_take_all_places(build_house: Callable[..., House]) -> None:
+    limits = {"pending_logins": 1_000, "pending_logins_per_address": 20}
+    house = build_house(limits=limits, server={"trusted_proxies": ["127.0.0.0/8"]})
+    flood = [house.get_raw("/auth/login", "X-Forwarded-For: 6.6.6.6").status for _ in range(60)]
+    assert flood == [302] * 20 + [503] * 40
+    assert house.get_raw("/auth/login", "X-Forwarded-For: 9.9.9.9").status == 302
+
+
+def test_ds_4_a_finished_sign_in_gives_its_place_back(build_house: Callable[..., House]) -> None:
+    house = build_house(limits={"pending_logins": 3, "pending_logins_per_address": 3})
+    for _ in range(10):
+        house.sign_in()
+
+
+def test_ds_4_places_come_back_when_their_time_is_over(timed_house: Callable[..., House]) -> None:
+    house = timed_house(limits={"pending_logins": 5, "pending_logins_per_address": 5})
+    assert [house.get_raw("/auth/login").status for _ in range(6)] == [302] * 5 + [503]
+    house.door.app.bff.clock.advance(601)  # type: ignore[attr-defined]  # the test's own clock
+    assert house.get_raw("/auth/login").status == 302
+
+
+HOSTILE_FORMS: dict[str, tuple[str, bytes]] = {
+    "16 KB of a;a;": ("application/x-www-form-urlencoded", b"a;" * 8_000),
+    "8,000 fields": ("application/x-www-form-urlencoded", b"a&" * 8_000),
+    "percent signs": ("application/x-www-form-urlencoded", b"%" * 16_000),
+    "boundary of 16 KB": ("multipart/form-data; boundary=" + "x" * 16_000, b"--x--"),
+    "content type to backtrack in": ("application/x-www-form-urlencoded;" + 'a="' * 5_000, b"a=1"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE_FORMS)
+def test_ds_5_forms_cost_little(house: House, case: str) -> None:
+    """While the hostile form is read, a bystander is answered: nobody holds the event loop."""
+    content_type, body = HOSTILE_FORMS[case]
+    browser = house.sign_in()
+    cookie = house.session_cookie(browser)
+    lines = [f"Content-Type: {content_type}", f"Content-Length: {len(body)}", f"Cookie: vestibule={cookie}"]
+    with ThreadPoolExecutor(1) as pool:
+        started = time.perf_counter()
+        attack = pool.submit(post, house, "/auth/logout", *lines, f"Origin: {house.url}", body=body)
+        assert house.get_raw("/public/x").status == 200
+        assert time.perf_counter() - started < 0.5
+        assert attack.result().status in (303, 400, 413, 415, 431)
+
+
+def test_ds_5_hostile_json_of_a_provider_costs_little() -> None:
+    from bff.errors import InvalidToken
+    from bff.oidc.strict_json import parse_object
+
+    hostile = [
+        b"[" * 1_000_000,
+        b'{"a":' * 200_000,
+        b'\\"' * 500_000,
+        b'"' * 1_000_000,
+        b'{"a":"' + b'\\"' * 500_000,
+        b'"\\' * 500_000,
+        b"9" * 1_000_000,
+        b'{"a":' + b"9" * 1_000_000 + b"}",
+        b"{" + b",".join(b'"k%d":1' % number for number in range(80_000)) + b',"k1":2}',
+        b"-" * 1_000_000,
+        b" " * 1_048_000 + b"{",
+    ]
+    for body in hostile:
+        started = time.perf_counter()
+        with pytest.raises(InvalidToken):
+            parse_object(body, code="x")
+        assert time.perf_counter() - started < 0.5, body[:20]
+
+
+def every_pattern() -> Iterator[tuple[str, re.Pattern[str] | re.Pattern[bytes]]]:
+    """The compiled patterns of modules that read what clients send."""
+    import bff.cookies
+    import bff.devices
+    import bff.login_requests
+    import bff.oidc.authorization
+    import bff.return_to
+    import gateway.forwarded
+    import gateway.headers
+    import gateway.identity_headers
+    import gateway.paths
+    import gateway.private_caching
+    import gateway.request
+    import gateway.request_guard
+    import gateway.response_headers
+    import gateway.upstream.html
+
+    modules = [value for value in (bff, gateway) for value in vars(value).values() if hasattr(value, "__name__")]
+    seen = {id(module): module for module in modules}
+    for module in [*seen.values(), bff.oidc.authorization, gateway.upstream.html]:
+        for name, value in vars(module).items():
+            if isinstance(value, re.Pattern):
+                yield f"{module.__name__}.{name}", value
+
+
+def test_ds_5_no_pattern_backtracks_without_end() -> None:
+    probes = ["a" * 20_000, "a=" * 10_000, '"' * 20_000, '\\"' * 10_000, "a" * 20_000 + "!", "%41" * 6_000, "a." * 10_000 + " "]
+    probes += ["-" * 20_000 + "\x00", ", " * 10_000, ";" * 20_000, "<head " * 3_000, "a='" * 6_000, 'a="b' * 5_000, "1:" * 9_000]
+    checked = 0
+    for name, pattern in every_pattern():
+        for probe in probes:
+            text = probe if isinstance(pattern.pattern, str) else probe.encode()
+            started = time.perf_counter()
+            pattern.match(text)  # type: ignore[arg-type]  # of the pattern's own kind
+            pattern.fullmatch(text)  # type: ignore[arg-type]  # likewise
+            assert time.perf_counter() - started < 0.3, f"{name} on {probe[:10]!r}"
+        checked += 1
+    assert checked > 15
