@@ -20,6 +20,8 @@ from gateway.logs import one_line
 SOURCES = {"id_token": "ID token", "userinfo": "userinfo", "access_token": "access token"}
 PROVIDER_TOKENS = ("access_token", "id_token", "exchange")
 MAX_SHOWN = 120
+UNSEEN = frozenset({"sid"})
+"""Claims that name a session: that they came is enough."""
 Uses = Mapping[str, tuple[str, ...]]
 """Claim → where the configuration asks for it."""
 
@@ -97,7 +99,8 @@ def _asked(wanted: Requirements, *, local_roles: frozenset[str]) -> list[str]:
 def _plain(name: str, arrived: Arrived, uses: Uses, *, issuer: str) -> Shown:
     where = [SOURCES[source] for source in ("id_token", "userinfo") if name in arrived.sources.get(source, {})]
     if where:
-        return Shown("found", name, f"{_value(arrived.claims.get(name))} ({', '.join(where)})")
+        shown = "yes" if name in UNSEEN else _value(arrived.claims.get(name))
+        return Shown("found", name, f"{shown} ({', '.join(where)})")
     return _missing(name, uses, issuer=issuer)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -39,9 +40,7 @@ class Door:
         self.bench, self.fake = bench, bench.fake
         self.provider = bench.new_provider(**over) if over else bench.provider
         transactions = Transactions(bench.store, keyring(), LimitSettings())
-        self.sign_in = SignIn(
-            {"corp": self.provider}, bench.sessions, transactions, audit=Audit(), clock=bench.clock
-        )
+        self.sign_in = SignIn({"corp": self.provider}, bench.sessions, transactions, audit=Audit(), clock=bench.clock)
 
     async def start(self, sent: Browser | None = None, *, demands: Demands | None = None, **over: Any) -> LoginStarted:
         request = replace(REQUEST, **over)
@@ -67,9 +66,11 @@ class Door:
 
 
 @pytest.fixture
-def door(bench: Bench) -> Any:
+async def door(bench: Bench) -> AsyncIterator[Door]:
     bench.fake.options.auto_login = "alice"
-    yield Door(bench)
+    made = Door(bench)
+    yield made
+    await made.sign_in.drain()
     bench.fake.options.auto_login = ""
     bench.fake.options.require_par = False
 
@@ -248,6 +249,7 @@ class TestAFailedCompletion:
         assert await code_of(door.finish(parameters, browser(*started.set_cookies))) == "login_ended"
         await door.sign_in.drain()
         assert not door.bench.store._records
+        door.bench.clock.advance(1)
         assert (await door.walk()).opened, "a later one works"
 
 

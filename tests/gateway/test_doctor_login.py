@@ -109,11 +109,14 @@ async def test_it_is_the_real_sign_in_with_one_token_request_and_leaves_no_refre
     assert len(provider.hits_of("revocation")) == 1
 
 
-async def test_no_token_and_no_secret_is_shown(provider: FakeProvider, free_port: int) -> None:
+async def test_no_token_no_secret_and_no_session_id_is_shown(provider: FakeProvider, free_port: int) -> None:
     report, _ = await trial(settings_for(provider, free_port))
     shown = report.as_text() + json.dumps(report.as_json())
     assert provider.issued
-    assert not [secret for secret in (*provider.issued, provider.client.client_secret, KEY) if secret in shown]
+    [login] = provider.logins()
+    hidden = (*provider.issued, provider.client.client_secret, KEY, login.sid)
+    assert not [secret for secret in hidden if secret in shown]
+    assert line(report, "sid").text == "yes (ID token)"
 
 
 async def test_form_post_comes_back_as_well_from_a_provider_on_the_same_host(free_port: int) -> None:

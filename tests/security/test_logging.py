@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import pytest
 import structlog
 
+from bff.session import SessionChanged
 from bff.settings import LogSettings
 from gateway.logs import configure_logging
 from tests.fakes import FakeClock, FakeProvider
@@ -231,7 +232,7 @@ def test_lg_4_an_unexpected_error_shows_a_number_and_nothing_else(
 
     browser = house.sign_in()
     cookie = house.session_cookie(browser)
-    house.door.app.cache.close()
+    house.door.do(house.store.publish(SessionChanged(house.session_of(browser).name)))
     monkeypatch.setattr(house.store, "load", explode)
     for path in ("/page", "/api/x", "/auth/session", "/auth/account"):
         answer = house.get_raw(path, "Sec-Fetch-Site: same-origin", cookie=cookie)

@@ -93,7 +93,19 @@ HALF = MAX_BYTES // 2
         b'{"a":1e' + b"9" * (MAX_BYTES - 10) + b"}",
         b"{" + b'"a' * (HALF - 10) + b"}",
     ],
-    ids=["open-string", "backslashes", "quotes", "open-escapes", "lists", "objects", "empty-lists", "pairs", "digits", "exponent", "unescaped"],
+    ids=[
+        "open-string",
+        "backslashes",
+        "quotes",
+        "open-escapes",
+        "lists",
+        "objects",
+        "empty-lists",
+        "pairs",
+        "digits",
+        "exponent",
+        "unescaped",
+    ],
 )
 def test_hostile_bodies_of_full_size_cost_no_more_than_their_length(body: bytes) -> None:
     """A quadratic reader takes minutes for these."""

@@ -192,9 +192,10 @@ def _join(servers: list[Server]) -> None:
         with server.client() as client:
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
-    for server in servers[1:]:
+    for number, server in enumerate(servers):  # each meets each: waiting for gossip takes seconds
         with server.client() as client:
-            client.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port)
+            for other in servers[:number]:
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port)
     _until(lambda: all(_known_nodes(server) == len(servers) for server in servers), "the nodes know each other")
     for primary, follower in zip(primaries, followers, strict=False):
         with follower.client() as client:

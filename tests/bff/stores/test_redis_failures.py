@@ -150,7 +150,7 @@ async def test_cancelled_commands_never_mix_replies(standalone: Deployment, open
 
         async def visit() -> None:
             nonlocal read, given_up
-            for _ in range(60):
+            for _ in range(45):
                 number = chance.randrange(people)
                 try:
                     async with asyncio.timeout(chance.uniform(0, 0.12)):
