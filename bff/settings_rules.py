@@ -70,7 +70,7 @@ def names_default_port(url: SplitResult) -> bool:
 
 
 def find_problems(settings: Settings, *, source: str) -> Iterator[Problem]:
-    for check in (_server, _secrets, _store, _session, _providers, _roles_and_kit, _routes):
+    for check in (_server, _secrets, _store, _session, _providers, _roles_and_kit, _routes, _not_yet):
         for key, message, mend in check(settings):
             yield Problem(source, key, message, mend)
 
@@ -255,7 +255,7 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
     for target in route.upstream:
         if not target.startswith(UPSTREAM_SCHEMES):
             yield "upstream", "unknown kind", "use http://, https://, unix:, streamlit:file.py or asgi:module:app"
-    if not route.upstream and not settings.forward_auth.modes:
+    if not route.upstream:
         yield "upstream", "missing", "name the server behind this route"
     if route.kit and route.kit not in settings.kit_clients:
         yield "kit", f"no kit client {route.kit!r}", f"add [kit_clients.{route.kit}]"
@@ -263,8 +263,21 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
         yield "provider", f"no provider {route.provider!r}", "name a table of [providers]"
     if route.token == "assertion" and not route.audience:
         yield "audience", "missing", "an assertion needs the audience its API checks"
+    for name in route.accept_bearer.providers:
+        if name not in settings.providers:
+            yield "accept_bearer.providers", f"no provider {name!r}", "name tables of [providers]"
+    if route.accept_bearer.providers and not (route.accept_bearer.audience or route.audience):
+        yield "accept_bearer.audience", "missing", "name the audience that tokens of machine clients must carry"
     if route.auth == "public" and route.require != type(route.require)():
         yield "require", "on a public route", 'use auth = "required"'
     for key, origins in (("cors_origins", route.cors_origins), ("ws_origins", route.ws_origins)):
         if any(origin == "null" or "*" in origin for origin in origins):
             yield key, "holds * or null", "name each origin exactly"
+
+
+def _not_yet(settings: Settings) -> Iterator[Finding]:
+    """What has a name in the configuration but nothing behind it must not look as if it had."""
+    if settings.forward_auth.modes:
+        yield "forward_auth.modes", "not available in this version", "leave it empty"
+    if settings.compat.oauth2_proxy:
+        yield "compat.oauth2_proxy", "not available in this version", "leave it false"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from starlette.types import Message, Scope, Send
@@ -16,11 +16,15 @@ class WatchedSend:
 
     inner: Send
     status: int = 0
+    further: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Headers to put on whatever answer is sent."""
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
             self.status = message["status"]
+            if self.further:
+                message = {**message, "headers": [*message.get("headers", []), *self.further]}
         elif kind == "websocket.accept":
             self.status = 101
         await self.inner(message)

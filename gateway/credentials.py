@@ -15,10 +15,16 @@ from gateway.session_cache import LiveSession, SessionCache
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`live` is None when nobody is signed in; `kit_client` is "" for browsers."""
+    """`live` is None when nobody is signed in; `kit_client` is "" for browsers; a machine brought its own bearer."""
 
     live: LiveSession | None
     kit_client: str = ""
+    is_machine: bool = False
+
+    @property
+    def person(self) -> LiveSession | None:
+        """The live session of a person: what has a record, can slide, and can be ended."""
+        return None if self.is_machine else self.live
 
 
 class Credentials:
@@ -77,7 +83,7 @@ def kit_headers(caller: Caller, route: RouteSettings, bff: Bff) -> list[tuple[by
     """`X-Vestibule-Assertion` and `X-Vestibule-Session` for a kit route, empty when nobody is signed in."""
     if not route.kit:
         return []
-    live, client = caller.live, route.kit
+    live, client = caller.person, route.kit
     assertion = handle = ""
     if live is not None:
         assertion = live.handshakes.get(client) or ""

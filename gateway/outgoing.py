@@ -44,7 +44,7 @@ def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *,
 
 def is_activity(incoming: Incoming, route: RouteSettings, caller: Caller) -> bool:
     """True when a request counts as the person's own doing: no kit call, no poll of Streamlit's health."""
-    if route.no_slide or caller.kit_client or caller.live is None:
+    if route.no_slide or caller.kit_client or caller.is_machine or caller.live is None:
         return False
     return not (route.kind == "page" and incoming.path.endswith(STREAMLIT_QUIET))
 

@@ -19,9 +19,11 @@ from bff.pages import Page
 from bff.problems import login_url, render_problem
 from bff.settings import RouteSettings
 from gateway.access_log import AccessLog, WatchedSend
+from gateway.cors import answer_preflight, cors_headers, is_allowed_origin, preflight_of
 from gateway.credentials import Caller, Credentials, check_kit_route
 from gateway.launcher import launcher_page
 from gateway.live_connections import Connection, LiveConnections
+from gateway.machine_callers import MachineCallers
 from gateway.outgoing import build_headers, is_activity, is_denied_streamlit_path
 from gateway.policy import Allowed, Denied, StepUp, decide
 from gateway.problems import redirect_page, send_last_page, send_page, stamping, wants_page
@@ -44,6 +46,7 @@ class Pipeline:
         self._cache = cache
         self._routes = RouteTable(bff.settings.routes)
         self._credentials = Credentials(bff, cache)
+        self._machines = MachineCallers(bff)
         self._access = AccessLog(enabled=bff.settings.log.access)
         self._log = structlog.get_logger("vestibule.gateway")
         self.connections = LiveConnections(is_live=self._is_live, is_allowed=self._is_allowed)
@@ -64,7 +67,7 @@ class Pipeline:
                 route_id = "auth"
                 await self._serve_auth(incoming, receive, status.send)
             else:
-                route_id = await self._serve_route(incoming, receive, status.send)
+                route_id = await self._serve_route(incoming, receive, status)
         except AuthError as error:
             await self._refuse(incoming, error, scope, receive, status, request_id=request_id)
         except ClientDisconnect:
@@ -75,25 +78,42 @@ class Pipeline:
         finally:
             self._access.write(scope, client.address, request_id, route_id, status.status, perf_counter() - started)
 
-    async def _serve_route(self, incoming: Incoming, receive: Receive, send: Send) -> str:
+    async def _serve_route(self, incoming: Incoming, receive: Receive, status: WatchedSend) -> str:
         route = self._routes.match(incoming.facts.urls.host, incoming.path)
+        if route is not None:
+            status.further = cors_headers(incoming.facts.fetch.origin, route)
+            if await self._answered_preflight(incoming, route, status):
+                return route.id
         caller = await self._credentials.identify(incoming)
         if route is None or route.id not in self._upstreams:
-            await self._serve_nowhere(incoming, caller, send)
+            await self._serve_nowhere(incoming, caller, status.send)
             return ""
-        chosen = self._upstreams[route.id]
+        machine = await self._machines.identify(incoming, route)
+        if machine is not None:
+            caller = Caller(machine, is_machine=True)
         if is_denied_streamlit_path(incoming.path, route):
             raise NotFound()
         if incoming.scope["type"] == "http" and not is_method_allowed(route, incoming.method):
             raise AuthError("method_not_allowed", "Not with this method.", status=405)
+        self._authenticate(incoming, route, caller)
+        await self._relay(incoming, caller, self._upstreams[route.id], receive, status.send)
+        return route.id
+
+    async def _answered_preflight(self, incoming: Incoming, route: RouteSettings, status: WatchedSend) -> bool:
+        wanted = preflight_of(incoming.method, incoming.headers) if incoming.scope["type"] == "http" else None
+        if wanted is None:
+            return False
+        answer = answer_preflight(wanted, incoming.facts.fetch.origin, incoming.headers, route)
+        await send_page(incoming.scope, status.send, answer)
+        return True
+
+    def _authenticate(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
         check_kit_route(caller, route, self._bff)
         self._check_origin(incoming, route, caller)
         if caller.live is None and route.auth == "required":
             raise LoginRequired()
         if caller.live is not None and route.auth != "public":
             self._authorize(incoming, route, caller)
-        await self._relay(incoming, caller, chosen, receive, send)
-        return route.id
 
     async def _relay(
         self, incoming: Incoming, caller: Caller, chosen: RouteUpstreams, receive: Receive, send: Send
@@ -114,7 +134,13 @@ class Pipeline:
             allowed = {incoming.facts.urls.origin, *(origin.lower().rstrip("/") for origin in route.ws_origins)}
             if fetch.origin.lower() not in allowed:
                 raise Forbidden("ws_origin", "This connection came from another site.")
-        elif caller.kit_client or caller.live is None or route.csrf == "off":
+        elif (
+            caller.kit_client
+            or caller.is_machine
+            or caller.live is None
+            or route.csrf == "off"
+            or is_allowed_origin(fetch.origin, route)
+        ):
             return
         elif route.csrf == "header":
             check_static_header(fetch)
@@ -125,6 +151,8 @@ class Pipeline:
     def _authorize(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
         if caller.live is None:
             return
+        if route.provider and route.provider != caller.live.identity.provider:
+            raise LoginRequired("step_up_required", "Please sign in once more for this.", detail="provider")
         decision = decide(route, caller.live.identity, scopes=caller.live.scopes, now=self._bff.clock())
         match decision:
             case Allowed():

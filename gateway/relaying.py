@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
-from starlette.types import Message, Receive, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from bff import contract
 from bff.assembly import Bff
@@ -14,16 +15,15 @@ from gateway.credentials import Caller
 from gateway.headers import RawHeaders, without_conditionals
 from gateway.live_connections import Connection, LiveConnections
 from gateway.paths import forward_target
-from gateway.private_caching import make_private
 from gateway.request import Incoming
 from gateway.session_cache import LiveSession, SessionCache
 from gateway.streamlit_messages import is_user_action
 from gateway.upstream.html import HeadInserter, build_script_tag, document_headers, is_html_document
-from gateway.upstream.messages import BodyTransform
+from gateway.upstream.messages import BodyTransform, RelayResult, RewriteResponse
 from gateway.upstream.relay import relay_http
 from gateway.upstream.socket_closer import SocketCloser
 from gateway.upstream.websocket import relay_websocket
-from gateway.upstreams import LocalUpstream, NetworkUpstream, RouteUpstreams
+from gateway.upstreams import LocalUpstream, NetworkUpstream, RouteUpstreams, Upstream
 
 NO_STORE = (b"cache-control", b"no-store")
 
@@ -51,46 +51,35 @@ class Relaying:
         """Relay a request; the end of its session cuts a response still under way."""
         upstream = chosen.choose(caller.live.session.name if caller.live else incoming.facts.address)
         inserts = chosen.route.kind == "page" and incoming.method == "GET" and _asks_for_document(incoming)
-        if inserts:
-            headers = without_conditionals(headers)
         target = self._target(incoming, chosen)
+        call = _Call(
+            incoming.scope,
+            receive,
+            send,
+            headers=without_conditionals(headers) if inserts else headers,
+            target=target,
+            max_body_bytes=chosen.route.max_body_bytes,
+            rewrite=self._rewriting(upstream, incoming, target, inserts=inserts),
+        )
+
+        async def exchange() -> None:
+            result = await call.to(upstream, root_path=chosen.prefix)
+            if result.error is not None:
+                raise result.error
+
+        await self._until_session_ends(exchange, caller.person, chosen)
+
+    def _rewriting(self, upstream: Upstream, incoming: Incoming, target: bytes, *, inserts: bool) -> RewriteResponse:
+        """Response hygiene, and the guard script in documents."""
         host, path = incoming.facts.urls.host, target.partition(b"?")[0].decode("latin-1")
 
         def rewrite(status: int, given: RawHeaders) -> tuple[RawHeaders, BodyTransform | None]:
             cleaned = _without(upstream.responses.clean(given, host=host, forwarded_path=path), b"date")
-            if chosen.route.auth != "public" or any(name == b"set-cookie" for name, _ in cleaned):
-                cleaned = make_private(cleaned)
             if inserts and is_html_document(status, cleaned):
                 return [*_without(document_headers(cleaned), b"cache-control"), NO_STORE], HeadInserter(self._guard)
             return cleaned, None
 
-        async def exchange() -> None:
-            if isinstance(upstream, LocalUpstream):
-                result = await upstream.application.relay_http(
-                    incoming.scope,
-                    receive,
-                    send,
-                    request_headers=headers,
-                    target=target,
-                    root_path=chosen.prefix,
-                    max_body_bytes=chosen.route.max_body_bytes,
-                    rewrite_response=rewrite,
-                )
-            else:
-                result = await relay_http(
-                    incoming.scope,
-                    receive,
-                    send,
-                    upstream=upstream.http,
-                    request_headers=headers,
-                    target=target,
-                    max_body_bytes=chosen.route.max_body_bytes,
-                    rewrite_response=rewrite,
-                )
-            if result.error is not None:
-                raise result.error
-
-        await self._until_session_ends(exchange, caller.live, chosen)
+        return rewrite
 
     async def websocket(
         self,
@@ -102,7 +91,7 @@ class Relaying:
         send: Send,
     ) -> None:
         """Relay a WebSocket; the end of its session closes it with 4401."""
-        live, limits = caller.live, self._bff.settings.limits
+        live, limits = caller.person, self._bff.settings.limits
         if live is not None and self._connections.count(live.session.name) >= limits.websockets_per_session:
             raise Unavailable("websocket_limit", "Too many open connections.")
         upstream = chosen.choose(live.session.name if live else incoming.facts.address)
@@ -209,6 +198,42 @@ class Relaying:
                 await self._cache.slide(live)
         except AuthError:
             return  # the store is out; the request that needs it says so
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One HTTP exchange, ready for whichever kind of upstream was chosen."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    headers: RawHeaders = field(kw_only=True)
+    target: bytes = field(kw_only=True)
+    max_body_bytes: int = field(kw_only=True)
+    rewrite: RewriteResponse = field(kw_only=True)
+
+    async def to(self, upstream: Upstream, *, root_path: str) -> RelayResult:
+        if isinstance(upstream, LocalUpstream):
+            return await upstream.application.relay_http(
+                self.scope,
+                self.receive,
+                self.send,
+                request_headers=self.headers,
+                target=self.target,
+                root_path=root_path,
+                max_body_bytes=self.max_body_bytes,
+                rewrite_response=self.rewrite,
+            )
+        return await relay_http(
+            self.scope,
+            self.receive,
+            self.send,
+            upstream=upstream.http,
+            request_headers=self.headers,
+            target=self.target,
+            max_body_bytes=self.max_body_bytes,
+            rewrite_response=self.rewrite,
+        )
 
 
 def _asks_for_document(incoming: Incoming) -> bool:

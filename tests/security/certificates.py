@@ -63,7 +63,9 @@ def _builder(name: str, *, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -
     )
 
 
-def _write(folder: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> tuple[Path, Path]:
+def _write(
+    folder: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+) -> tuple[Path, Path]:
     pem, key_pem = folder / f"{name}.pem", folder / f"{name}.key"
     pem.write_bytes(certificate.public_bytes(Encoding.PEM))
     key_pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

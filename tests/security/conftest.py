@@ -98,17 +98,41 @@ def build_house(
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def clock() -> FakeClock:
+    """One clock for every test that needs one: each moves it on from where the last one left it."""
     return FakeClock()
 
 
+@pytest.fixture(scope="session")
+def shared_timed_house(
+    shared_provider: FakeProvider, shared_upstream: RecordingUpstream, clock: FakeClock
+) -> Iterator[House]:
+    with open_house(shared_provider, shared_upstream, clock=clock) as house:
+        yield house
+
+
 @pytest.fixture
-def timed_house(build_house: Callable[..., House], clock: FakeClock) -> Callable[..., House]:
-    """`timed_house(session={…})`: a house whose door, store and provider share the test's clock."""
+def timed_house(
+    shared_timed_house: House,
+    build_house: Callable[..., House],
+    clock: FakeClock,
+    audit: list[MutableMapping[str, Any]],
+    stack: ExitStack,
+) -> Callable[..., House]:
+    """`timed_house(session={…})`: a house whose door, store and provider share the test's clock.
+
+    Without settings of its own a test gets the one that all such tests share.
+    """
 
     def build(**how: Any) -> House:
-        house = build_house(clock=clock, **how)
+        if how:
+            house = build_house(clock=clock, **how)
+        else:
+            shared = shared_timed_house
+            house = House(shared.provider, shared.upstream, shared.door, shared.store, audit)
+            stack.callback(house.close_browsers)
+        clock.advance(1)  # what one test ended by name must not end what the next one begins
         house.provider.clock = clock
         return house
 

@@ -117,12 +117,16 @@ class House:
 
     def get_raw(self, path: bytes | str, *headers: str | bytes, method: str = "GET", cookie: str = "") -> RawAnswer:
         """One request with exactly this target and these header lines."""
+        return RawAnswer.parse(self.raw(self.request(path, *headers, method=method, cookie=cookie)))
+
+    def request(self, path: bytes | str, *headers: str | bytes, method: str = "GET", cookie: str = "") -> bytes:
+        """The bytes of such a request, whose connection ends after its answer."""
         target = path.encode("latin-1") if isinstance(path, str) else path
         lines = [f"{method} ".encode() + target + b" HTTP/1.1", f"Host: {self.host}".encode(), b"Connection: close"]
         lines += [line.encode("latin-1") if isinstance(line, str) else line for line in headers]
         if cookie:
             lines.append(f"Cookie: vestibule={cookie}".encode())
-        return RawAnswer.parse(self.raw(b"\r\n".join(lines) + b"\r\n\r\n"))
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def refusals(self) -> list[MutableMapping[str, Any]]:
         """Audit events that report a refusal or a fault."""

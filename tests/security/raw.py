@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -49,6 +51,22 @@ def exchange(port: int, request: bytes, *pieces: bytes, timeout: float = 5, paus
         except (BrokenPipeError, ConnectionResetError):
             pass  # refused before it was whole: the answer may still be there to read
         return read_all(client)
+
+
+def storm(port: int, requests: Sequence[bytes]) -> list[RawAnswer]:
+    """Send all requests at once, each on a connection of its own that it asks to be closed."""
+
+    async def one(request: bytes) -> RawAnswer:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        received = await reader.read()
+        writer.close()
+        return RawAnswer.parse(received)
+
+    async def all_at_once() -> list[RawAnswer]:
+        return await asyncio.gather(*(one(request) for request in requests))
+
+    return asyncio.run(all_at_once())
 
 
 def read_all(client: socket.socket) -> bytes:

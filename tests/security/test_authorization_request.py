@@ -62,7 +62,7 @@ def test_az_3_state_and_nonce_are_fresh_distinct_and_say_nothing(thousand_starts
     assert len(set(values)) == 2_000
     assert all(URL_SAFE.fullmatch(value) for value in values)  # 43 characters hold 256 bits
     decoded = [base64.urlsafe_b64decode(value + "=") for value in values]
-    assert not any(marker in raw for raw in decoded for marker in (b"http", b"alice", b'{"'))
+    assert not any(marker in raw for raw in decoded for marker in (b"http", b"alice"))
     ones = sum(bin(int.from_bytes(raw, "big")).count("1") for raw in decoded)
     assert 0.49 < ones / (256 * len(decoded)) < 0.51
 
@@ -100,17 +100,18 @@ SPOOFED_ORIGINS = [
 ]
 
 
-@pytest.mark.parametrize("headers", SPOOFED_ORIGINS, ids=lambda headers: ",".join(headers))
 @pytest.mark.parametrize("trusted", [(), ("127.0.0.0/8",)], ids=["untrusted peer", "trusted peer"])
 def test_az_5_redirect_uri_comes_from_configuration_alone(
-    build_house: Callable[..., House], trusted: tuple[str, ...], headers: dict[str, str]
+    build_house: Callable[..., House], trusted: tuple[str, ...]
 ) -> None:
     house = build_house(server={"trusted_proxies": trusted})
-    answer = house.browser().get(f"{house.url}/auth/login", headers=headers)
-    if trusted and answer.status_code == 421:
-        assert "location" not in answer.headers
-        return
-    assert location_query(answer)["redirect_uri"] == f"{house.url}/auth/callback/corp"
+    for headers in SPOOFED_ORIGINS:
+        answer = house.browser().get(f"{house.url}/auth/login", headers=headers)
+        if trusted and "X-Forwarded-Host" in headers:
+            assert answer.status_code == 421
+            assert "location" not in answer.headers
+        else:
+            assert location_query(answer)["redirect_uri"] == f"{house.url}/auth/callback/corp"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost", "localhost:1", "127.0.0.1:{port}", "localhost:{port}."])

@@ -135,7 +135,20 @@ def test_rs_1_algorithms_off_the_list_are_refused(api: Api, alg: str) -> None:
     api.assert_refused(api.provider.mint(api.claims(), header={"typ": "at+jwt"}, key=key, alg=alg))
 
 
-KIDS = ["../../dev/null", "' OR 1", "*", "k" * 10_000, "sch\u00fcssel", 5, None, ["a"], {"a": 1}, "", "\x00", "http://e/"]
+KIDS = [
+    "../../dev/null",
+    "' OR 1",
+    "*",
+    "k" * 10_000,
+    "sch\u00fcssel",
+    5,
+    None,
+    ["a"],
+    {"a": 1},
+    "",
+    "\x00",
+    "http://e/",
+]
 
 
 @pytest.mark.parametrize("kid", KIDS, ids=lambda kid: repr(kid)[:20])
@@ -160,7 +173,9 @@ def test_rs_2_keys_in_the_header_are_ignored(api: Api, member: str) -> None:
         assert attacker.hits == []
 
 
-@pytest.mark.parametrize("header", [{"crit": ["exp"]}, {"crit": []}, {"b64": False}, {"b64": False, "crit": ["b64"]}], ids=str)
+@pytest.mark.parametrize(
+    "header", [{"crit": ["exp"]}, {"crit": []}, {"b64": False}, {"b64": False, "crit": ["b64"]}], ids=str
+)
 def test_rs_2_critical_extensions_are_refused(api: Api, header: Claims) -> None:
     api.assert_refused(api.token(header=header))
 
@@ -174,7 +189,19 @@ def test_rs_2_random_kids_cause_no_storm_of_fetches(api: Api) -> None:
     assert api.send(api.token()).status == 200
 
 
-TYPES = ["JWT", "", OMIT, "logout+jwt", "dpop+jwt", "secevent+jwt", "vestibule-handshake+jwt", "id+jwt", "at+jwt ", 5, None]
+TYPES = [
+    "JWT",
+    "",
+    OMIT,
+    "logout+jwt",
+    "dpop+jwt",
+    "secevent+jwt",
+    "vestibule-handshake+jwt",
+    "id+jwt",
+    "at+jwt ",
+    5,
+    None,
+]
 
 
 @pytest.mark.parametrize("typ", TYPES, ids=repr)
@@ -253,7 +280,11 @@ def test_rs_4_issuer_audience_times_and_subject_are_exact(api: Api, fault: str) 
     words = {"{iss}/": api.provider.issuer + "/", "{ISS}": api.provider.issuer.upper()}
     words["{iss}.evil.example"] = api.provider.issuer + ".evil.example"
     claims = {
-        name: [api.provider.issuer] if value == ["{iss}"] else words.get(value, value) if isinstance(value, str) else value
+        name: [api.provider.issuer]
+        if value == ["{iss}"]
+        else words.get(value, value)
+        if isinstance(value, str)
+        else value
         for name, value in WRONG[fault].items()
     }
     api.assert_refused(api.token(**claims))

@@ -91,7 +91,9 @@ def test_cs_1_the_header_opens_the_strict_mode(house: House, signed_in: CookieCl
 def test_cs_1_the_doors_own_answers_are_not_read_from_elsewhere(house: House, method: str) -> None:
     browser = house.sign_in()
     headers = with_cookie(house, browser)
-    answer = browser.fetch(f"{house.url}/auth/session", method=method, headers=headers, initiator="https://evil.example")
+    answer = browser.fetch(
+        f"{house.url}/auth/session", method=method, headers=headers, initiator="https://evil.example"
+    )
     assert answer.status_code in (403, 405)
     assert b"alice" not in answer.content
 
@@ -120,7 +122,9 @@ def test_cs_2_unsafe_methods_need_the_same_origin(
     )
 
 
-@pytest.mark.parametrize("origin", ["{url}/", "{url}.evil.example", "http://evil{host}", "https://{host}", "{url}0", "{URL}"])
+@pytest.mark.parametrize(
+    "origin", ["{url}/", "{url}.evil.example", "http://evil{host}", "https://{host}", "{url}0", "{URL}"]
+)
 def test_cs_2_the_origin_is_compared_whole(house: House, signed_in: CookieClient, origin: str) -> None:
     text = origin.replace("{url}", house.url).replace("{host}", house.host).replace("{URL}", house.url.upper())
     headers: dict[str, str | None] = {"Origin": text, "Sec-Fetch-Site": None}
@@ -134,7 +138,9 @@ SIMPLE_REQUESTS: dict[str, dict[str, Any]] = {
     "multipart": {"headers": {"Content-Type": "multipart/form-data; boundary=x"}, "content": b"--x--"},
     "no body": {"headers": {}},
     "beacon": {"headers": {"Content-Type": "text/plain;charset=UTF-8", "Sec-Fetch-Mode": "no-cors"}, "content": b"x"},
-    "method override": {"headers": {"X-HTTP-Method-Override": "GET", "X-HTTP-Method": "GET", "X-Method-Override": "GET"}},
+    "method override": {
+        "headers": {"X-HTTP-Method-Override": "GET", "X-HTTP-Method": "GET", "X-Method-Override": "GET"}
+    },
     "JSON": {"headers": {"Content-Type": "application/json"}, "content": b"{}"},
 }
 
@@ -150,15 +156,15 @@ def test_cs_3_simple_requests_get_no_easier_way(
     def attack() -> httpx.Response:
         headers = {**with_cookie(house, signed_in), **request["headers"]}
         content = request.get("content")
-        return signed_in.fetch(
-            house.url + path, method="POST", initiator=initiator, headers=headers, content=content
-        )
+        return signed_in.fetch(house.url + path, method="POST", initiator=initiator, headers=headers, content=content)
 
     assert_rejected(house, attack, statuses=[403])
     assert house.is_signed_in(signed_in)
 
 
-@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x_http_method_override"])
+@pytest.mark.parametrize(
+    "name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x_http_method_override"]
+)
 def test_cs_3_an_upstream_never_sees_another_method(house: House, signed_in: CookieClient, name: str) -> None:
     signed_in.fetch(f"{house.url}/api/x", headers={name: "DELETE"})
     assert house.upstream.last.method == "GET"
@@ -168,7 +174,9 @@ def test_cs_3_an_upstream_never_sees_another_method(house: House, signed_in: Coo
 
 @pytest.mark.parametrize("path", ["/api/x", "/models/x", "/strict/x", "/page", "/admin/x", "/auth/session"])
 @pytest.mark.parametrize("with_session", [True, False])
-def test_cs_5_a_preflight_reaches_no_upstream(house: House, signed_in: CookieClient, path: str, with_session: bool) -> None:
+def test_cs_5_a_preflight_reaches_no_upstream(
+    house: House, signed_in: CookieClient, path: str, with_session: bool
+) -> None:
     cookie = house.session_cookie(signed_in) if with_session else ""
     lines = ["Origin: https://evil.example", "Access-Control-Request-Method: DELETE", "Sec-Fetch-Mode: cors"]
     lines += ["Access-Control-Request-Headers: x-vestibule-csrf", "Sec-Fetch-Site: cross-site"]
@@ -183,7 +191,9 @@ def test_cs_5_a_preflight_reaches_no_upstream(house: House, signed_in: CookieCli
 def test_cs_5_a_preflight_of_an_open_route_carries_nobodys_identity(house: House, path: str) -> None:
     lines = ["Origin: https://evil.example", "Access-Control-Request-Method: DELETE", "Authorization: Bearer x"]
     spoofed = [f"{name}: admin" for name in IDENTITY_HEADERS]
-    house.upstream.respond("/*", headers={"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "true"})
+    house.upstream.respond(
+        "/*", headers={"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "true"}
+    )
     answer = house.get_raw(path, *lines, *spoofed, method="OPTIONS")
     assert not [name for name, _ in answer.headers if name.startswith("access-control-")]
     for request in house.upstream.requests:

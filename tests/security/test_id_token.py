@@ -141,7 +141,9 @@ KEY_FAULTS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("fault", KEY_FAULTS)
-def test_it_3_a_key_that_is_not_for_this_algorithm_does_not_verify(build_house: Callable[..., House], fault: str) -> None:
+def test_it_3_a_key_that_is_not_for_this_algorithm_does_not_verify(
+    build_house: Callable[..., House], fault: str
+) -> None:
     house = build_house()
     bystander = generate_key("ES256").public_jwk
     house.provider.bend.jwks.json(lambda jwks: {"keys": [bystander, *map(KEY_FAULTS[fault], jwks["keys"])]})
@@ -303,7 +305,9 @@ def test_it_8_nonce_is_this_sign_ins_own(house: House, nonce: Any) -> None:
 
     def change(claims: Claims) -> Claims:
         words = {"{own}": claims["nonce"], "{own} ": claims["nonce"] + " ", "{other}": other}
-        value = [words[nonce[0]]] if nonce == ["{own}"] else words.get(nonce, nonce) if isinstance(nonce, str) else nonce
+        value = (
+            [words[nonce[0]]] if nonce == ["{own}"] else words.get(nonce, nonce) if isinstance(nonce, str) else nonce
+        )
         return {**claims, "nonce": value}
 
     bend_claims(house, change)
@@ -412,7 +416,9 @@ def test_it_11_auth_time_is_enforced_when_max_age_was_asked(house: House, auth_t
 
 def test_it_11_a_lower_acr_than_asked_is_refused(build_house: Callable[..., House]) -> None:
     house = build_house()
-    routes = [{"id": "vault", "path": "/", "upstream": house.upstream.url, "kind": "page", "require": {"acr_any": ["2"]}}]
+    routes = [
+        {"id": "vault", "path": "/", "upstream": house.upstream.url, "kind": "page", "require": {"acr_any": ["2"]}}
+    ]
     strict = build_house(routes=routes)
     browser = strict.browser()
     url = strict.callback_url(browser, return_to="/vault")

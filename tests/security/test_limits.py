@@ -114,7 +114,10 @@ OVERSIZED: dict[str, tuple[bytes, int]] = {
     "101 headers": (b"GET / HTTP/1.1\r\nHost: {host}\r\n" + b"X: a\r\n" * 100 + b"\r\n", 431),
     "5,000 headers": (b"GET / HTTP/1.1\r\nHost: {host}\r\n" + b"X: a\r\n" * 5_000 + b"\r\n", 431),
     "201 cookies": (b"GET / HTTP/1.1\r\nHost: {host}\r\nCookie: " + b"; ".join([b"a=1"] * 201) + b"\r\n\r\n", 431),
-    "201 cookies in headers": (b"GET / HTTP/1.1\r\nHost: {host}\r\n" + (b"Cookie: " + b"a=1;" * 20 + b"\r\n") * 11 + b"\r\n", 431),
+    "201 cookies in headers": (
+        b"GET / HTTP/1.1\r\nHost: {host}\r\n" + (b"Cookie: " + b"a=1;" * 20 + b"\r\n") * 11 + b"\r\n",
+        431,
+    ),
     "endless header": (b"GET / HTTP/1.1\r\nHost: {host}\r\nX: " + b"a" * 200_000, 431),
 }
 
@@ -141,7 +144,14 @@ def test_ds_2_a_big_cookie_header_is_read_quickly(house: House) -> None:
     from bff.cookies import find_session_cookie
     from gateway.cookie_hygiene import strip_gateway_cookies
 
-    for hostile in (b"a=1;" * 16_000, b";" * 65_536, b"=" * 65_536, b"vestibule" * 7_000, b"%76" * 20_000, b"vestibule=" * 6_000):
+    for hostile in (
+        b"a=1;" * 16_000,
+        b";" * 65_536,
+        b"=" * 65_536,
+        b"vestibule" * 7_000,
+        b"%76" * 20_000,
+        b"vestibule=" * 6_000,
+    ):
         started = time.perf_counter()
         find_session_cookie([hostile], "vestibule")
         strip_gateway_cookies(hostile)
@@ -167,7 +177,9 @@ def seconds_until_closed(client: socket.socket, *, at_most: float) -> float:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"", b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: "], ids=["silent", "a byte", "a line", "half a head"]
+    "sent",
+    [b"", b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: "],
+    ids=["silent", "a byte", "a line", "half a head"],
 )
 def test_ds_3_a_head_that_does_not_come_is_not_waited_for(impatient_house: House, sent: bytes) -> None:
     with connect(impatient_house.door.port) as client:
@@ -346,8 +358,24 @@ def every_pattern() -> Iterator[tuple[str, re.Pattern[str] | re.Pattern[bytes]]]
 
 
 def test_ds_5_no_pattern_backtracks_without_end() -> None:
-    probes = ["a" * 20_000, "a=" * 10_000, '"' * 20_000, '\\"' * 10_000, "a" * 20_000 + "!", "%41" * 6_000, "a." * 10_000 + " "]
-    probes += ["-" * 20_000 + "\x00", ", " * 10_000, ";" * 20_000, "<head " * 3_000, "a='" * 6_000, 'a="b' * 5_000, "1:" * 9_000]
+    probes = [
+        "a" * 20_000,
+        "a=" * 10_000,
+        '"' * 20_000,
+        '\\"' * 10_000,
+        "a" * 20_000 + "!",
+        "%41" * 6_000,
+        "a." * 10_000 + " ",
+    ]
+    probes += [
+        "-" * 20_000 + "\x00",
+        ", " * 10_000,
+        ";" * 20_000,
+        "<head " * 3_000,
+        "a='" * 6_000,
+        'a="b' * 5_000,
+        "1:" * 9_000,
+    ]
     checked = 0
     for name, pattern in every_pattern():
         for probe in probes:

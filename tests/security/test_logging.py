@@ -21,7 +21,17 @@ from tests.front_door import KEY, api_route, provider_table
 from tests.security.house import House, query_of
 from tests.security.raw import connect, handshake, websocket_status
 
-LIBRARIES = ("httpx", "httpcore", "authlib", "asyncio", "uvicorn", "uvicorn.access", "uvicorn.error", "websockets", "jwt")
+LIBRARIES = (
+    "httpx",
+    "httpcore",
+    "authlib",
+    "asyncio",
+    "uvicorn",
+    "uvicorn.access",
+    "uvicorn.error",
+    "websockets",
+    "jwt",
+)
 
 
 @pytest.fixture
@@ -96,13 +106,17 @@ def drive_everything(house: House, clock: FakeClock) -> dict[str, list[str]]:
     provider.bend.token.reset()
     subprotocols = "streamlit, canary-xsrf, canary-session-id"
     websocket_status(house.door.port, handshake("/ws", house.host, cookie=cookies[-1], subprotocols=subprotocols))
-    house.get_raw("/page", "Authorization: Bearer canary-authorization", "X-Api-Key: canary-key", cookie="canary-cookie")
+    house.get_raw(
+        "/page", "Authorization: Bearer canary-authorization", "X-Api-Key: canary-key", cookie="canary-cookie"
+    )
     house.get_raw(f"/auth/callback/corp?code=canary-code&state={'c' * 43}&iss=canary-iss")
     house.get_raw("/auth/callback/corp?error=x&error_description=canary-description&state=" + "d" * 43)
     provider.bend.id_token.claims(lambda claims: {**claims, "aud": "canary-audience"}, times=1)
     other = house.browser()
     other.walk(other.get(f"{house.url}/auth/login"))
-    provider.send_backchannel_logout(f"{house.url}/auth/backchannel-logout/corp", token := provider.logout_token(sub="x"))
+    provider.send_backchannel_logout(
+        f"{house.url}/auth/backchannel-logout/corp", token := provider.logout_token(sub="x")
+    )
     browser.post(f"{house.url}/auth/logout")
     house.door.do(house.door.app.bff.sign_in.drain())
     forms = [dict(hit.form) for hit in provider.hits]
@@ -112,7 +126,10 @@ def drive_everything(house: House, clock: FakeClock) -> dict[str, list[str]]:
         "a session id": [value.partition(".")[0] for value in cookies if len(value) > 60],
         "state or code": [callback["state"], callback["code"], "c" * 43, "d" * 43],
         "verifier, nonce, challenge": [
-            form[name] for form in forms for name in ("code_verifier", "nonce", "code_challenge", "state") if name in form
+            form[name]
+            for form in forms
+            for name in ("code_verifier", "nonce", "code_challenge", "state")
+            if name in form
         ],
         "the client secret": [provider.client.client_secret, KEY],
         "a logout token": [token],
@@ -200,7 +217,8 @@ PROBES = [
     "/auth/nothing%zz",
 ]
 TELLTALE = re.compile(
-    rb"Traceback|File \"|\.py\b|site-packages|python|uvicorn|starlette|fastapi|httptools|vestibule/|openapi\"|swagger", re.IGNORECASE
+    rb"Traceback|File \"|\.py\b|site-packages|python|uvicorn|starlette|fastapi|httptools|vestibule/|openapi\"|swagger",
+    re.IGNORECASE,
 )
 
 

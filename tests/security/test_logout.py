@@ -150,7 +150,9 @@ def test_lo_2_other_methods_do_nothing(house: House, method: str) -> None:
 LANDING = [payload for payloads in REDIRECT_TARGETS.values() for payload in payloads]
 
 
-@pytest.mark.parametrize("name", ["return_to", "rd", "next", "post_logout_redirect_uri", "redirect_uri", "url", "state"])
+@pytest.mark.parametrize(
+    "name", ["return_to", "rd", "next", "post_logout_redirect_uri", "redirect_uri", "url", "state"]
+)
 def test_lo_3_the_landing_page_goes_nowhere_by_itself(house: House, name: str) -> None:
     for payload in ("//evil.com", "https://evil.com", "javascript:alert(1)"):
         answer = house.browser().get(f"{house.url}/auth/logged-out", params={name: payload})

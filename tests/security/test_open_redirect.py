@@ -70,7 +70,12 @@ def test_or_1_the_referring_page_is_held_to_the_same(house: House, name: str) ->
     browser = house.browser()
     for payload in REDIRECT_TARGETS[name]:
         referer = filled(house, payload)
-        if not referer.isascii() or re.search(r"[\x00-\x1f]", referer) or referer != referer.strip() or len(referer) > 4_000:
+        if (
+            not referer.isascii()
+            or re.search(r"[\x00-\x1f]", referer)
+            or referer != referer.strip()
+            or len(referer) > 4_000
+        ):
             continue  # no client sends such a header field
         for value in (referer, house.url + referer):
             start = browser.get(f"{house.url}/auth/login", headers={"Referer": value})
@@ -176,7 +181,9 @@ def test_or_2_an_absolute_target_needs_exactly_a_configured_origin(url: str) -> 
     assert not is_allowed_origin_target(url, ORIGINS)
 
 
-@pytest.mark.parametrize("url", ["https://gw.example", "https://gw.example/", "https://gw.example/a?b=c", ORIGINS[1] + "/x"])
+@pytest.mark.parametrize(
+    "url", ["https://gw.example", "https://gw.example/", "https://gw.example/a?b=c", ORIGINS[1] + "/x"]
+)
 def test_or_2_a_configured_origin_is_a_target(url: str) -> None:
     assert is_allowed_origin_target(url, ORIGINS)
 
@@ -201,7 +208,9 @@ def test_or_3_a_page_is_a_target(house: House) -> None:
 
 
 @pytest.mark.parametrize("header", ["Host", "X-Forwarded-Host", "X-Forwarded-Prefix", "Forwarded", "X-Original-URL"])
-@pytest.mark.parametrize("path", ["/page", "/page/", "/api", "/api/", "/auth/login", "/auth/logout", "/auth/login/", "/auth"])
+@pytest.mark.parametrize(
+    "path", ["/page", "/page/", "/api", "/api/", "/auth/login", "/auth/logout", "/auth/login/", "/auth"]
+)
 def test_or_3_no_header_bends_a_location(house: House, header: str, path: str) -> None:
     value = "host=evil.example" if header == "Forwarded" else "evil.example"
     request = f"GET {path} HTTP/1.1\r\nConnection: close\r\nAccept: text/html\r\n"

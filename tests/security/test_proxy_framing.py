@@ -110,8 +110,12 @@ def test_px_7_a_body_goes_on_with_one_framing(house: House, cookie: str, chunks:
 @pytest.mark.parametrize("pieces", ["one segment", "late"])
 def test_px_8_trailers_never_become_headers(house: House, cookie: str, pieces: str) -> None:
     head = f"POST /api/x HTTP/1.1\r\nHost: {house.host}\r\nCookie: vestibule={cookie}\r\n{SAME_ORIGIN}\r\n"
-    start = head.encode() + b"Connection: close\r\nTransfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n1\r\na\r\n"
-    end = b"0\r\nAuthorization: Bearer evil\r\nX-Forwarded-User: evil\r\nX-Auth-Request-User: evil\r\nHost: evil\r\n\r\n"
+    start = (
+        head.encode() + b"Connection: close\r\nTransfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n1\r\na\r\n"
+    )
+    end = (
+        b"0\r\nAuthorization: Bearer evil\r\nX-Forwarded-User: evil\r\nX-Auth-Request-User: evil\r\nHost: evil\r\n\r\n"
+    )
     received = house.raw(start + end) if pieces == "one segment" else house.raw(start, end)
     assert received.startswith(b"HTTP/1.1 200")
     assert b"evil" not in house.upstream.last.head
@@ -164,7 +168,9 @@ TARGETS = [
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_px_9_a_target_is_a_path_of_this_host(house: House, cookie: str, evil_server: tuple[socket.socket, int], target: bytes) -> None:
+def test_px_9_a_target_is_a_path_of_this_host(
+    house: House, cookie: str, evil_server: tuple[socket.socket, int], target: bytes
+) -> None:
     listener, port = evil_server
     wire = target.replace(b"{evil}", str(port).encode())
     lines = f"Host: {house.host}\r\nCookie: vestibule={cookie}\r\nConnection: close\r\n\r\n"
@@ -184,7 +190,9 @@ def test_px_9_the_absolute_form_of_this_host_is_its_path(house: House, cookie: s
 @pytest.mark.parametrize("method", [b"CONNECT", b"TRACE", b"TRACK"])
 def test_px_9_a_tunnel_is_never_opened(house: House, evil_server: tuple[socket.socket, int], method: bytes) -> None:
     listener, port = evil_server
-    received = house.raw(method + b" 127.0.0.1:%d HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n" % port, timeout=2)
+    received = house.raw(
+        method + b" 127.0.0.1:%d HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n" % port, timeout=2
+    )
     assert RawAnswer.parse(received).status in (400, 405)
     with pytest.raises(BlockingIOError):
         listener.accept()
@@ -337,7 +345,9 @@ def test_px_11_redirects_of_an_upstream_are_not_followed(house: House, cookie: s
         assert metadata.connections == 0
 
 
-@pytest.mark.parametrize("location", ["{upstream}/x", "{upstream}", "http://localhost:{port}/x", "HTTP://127.0.0.1:{port}/x"])
+@pytest.mark.parametrize(
+    "location", ["{upstream}/x", "{upstream}", "http://localhost:{port}/x", "HTTP://127.0.0.1:{port}/x"]
+)
 def test_px_11_a_location_with_the_internal_host_is_rewritten(house: House, cookie: str, location: str) -> None:
     text = location.replace("{upstream}", house.upstream.url).replace("{port}", str(house.upstream.port))
     house.upstream.respond("/x", status=302, headers={"Location": text, "Content-Location": text})
@@ -373,7 +383,9 @@ UPGRADES = ["h2c", "websocket, h2c", "h2c, websocket", "TLS/1.0", "websocket\r\n
 @pytest.mark.parametrize("path", ["/api/x", "/page", "/public/x"])
 def test_px_12_no_upgrade_but_a_websocket_gets_anywhere(house: House, cookie: str, upgrade: str, path: str) -> None:
     lines = f"Host: {house.host}\r\nCookie: vestibule={cookie}\r\n{SAME_ORIGIN}\r\n"
-    lines += f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"
+    lines += (
+        f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"
+    )
     received = house.raw(f"GET {path} HTTP/1.1\r\n{lines}".encode() + SMUGGLED, timeout=1)
     assert b" 101 " not in received
     for request in house.upstream.requests:

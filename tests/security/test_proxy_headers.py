@@ -54,7 +54,15 @@ def test_px_1_a_client_cannot_name_our_headers_hop_by_hop(house: House, cookie: 
 
 
 def test_px_1_what_a_client_nominates_of_its_own_goes_no_further(house: House, cookie: str) -> None:
-    lines = [SAME_ORIGIN, "Connection: X-Mine", "X-Mine: 1", "X-Kept: 1", "Keep-Alive: 5", "TE: trailers", "Proxy-Connection: x"]
+    lines = [
+        SAME_ORIGIN,
+        "Connection: X-Mine",
+        "X-Mine: 1",
+        "X-Kept: 1",
+        "Keep-Alive: 5",
+        "TE: trailers",
+        "Proxy-Connection: x",
+    ]
     house.get_raw("/api/x", *lines, cookie=cookie)
     names = [name.lower() for name in house.upstream.last.names()]
     assert "x-kept" in names
@@ -72,7 +80,12 @@ def test_px_1_an_upstream_nominates_nothing_of_ours(house: House, cookie: str) -
     assert not answer.all("keep-alive")
 
 
-CREDENTIALS = ["Authorization: Bearer evil", "aUTHORIZATION: Basic evil", "DPoP: evil", "Proxy-Authorization: Basic evil"]
+CREDENTIALS = [
+    "Authorization: Bearer evil",
+    "aUTHORIZATION: Basic evil",
+    "DPoP: evil",
+    "Proxy-Authorization: Basic evil",
+]
 
 
 @pytest.mark.parametrize("path", ["/api/x", "/models/x", "/optional/x", "/page"])
@@ -126,7 +139,9 @@ def test_px_3_no_header_with_an_underscore_or_a_dot_passes(house: House, cookie:
 
 def test_px_3_a_handshake_is_cleaned_the_same_way(house: House, cookie: str) -> None:
     lines = [f"{name}: mallory" for header in IDENTITY_HEADERS for name in spellings(header)[:4]]
-    status = websocket_status(house.door.port, handshake("/ws", house.host, *lines[:80], "DPoP: mallory", cookie=cookie))
+    status = websocket_status(
+        house.door.port, handshake("/ws", house.host, *lines[:80], "DPoP: mallory", cookie=cookie)
+    )
     assert status == 101
     (request,) = house.upstream.requests
     assert b"mallory" not in request.head
@@ -183,22 +198,19 @@ CHAINS = {
 }
 
 
-@pytest.mark.parametrize("chain", CHAINS)
-def test_px_4_of_a_trusted_proxys_chain_the_rightmost_stranger_counts(
-    build_house: Callable[..., House], chain: str
-) -> None:
+def test_px_4_of_a_trusted_proxys_chain_the_rightmost_stranger_counts(build_house: Callable[..., House]) -> None:
     house = build_house(server={"trusted_proxies": ["127.0.0.0/8"]})
-    given, expected = CHAINS[chain]
     cookie = house.session_cookie(house.sign_in())
     house.upstream.clear()
     others = {name: value for name, value in FORWARDED.items() if name not in ("X-Forwarded-For", "X-Forwarded-Host")}
     lines = [f"{name}: {value}" for name, value in others.items()]
-    answer = house.get_raw("/api/x", SAME_ORIGIN, f"X-Forwarded-For: {given}", *lines, cookie=cookie)
-    assert answer.status == 200
-    assert house.upstream.last.header("x-forwarded-for") == expected
-    assert b"6.6.6.6" not in house.upstream.last.head
-    house.get_raw("/auth/callback/corp", f"X-Forwarded-For: {given}")
-    assert house.refusals()[-1]["client"] == expected
+    for given, expected in CHAINS.values():
+        answer = house.get_raw("/api/x", SAME_ORIGIN, f"X-Forwarded-For: {given}", *lines, cookie=cookie)
+        assert answer.status == 200
+        assert house.upstream.last.header("x-forwarded-for") == expected
+        assert b"6.6.6.6" not in house.upstream.last.head
+        house.get_raw("/auth/callback/corp", f"X-Forwarded-For: {given}")
+        assert house.refusals()[-1]["client"] == expected
 
 
 @pytest.mark.parametrize("spelling", COOKIE_NAMES)
@@ -345,7 +357,9 @@ def test_px_2_a_public_machine_route_sees_the_clients_own_token_and_no_other(hou
 def test_px_3_a_persons_name_stays_in_its_header(house: House) -> None:
     """Line breaks, commas and bytes of a claim cannot make a second header or a second group."""
     nasty = "Ada\r\nX-Evil: 1"
-    house.provider.bend.userinfo.json(lambda info: {**info, "name": nasty, "groups": ["a,admin", "ä", "b\r\nX: 1", "%2C"]})
+    house.provider.bend.userinfo.json(
+        lambda info: {**info, "name": nasty, "groups": ["a,admin", "ä", "b\r\nX: 1", "%2C"]}
+    )
     browser = house.sign_in()
     browser.fetch(f"{house.url}/api/x")
     request = house.upstream.last

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import threading
 import time
@@ -17,7 +16,7 @@ from bff.contract import EndReason
 from tests.fakes import CookieClient, FakeClock, RecordingUpstream, Reply, is_grant
 from tests.front_door import page_route
 from tests.security.house import House
-from tests.security.raw import connect, handshake, open_websocket, read_close
+from tests.security.raw import connect, handshake, open_websocket, read_close, storm
 from tests.security.rejection import assert_rejected
 
 LIFETIME = 300
@@ -134,19 +133,16 @@ def test_sl_2_websocket_pings_do_not_slide(timed_house: Callable[..., House], cl
     assert api(house, browser, "/page").status_code == 401
 
 
-def test_sl_4_two_hundred_requests_at_expiry_make_one_grant(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_sl_4_two_hundred_requests_at_expiry_make_one_grant(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
     house = timed_house()
     browser = house.sign_in()
     house.provider.bend.token.delay(0.3, when=is_grant("refresh_token"))
     clock.advance(LIFETIME + 1)
-    headers = {"Cookie": f"vestibule={house.session_cookie(browser)}", "Sec-Fetch-Site": "same-origin"}
-
-    async def storm() -> list[httpx.Response]:
-        async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
-            return await asyncio.gather(*(client.get(f"{house.url}/api/{n}", headers=headers) for n in range(200)))
-
-    answers = asyncio.run(storm())
-    assert {answer.status_code for answer in answers} == {200}
+    cookie = house.session_cookie(browser)
+    requests = [house.request(f"/api/{number}", "Sec-Fetch-Site: same-origin", cookie=cookie) for number in range(200)]
+    assert {answer.status for answer in storm(house.door.port, requests)} == {200}
     (grant,) = house.provider.grants("refresh_token")
     sent = [request.header("authorization") for request in house.upstream.requests if request.path.strip("/").isdigit()]
     assert len(sent) == 200
@@ -181,9 +177,7 @@ ENDINGS: dict[str, Callable[[House, CookieClient], object]] = {
         sessions_of(house).end_person(house.provider.issuer, "alice", EndReason.REVOKED)
     ),
     "the provider's session": lambda house, browser: house.door.do(
-        sessions_of(house).end_provider_session(
-            house.provider.issuer, house.session_of(browser).sid, EndReason.REVOKED
-        )
+        sessions_of(house).end_provider_session(house.provider.issuer, house.session_of(browser).sid, EndReason.REVOKED)
     ),
 }
 
@@ -366,7 +360,9 @@ def test_sl_10_a_revocation_is_of_one_issuers_person(house: House) -> None:
     assert house.is_signed_in(browser)
 
 
-def test_sl_10_a_disabled_person_is_cut_off_at_the_next_refresh(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_sl_10_a_disabled_person_is_cut_off_at_the_next_refresh(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
     house = timed_house()
     browser = house.sign_in("bob")
     house.provider.people["bob"].enabled = False

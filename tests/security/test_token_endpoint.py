@@ -54,9 +54,7 @@ def test_tk_1_a_refused_secret_is_not_tried_in_another_way(house: House) -> None
 
 
 @pytest.fixture
-def build_tls_house(
-    build_house: Callable[..., House], authority: Authority, stack: ExitStack
-) -> Callable[..., House]:
+def build_tls_house(build_house: Callable[..., House], authority: Authority, stack: ExitStack) -> Callable[..., House]:
     """A house before an https provider; `certificate_host` is whom its certificate names."""
 
     def build(*, certificate_host: str = "127.0.0.1", trusted: bool = True) -> House:
@@ -73,7 +71,9 @@ def test_tk_3_a_provider_with_a_good_certificate_signs_in(build_tls_house: Calla
     assert parameters["redirect_uri"].startswith(house.url)
 
 
-@pytest.mark.parametrize("how", [{"trusted": False}, {"certificate_host": "other.example"}], ids=["unknown", "other host"])
+@pytest.mark.parametrize(
+    "how", [{"trusted": False}, {"certificate_host": "other.example"}], ids=["unknown", "other host"]
+)
 def test_tk_3_a_provider_with_a_bad_certificate_is_never_spoken_to(
     build_tls_house: Callable[..., House], how: dict[str, Any]
 ) -> None:
@@ -304,7 +304,9 @@ def test_tk_6_two_hundred_rotations_lose_no_refresh_token(timed_house: Callable[
     assert house.upstream.last.header("authorization") == f"Bearer {grants[-1].access_token}"
 
 
-def test_tk_6_without_rotation_the_old_refresh_token_is_kept(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_tk_6_without_rotation_the_old_refresh_token_is_kept(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
     house = timed_house()
     house.provider.options.rotate_refresh_tokens = False
     browser = house.sign_in()

@@ -68,7 +68,9 @@ def test_ws_1_two_origins_are_none(house: House, cookie: str) -> None:
 
 
 def test_ws_1_an_origin_in_another_case_is_the_same(house: House, cookie: str) -> None:
-    assert websocket_status(house.door.port, handshake(STREAM, house.host, origin=house.url.upper(), cookie=cookie)) == 101
+    assert (
+        websocket_status(house.door.port, handshake(STREAM, house.host, origin=house.url.upper(), cookie=cookie)) == 101
+    )
 
 
 def test_ws_1_a_listed_origin_is_let_in_and_its_neighbours_are_not(build_house: Callable[..., House]) -> None:
@@ -160,7 +162,9 @@ def test_ws_4_the_resume_identity_is_one_per_person_and_outlives_tokens(
     def identity_at_handshake(browser_cookie: str) -> str:
         house.upstream.clear()
         protocols = "streamlit, x, the-session-id-of-alice"
-        assert attempt(house, handshake(STREAM, house.host, cookie=browser_cookie, subprotocols=protocols)).status == 101
+        assert (
+            attempt(house, handshake(STREAM, house.host, cookie=browser_cookie, subprotocols=protocols)).status == 101
+        )
         return house.upstream.last.header("x-auth-request-id") or ""
 
     browser = house.sign_in("alice")
@@ -228,7 +232,9 @@ def test_ws_6_metrics_and_agents_are_closed_to_everybody(house: House, cookie: s
     assert house.upstream.requests == []
 
 
-@pytest.mark.parametrize("path", ["/auth/login", "/auth/logout", "/auth/session", "/auth/nothing", "/auth", "/auth/callback/x"])
+@pytest.mark.parametrize(
+    "path", ["/auth/login", "/auth/logout", "/auth/session", "/auth/nothing", "/auth", "/auth/callback/x"]
+)
 def test_ws_6_gateway_paths_win_over_the_apps(house: House, cookie: str, path: str) -> None:
     house.get_raw(path, cookie=cookie)
     websocket_status(house.door.port, handshake(path, house.host, cookie=cookie))

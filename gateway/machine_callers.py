@@ -1,0 +1,137 @@
+"""Machine clients with a bearer JWT of their own, on routes that accept it (`accept_bearer`, RFC 9068, RFC 6750).
+
+A valid token makes a caller that policy and headers treat like a person; it has no record in the store and no socket
+that outlives it. One token in one place: a session cookie or a kit credential beside it is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from bff.assembly import Bff
+from bff.bearer_tokens import BearerRules, StandardClaims, check_header, validate_bearer
+from bff.contract import Identity
+from bff.cookies import cookie_headers
+from bff.errors import BadRequest, InvalidToken, LoginRequired
+from bff.identity_claims import unverified_claims
+from bff.provider import Provider
+from bff.session import Session, TokenSet
+from bff.settings import RouteSettings
+from gateway.request import KIT_HEADER, Incoming, single_header
+from gateway.session_cache import LiveSession, describe
+
+ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+CHALLENGE = 'Bearer realm="gateway", error="invalid_token"'
+
+
+class MachineCallers:
+    """Validates bearer tokens against the providers a route names."""
+
+    def __init__(self, bff: Bff) -> None:
+        self._bff = bff
+
+    async def identify(self, incoming: Incoming, route: RouteSettings) -> LiveSession | None:
+        """The caller of a bearer token, None when the route takes none or none came.
+
+        Raises:
+            BadRequest: `bearer_twice`, `two_credentials`.
+            LoginRequired: `invalid_token`, whatever rule was broken; the log names it.
+            ProviderUnavailable: the provider's keys cannot be had.
+        """
+        if not route.accept_bearer.providers:
+            return None
+        value = single_header(incoming.headers, b"authorization", code="bearer_twice")
+        if value is None:
+            return None
+        self._refuse_second_credential(incoming)
+        scheme, _, token = value.partition(" ")
+        if scheme.lower() != "bearer":
+            raise self._refused(incoming, "bearer_scheme")
+        try:
+            provider, claims = await self._validate(token, route)
+        except InvalidToken as exc:
+            raise self._refused(incoming, exc.code) from exc
+        if await self._is_revoked(claims):
+            raise self._refused(incoming, "bearer_revoked")
+        return self._describe(provider, claims, token)
+
+    async def _validate(self, token: str, route: RouteSettings) -> tuple[Provider, StandardClaims]:
+        provider = self._provider_of(token, route)
+        settings, now = provider.settings, self._bff.clock()
+        rules = BearerRules(
+            issuer=provider.issuer,
+            audience=route.accept_bearer.audience or route.audience,
+            algorithms=ALGORITHMS,
+            leeway=settings.clock_skew_seconds,
+            roles_claim=settings.roles_claim,
+        )
+        check_header(token, rules)  # before any key is fetched
+        claims = await provider.keys.validate(
+            token, lambda keys: validate_bearer(token, keys=keys, rules=rules, now=now), prefix="bearer"
+        )
+        return provider, claims
+
+    def _provider_of(self, token: str, route: RouteSettings) -> Provider:
+        """The provider whose issuer the token names; only its keys will be asked."""
+        issuer = unverified_claims(token).get("iss")
+        for name in route.accept_bearer.providers:
+            provider = self._bff.sign_in.providers[name]
+            if provider.issuer == issuer:
+                return provider
+        raise InvalidToken("bearer_iss", detail="issued by another issuer")
+
+    async def _is_revoked(self, claims: StandardClaims) -> bool:
+        """True when the person or the provider session was ended here after the token was issued."""
+        sid = claims.claims.get("sid", "")
+        keyring = self._bff.keyring
+        names = [*keyring.owner_names("sub", claims.iss, claims.sub), *keyring.owner_names("everybody")]
+        if isinstance(sid, str) and sid:
+            names += keyring.owner_names("sid", claims.iss, sid)
+        return await self._bff.store.barriers(names) >= claims.iat
+
+    def _refuse_second_credential(self, incoming: Incoming) -> None:
+        cookie = self._bff.cookie_names.session.encode()
+        has_cookie = any(cookie in header for header in cookie_headers(incoming.headers))
+        if has_cookie or any(name == KIT_HEADER for name, _ in incoming.headers):
+            raise BadRequest("two_credentials", detail="a bearer token beside a cookie or a kit credential")
+
+    def _refused(self, incoming: Incoming, reason: str) -> LoginRequired:
+        facts = incoming.facts
+        self._bff.audit.event("request_refused", reason=reason, client=facts.address, request_id=facts.request_id)
+        return LoginRequired(
+            "invalid_token", "The bearer token is not acceptable.", headers={"WWW-Authenticate": CHALLENGE}
+        )
+
+    def _describe(self, provider: Provider, claims: StandardClaims, token: str) -> LiveSession:
+        identity = Identity(
+            sub=claims.sub,
+            iss=claims.iss,
+            provider=provider.name,
+            name=claims.name,
+            email=claims.email,
+            email_verified=claims.email_verified,
+            preferred_username=claims.preferred_username,
+            roles=claims.roles,
+            groups=claims.groups,
+            expires_at=claims.exp,
+            claims=claims.claims,
+        )
+        session = Session(
+            name=hashlib.sha256(b"machine" + token.encode()).hexdigest(),
+            revision=0,
+            identity=identity,
+            tokens=TokenSet(
+                access_token=token,
+                obtained_at=claims.iat,
+                expires_at=claims.exp,
+                scope=" ".join(sorted(claims.scopes)),
+            ),
+            sid="",
+            origin="",
+            created_at=claims.iat,
+            login_started_at=claims.iat,
+            absolute_expires_at=claims.exp,
+            idle_expires_at=claims.exp,
+        )
+        return replace(describe(session, self._bff), touched_at=0)
