@@ -15,6 +15,7 @@ from gateway.credentials import Caller
 from gateway.headers import RawHeaders, without_conditionals
 from gateway.live_connections import Connection, LiveConnections
 from gateway.paths import forward_target
+from gateway.private_caching import make_private
 from gateway.request import Incoming
 from gateway.session_cache import LiveSession, SessionCache
 from gateway.streamlit_messages import is_user_action
@@ -59,7 +60,7 @@ class Relaying:
             headers=without_conditionals(headers) if inserts else headers,
             target=target,
             max_body_bytes=chosen.route.max_body_bytes,
-            rewrite=self._rewriting(upstream, incoming, target, inserts=inserts),
+            rewrite=self._rewriting(upstream, chosen, incoming, target, inserts=inserts),
         )
 
         async def exchange() -> None:
@@ -69,12 +70,16 @@ class Relaying:
 
         await self._until_session_ends(exchange, caller.person, chosen)
 
-    def _rewriting(self, upstream: Upstream, incoming: Incoming, target: bytes, *, inserts: bool) -> RewriteResponse:
-        """Response hygiene, and the guard script in documents."""
+    def _rewriting(
+        self, upstream: Upstream, chosen: RouteUpstreams, incoming: Incoming, target: bytes, *, inserts: bool
+    ) -> RewriteResponse:
+        """Response hygiene, no shared caching of what was answered to a person, the guard script in documents."""
         host, path = incoming.facts.urls.host, target.partition(b"?")[0].decode("latin-1")
 
         def rewrite(status: int, given: RawHeaders) -> tuple[RawHeaders, BodyTransform | None]:
             cleaned = _without(upstream.responses.clean(given, host=host, forwarded_path=path), b"date")
+            if chosen.route.auth != "public" or any(name == b"set-cookie" for name, _ in cleaned):
+                cleaned = make_private(cleaned)
             if inserts and is_html_document(status, cleaned):
                 return [*_without(document_headers(cleaned), b"cache-control"), NO_STORE], HeadInserter(self._guard)
             return cleaned, None

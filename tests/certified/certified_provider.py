@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import tempfile
@@ -44,6 +45,7 @@ class CertifiedProvider:
             # It calls the front door over TLS; of the surroundings it needs nothing.
             env={"NODE_EXTRA_CA_CERTS": str(authority.ca_file)},
         )
+        self._marks = itertools.count(1)
         self._changed = threading.Condition()
         self._events: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -79,9 +81,7 @@ class CertifiedProvider:
         Raises:
             ValueError: it does not accept them.
         """
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(dict(metadata)) + "\n")
-        self._process.stdin.flush()
+        self._tell(metadata)
         answer = self._wait(
             lambda each: each["event"] == "client" and each["client_id"] == metadata["client_id"], START_SECONDS
         )
@@ -90,6 +90,9 @@ class CertifiedProvider:
 
     def events(self, name: str, *, client_id: str, grant_type: str = "") -> list[ProviderEvent]:
         """What happened so far to a client under one name, oldest first."""
+        mark = next(self._marks)
+        self._tell({"mark": mark})
+        self._wait(lambda each: each.get("mark") == mark, START_SECONDS)  # whatever came before it has been read
         with self._changed:
             found = [_event(each) for each in self._events if each["event"] == name]
         return [each for each in found if each.client_id == client_id and grant_type in ("", each.grant_type)]
@@ -99,6 +102,11 @@ class CertifiedProvider:
         return _event(
             self._wait(lambda each: each["event"] == name and each.get("client_id") == client_id, seconds),
         )
+
+    def _tell(self, told: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(dict(told)) + "\n")
+        self._process.stdin.flush()
 
     def _wait(self, matches: Callable[[Mapping[str, Any]], bool], seconds: float) -> Mapping[str, Any]:
         deadline = time.monotonic() + seconds

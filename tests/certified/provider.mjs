@@ -4,7 +4,8 @@
 //
 // PACKAGES is the folder with node_modules. One JSON object per line on standard input registers a client (metadata of
 // OpenID Connect Registration, and `access_token_seconds`); what happens goes to standard output, one JSON object per
-// line, `{"event": "ready", "issuer": ...}` first. The end of standard input ends the process: nothing outlives a test.
+// line, `{"event": "ready", "issuer": ...}` first, `{"event": "mark"}` for each `{"mark": ...}` that came in. The end of
+// standard input ends the process: nothing outlives a test.
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { setDefaultResultOrder } from 'node:dns';
@@ -133,8 +134,12 @@ async function signIn(provider, request, response) {
   await provider.interactionFinished(request, response, { login: { accountId } });
 }
 
-async function register(provider, line) {
+async function obey(provider, line) {
   const metadata = JSON.parse(line);
+  if ('mark' in metadata) {
+    say('mark', metadata);
+    return;
+  }
   await clients.upsert(metadata.client_id, metadata);
   try {
     await provider.Client.find(metadata.client_id);
@@ -160,7 +165,7 @@ function serve(server) {
     });
   });
   createInterface({ input: process.stdin })
-    .on('line', (line) => register(provider, line))
+    .on('line', (line) => obey(provider, line))
     .on('close', () => process.exit(0));
   say('ready', { issuer });
 }
