@@ -16,7 +16,7 @@ from bff.oidc.id_token import IdTokenExpectation, validate_id_token
 from bff.oidc.jwks import VerificationKey, parse_jwks
 from bff.oidc.metadata import ProviderMetadata, discovery_url, parse_metadata
 from bff.oidc.strict_json import parse_object
-from bff.oidc.tokens import TokenAnswer, build_revocation, parse_token_answer
+from bff.oidc.tokens import TokenAnswer, build_revocation, parse_error_code, parse_token_answer
 from bff.oidc.userinfo import parse_userinfo
 from bff.provider_http import Answer, call_provider, http_client_for
 from bff.provider_keys import ProviderKeys
@@ -136,7 +136,8 @@ class Provider:
             raise ProviderUnavailable("par_refused", detail="the provider has no PAR endpoint")
         answer = await self._post(endpoint, parameters)
         if answer.status not in (200, 201):
-            raise ProviderUnavailable("par_refused", detail=f"status {answer.status}")
+            error = parse_error_code(answer.body)
+            raise ProviderUnavailable("par_refused", detail=error or f"status {answer.status}")
         try:
             request_uri = parse_object(answer.body, code="par_malformed").get("request_uri")
         except InvalidToken as exc:

@@ -61,6 +61,8 @@ class SecretSettings(Table):
 class StoreSettings(Table):
     url: SecretStr = SecretStr("memory://")
     timeout_seconds: Positive = 2
+    outage_seconds: float = Field(60, gt=0, le=60)
+    """How long open sockets and streams outlast a store that does not answer."""
     prefix: str = Field("vestibule:", pattern=r"^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,62}:$")
 
 

@@ -19,7 +19,7 @@ import typer
 
 from bff.configuration import ConfigurationError, load_settings
 from bff.settings import LogSettings, Settings
-from gateway import demo, dev, doctor, doctor_login, initialise, key_files
+from gateway import demo, dev, doctor, doctor_login, initialise, key_files, session_admin
 from gateway.configuration_file import find_configuration, with_port
 from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
 from gateway.front_door import build_front_door, run_front_door
@@ -193,6 +193,46 @@ def config_show(
     """Print the values in effect, secrets masked."""
     masked = to_masked(_load(config)[0])
     typer.echo(json.dumps(masked, indent=2) if as_json else to_toml(masked), nl=as_json)
+
+
+sessions_app = typer.Typer(no_args_is_help=True, help="Find and end sessions of the running front door.")
+app.add_typer(sessions_app, name="sessions")
+Sub = Annotated[str, typer.Option("--sub", help="The person, as the provider's `sub`.")]
+Sid = Annotated[str, typer.Option("--sid", help="The provider's session.")]
+Issuer = Annotated[str, typer.Option("--iss", help="One provider's issuer; else all.")]
+
+
+@sessions_app.command("list")
+def list_sessions(
+    config: Config = None,
+    sub: Sub = "",
+    sid: Sid = "",
+    iss: Issuer = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show a person's live sessions."""
+    settings, _ = _load(config)
+    found = session_admin.list_sessions(settings, _given(sub=sub, sid=sid, iss=iss))
+    typer.echo(json.dumps(found, indent=2) if as_json else session_admin.as_lines(found))
+
+
+@sessions_app.command("revoke")
+def revoke_sessions(
+    config: Config = None,
+    sub: Sub = "",
+    sid: Sid = "",
+    iss: Issuer = "",
+    session: Annotated[str, typer.Option("--session", help="One session of the person, as `list` shows it.")] = "",
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody's sessions.")] = False,
+) -> None:
+    """End one session, all of a person's or of a provider session, or everybody's; sign-ins under way too."""
+    settings, _ = _load(config)
+    query = _given(sub=sub, sid=sid, iss=iss, session=session, all="yes" if everybody else "")
+    typer.echo(f"ended: {session_admin.revoke_sessions(settings, query)}")
+
+
+def _given(**values: str) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
 
 
 @app.command("doctor")

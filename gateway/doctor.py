@@ -20,6 +20,7 @@ from bff.provider_http import call_provider
 from bff.public_urls import all_origins
 from bff.settings import ProviderSettings, RouteSettings, Settings
 from bff.stores import StoreNotSupported, open_store
+from bff.stores.redis import RedisStore
 from gateway.logs import one_line
 from gateway.readiness import fetch_status
 from gateway.upstream.streamlit import SCHEME
@@ -218,6 +219,9 @@ async def _store(settings: Settings, *, clock: Callable[[], float]) -> AsyncIter
         yield Finding("fault", part, f"{kind} does not answer ({type(exc).__name__}); check its address and password")
     else:
         yield Finding("ok", part, f"{kind} answers")
+        if isinstance(store, RedisStore) and (policy := await store.eviction_policy()) != "noeviction":
+            mend = "set maxmemory-policy noeviction: any other may throw sessions and sign-outs away"
+            yield Finding("fault", part, f"Redis evicts ({policy or 'unknown policy'}); {mend}")
         if kind == "memory" and not settings.is_development:
             yield Finding("warning", part, "memory:// forgets every session when this program ends; use Redis")
     finally:

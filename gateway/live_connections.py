@@ -1,9 +1,14 @@
-"""Open sockets and streams by session: ended within a second of their session, re-decided when its claims change."""
+"""Open sockets and streams by session: ended within a second of their session, re-decided when its claims change.
+
+While the store does not answer nobody can tell whether a session still lives. What is open then stays open for a while
+(DESIGN section 7), so that a failover disturbs nobody; after that it is closed with 1013: try again later.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from bff.contract import CloseCode, EndReason
@@ -12,6 +17,7 @@ from bff.session import EverythingUnknown, SessionChanged, SessionEvent, Session
 from bff.settings import RouteSettings
 
 SWEEP_SECONDS = 1.0
+OUTAGE_SECONDS = 60.0
 
 
 @dataclass(eq=False, slots=True)
@@ -30,16 +36,29 @@ IsAllowed = Callable[[Connection], Awaitable[bool]]
 
 
 class LiveConnections:
-    """The registry of one worker."""
+    """The registry of one worker. `outage_seconds` is how long connections outlast a store that does not answer."""
 
-    def __init__(self, *, is_live: IsLive, is_allowed: IsAllowed) -> None:
+    def __init__(
+        self,
+        *,
+        is_live: IsLive,
+        is_allowed: IsAllowed,
+        outage_seconds: float = OUTAGE_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._by_name: dict[str, set[Connection]] = {}
+        self._known_at: dict[str, float] = {}
+        """When each session with a connection was last known to be alive."""
         self._is_live = is_live
         self._is_allowed = is_allowed
+        self._outage_seconds = outage_seconds
+        self._monotonic = monotonic
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, connection: Connection) -> None:
+        """Keep hold of a connection whose session has just been found alive."""
         self._by_name.setdefault(connection.record_name, set()).add(connection)
+        self._known_at[connection.record_name] = self._monotonic()
 
     def discard(self, connection: Connection) -> None:
         connections = self._by_name.get(connection.record_name)
@@ -47,6 +66,7 @@ class LiveConnections:
             connections.discard(connection)
             if not connections:
                 del self._by_name[connection.record_name]
+                del self._known_at[connection.record_name]
 
     def count(self, record_name: str) -> int:
         return len(self._by_name.get(record_name, ()))
@@ -65,13 +85,11 @@ class LiveConnections:
         """Every second, close what belongs to sessions that reached their idle or absolute end."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            for name in list(self._by_name):
-                await self._check(name)
+            await self._sweep()
 
     def close_all(self, code: int, reason: str) -> None:
         for connections in list(self._by_name.values()):
-            for connection in list(connections):
-                connection.close(code, reason)
+            self._close(connections, code, reason)
 
     def _end(self, name: str, owner: str, at: float, reason: EndReason) -> None:
         ended = list(self._by_name.get(name, ()))
@@ -84,17 +102,32 @@ class LiveConnections:
             ]
         superseded = reason is EndReason.SUPERSEDED
         code = CloseCode.SUPERSEDED if superseded else CloseCode.SESSION_ENDED
-        for connection in ended:
-            connection.close(int(code), reason.value)
+        self._close(ended, code, reason.value)
 
-    async def _check(self, name: str) -> bool:
-        """Close what belongs to a session that is over; True when it is known to be alive."""
+    @staticmethod
+    def _close(connections: Iterable[Connection], code: int, reason: str) -> None:
+        for connection in list(connections):
+            connection.close(int(code), reason)
+
+    async def _sweep(self) -> None:
+        # Those that were alive a moment ago first: where a part of the store is out they are still found to be.
+        for name in sorted(self._by_name, key=lambda name: -self._known_at[name]):
+            if await self._check(name) is None:
+                break  # to ask for each would take a time-out each
+        latest = self._monotonic() - self._outage_seconds
+        for name in [name for name, known_at in self._known_at.items() if known_at < latest]:
+            self._close(self._by_name[name], CloseCode.UNAVAILABLE, "unavailable")
+
+    async def _check(self, name: str) -> bool | None:
+        """True for a session that is alive; False for one that is over, whose connections are closed; None: unknown."""
         try:
             alive = await self._is_live(name)
-        except AuthError:  # an outage is no end: sockets outlast it for a while
-            return False
+        except AuthError:  # an outage is no end: connections outlast it for a while
+            return None
         if not alive:
             self._end(name, "", 0, EndReason.EXPIRED)
+        elif name in self._known_at:
+            self._known_at[name] = self._monotonic()
         return alive
 
     async def _check_everything(self) -> None:
@@ -110,7 +143,7 @@ class LiveConnections:
             except AuthError:  # decided again as soon as the store is back, when everything counts as unknown
                 return
             if not allowed:
-                connection.close(int(CloseCode.FORBIDDEN), "forbidden")
+                self._close([connection], CloseCode.FORBIDDEN, "forbidden")
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -49,7 +49,9 @@ class Pipeline:
         self._machines = MachineCallers(bff)
         self._access = AccessLog(enabled=bff.settings.log.access)
         self._log = structlog.get_logger("vestibule.gateway")
-        self.connections = LiveConnections(is_live=self._is_live, is_allowed=self._is_allowed)
+        self.connections = LiveConnections(
+            is_live=self._is_live, is_allowed=self._is_allowed, outage_seconds=bff.settings.store.outage_seconds
+        )
         self._relaying = Relaying(bff, self.connections, cache)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bff import contract
 from bff.assembly import Bff
-from bff.errors import AuthError, LoginRequired, Unavailable
+from bff.errors import AuthError, Forbidden, LoginRequired, StoreUnavailable, Unavailable
 from gateway.credentials import Caller
 from gateway.headers import RawHeaders, without_conditionals
 from gateway.live_connections import Connection, LiveConnections
@@ -145,12 +145,12 @@ class Relaying:
         if live is None or chosen.route.auth == "public" or task is None:
             await exchange()
             return
-        is_over = False
+        is_over, why = False, 0
 
         def close(code: int, reason: str) -> None:
-            nonlocal is_over
+            nonlocal is_over, why
             if not is_over:
-                is_over = True
+                is_over, why = True, code
                 task.cancel()
 
         connection = self._register(live, chosen, close)
@@ -159,7 +159,7 @@ class Relaying:
         except asyncio.CancelledError:
             if not is_over or task.uncancel() > 0:
                 raise
-            raise LoginRequired() from None
+            raise _refusal(why) from None
         finally:
             is_over = True
             if connection is not None:
@@ -239,6 +239,17 @@ class _Call:
             max_body_bytes=self.max_body_bytes,
             rewrite_response=self.rewrite,
         )
+
+
+def _refusal(code: int) -> AuthError:
+    """What a request that got no answer yet is told when it is ended with `code`."""
+    match code:
+        case contract.CloseCode.UNAVAILABLE:
+            return StoreUnavailable(detail="the session could not be checked for too long")
+        case contract.CloseCode.FORBIDDEN:
+            return Forbidden(detail="no longer allowed")
+        case _:
+            return LoginRequired()
 
 
 def _asks_for_document(incoming: Incoming) -> bool:

@@ -149,6 +149,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "gateway.initialise",
             "gateway.key_files",
             "gateway.cli",
+            "gateway.session_admin",
             "gateway.configuration_file",
         ),
     ),

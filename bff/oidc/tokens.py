@@ -87,7 +87,7 @@ def parse_token_answer(status: int, body: bytes) -> TokenAnswer:
         InvalidToken: `token_response_malformed`, `token_response_type`, `token_response_token`.
     """
     if status != 200:
-        return GrantRefused(_error_code(body), status)
+        return GrantRefused(parse_error_code(body), status)
     answer = parse_object(body, code="token_response_malformed")
     kind = answer.get("token_type")
     if not isinstance(kind, str) or kind.lower() != "bearer":
@@ -101,7 +101,8 @@ def parse_token_answer(status: int, body: bytes) -> TokenAnswer:
     )
 
 
-def _error_code(body: bytes) -> str:
+def parse_error_code(body: bytes) -> str:
+    """The RFC 6749 section 5.2 code of a refusal, "" when it has none; descriptions are never repeated."""
     try:
         error = parse_object(body, code="token_response_malformed", max_bytes=MAX_TOKEN).get("error")
     except InvalidToken:

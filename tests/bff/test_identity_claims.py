@@ -118,7 +118,11 @@ def test_a_claim_too_large_to_keep_does_not_take_the_others_with_it() -> None:
 
 def test_many_claims_are_kept_up_to_the_bound_and_sid_among_them() -> None:
     many = {f"claim{number}": "x" * 100 for number in range(400)}
-    claims = identity(id_token={"iss": ISSUER, "sub": "alice"} | many | {"sid": "sid-1"}).claims
+    bare = {"iss": ISSUER, "sub": "alice"}
+    filling = {"unit": "x" * (MAX_CLAIMS_BYTES - len("unit") - 2)}
+    assert identity(id_token=bare | filling).claims == filling
+    assert identity(id_token=bare | filling | {"sid": "sid-1"}).claims == {"sid": "sid-1"}
+    claims = identity(id_token=bare | many | {"sid": "sid-1"}).claims
     assert claims["sid"] == "sid-1"
     size = sum(len(name) + len(json.dumps(value)) for name, value in claims.items())
     assert MAX_CLAIMS_BYTES - 200 < size <= MAX_CLAIMS_BYTES

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from bff.audit import Audit
 from bff.contract import EndReason
@@ -109,6 +110,13 @@ class TestAWholeSignIn:
         assert "code_verifier" not in pushed
         assert started.url not in repr(started)
 
+    async def test_binds_the_browser_across_sites_only_for_a_form_post(self, door: Door) -> None:
+        assert "SameSite=Lax" in (await door.start()).set_cookies[0]
+        posting = Door(door.bench, response_mode="form_post")
+        assert "SameSite=None" in (await posting.start()).set_cookies[0]
+        assert door.fake.hits_of("par")[-1].form["response_mode"] == "form_post"
+        await posting.provider.aclose()
+
     async def test_takes_a_missing_scope_for_what_was_asked(self, door: Door) -> None:
         """RFC 6749 section 5.1: it may be left out when it is the same."""
         door.fake.bend.token.json(lambda answer: {name: v for name, v in answer.items() if name != "scope"})
@@ -128,6 +136,25 @@ class TestAWholeSignIn:
     async def test_carries_a_kit_client_and_its_binding(self, door: Door) -> None:
         finished = await door.walk(kit_client="dash", kit_binding="b")
         assert (finished.kit_client, finished.kit_binding) == ("dash", "b")
+
+
+class TestItsEvents:
+    async def outcome(self, door: Door) -> list[tuple[str, str]]:
+        with capture_logs() as logs:
+            started = await door.start()
+            await door.finish(await door.authorize(started), browser(*started.set_cookies))
+        assert all(line["client"] == "192.0.2.1" for line in logs)
+        return [(line["event"], line.get("reason", "")) for line in logs]
+
+    async def test_are_one_at_its_start_and_one_at_its_end(self, door: Door) -> None:
+        assert await self.outcome(door) == [("login_started", ""), ("login_ok", "")]
+
+    @pytest.mark.parametrize(("error", "reason"), [("access_denied", "access_denied"), ("not a code", "denied")])
+    async def test_tell_why_it_failed(self, door: Door, error: str, reason: str) -> None:
+        door.fake.bend.authorization.json(
+            lambda answer: {"error": error, "state": answer["state"], "iss": answer["iss"]}
+        )
+        assert await self.outcome(door) == [("login_started", ""), ("login_failed", reason)]
 
 
 class TestAuthentication:
@@ -238,6 +265,8 @@ class TestAFailedCompletion:
 
     async def test_with_a_refused_code_is_one(self, door: Door) -> None:
         door.fake.bend.token.raw(400, json={"error": "invalid_grant"})
+        assert await self.attempt(door) == "token_refused"
+        door.fake.bend.token.raw(404)
         assert await self.attempt(door) == "token_refused"
         assert door.fake.hits_of("revocation") == []
 

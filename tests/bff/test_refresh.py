@@ -121,6 +121,20 @@ class TestOneGrantPerExpiry:
 
 
 class TestAheadOfTheEnd:
+    @pytest.mark.parametrize(("lifetime", "margin"), [(50, 10), (300, 60), (100_000, 60)])
+    async def test_is_a_fifth_of_the_lifetime_and_at_most_what_is_configured(
+        self, bench: Bench, lifetime: float, margin: float
+    ) -> None:
+        session = await bench.sign_in(expires_at=bench.clock() + lifetime)
+        bench.clock.advance(lifetime - margin - 1)
+        await bench.tokens.access_token(session)
+        await bench.tokens.drain()
+        assert bench.grants == 0
+        bench.clock.advance(1)
+        await bench.tokens.access_token(session)
+        await bench.tokens.drain()
+        assert bench.grants == 1
+
     async def test_nobody_waits_and_the_next_request_has_the_new_token(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME - MARGIN)
@@ -142,6 +156,13 @@ class TestAheadOfTheEnd:
             assert token_of(await bench.tokens.access_token(session)) == session.tokens.access_token
             await bench.tokens.drain()
         assert len(bench.fake.hits_of("token")) == 2, "the sign-in and one try"
+
+    async def test_a_failure_of_somebody_elses_grant_leaves_the_live_token(self, bench: Bench) -> None:
+        """Whoever comes at the very end waits for a flight that began while the token lived."""
+        session = await bench.sign_in()
+        bench.fake.bend.token.raw(503)
+        bench.clock.advance(LIFETIME - MARGIN)
+        assert token_of(await bench.tokens._flight(session)) == session.tokens.access_token
 
     async def test_a_store_that_fails_meanwhile_speaks_at_the_next_request(self, bench: Bench) -> None:
         session = await bench.sign_in()

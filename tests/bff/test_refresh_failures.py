@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bff.contract import EndReason
 from bff.refresh import LOCK_SECONDS, RETRY_SECONDS, BearerToken, NoToken, RefreshFailed, SessionOver
@@ -41,6 +42,25 @@ class TestOutages:
         assert stored is not None
         assert stored.tokens == session.tokens
         assert bench.events == []
+
+    @pytest.mark.parametrize(
+        ("bend", "reason"),
+        [
+            ({"status": 503}, "provider_error"),
+            ({"status": 400, "json": {"error": "invalid_client"}}, "invalid_client"),
+            ({"status": 404}, "status_404"),
+            ({"status": 200, "body": "<html>"}, "token_response_malformed"),
+        ],
+    )
+    async def test_leave_one_event_with_the_reason(self, bench: Bench, bend: dict[str, Any], reason: str) -> None:
+        session = await bench.sign_in()
+        bench.fake.bend.token.raw(**bend)
+        bench.clock.advance(LIFETIME)
+        with capture_logs() as logs:
+            await bench.tokens.access_token(session)
+        assert [(line["event"], line["reason"]) for line in logs] == [("refresh_failed", reason)]
+        pause = bench.tokens._retry_at[session.name] - bench.clock()
+        assert RETRY_SECONDS * 0.5 <= pause <= RETRY_SECONDS * 1.5
 
     async def test_of_the_whole_provider_do_too(self, bench: Bench) -> None:
         session = await bench.sign_in()
@@ -93,6 +113,19 @@ class TestTheEndOfASession:
         assert await bench.again(session) is None
         assert bench.events == [SessionsEnded(EndReason.EXPIRED, name=session.name)]
         assert bench.grants == 0
+
+    async def test_leaves_one_event_and_so_does_a_refresh(self, bench: Bench) -> None:
+        session = await bench.sign_in()
+        with capture_logs() as logs:
+            bench.clock.advance(LIFETIME)
+            await bench.tokens.access_token(session)
+            stored = await bench.again(session)
+            bench.fake.revoke_refresh_tokens()
+            bench.clock.advance(LIFETIME)
+            assert stored is not None
+            await bench.tokens.access_token(stored)
+        assert [line["event"] for line in logs] == ["refresh_ok", "refresh_failed"]
+        assert logs[1]["reason"] == "invalid_grant"
 
     BROKEN: tuple[dict[str, Any], ...] = (
         {"sub": "bob"},

@@ -53,8 +53,7 @@ class TestOpening:
         start = clock()
         opened = await sign_in(sessions, clock, device="Firefox on Linux")
         resumed = await sessions.resume(opened.cookie)
-        assert resumed is not None
-        assert resumed == replace(opened.session, idle_expires_at=resumed.idle_expires_at)
+        assert resumed == opened.session
         assert (resumed.absolute_expires_at, resumed.idle_expires_at) == (start + 3600, start + 600)
         assert resumed.identity.expires_at == int(start + 3600)
         assert (resumed.revision, resumed.device, resumed.tokens.access_token) == (0, "Firefox on Linux", "access-1")
@@ -263,13 +262,27 @@ class TestEnding:
         alive = [await sessions.resume(each.cookie) is not None for each in (one, other, shared, foreign)]
         assert alive == [False, True, False, True]
 
-    async def test_everybody_ends_everybody_who_was_there(self, sessions: Sessions, clock: FakeClock) -> None:
+    async def test_everybody_ends_everybody_who_was_there(
+        self, sessions: Sessions, clock: FakeClock, events: list[SessionEvent]
+    ) -> None:
         before = [await sign_in(sessions, clock, identity=person) for person in (ALICE, BOB, COUSIN)]
+        at = clock()
         await sessions.end_everybody(EndReason.REVOKED)
+        owners = sessions.barriers_of(before[0].session)[-1]
+        assert events == [SessionsEnded(EndReason.REVOKED, owner=owner, at=at) for owner in owners]
         clock.advance(1)
         after = await sign_in(sessions, clock)
         assert [await sessions.resume(one.cookie) for one in before] == [None] * 3
         assert await sessions.resume(after.cookie) is not None
+
+    async def test_clean_up_takes_garbage_along_and_leaves_a_later_sign_in(
+        self, sessions: Sessions, store: MemoryStore, clock: FakeClock
+    ) -> None:
+        garbled, later = await sign_in(sessions, clock), await sign_in(sessions, clock, login_started_at=clock() + 9)
+        store._records[garbled.session.name].sealed = b"garbage"
+        assert await sessions.end_person(ISSUER, "alice", EndReason.LOGOUT) == []
+        assert list(store._records) == [later.session.name]
+        assert await sessions.resume(later.cookie) is not None
 
     @pytest.mark.parametrize("wild", ["*", "?", "[a-z]*", "ali*", "%"])
     async def test_wildcards_end_nobody(self, sessions: Sessions, clock: FakeClock, wild: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -35,16 +34,17 @@ class CertifiedProvider:
 
     def __init__(self, node: Path, packages: Path, authority: Authority) -> None:
         certificate, key = authority.issue("127.0.0.1")
-        self._complaints = tempfile.TemporaryFile("w+")
-        self._process = subprocess.Popen(
-            [node, SCRIPT, packages, certificate, key],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._complaints,
-            text=True,
-            # It calls the front door over TLS; of the surroundings it needs nothing.
-            env={"NODE_EXTRA_CA_CERTS": str(authority.ca_file)},
-        )
+        self._complaints = authority.folder / "provider.log"
+        with self._complaints.open("w") as complaints:
+            self._process = subprocess.Popen(
+                [node, SCRIPT, packages, certificate, key],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+                # It calls the front door over TLS; of the surroundings it needs nothing.
+                env={"NODE_EXTRA_CA_CERTS": str(authority.ca_file)},
+            )
         self._marks = itertools.count(1)
         self._changed = threading.Condition()
         self._events: list[dict[str, Any]] = []
@@ -73,7 +73,6 @@ class CertifiedProvider:
         self._reader.join(5)
         assert self._process.stdout is not None
         self._process.stdout.close()
-        self._complaints.close()
 
     def register(self, metadata: Mapping[str, Any]) -> None:
         """Make a client known; the library checks its metadata.
@@ -116,8 +115,7 @@ class CertifiedProvider:
                     if matches(each):
                         return each
                 if self._process.poll() is not None:
-                    self._complaints.seek(0)
-                    raise TimeoutError(f"the provider ended:\n{self._complaints.read()[-2000:]}")
+                    raise TimeoutError(f"the provider ended:\n{self._complaints.read_text()[-2000:]}")
                 if not self._changed.wait(min(0.5, deadline - time.monotonic())) and time.monotonic() > deadline:
                     raise TimeoutError("the provider did not report it in time")
 

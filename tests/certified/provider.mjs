@@ -170,6 +170,7 @@ function serve(server) {
   say('ready', { issuer });
 }
 
+console.info = console.error; // the library's notices; standard output is for events alone
 setDefaultResultOrder('ipv4first'); // the relying parties of these tests listen on 127.0.0.1 alone
 const server = createServer({ cert: readFileSync(certificateFile), key: readFileSync(keyFile) });
 server.listen(0, '127.0.0.1', () => serve(server));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from secrets import token_hex
@@ -51,18 +52,22 @@ DEFAULT = KINDS[0]
 
 
 class CertifiedDoor(RunningDoor):
-    """The front door as in production: https, `__Host-` cookies, a registered client of the certified provider."""
+    """The front door as in production: https, `__Host-` cookies, a registered client of the certified provider.
+
+    Its clock runs `ahead` seconds before the provider's: 0 at first, and set by tests that will not wait.
+    """
 
     def __init__(
         self, kind: Kind, provider: CertifiedProvider, upstream: RecordingUpstream, authority: Authority
     ) -> None:
         self.kind, self.provider, self.upstream = kind, provider, upstream
         self.client_id = f"front door: {token_hex(4)}"
-        self._trust = ssl.create_default_context(cafile=str(authority.ca_file))
+        self.trust = ssl.create_default_context(cafile=str(authority.ca_file))
         key = generate_key(kind.key_alg, kid="of-the-door") if kind.key_alg else None
         table = self._table(key) | {"ca_file": str(authority.ca_file)} | dict(kind.door)
         routes = [api_route(upstream, token="access_token"), page_route(upstream)]
-        super().__init__({"corp": table}, routes)
+        self.ahead = 0.0
+        super().__init__({"corp": table}, routes, clock=lambda: time.time() + self.ahead)
         provider.register(self._metadata(key))
         certificate, key_file = authority.issue("localhost")
         tls = {"certificate_file": str(certificate), "key_file": str(key_file)}
@@ -127,7 +132,7 @@ class CertifiedDoor(RunningDoor):
         return f"https://localhost:{self.port}"
 
     def browser(self) -> CookieClient:
-        return CookieClient(verify=self._trust)
+        return CookieClient(verify=self.trust)
 
     def events(self, name: str, *, grant_type: str = "") -> list[ProviderEvent]:
         """What the provider reports of this door's client."""
@@ -140,11 +145,9 @@ class CertifiedDoor(RunningDoor):
             pages += browser.walk(browser.submit(pages[-1], "#"))
         return pages
 
-    def sign_in(  # type: ignore[override]  # walks this provider's pages
-        self, browser: CookieClient, person: str = "alice", path: str = "/"
-    ) -> list[httpx.Response]:
+    def sign_in(self, browser: CookieClient, person: str = "alice", path: str = "/", **query: str) -> list[Any]:
         """Every response of a sign-in at the provider's page, from the deep link back to it."""
-        pages = self.walk(browser, browser.get(self.url + path))
+        pages = self.walk(browser, browser.get(self.url + path, params=query or None))
         return pages + self.walk(browser, browser.submit(pages[-1], f"#person-{person}"))
 
     def fetch_as(self, cookie: str, path: str) -> httpx.Response:

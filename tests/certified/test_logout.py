@@ -21,7 +21,7 @@ ELSEWHERE = "https://elsewhere.example"
 CHALLENGE = urlsafe_b64encode(sha256(b"v" * 43).digest()).rstrip(b"=").decode("ascii")
 
 
-def confirm(door: CertifiedDoor, browser: CookieClient, question: httpx.Response) -> httpx.Response:
+def confirm(browser: CookieClient, question: httpx.Response) -> httpx.Response:
     """Say yes to the provider's question whether to sign out there."""
     return browser.submit(question, "#op.logoutForm", fields={"logout": "yes"})
 
@@ -60,10 +60,11 @@ class OtherClient:
         )
         assert answer.headers["location"].startswith(f"{ELSEWHERE}/callback?code=")
 
-    def sign_out(self, door: CertifiedDoor, browser: CookieClient) -> None:
+    def sign_out(self, browser: CookieClient) -> None:
+        """Signing out here and, as asked, at the provider: it then calls every other client of that session."""
         query = {"client_id": self.client_id, "post_logout_redirect_uri": f"{ELSEWHERE}/bye"}
         question = browser.get(f"{self.provider.issuer}/session/end", params=query)
-        assert confirm(door, browser, question).headers["location"] == f"{ELSEWHERE}/bye"
+        assert confirm(browser, question).headers["location"] == f"{ELSEWHERE}/bye"
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_signing_out_ends_our_session_then_the_providers_and_comes_back(open_doo
             parse_qs(urlsplit(str(question.url)).query)
         )
         assert not door.is_signed_in(cookie)
-        landed = browser.walk(confirm(door, browser, question))[-1]
+        landed = browser.walk(confirm(browser, question))[-1]
         assert str(landed.url).startswith(f"{door.url}/auth/logged-out?state=")
         assert landed.status_code == 200
         assert "You are signed out" in landed.text
@@ -120,7 +121,7 @@ def test_the_provider_ends_our_session_when_another_client_signs_the_person_out(
         cookie = session_cookie(browser)
         assert door.is_signed_in(cookie)
         elsewhere.sign_in(browser)
-        elsewhere.sign_out(door, browser)
+        elsewhere.sign_out(browser)
         assert is_over_within(door, cookie, seconds=1)
         assert door.is_signed_in(session_cookie(other_person))
     assert len(door.events("backchannel.success")) == 1
@@ -137,7 +138,7 @@ def test_a_logout_token_ends_what_it_names(
         door.sign_in(phone)
         at_desk, on_phone = session_cookie(desk), session_cookie(phone)
         assert bool(door.session(at_desk).sid) == by_sid
-        elsewhere.sign_out(door, desk)
+        elsewhere.sign_out(desk)
         assert is_over_within(door, at_desk, seconds=1)
         assert is_over_within(door, on_phone, seconds=0.2) != survives
 
@@ -146,6 +147,6 @@ def test_a_person_signed_out_from_elsewhere_can_sign_in_again(open_door: OpenDoo
     door = open_door(kind_named("public client"))
     with door.browser() as browser:
         door.sign_in(browser)
-        elsewhere.sign_out(door, browser)
+        elsewhere.sign_out(browser)
         assert door.sign_in(browser)[-1].status_code == 200
         assert door.is_signed_in(session_cookie(browser))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from bff.session import TokenSet
@@ -14,14 +15,15 @@ from tests.certified.relying_party import KINDS, SECRET, CertifiedDoor, Kind, ki
 from tests.fakes import RecordingUpstream
 
 OpenDoor = Callable[[Kind], CertifiedDoor]
-LIFETIME = 2
+LIFETIME = 10
 CALLS = 8
 SHORT = [replace(kind, access_token_seconds=LIFETIME) for kind in KINDS]
 
 
-def wait_for_the_end_of(tokens: TokenSet) -> None:
+def pass_the_end_of(tokens: TokenSet, door: CertifiedDoor) -> None:
+    """Move the door's clock; the provider, which allows clients 15 s, takes its assertions all the same."""
     assert tokens.expires_at is not None
-    time.sleep(max(tokens.expires_at - time.time(), 0) + 0.05)
+    door.ahead = tokens.expires_at - time.time() + 0.1
 
 
 def signed_in(door: CertifiedDoor) -> str:
@@ -40,7 +42,7 @@ def test_calls_at_expiry_share_one_grant(open_door: OpenDoor, kind: Kind, upstre
     door = open_door(kind)
     cookie = signed_in(door)
     before = door.session(cookie).tokens
-    wait_for_the_end_of(before)
+    pass_the_end_of(before, door)
     with ThreadPoolExecutor(CALLS) as pool:
         answers = list(pool.map(lambda _: door.fetch_as(cookie, "/api/models"), range(CALLS)))
     assert [answer.status_code for answer in answers] == [200] * CALLS
@@ -55,11 +57,11 @@ def test_calls_at_expiry_share_one_grant(open_door: OpenDoor, kind: Kind, upstre
     assert (told["sub"], told["roles"]) == ("alice", ["analyst", "admin"])
 
 
-def test_the_rotated_refresh_token_is_the_next_to_be_used(open_door: OpenDoor) -> None:
-    door = open_door(SHORT[0])
+def test_tokens_of_two_seconds_are_refreshed_as_time_passes_each_with_the_rotated_token(open_door: OpenDoor) -> None:
+    door = open_door(replace(KINDS[0], access_token_seconds=2))
     cookie = signed_in(door)
     for grants in (1, 2):
-        wait_for_the_end_of(door.session(cookie).tokens)
+        time.sleep(2.1)
         assert door.fetch_as(cookie, "/api/models").status_code == 200
         assert len(door.events("grant.success", grant_type="refresh_token")) == grants
     assert not door.events("grant.error")
@@ -75,9 +77,9 @@ def test_a_refresh_token_that_somebody_else_has_used_ends_the_session(open_door:
         "client_id": door.client_id,
         "client_secret": SECRET,
     }
-    with door.browser() as thief:
+    with httpx.Client(verify=door.trust, trust_env=False) as thief:
         assert thief.post(f"{door.provider.issuer}/token", data=stolen).status_code == 200
-    wait_for_the_end_of(tokens)
+    pass_the_end_of(tokens, door)
     assert door.fetch_as(cookie, "/api/models").status_code == 401
     assert not door.is_signed_in(cookie)
     assert [event.error for event in door.events("grant.error")] == ["invalid_grant"]

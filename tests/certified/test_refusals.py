@@ -12,15 +12,13 @@ from tests.fakes import generate_key
 
 OpenDoor = Callable[[Kind], CertifiedDoor]
 Audit = list[MutableMapping[str, Any]]
+REFUSED = ("login_failed", "provider_failed")
 STRANGE_KEY = {"client_key": generate_key("ES256").private_pem.decode("ascii"), "client_key_id": "of-the-door"}
 
 
 def reasons(audit: Audit) -> set[tuple[str, str]]:
     """Reason and detail of everything refused."""
     return {(each["reason"], each.get("detail", "")) for each in audit if each["event"] in REFUSED}
-
-
-REFUSED = ("login_failed", "provider_failed")
 
 
 def test_a_key_the_provider_does_not_know_is_refused_before_anybody_signs_in(open_door: OpenDoor, audit: Audit) -> None:

@@ -50,6 +50,12 @@ class CommandProcess:
         self._reader.join(seconds)
         return code
 
+    def wait(self, *, seconds: float = 30) -> int:
+        """Wait for a command that ends by itself; the exit code."""
+        code = self._process.wait(seconds)
+        self._reader.join(seconds)
+        return code
+
     def descendants(self) -> set[int]:
         """Pids of every process that descends from this one, as /proc shows them now."""
         children: dict[int, list[int]] = {}

@@ -279,7 +279,7 @@ WRONG: dict[str, Claims] = {
 def test_rs_4_issuer_audience_times_and_subject_are_exact(api: Api, fault: str) -> None:
     words = {"{iss}/": api.provider.issuer + "/", "{ISS}": api.provider.issuer.upper()}
     words["{iss}.evil.example"] = api.provider.issuer + ".evil.example"
-    claims = {
+    claims: Claims = {
         name: [api.provider.issuer]
         if value == ["{iss}"]
         else words.get(value, value)

@@ -232,7 +232,8 @@ def test_cb_6_an_error_with_a_bogus_state_harms_nobody(house: House) -> None:
 def test_cb_6_an_error_of_the_provider_is_not_echoed_and_signs_nobody_out(house: House) -> None:
     browser = house.sign_in("bob")
     url = house.callback_url(browser)
-    pairs = replaced(without(query_of(url), "code"), "error", "x\r\n<b>") + [("error_description", EVIL_DESCRIPTION)]
+    pairs = replaced(without(query_of(url), "code"), "error", "x\r\n<b>")
+    pairs.append(("error_description", EVIL_DESCRIPTION))
     noted = len(house.refusals())
     answer = browser.get(with_query(url, pairs))
     assert answer.status_code == 400

@@ -93,6 +93,10 @@ HOSTILE_URLS = [
 ]
 
 
+def with_member(name: str, value: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda document: {**document, name: value}
+
+
 @pytest.mark.parametrize("url", HOSTILE_URLS, ids=lambda url: url[:45])
 def test_dm_2_no_endpoint_leads_away_from_the_issuer(unmet_house: House, url: str) -> None:
     with RecordingUpstream() as attacker:
@@ -101,7 +105,7 @@ def test_dm_2_no_endpoint_leads_away_from_the_issuer(unmet_house: House, url: st
         hostile = url.replace("{host}", host).replace("{port}", str(attacker.port))
         for endpoint in ("jwks_uri", "token_endpoint", "userinfo_endpoint", "end_session_endpoint"):
             house.provider.bend.discovery.reset()
-            house.provider.bend.discovery.json(lambda doc, endpoint=endpoint: {**doc, endpoint: hostile})
+            house.provider.bend.discovery.json(with_member(endpoint, hostile))
             assert_rejected(house, lambda: attempt(house), reason="discovery_endpoint", statuses=[503])
         assert attacker.connections == 0
         assert {hit.endpoint for hit in house.provider.hits} == {"discovery"}

@@ -252,7 +252,7 @@ def test_it_6_a_list_of_this_client_and_its_azp_are_accepted(house: House, claim
     house.sign_in()
 
 
-NO_NUMBERS = {
+NO_NUMBERS: dict[str, Any] = {
     "missing": OMIT,
     "null": None,
     "string": "9999999999",
@@ -314,7 +314,7 @@ def test_it_8_nonce_is_this_sign_ins_own(house: House, nonce: Any) -> None:
     assert_login_rejected(house, reason="id_token_nonce")
 
 
-SUBJECTS = ["", 5, None, True, [], "a\r\nb", "a\x00", "a\x7f", "ä", "а", "x" * 256, "x" * 10_240, OMIT]
+SUBJECTS = ["", 5, None, True, [], "a\r\nb", "a\x00", "a\x7f", "\u00e4", "\u0430", "x" * 256, "x" * 10_240, OMIT]
 
 
 @pytest.mark.parametrize("sub", SUBJECTS, ids=lambda sub: repr(sub)[:20])
@@ -458,12 +458,12 @@ def test_it_12_a_token_response_of_ten_megabytes_is_not_read_to_its_end(house: H
     assert_login_rejected(house, reason="provider_too_large", statuses=[503])
 
 
-def test_it_13_userinfo_of_another_person_is_refused(house: House) -> None:
-    for sub in ("bob", "", 5, None, ["alice"], "alice ", "Alice"):
-        house.provider.bend.userinfo.json(lambda info, sub=sub: {**info, "sub": sub})
-        browser = house.browser()
-        url = house.callback_url(browser)
-        assert_rejected(house, lambda: browser.get(url), reason="userinfo_sub", token_hits=1)
+@pytest.mark.parametrize("sub", ["bob", "", 5, None, ["alice"], "alice ", "Alice"])
+def test_it_13_userinfo_of_another_person_is_refused(house: House, sub: Any) -> None:
+    house.provider.bend.userinfo.json(lambda info: {**info, "sub": sub})
+    browser = house.browser()
+    url = house.callback_url(browser)
+    assert_rejected(house, lambda: browser.get(url), reason="userinfo_sub", token_hits=1)
 
 
 def userinfo_jwt(house: House, **how: Any) -> tuple[dict[str, str], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
 import pytest
@@ -132,7 +132,7 @@ def test_px_8_an_upstreams_trailers_never_become_headers(house: House, cookie: s
 
 
 @pytest.fixture
-def evil_server() -> tuple[socket.socket, int]:
+def evil_server() -> Iterator[tuple[socket.socket, int]]:
     """A listener that must never be connected to."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0)

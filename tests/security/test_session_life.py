@@ -19,6 +19,7 @@ from tests.security.house import House
 from tests.security.raw import connect, handshake, open_websocket, read_close, storm
 from tests.security.rejection import assert_rejected
 
+STEADY: list[bytes | str | float] = [0.05, b"data: 2\n\n"] * 200
 LIFETIME = 300
 """Seconds an access token of the fake provider lives."""
 
@@ -182,6 +183,10 @@ ENDINGS: dict[str, Callable[[House, CookieClient], object]] = {
 }
 
 
+def sign_out(house: House, browser: CookieClient) -> object:
+    return browser.post(f"{house.url}/auth/logout")
+
+
 @pytest.mark.parametrize("ending", [*ENDINGS, "signing out"])
 def test_sl_7_a_revocation_wins_over_a_refresh_under_way(
     timed_house: Callable[..., House], clock: FakeClock, ending: str
@@ -189,7 +194,7 @@ def test_sl_7_a_revocation_wins_over_a_refresh_under_way(
     house = timed_house()
     browser = house.sign_in()
     cookie, name = house.session_cookie(browser), house.session_of(browser).name
-    end = ENDINGS.get(ending, lambda house, browser: browser.post(f"{house.url}/auth/logout"))
+    end = ENDINGS.get(ending, sign_out)
     gate = house.provider.bend.token.hold(when=is_grant("refresh_token"))
     clock.advance(LIFETIME + 1)
     with ThreadPoolExecutor(1) as pool:
@@ -332,7 +337,8 @@ REVOCATIONS: dict[str, Callable[[House, CookieClient], object]] = {
 def test_sl_10_a_revocation_is_felt_everywhere_within_a_second(house: House, by: str) -> None:
     browser, bystander = house.sign_in("alice"), house.sign_in("bob")
     cookie = house.session_cookie(browser)
-    house.upstream.respond("/events", stream=[b"data: 1\n\n", *([0.05, b"data: 2\n\n"] * 200)], chunked=True)
+    events: list[bytes | str | float] = [b"data: 1\n\n", *STEADY]
+    house.upstream.respond("/events", stream=events, chunked=True)
     _, websocket = open_websocket(house.door.port, handshake("/ws", house.host, cookie=cookie))
     stream = connect(house.door.port)
     stream.sendall(f"GET /events HTTP/1.1\r\nHost: {house.host}\r\nCookie: vestibule={cookie}\r\n\r\n".encode())

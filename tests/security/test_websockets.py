@@ -60,11 +60,11 @@ def test_ws_1_only_this_origin_opens_a_socket(house: House, cookie: str, origin:
     assert house.upstream.websockets == []
 
 
-def test_ws_1_two_origins_are_none(house: House, cookie: str) -> None:
-    for second in (f"Origin: {house.url}", "Origin: https://evil.example"):
-        request = handshake(STREAM, house.host, second, cookie=cookie)
-        # The handshake parser refuses it before the front door's own rules, so there is no event.
-        assert_rejected(house, lambda request=request: attempt(house, request), events=0)
+@pytest.mark.parametrize("second", ["", "https://evil.example"])
+def test_ws_1_two_origins_are_none(house: House, cookie: str, second: str) -> None:
+    request = handshake(STREAM, house.host, f"Origin: {second or house.url}", cookie=cookie)
+    # The handshake parser refuses it before the front door's own rules, so there is no event.
+    assert_rejected(house, lambda: attempt(house, request), events=0)
 
 
 def test_ws_1_an_origin_in_another_case_is_the_same(house: House, cookie: str) -> None:
@@ -156,7 +156,7 @@ def test_ws_3_a_handshake_keeps_what_streamlit_needs_and_loses_the_rest(house: H
 def test_ws_4_the_resume_identity_is_one_per_person_and_outlives_tokens(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
-    """Streamlit resumes a session only for an equal identity: equal for Alice for ever, different for Bob, never empty."""
+    """Streamlit resumes a session only for an equal identity: Alice's stays equal, Bob's differs, none is empty."""
     house = timed_house()
 
     def identity_at_handshake(browser_cookie: str) -> str:

@@ -1,0 +1,329 @@
+"""Front doors as an operator runs them: several `vestibule run` processes behind one public address, on one store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from tests.e2e.demo_process import CommandProcess, is_running
+from tests.fakes import FakeProvider, RecordingUpstream, bind_socket
+from tests.front_door import KEY, KIT_SECRET
+from tests.replicas.store_wire import StoreWire
+from tests.security.raw import RawAnswer, exchange
+
+ADMIN_TOKEN = "unit-test-admin-token-0123456789"
+KIT_ORIGIN = "http://localhost:8501"
+OUTAGE_SECONDS = 3
+"""How long sockets outlast the store here; 60 in real life."""
+SAME_ORIGIN = ("Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors")
+
+CONFIGURATION = """
+[server]
+public_url = "http://{host}"
+bind = "127.0.0.1:{port}"
+management_bind = "127.0.0.1:{management}"
+environment = "development"
+
+[secrets]
+keys = [{keys}]
+admin_token = "{admin_token}"
+
+[store]
+url = "{store}"
+timeout_seconds = 1
+outage_seconds = {outage_seconds}
+
+[session]
+idle_seconds = 3600
+absolute_seconds = 43200
+
+[log]
+access = false
+
+[providers.corp]
+issuer = "{issuer}"
+client_id = "{client_id}"
+client_secret = "{client_secret}"
+client_auth = "{client_auth}"
+par = "off"
+
+[kit_clients.dashboards]
+secret = "{kit_secret}"
+routes = ["api"]
+audiences = ["models-api"]
+origins = ["{kit_origin}"]
+
+[kit_clients.reports]
+secret = "{kit_secret}-of-reports"
+origins = ["{kit_origin}"]
+
+[[routes]]
+id = "api"
+path = "/api/"
+upstream = "{upstream}"
+strip_prefix = true
+kind = "api"
+token = "access_token"
+
+[[routes]]
+id = "optional"
+path = "/optional/"
+upstream = "{upstream}"
+kind = "api"
+auth = "optional"
+
+[[routes]]
+id = "page"
+path = "/"
+upstream = "{upstream}"
+kind = "page"
+"""
+
+
+@dataclass(eq=False)
+class Replica:
+    """One supervisor with one worker. `port` is its own; the Host it answers to is that of the whole set."""
+
+    port: int
+    management: int
+    host: str
+    file: Path
+    process: CommandProcess = field(init=False)
+
+    def start(self) -> None:
+        self.process = CommandProcess(["run", "--config", str(self.file)])
+
+    def wait(self) -> None:
+        self.process.wait_for('"ready"')
+
+    @property
+    def worker(self) -> int:
+        """Pid of the process that serves."""
+        (pid,) = [pid for pid in self.process.descendants() if is_running(pid)]
+        return pid
+
+    def kill_worker(self) -> None:
+        os.kill(self.worker, signal.SIGKILL)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The worker stands still, as a machine does whose hypervisor paused it."""
+        pid = self.worker
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def request(self, path: str, *headers: str, method: str = "GET", cookie: str = "", body: bytes = b"") -> bytes:
+        """The bytes of a request, whose connection ends after its answer."""
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}", "Connection: close", *headers]
+        if cookie:
+            lines.append(f"Cookie: {cookie}")
+        if body or method not in ("GET", "HEAD"):
+            lines.append(f"Content-Length: {len(body)}")
+        return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+    def send(self, path: str, *headers: str, timeout: float = 30, **how: Any) -> RawAnswer:
+        return RawAnswer.parse(exchange(self.port, self.request(path, *headers, **how), timeout=timeout))
+
+    def call_api(self, cookie: str, path: str = "/api/x") -> RawAnswer:
+        """What script of the page does."""
+        return self.send(path, *SAME_ORIGIN, cookie=cookie)
+
+    def post_form(self, path: str, text: str, *headers: str, cookie: str = "") -> RawAnswer:
+        form = "Content-Type: application/x-www-form-urlencoded"
+        return self.send(path, form, *headers, method="POST", cookie=cookie, body=text.encode())
+
+    def call_kit(
+        self, path: str, *headers: str, method: str = "POST", client: str = "dashboards", value: Any = None
+    ) -> RawAnswer:
+        """What the server of a Streamlit page does."""
+        body = b"" if value is None else json.dumps(value).encode()
+        return self.send(path, kit_credential(client), *headers, method=method, body=body)
+
+    def manage(self, path: str, value: Mapping[str, str] | None = None) -> httpx.Response:
+        """A call of the management listener, with the admin token."""
+        with httpx.Client(trust_env=False, timeout=10, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as http:
+            url = f"http://127.0.0.1:{self.management}{path}"
+            return http.get(url) if value is None else http.post(url, json=dict(value))
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What this process logged under `name`."""
+        lines = [line for line in self.process.output.splitlines() if line.startswith("{")]
+        return [event for event in map(json.loads, lines) if event.get("event") == name]
+
+
+@dataclass(eq=False)
+class ReplicaSet:
+    """The processes, and what stands around them."""
+
+    replicas: list[Replica]
+    provider: FakeProvider
+    upstream: RecordingUpstream
+    wire: StoreWire
+    host: str
+
+    def __getitem__(self, number: int) -> Replica:
+        return self.replicas[number]
+
+    def __iter__(self) -> Iterator[Replica]:
+        return iter(self.replicas)
+
+    def start_login(self, at: Replica, query: str = "") -> tuple[str, str]:
+        """A sign-in walked up to its callback, which nobody has opened yet: its path, and the cookie it needs."""
+        started = at.send("/auth/login" + query, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
+        assert started.status == 302, started
+        transaction = started.header("set-cookie").partition(";")[0]
+        with httpx.Client(trust_env=False) as http:
+            answer = http.get(started.header("location"))
+        callback = urlsplit(answer.headers["location"])
+        return f"{callback.path}?{callback.query}", transaction
+
+    def sign_in(self, person: str = "alice") -> str:
+        """A session cookie (`name=value`), begun at one process and finished at another."""
+        self.provider.options.auto_login = person
+        path, transaction = self.start_login(self.replicas[0])
+        return session_cookie(self.replicas[-1].send(path, cookie=transaction))
+
+    def sid_of_last_login(self) -> str:
+        return self.provider.logins()[-1].sid
+
+
+def session_cookie(answer: RawAnswer) -> str:
+    assert answer.status == 303, answer
+    (found,) = [value for value in answer.all("set-cookie") if value.startswith("vestibule=")]
+    return found.partition(";")[0]
+
+
+def kit_credential(client: str = "dashboards") -> str:
+    secret = KIT_SECRET if client == "dashboards" else f"{KIT_SECRET}-of-{client}"
+    return f"X-Vestibule-Kit: {client}:{secret}"
+
+
+def storm(requests: Sequence[tuple[Replica, bytes]]) -> list[RawAnswer]:
+    """Send all requests at once, each on a connection of its own; the answers in their order."""
+
+    async def one(replica: Replica, request: bytes) -> RawAnswer:
+        reader, writer = await asyncio.open_connection("127.0.0.1", replica.port)
+        writer.write(request)
+        received = await reader.read()
+        writer.close()
+        return RawAnswer.parse(received)
+
+    async def all_at_once() -> list[RawAnswer]:
+        async with asyncio.timeout(60):
+            return await asyncio.gather(*(one(replica, request) for replica, request in requests))
+
+    return asyncio.run(all_at_once())
+
+
+class Background:
+    """`with Background(work) as running:` calls `work` over and over in a thread; `stop` re-raises what it raised."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._work()
+        except BaseException as exc:
+            self._failure = exc
+
+    def __enter__(self) -> Background:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(60)
+        if self._failure is not None:
+            raise self._failure
+
+
+def until(condition: Callable[[], object], *, seconds: float) -> float:
+    """Wait for `condition`; the seconds it took."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, f"not true within {seconds} s"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+def pick_ports(count: int) -> list[int]:
+    probes = [bind_socket("127.0.0.1") for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def write_configuration(
+    replica: Replica, around: ReplicaSet, *, store: str, keys: Sequence[str] = (KEY,), outage_seconds: float = 60
+) -> None:
+    provider = around.provider
+    replica.file.write_text(
+        CONFIGURATION.format(
+            host=around.host,
+            port=replica.port,
+            management=replica.management,
+            keys=", ".join(f'"{key}"' for key in keys),
+            admin_token=ADMIN_TOKEN,
+            store=store,
+            outage_seconds=outage_seconds,
+            issuer=provider.issuer,
+            client_id=provider.client.client_id,
+            client_secret=provider.client.client_secret,
+            client_auth=provider.client.auth_method,
+            kit_secret=KIT_SECRET,
+            kit_origin=KIT_ORIGIN,
+            upstream=around.upstream.url,
+        )
+    )
+
+
+@contextmanager
+def running_replicas(
+    count: int,
+    folder: Path,
+    *,
+    provider: FakeProvider,
+    upstream: RecordingUpstream,
+    wire: StoreWire,
+    store: str = "",
+    outage_seconds: float = OUTAGE_SECONDS,
+) -> Iterator[ReplicaSet]:
+    """`count` processes that share the store behind `wire` (or at `store`), ended with the context."""
+    ports = pick_ports(2 * count)
+    host = f"localhost:{ports[0]}"
+    replicas = [
+        Replica(port=ports[number], management=ports[count + number], host=host, file=folder / f"replica-{number}.toml")
+        for number in range(count)
+    ]
+    around = ReplicaSet(replicas, provider, upstream, wire, host)
+    for replica in replicas:
+        write_configuration(replica, around, store=store or wire.url, outage_seconds=outage_seconds)
+        replica.start()
+    try:
+        for replica in replicas:
+            replica.wait()
+        yield around
+    finally:
+        for replica in replicas:
+            replica.process.stop()
