@@ -73,7 +73,7 @@ class InvalidToken(BadRequest):
 class LoginRequired(AuthError):
     status = 401
     default_code = "login_required"
-    default_message = "Please sign in."
+    default_message = "Nobody is signed in here, or the session has ended."
 
 
 class Forbidden(AuthError):

@@ -58,21 +58,7 @@ def render_problem(
 def _page(
     error: AuthError, headers: list[tuple[str, str]], *, request_id: str, urls: PublicUrls, return_to: str
 ) -> Page:
-    sign_in_again = {"href": login_url(urls, return_to), "label": "Try again"}
-    home = {"href": urls.base_path + "/", "label": "Go to the start page"}
-    match error.status:
-        case 400 if isinstance(error, CallbackRejected | InvalidToken):
-            actions = [sign_in_again]
-        case 401:
-            actions = [{**sign_in_again, "label": "Sign in"}]
-        case 403:
-            actions = [home, {"href": f"{urls.base_path}{urls.auth_path}{contract.PATH_LOGOUT}", "label": "Sign out"}]
-        case 404 | 421:
-            actions = [home]
-        case 502 | 503 | 504:
-            actions = [{"href": return_to, "label": "Try again"}]
-        case _:
-            actions = []
+    actions = _actions(error, urls, return_to)
     title = TITLES.get(error.status, status_title(error.status))
     return render_page(
         "error.html",
@@ -83,4 +69,29 @@ def _page(
         actions=actions,
         code=error.code,
         request_id=request_id,
+        is_fault=error.status >= 500 or (error.status == 400 and not error.is_noted),
     )
+
+
+def _actions(error: AuthError, urls: PublicUrls, return_to: str) -> list[dict[str, str]]:
+    """What the person can do about it, the likeliest first."""
+    sign_in = {"href": login_url(urls, return_to), "label": "Sign in"}
+    start = urls.base_path + "/"
+    home = [{"href": start, "label": "Go to the start page"}] if return_to != start else []
+    auth = urls.base_path + urls.auth_path
+    match error.status:
+        case 400 if isinstance(error, CallbackRejected | InvalidToken):
+            return [{**sign_in, "label": "Try again"}]
+        case 401:
+            return [sign_in]
+        case 403:
+            account = {"href": auth + contract.PATH_ACCOUNT, "label": "Your account"}
+            return [*home, account, {"href": auth + contract.PATH_LOGOUT, "label": "Sign out"}]
+        case 404:
+            return [{"href": start, "label": "Go to the start page"}]
+        case 421:
+            return [{"href": urls.base + "/", "label": f"Go to {urls.base}"}]
+        case 502 | 503 | 504:
+            return [{"href": return_to, "label": "Try again"}]
+        case _:
+            return []

@@ -1,7 +1,9 @@
 """Keeping a session's access token alive: one grant per expiry across all processes (DESIGN section 6, Resume).
 
 The lock is held by a task of the worker, never by a request, so a client that goes away harms nobody; it is renewed
-while the provider is slow, and its holder re-reads the record first, because another may just have done the work.
+while the provider is slow, and its holder re-reads the record first, because another may just have done the work. What
+the provider has granted must not get lost: the refresh token before it is spent. While the store is out of reach the
+task goes on trying to keep it, and whoever waits is told about the store.
 """
 
 from __future__ import annotations
@@ -9,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bff.audit import Audit
 from bff.contract import EndReason, Identity
-from bff.errors import InvalidToken, ProviderUnavailable
+from bff.errors import InvalidToken, ProviderUnavailable, StoreUnavailable
 from bff.identity_claims import build_identity, unverified_claims
 from bff.oidc.base64url import base64url
 from bff.oidc.id_token import IdTokenExpectation, check_same_person
@@ -22,9 +25,12 @@ from bff.provider import Provider
 from bff.session import Session, TokenSet
 from bff.sessions import Sessions
 
-LOCK_SECONDS = 10
-LOCK_RENEW_SECONDS = 3
+LOCK_SECONDS = 6
+"""How long a session waits for a holder that died; three renewals fit in."""
+LOCK_RENEW_SECONDS = 2
 LOCK_POLL_SECONDS = 0.05
+STORE_AGAIN_SECONDS = 0.2
+STORE_GIVE_UP_SECONDS = 60
 RETRY_SECONDS = 5
 MARGIN_SHARE = 0.2
 
@@ -57,6 +63,24 @@ class RefreshFailed:
 TokenOutcome = BearerToken | NoToken | SessionOver | RefreshFailed
 
 
+@dataclass(eq=False, slots=True)
+class _Flight:
+    """A grant under way. `told` is what those who wait hear; it may come before the end of `task`."""
+
+    task: asyncio.Task[TokenOutcome]
+    told: asyncio.Future[TokenOutcome]
+
+    def tell(self, failure: StoreUnavailable) -> None:
+        if not self.told.done():
+            self.told.set_exception(failure)
+
+    def waiting(self) -> asyncio.Future[TokenOutcome]:
+        """For one who begins to wait now: what others were told before is old."""
+        if self.told.done() and not self.task.done():
+            self.told = _unheard(asyncio.get_running_loop().create_future())
+        return self.told
+
+
 class TokenRefresher:
     """Hands out live access tokens and refreshes them ahead of their end."""
 
@@ -74,7 +98,7 @@ class TokenRefresher:
         self._audit = audit
         self._clock = clock
         self._before = refresh_before_expiry
-        self._flights: dict[str, asyncio.Task[TokenOutcome]] = {}
+        self._flights: dict[str, _Flight] = {}
         self._retry_at: dict[str, float] = {}
 
     async def access_token(self, session: Session) -> TokenOutcome:
@@ -90,25 +114,36 @@ class TokenRefresher:
             return _live(tokens)
         if now < self._retry_at.get(session.name, 0):
             return RefreshFailed(RETRY_SECONDS)
-        return await asyncio.shield(self._flight(session))
+        return await asyncio.shield(self._flight(session).waiting())
 
     async def drain(self) -> None:
         """Wait for the grants under way; for the end of the worker."""
         if self._flights:
-            await asyncio.gather(*self._flights.values(), return_exceptions=True)
+            await asyncio.gather(*(flight.task for flight in self._flights.values()), return_exceptions=True)
 
     def _margin(self, tokens: TokenSet) -> float:
         lifetime = (tokens.expires_at or 0) - tokens.obtained_at
         return min(self._before, max(lifetime, 0) * MARGIN_SHARE)
 
-    def _flight(self, session: Session) -> asyncio.Task[TokenOutcome]:
-        task = self._flights.get(session.name)
-        if task is None:
+    def _flight(self, session: Session) -> _Flight:
+        flight = self._flights.get(session.name)
+        if flight is None:
             task = asyncio.create_task(self._under_lock(session.name))
-            self._flights[session.name] = task
-            task.add_done_callback(lambda _: self._flights.pop(session.name, None))
-            task.add_done_callback(_mark_retrieved)
-        return task
+            flight = _Flight(task, _unheard(asyncio.get_running_loop().create_future()))
+            self._flights[session.name] = flight
+            task.add_done_callback(lambda _: self._land(session.name))
+        return flight
+
+    def _land(self, name: str) -> None:
+        flight = self._flights.pop(name)
+        if flight.task.cancelled():
+            flight.told.cancel()
+        elif flight.told.done():
+            flight.task.exception()  # they heard of it before
+        elif failure := flight.task.exception():
+            flight.told.set_exception(failure)
+        else:
+            flight.told.set_result(flight.task.result())
 
     async def _under_lock(self, name: str) -> TokenOutcome:
         holder = base64url(os.urandom(16))
@@ -123,12 +158,14 @@ class TokenRefresher:
             return await self._refresh(name)
         finally:
             renewal.cancel()
-            await self._sessions.store.unlock(lock, holder)
+            with suppress(StoreUnavailable):  # then it ends by itself, and what was granted still counts
+                await self._sessions.store.unlock(lock, holder)
 
     async def _keep(self, lock: str, holder: str) -> None:
         while True:
             await asyncio.sleep(LOCK_RENEW_SECONDS)
-            await self._sessions.store.lock(lock, holder, seconds=LOCK_SECONDS)
+            with suppress(StoreUnavailable):  # the next one may arrive
+                await self._sessions.store.lock(lock, holder, seconds=LOCK_SECONDS)
 
     def _is_due(self, tokens: TokenSet) -> bool:
         return tokens.expires_at is not None and self._clock() >= tokens.expires_at - self._margin(tokens)
@@ -157,9 +194,7 @@ class TokenRefresher:
         except ProviderUnavailable as exc:
             return self._outage(session, exc.code)
         except InvalidToken as exc:
-            self._audit.event("refresh_failed", session=session, reason=exc.code)
-            await self._sessions.end(session.name, EndReason.REVOKED)
-            return SessionOver()
+            return await self._end_unless_renewed(session, EndReason.REVOKED, why=exc.code)
         return await self._stored(session, tokens, identity)
 
     async def _accepted(self, session: Session, provider: Provider, answer: TokenResponse) -> tuple[TokenSet, Identity]:
@@ -193,6 +228,18 @@ class TokenRefresher:
         return tokens, identity
 
     async def _stored(self, session: Session, tokens: TokenSet, identity: Identity) -> TokenOutcome:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + STORE_GIVE_UP_SECONDS
+        while True:
+            try:
+                return await self._store_once(session, tokens, identity)
+            except StoreUnavailable as exc:
+                if loop.time() > give_up_at:
+                    raise
+                self._flights[session.name].tell(exc)
+            await asyncio.sleep(STORE_AGAIN_SECONDS)
+
+    async def _store_once(self, session: Session, tokens: TokenSet, identity: Identity) -> TokenOutcome:
         current: Session | None = session
         while current is not None:
             changed = await self._sessions.rewrite(current, tokens=tokens, identity=identity)
@@ -201,15 +248,25 @@ class TokenRefresher:
                 self._audit.event("refresh_ok", session=changed)
                 return _live(tokens)
             current = await self._sessions.load(session.name)
-            if current is not None and current.tokens.obtained_at > session.tokens.obtained_at:
+            if current is not None and current.tokens != session.tokens:
                 return _live(current.tokens)  # a later grant is stored already: this result is stale
         return SessionOver()
 
     async def _refused(self, session: Session, refusal: GrantRefused) -> TokenOutcome:
         if refusal.error != "invalid_grant":
             return self._outage(session, refusal.error or f"status_{refusal.status}")
-        self._audit.event("refresh_failed", session=session, reason="invalid_grant")
-        await self._sessions.end(session.name, EndReason.EXPIRED)
+        return await self._end_unless_renewed(session, EndReason.EXPIRED, why="invalid_grant")
+
+    async def _end_unless_renewed(self, session: Session, reason: EndReason, *, why: str) -> TokenOutcome:
+        """End a session over an answer to its refresh token, unless that is no longer its token.
+
+        A holder that was away for longer than its lock hears so late that another process has gone on meanwhile.
+        """
+        current = await self._sessions.load(session.name)
+        if current is not None and current.tokens != session.tokens:
+            return _live(current.tokens)
+        self._audit.event("refresh_failed", session=session, reason=why)
+        await self._sessions.end(session.name, reason)
         return SessionOver()
 
     def _outage(self, session: Session, reason: str) -> TokenOutcome:
@@ -228,7 +285,12 @@ def _live(tokens: TokenSet) -> BearerToken:
     return BearerToken(tokens.access_token, tokens.expires_at)
 
 
-def _mark_retrieved(task: asyncio.Task[TokenOutcome]) -> None:
+def _unheard(told: asyncio.Future[TokenOutcome]) -> asyncio.Future[TokenOutcome]:
     """A background refresh has no waiter; a store that failed meanwhile answers for itself at the next request."""
-    if not task.cancelled():
-        task.exception()
+    told.add_done_callback(_mark_retrieved)
+    return told
+
+
+def _mark_retrieved(told: asyncio.Future[TokenOutcome]) -> None:
+    if not told.cancelled():
+        told.exception()

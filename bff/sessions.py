@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bff.contract import EndReason, Identity
+from bff.errors import StoreUnavailable
 from bff.keyring import Keyring, SealBroken, record_name
 from bff.oidc.authorization import new_secret
 from bff.session import (
@@ -127,7 +129,13 @@ class Sessions:
     async def rewrite(self, session: Session, *, tokens: TokenSet, identity: Identity) -> Session | None:
         """Store new tokens and claims if the record is still at `session.revision`; None when it moved or is gone."""
         changed = replace(session, tokens=tokens, identity=identity, revision=session.revision + 1)
-        if not await self.store.replace(session.name, self._seal(changed), revision=session.revision):
+        try:
+            written = await self.store.replace(session.name, self._seal(changed), revision=session.revision)
+        except StoreUnavailable:
+            with suppress(StoreUnavailable):  # written perhaps, and only the answer or a replica is missing
+                await self.store.publish(SessionChanged(session.name))
+            raise
+        if not written:
             return None
         await self.store.publish(SessionChanged(session.name))
         return changed

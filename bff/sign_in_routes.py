@@ -91,7 +91,13 @@ class SignInRoutes(Handling):
         except BadRequest:
             pairs = {}
         return_to = self._local(pairs.get("return_to", ""), facts)
-        return respond(render_page("logged_out.html", login_url=login_url(facts.urls, return_to)))
+        session = await self._current(request)
+        if session is None:
+            return respond(render_page("logged_out.html", login_url=login_url(facts.urls, return_to)))
+        base = facts.urls.base_path + facts.urls.auth_path
+        return respond(
+            render_page("still_in.html", name=_name_of(session), back=return_to, logout_url=base + contract.PATH_LOGOUT)
+        )
 
     def _referring_page(self, request: Request, facts: RequestFacts) -> str:
         referer = request.headers.get("referer", "")
@@ -132,10 +138,9 @@ class SignInRoutes(Handling):
         return str(add_params_to_uri(finished.return_to, [("auth_code", code)]))
 
     def _logout_question(self, facts: RequestFacts, session: Session) -> Response:
-        identity, base = session.identity, facts.urls.base_path
-        name = identity.name or identity.email or identity.sub
+        base = facts.urls.base_path
         action = base + facts.urls.auth_path + contract.PATH_LOGOUT
-        return respond(render_page("logout.html", name=name, action=action, back=base + "/"))
+        return respond(render_page("logout.html", name=_name_of(session), action=action, back=base + "/"))
 
     def _session_cookie(self, value: str, session: Session) -> str:
         names = self._bff.cookie_names
@@ -158,6 +163,11 @@ class SignInRoutes(Handling):
             return query_pairs(request.scope["query_string"], code="callback_malformed")
         except BadRequest as exc:
             raise CallbackRejected(exc.code, detail=exc.detail) from exc
+
+
+def _name_of(session: Session) -> str:
+    identity = session.identity
+    return identity.name or identity.email or identity.sub
 
 
 class _Denied(CallbackRejected):

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.assembly import Bff
-from bff.csrf import check_same_origin, check_static_header
+from bff.csrf import FetchMetadata, check_same_origin, check_static_header
 from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, StoreUnavailable, Unavailable, UpstreamFailed
 from bff.pages import Page
 from bff.problems import login_url, render_problem
@@ -162,7 +162,7 @@ class Pipeline:
             case StepUp(unmet):
                 raise LoginRequired("step_up_required", "Please sign in once more for this.", detail=unmet)
             case Denied():
-                error = decision.as_error()
+                error = decision.as_error(route, caller.live.identity)
                 self._bff.audit.event(
                     "access_denied",
                     session=caller.live.session,
@@ -209,7 +209,8 @@ class Pipeline:
         send = status.send
         urls = incoming.facts.urls if incoming else self._bff.urls
         here = incoming.here if incoming else "/"
-        page = incoming is not None and wants_page(incoming.facts.fetch, incoming.headers)
+        fetch = incoming.facts.fetch if incoming else FetchMetadata.from_headers(scope["headers"])
+        page = wants_page(fetch, scope["headers"])
         if scope["type"] == "websocket":
             page = False
         elif page and error.status == 401 and incoming is not None and self._may_return(incoming):

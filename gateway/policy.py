@@ -10,6 +10,15 @@ from bff.login import Demands
 from bff.requirements import STEP_UP, unmet
 from bff.settings import RouteSettings
 
+NAMED = {
+    "roles_any": "one of the roles",
+    "roles_all": "all of the roles",
+    "groups_any": "one of the groups",
+    "groups_all": "all of the groups",
+    "scopes_all": "the scopes",
+}
+"""How requirements are put to people; addresses and claims of others are not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
@@ -22,8 +31,16 @@ class Denied:
 
     unmet: str
 
-    def as_error(self) -> Forbidden:
-        return Forbidden("forbidden", detail=f"require.{self.unmet}")
+    def as_error(self, route: RouteSettings, identity: Identity) -> Forbidden:
+        """The refusal, saying who is signed in and what would be needed."""
+        person = identity.name or identity.email or identity.sub
+        needed = getattr(route.require, self.unmet, ())
+        if self.unmet in NAMED and needed:
+            kind, wanted = NAMED[self.unmet], ", ".join(needed)
+            message = f"You are signed in as {person}. This is only for people with {kind} {wanted}."
+        else:
+            message = f"You are signed in as {person}, but you are not allowed to do this."
+        return Forbidden("forbidden", message, detail=f"require.{self.unmet}")
 
 
 @dataclass(frozen=True, slots=True)

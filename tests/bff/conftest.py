@@ -6,8 +6,35 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from bff.session import SessionEvent
+from bff.sessions import Sessions
+from bff.stores.memory import MemoryStore
+from tests.bff.factories import keyring, session_settings
 from tests.bff.refresh_bench import LIFETIME, Bench
 from tests.fakes import FakeClock, FakeProvider
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> MemoryStore:
+    return MemoryStore(clock=clock)
+
+
+@pytest.fixture
+def events(store: MemoryStore) -> list[SessionEvent]:
+    told: list[SessionEvent] = []
+    store.subscribe(told.append)
+    return told
+
+
+@pytest.fixture
+def sessions(store: MemoryStore) -> Sessions:
+    """Sessions that idle for ten minutes and last an hour."""
+    return Sessions(store, keyring(), session_settings())
 
 
 @pytest.fixture(scope="package")

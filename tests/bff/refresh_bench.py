@@ -9,6 +9,7 @@ from typing import Any
 
 from bff.audit import Audit
 from bff.contract import Identity
+from bff.errors import StoreUnavailable
 from bff.oidc.tokens import TokenResponse, build_code_grant
 from bff.provider import Provider
 from bff.provider_http import http_client_for
@@ -31,12 +32,23 @@ def token_of(outcome: TokenOutcome) -> str:
     return outcome.token
 
 
+class InterruptibleStore(MemoryStore):
+    """A memory store that takes no rewrites while `is_out`: it went away just after it had given the lock."""
+
+    is_out = False
+
+    async def replace(self, name: str, sealed: bytes, *, revision: int) -> bool:
+        if self.is_out:
+            raise StoreUnavailable
+        return await super().replace(name, sealed, revision=revision)
+
+
 class Bench:
     """A person signed in at a provider, and what keeps their token alive."""
 
     def __init__(self, fake: FakeProvider, clock: FakeClock) -> None:
         self.fake, self.clock = fake, clock
-        self.store = MemoryStore(clock=clock)
+        self.store = InterruptibleStore(clock=clock)
         self.sessions = Sessions(self.store, keyring(), session_settings(idle_seconds=50_000, absolute_seconds=50_000))
         self.provider = self.new_provider()
         self.tokens = self.new_refresher()

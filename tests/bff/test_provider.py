@@ -30,11 +30,6 @@ def fake(running: FakeProvider) -> FakeProvider:
     return running
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 def provider_of(fake: FakeProvider, clock: FakeClock, **over: Any) -> Provider:
     table = {"issuer": fake.issuer, "client_secret": DEFAULT_CLIENT_SECRET, "http_timeout_seconds": 5} | over
     settings = provider_settings(**table)

@@ -43,11 +43,6 @@ class Publisher:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def publisher() -> Publisher:
     return Publisher("one")
 

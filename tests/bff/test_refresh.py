@@ -121,7 +121,7 @@ class TestOneGrantPerExpiry:
 
 
 class TestAheadOfTheEnd:
-    @pytest.mark.parametrize(("lifetime", "margin"), [(50, 10), (300, 60), (100_000, 60)])
+    @pytest.mark.parametrize(("lifetime", "margin"), [(50, 10), (300, 60), (10_000, 60)])
     async def test_is_a_fifth_of_the_lifetime_and_at_most_what_is_configured(
         self, bench: Bench, lifetime: float, margin: float
     ) -> None:
@@ -162,7 +162,7 @@ class TestAheadOfTheEnd:
         session = await bench.sign_in()
         bench.fake.bend.token.raw(503)
         bench.clock.advance(LIFETIME - MARGIN)
-        assert token_of(await bench.tokens._flight(session)) == session.tokens.access_token
+        assert token_of(await bench.tokens._flight(session).told) == session.tokens.access_token
 
     async def test_a_store_that_fails_meanwhile_speaks_at_the_next_request(self, bench: Bench) -> None:
         session = await bench.sign_in()

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bff.contract import EndReason
+from bff.errors import StoreUnavailable
 from bff.refresh import LOCK_SECONDS, RETRY_SECONDS, BearerToken, NoToken, RefreshFailed, SessionOver
 from bff.session import SessionsEnded
 from tests.bff.refresh_bench import LIFETIME, Bench, token_of
@@ -230,6 +231,55 @@ class TestTheRecordMeanwhile:
         stored = await bench.again(session)
         assert stored is not None
         assert stored.tokens == later
+
+    async def test_with_a_later_grant_is_not_ended_by_a_late_refusal(self, bench: Bench) -> None:
+        """SL-5: a holder that slept past its lock hears that its refresh token was used, which another process did."""
+        session = await bench.sign_in()
+        bench.clock.advance(LIFETIME)
+        later = replace(session.tokens, access_token="later", refresh_token="rotated", expires_at=bench.clock() + 50)
+        bench.fake.bend.token.raw(400, json={"error": "invalid_grant"})
+        with bench.fake.bend.token.hold() as gate:
+            waiting = asyncio.create_task(bench.tokens.access_token(session))
+            await asyncio.to_thread(gate.wait_arrived)
+            assert await bench.sessions.rewrite(session, tokens=later, identity=session.identity)
+        assert token_of(await waiting) == "later"
+        stored = await bench.again(session)
+        assert stored is not None
+        assert stored.tokens == later
+
+
+class TestTheStoreMeanwhile:
+    async def test_out_of_reach_costs_nobody_the_granted_token(self, bench: Bench) -> None:
+        """The refresh token is spent: what came for it is kept until it can be written; who waits hears at once."""
+        session = await bench.sign_in()
+        bench.clock.advance(LIFETIME)
+        bench.store.is_out = True
+        with pytest.raises(StoreUnavailable):
+            async with asyncio.timeout(1):
+                await bench.tokens.access_token(session)
+        with pytest.raises(StoreUnavailable):
+            await bench.tokens.access_token(session)
+        bench.store.is_out = False
+        await bench.tokens.drain()
+        stored = await bench.again(session)
+        assert stored is not None
+        assert bench.grants == 1
+        assert stored.tokens.refresh_token not in ("", session.tokens.refresh_token)
+        assert await bench.tokens.access_token(stored) == BearerToken(
+            stored.tokens.access_token, stored.tokens.expires_at
+        )
+
+    async def test_out_of_reach_for_too_long_is_given_up(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bff.refresh.STORE_GIVE_UP_SECONDS", 0.3)
+        session = await bench.sign_in()
+        bench.clock.advance(LIFETIME)
+        bench.store.is_out = True
+        with pytest.raises(StoreUnavailable):
+            await bench.tokens.access_token(session)
+        async with asyncio.timeout(2):
+            await bench.tokens.drain()
 
 
 class TestWithoutMeans:

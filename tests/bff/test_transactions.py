@@ -24,16 +24,6 @@ ADDRESS = "192.0.2.1"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def store(clock: FakeClock) -> MemoryStore:
-    return MemoryStore(clock=clock)
-
-
-@pytest.fixture
 def transactions(store: MemoryStore) -> Transactions:
     return Transactions(store, keyring(), LimitSettings(pending_logins=5, pending_logins_per_address=3))
 

@@ -55,6 +55,8 @@ def doors(shared_doors: ReplicaSet) -> Iterator[ReplicaSet]:
     """The shared three, their provider correct and nothing recorded."""
     make_correct(shared_doors.provider)
     shared_doors.upstream.reset()
+    for replica in shared_doors:
+        replica.forget_events()
     yield shared_doors
     make_correct(shared_doors.provider)
 

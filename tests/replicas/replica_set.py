@@ -101,9 +101,11 @@ class Replica:
     host: str
     file: Path
     process: CommandProcess = field(init=False)
+    _read: int = 0
 
     def start(self) -> None:
         self.process = CommandProcess(["run", "--config", str(self.file)])
+        self._read = 0
 
     def wait(self) -> None:
         self.process.wait_for('"ready"')
@@ -160,9 +162,12 @@ class Replica:
             url = f"http://127.0.0.1:{self.management}{path}"
             return http.get(url) if value is None else http.post(url, json=dict(value))
 
+    def forget_events(self) -> None:
+        self._read = len(self.process.output)
+
     def events(self, name: str) -> list[dict[str, Any]]:
-        """What this process logged under `name`."""
-        lines = [line for line in self.process.output.splitlines() if line.startswith("{")]
+        """What this process logged under `name` since `forget_events`."""
+        lines = [line for line in self.process.output[self._read :].splitlines() if line.startswith("{")]
         return [event for event in map(json.loads, lines) if event.get("event") == name]
 
 
@@ -181,6 +186,10 @@ class ReplicaSet:
 
     def __iter__(self) -> Iterator[Replica]:
         return iter(self.replicas)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What all of them logged under `name` in this test."""
+        return [event for replica in self.replicas for event in replica.events(name)]
 
     def start_login(self, at: Replica, query: str = "") -> tuple[str, str]:
         """A sign-in walked up to its callback, which nobody has opened yet: its path, and the cookie it needs."""

@@ -17,16 +17,6 @@ from tests.fakes import FakeClock
 LIFETIME = 3600.0
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def store(clock: FakeClock) -> MemoryStore:
-    return MemoryStore(clock=clock)
-
-
 async def create(store: MemoryStore, name: str = "r", *, idle: float = 600, **over: Any) -> bool:
     ends = await store.now() + over.pop("lifetime", LIFETIME)
     return await store.create(
