@@ -45,10 +45,10 @@ test-long: $(STAMP) ## the tests that take minutes each
 	@$(PY) -m pytest -m long $(ARGS)
 
 demo: $(STAMP) ## the whole system on this machine: provider, API, Streamlit app, front door (PORT=9000)
-	@$(VENV)/bin/vestibule demo $(if $(PORT),--port $(PORT)) $(ARGS)
+	@$(VENV)/bin/vestibule demo --port-option PORT= $(if $(PORT),--port $(PORT)) $(ARGS)
 
 dev: $(STAMP) ## your own script and API behind a mock provider, with reload (DIR=../mine APP=app.py API=main:app)
-	@cd $(DIR) && exec $(CURDIR)/$(VENV)/bin/vestibule dev $(APP) $(if $(API),--api $(API)) --as $(AS) $(if $(PORT),--port $(PORT)) $(ARGS)
+	@cd $(DIR) && exec $(CURDIR)/$(VENV)/bin/vestibule dev $(APP) $(if $(API),--api $(API)) --as $(AS) --port-option PORT= $(if $(PORT),--port $(PORT)) $(ARGS)
 
 bench: $(STAMP) ## the speed measurements
 	@$(PY) -m tests.components ensure

@@ -5,29 +5,29 @@ Precedence: command line > environment (`VESTIBULE_SERVER__PUBLIC_URL`) > file >
 
 from __future__ import annotations
 
-import re
+import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource
-from pydantic_settings.exceptions import SettingsError
 
+from bff.environment_settings import GivenVariables, read_variables
 from bff.settings import SECRET_FIELDS, Settings
+from bff.settings_faults import Fault, Place, faults_of, read_leniently
+from bff.settings_places import is_doubtful, key_of, place_of, route_name
 from bff.settings_rules import Problem, find_problems
 
-FOREIGN_PREFIXES = (
-    "VESTIBULE_API_",
-    "VESTIBULE_CONFIG",
-    "VESTIBULE_DEV_",
-    "VESTIBULE_JWT__",
-    "VESTIBULE_KIT__",
-    "VESTIBULE_TEST_",
-)
-"""Variables with the prefix that belong to the kit, to APIs or to the command, not to the file's tables."""
+OTHERS_MAY_READ = stat.S_IROTH | stat.S_IWOTH
+RUNTIME_FOLDERS = ("/run", "/var/run")
+"""Where container runtimes put secrets, with modes of their own, for one program alone."""
+MENDS = {
+    "keys": "make it with `vestibule keys new FILE`",
+    "client_secret": "put the secret that the provider issued into it",
+    "client_key": "put the PEM private key into it",
+}
 
 __all__ = ["ConfigurationError", "Problem", "load_settings", "parse_settings"]
 
@@ -78,58 +78,36 @@ def parse_settings(
     overrides: Mapping[str, Any] | None = None,
 ) -> Settings:
     """`load_settings` on tables already read; relative `*_file` paths are taken from `folder`."""
-    environ = environ or {}
-    problems = list(_unknown_variables(environ))
-    merged = _merge({}, raw)
-    try:
-        merged = _merge(merged, _environment_tables(environ))
-    except SettingsError as exc:
-        problems.append(_unreadable_variable(exc))
-    merged = _merge(merged, overrides or {})
-    problems += _read_secret_files(merged, folder=folder, source=source)
+    given = read_variables(environ or {})
+    merged = _merge(_merge(_merge({}, raw), given.tables), overrides or {})
+    faults = list(_read_secret_files(merged, folder=folder))
     settings: Settings | None = None
     try:
         settings = Settings(**merged)
-    except ValidationError as exc:
-        problems += _problems_of(exc, source=source)
-    if settings is not None:
-        problems += find_problems(settings, source=source)
+    except ValidationError as error:
+        faults += faults_of(error, merged)
+    problems = [*given.problems, *_problems_of(faults, merged, given=given, source=source)]
+    broken = {place for fault in faults for place in (fault.place, fault.meant) if place} | {*given.unread}
+    readable = settings or read_leniently(merged, faults, broken=broken)
+    if readable is not None:
+        found = find_problems(readable, source=source)
+        problems += (_blame(problem, given) for problem in found if not is_doubtful(place_of(problem.key), broken))
     if problems or settings is None:
         raise ConfigurationError(tuple(problems))
     return settings
 
 
-class _GivenEnvironment(EnvSettingsSource):
-    """pydantic-settings' reader of nested variables, on a mapping that is passed in."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        super().__init__(Settings)
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): value for name, value in self._environ.items()}
-
-
-def _unreadable_variable(error: SettingsError) -> Problem:
-    """pydantic-settings names the table it was reading; the value may be a secret and is not repeated."""
-    field = re.search(r'for field "(\w+)"', str(error))
-    name = f"VESTIBULE_{field[1].upper() if field else ''}"
-    return Problem("environment", name, "cannot be read as JSON", "write lists and tables as JSON")
-
-
-def _environment_tables(environ: Mapping[str, str]) -> dict[str, Any]:
-    own = {name: value for name, value in environ.items() if name.upper().startswith("VESTIBULE_")}
-    return dict(_GivenEnvironment(own)())
-
-
-def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Problem]:
-    for name in sorted(environ):
-        upper = name.upper()
-        if not upper.startswith("VESTIBULE_") or upper.startswith(FOREIGN_PREFIXES):
-            continue
-        table = upper.removeprefix("VESTIBULE_").split("__")[0].lower()
-        if table not in Settings.model_fields:
-            yield Problem("environment", name, "no such setting", "correct or unset this variable")
+def exposed_secret_files(file: Path, *, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Files with secrets that everybody on this machine may read, of a configuration that is in order otherwise."""
+    tables = _merge(tomllib.loads(file.read_text(encoding="utf-8")), read_variables(environ).tables)
+    for place, names in SECRET_FIELDS.items():
+        for label, table in _tables_at(tables, place):
+            for name in names:
+                path = file.parent / str(table.get(f"{name}_file") or "")
+                is_own = path.is_file() and not str(path.absolute()).startswith(RUNTIME_FOLDERS)
+                if is_own and path.stat().st_mode & OTHERS_MAY_READ:
+                    message = f"everybody on this machine may read or change {path}"
+                    yield Problem(str(file), f"{label}.{name}_file", message, f"chmod 600 {path}")
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,29 +126,36 @@ def _other_spelling(key: str) -> str:
     return name if key != name else f"{name}_file"
 
 
-def _read_secret_files(raw: MutableMapping[str, Any], *, folder: Path, source: str) -> Iterable[Problem]:
-    problems: list[Problem] = []
+def _read_secret_files(raw: MutableMapping[str, Any], *, folder: Path) -> Iterator[Fault]:
+    """Put what the files hold into `raw`. A file that is not there or empty is one fault, and the secret is not missed
+    a second time."""
     for place, names in SECRET_FIELDS.items():
         for label, table in _tables_at(raw, place):
             for name in names:
                 path = table.pop(f"{name}_file", "")
                 if not path:
                     continue
-                key = f"{label}.{name}_file"
+                at: Place = (*label.split("."), f"{name}_file")
+                secret: Place = (*label.split("."), name)
                 if table.get(name):
-                    problems.append(Problem(source, key, f"given beside {name}", f"keep one of {name} and {name}_file"))
+                    yield Fault(at, f"given beside {name}", f"keep one of {name} and {name}_file", secret)
                     continue
                 try:
                     text = (folder / str(path)).read_text(encoding="utf-8")
                 except (OSError, UnicodeDecodeError) as exc:
-                    problems.append(
-                        Problem(source, key, f"cannot be read: {type(exc).__name__}", f"check the path {path}")
-                    )
+                    yield Fault(at, *_unreadable(exc, path, name), secret)
                     continue
-                table[name] = (
-                    [line.strip() for line in text.splitlines() if line.strip()] if name == "keys" else text.strip()
-                )
-    return problems
+                if not text.strip():
+                    yield Fault(at, f"{path} is empty", MENDS.get(name, "put the secret into it"), secret)
+                    continue
+                lines = [line.strip() for line in text.splitlines() if line.strip()]
+                table[name] = lines if name == "keys" else text.strip()
+
+
+def _unreadable(error: OSError | UnicodeDecodeError, path: object, name: str) -> tuple[str, str]:
+    if isinstance(error, FileNotFoundError):
+        return f"no file {path}", MENDS.get(name, "put the secret into it, readable by its owner alone")
+    return f"{path} cannot be read: {type(error).__name__}", "check the path and who may read it"
 
 
 def _tables_at(raw: MutableMapping[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -189,12 +174,20 @@ def _tables_at(raw: MutableMapping[str, Any], place: str) -> Iterator[tuple[str,
             yield f"{head}.{name}", copied
 
 
-def _problems_of(error: ValidationError, *, source: str) -> Iterator[Problem]:
-    for fault in error.errors(include_input=False, include_url=False):
-        key = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            yield Problem(source, key, "unknown key", "remove it or correct its spelling")
-        elif fault["type"] == "missing":
-            yield Problem(source, key, "missing", f"set {key}")
-        else:
-            yield Problem(source, key, fault["msg"].removeprefix("Value error, "), f"correct {key}")
+def _problems_of(
+    faults: list[Fault], tables: Mapping[str, Any], *, given: GivenVariables, source: str
+) -> Iterator[Problem]:
+    for fault in faults:
+        name = route_name(tables, fault.place)
+        yield _blame(Problem(source, key_of(fault.place), fault.message, fault.mend, name), given)
+
+
+def _blame(problem: Problem, given: GivenVariables) -> Problem:
+    """`problem` with the variable in the place of the file's key when that is where the value comes from."""
+    place = place_of(problem.key)
+    variable = given.variable_of(place)
+    if not variable:
+        return problem
+    is_part = place not in given.origins and (*place[:-1], f"{place[-1]}_file") not in given.origins
+    message = f"{problem.key}: {problem.message}" if is_part else problem.message
+    return replace(problem, file="environment", key=variable, message=message)

@@ -12,11 +12,12 @@ import json
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bff.audit import Audit
 from bff.contract import EndReason
-from bff.errors import BadRequest, Unavailable
+from bff.errors import BadRequest, StoreUnavailable, Unavailable
 from bff.keyring import Keyring, SealBroken
 from bff.oidc.authorization import new_secret
 from bff.session import Session, Store, TooMany
@@ -67,11 +68,7 @@ class KitCodes:
         code = new_secret(self._random)
         name = _name(code)
         plain = json.dumps([session.name, client, binding]).encode()
-        sealed = self._keyring.seal(plain, purpose=PURPOSE, name=name)
-        try:
-            await self._store.put_once(KIND, name, sealed, seconds=CODE_SECONDS, cap=MAX_CODES)
-        except TooMany:
-            raise Unavailable("login_limit", "Too many sign-ins are under way. Please try again.") from None
+        await self._put(KIND, name, self._keyring.seal(plain, purpose=PURPOSE, name=name))
         return code
 
     async def redeem(self, code: str, *, client: str, binding: str) -> Session:
@@ -79,26 +76,40 @@ class KitCodes:
 
         Raises:
             BadRequest: `kit_code`, whatever was wrong.
+            Unavailable: `login_limit`.
         """
         if not CODE.fullmatch(code) or not BINDING.fullmatch(binding):
             raise BadRequest("kit_code")
         name = _name(code)
-        sealed = await self._store.take_once(KIND, name)
-        if sealed is None:
+        sealed = await self._store.peek(KIND, name)
+        promise = self._open(sealed, name) if sealed else None
+        if sealed is None or promise is None:
             await self._punish_replay(name)
             raise BadRequest("kit_code", detail="unknown, expired or used")
-        promise = self._open(sealed, name)
-        if promise is None or promise.client != client or not hmac.compare_digest(promise.binding, binding):
+        if promise.client != client or not hmac.compare_digest(promise.binding, binding):
+            await self._store.take_once(KIND, name)
             self._audit.event("kit_refused", reason="kit_code_foreign", detail=client)
             raise BadRequest("kit_code", detail="another client or browser")
-        await self._store.put_once(USED, name, sealed, seconds=CODE_SECONDS, cap=MAX_CODES)
+        # Read before the mark: whoever finds that ends the session, and of many at once the first still has its answer.
         session = await self._sessions.load(promise.record_name)
+        if not await self._put(USED, name, sealed):
+            await self._punish_replay(name)
+            raise BadRequest("kit_code", detail="used")
+        with suppress(StoreUnavailable):  # it is worth nothing any more, and ends by itself
+            await self._store.take_once(KIND, name)
         if session is None:
             raise BadRequest("kit_code", detail="its session is over")
         return session
 
+    async def _put(self, kind: str, name: str, sealed: bytes) -> bool:
+        try:
+            return await self._store.put_once(kind, name, sealed, seconds=CODE_SECONDS, cap=MAX_CODES)
+        except TooMany:
+            raise Unavailable("login_limit", "Too many sign-ins are under way. Please try again.") from None
+
     async def _punish_replay(self, name: str) -> None:
-        used = await self._store.take_once(USED, name)
+        # The mark stays: it is what makes a code good for one use, and the next replay finds it too.
+        used = await self._store.peek(USED, name)
         promise = self._open(used, name) if used else None
         if promise is not None:
             self._audit.event("kit_refused", reason="kit_code_replayed", detail=promise.client)

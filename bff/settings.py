@@ -196,7 +196,8 @@ class RouteSettings(Table):
         table = dict(raw)
         if isinstance(table.get("upstream"), str):
             table["upstream"] = (table["upstream"],)
-        managed = any(str(target).startswith("streamlit:") for target in table.get("upstream") or ())
+        targets = table.get("upstream")
+        managed = isinstance(targets, list | tuple) and any(str(one).startswith("streamlit:") for one in targets)
         if managed:
             table.setdefault("kind", "page")
             table.setdefault("forward_cookies", ("_streamlit_*",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -24,6 +25,7 @@ KEY_TYPE_OF = {
     "ES256": EllipticCurvePrivateKey,
     "EdDSA": Ed25519PrivateKey,
 }
+ROUTE_NUMBER = re.compile(r"routes\[(\d+)\]")
 UPSTREAM_SCHEMES = ("http://", "https://", "unix:", "streamlit:", "asgi:")
 
 
@@ -35,9 +37,12 @@ class Problem:
     key: str
     message: str
     mend: str
+    route: str = ""
+    """Id of the route that the key's number stands for."""
 
     def __str__(self) -> str:
         where = f"{self.file}: {self.key}" if self.key else self.file
+        where += f" (route {self.route})" if self.route else ""
         return f"{where}: {self.message}; {self.mend}"
 
 
@@ -72,7 +77,8 @@ def names_default_port(url: SplitResult) -> bool:
 def find_problems(settings: Settings, *, source: str) -> Iterator[Problem]:
     for check in (_server, _secrets, _store, _session, _providers, _roles_and_kit, _routes, _not_yet):
         for key, message, mend in check(settings):
-            yield Problem(source, key, message, mend)
+            number = ROUTE_NUMBER.match(key)
+            yield Problem(source, key, message, mend, settings.routes[int(number[1])].id if number else "")
 
 
 Finding = tuple[str, str, str]

@@ -15,6 +15,7 @@ from gateway.logs import one_line
 REMEMBERED_LINES = 20
 MAX_LINE_BYTES = 16_384
 WORTH_A_LOOK = re.compile(r"\b(?:ERROR|CRITICAL|WARN|WARNING|Traceback)\b|(?:Error|Exception): ")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 Voice = Literal["own", "shown", "quiet"]
 """`own`: lines are log lines of this program already. `shown`: wrap each. `quiet`: show what looks like trouble."""
@@ -55,7 +56,8 @@ class ChildOutput:
         self._in_trace = False
 
     def _line(self, raw: bytes) -> None:
-        text = one_line(raw.decode("utf-8", errors="backslashreplace").rstrip().expandtabs(4))
+        said = COLOUR.sub("", raw.decode("utf-8", errors="backslashreplace"))  # some colour without asking the terminal
+        text = one_line(said.rstrip().expandtabs(4))
         if not text:
             return
         self.last.append(text)

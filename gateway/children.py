@@ -26,6 +26,8 @@ SETTLED_SECONDS = 60.0
 """A child that lived this long had a good start: the next pause is the shortest again."""
 PACKAGES_FOLDER = Path(__file__).parent.parent
 PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE")
+PLAIN_OUTPUT = {"NO_COLOR": "1", "TERM": "dumb", "STREAMLIT_LOGGER_ENABLE_RICH": "false"}
+"""What children print goes into a log, where colours and frames are noise; Streamlit alone does not know NO_COLOR."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ def minimal_environment(environ: Mapping[str, str], *, own_python: bool = True) 
     if own_python and "site-packages" not in PACKAGES_FOLDER.parts:
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PACKAGES_FOLDER), kept.get("PYTHONPATH", ""))))
     kept["PYTHONUNBUFFERED"] = "1"
-    return kept
+    return kept | PLAIN_OUTPUT
 
 
 def pause_before_restart(failures: int) -> float:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from bff.configuration import ConfigurationError, load_settings
+from bff.configuration import ConfigurationError, Problem, exposed_secret_files, load_settings
 from bff.settings import LogSettings, Settings
 from gateway import demo, dev, doctor, doctor_login, initialise, key_files, session_admin
 from gateway.configuration_file import find_configuration, with_port
@@ -48,6 +48,10 @@ Config = Annotated[
 ]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of this machine to listen on.")]
 
+PortOption = Annotated[
+    str, typer.Option("--port-option", hidden=True, help="What the person types to choose a port, as PORT= of make.")
+]
+
 
 def _load(config: Path | None, *, overrides: Mapping[str, Any] | None = None) -> tuple[Settings, Path]:
     """The settings, and the folder that relative paths in them start from."""
@@ -57,6 +61,11 @@ def _load(config: Path | None, *, overrides: Mapping[str, Any] | None = None) ->
     except ConfigurationError as exc:
         raise UsageFault("\n".join(str(problem) for problem in exc.problems)) from None
     return settings, (file.parent if file else Path())
+
+
+def _exposed_secrets(config: Path | None) -> list[Problem]:
+    file = find_configuration(config, environ=os.environ)
+    return list(exposed_secret_files(file, environ=os.environ)) if file else []
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -101,9 +110,10 @@ def _say_ready(settings: Settings) -> None:
 def run_demo(
     port: Port = 8000,
     folder: Annotated[Path, typer.Option("--folder", help="Folder with app.py and api.py.")] = demo.FOLDER,
+    port_option: PortOption = "--port",
 ) -> None:
-    """Start everything on this machine: a provider with two people, an API, an app, and the front door."""
-    raise typer.Exit(demo.run_demo(port=port, folder=folder))
+    """Start everything on this machine: a mock provider, an API, an app, and the front door."""
+    raise typer.Exit(demo.run_demo(port=port, folder=folder, port_option=port_option))
 
 
 @app.command("dev")
@@ -115,9 +125,12 @@ def run_dev(
     ] = None,
     port: Port = 8000,
     api_prefix: Annotated[str, typer.Option("--api-prefix", help="Path of the API.")] = "/api",
+    port_option: PortOption = "--port",
 ) -> None:
     """Run your own app, and API, behind a mock sign-in, reloaded as you save."""
-    raise typer.Exit(dev.run_dev(script, api=api, people=people or (), port=port, api_prefix=api_prefix))
+    raise typer.Exit(
+        dev.run_dev(script, api=api, people=people or (), port=port, api_prefix=api_prefix, port_option=port_option)
+    )
 
 
 @app.command("init")
@@ -180,8 +193,10 @@ def keys_rotate(file: Annotated[Path, typer.Argument(help="The file that secrets
 
 @config_app.command("check")
 def config_check(config: Config = None) -> None:
-    """Report every fault of the configuration at once."""
+    """Report every fault of the configuration at once, and secrets that lie open."""
     _load(config)
+    for problem in _exposed_secrets(config):
+        typer.echo(f"warning: {problem}", err=True)
     typer.echo("ok")
 
 
@@ -257,7 +272,7 @@ def run_doctor(
             doctor_login.sign_in_once(settings, say=_say_aside, provider=provider, loopback_port=loopback_port or 0)
         )
     else:
-        report = asyncio.run(doctor.examine(settings, folder=folder))
+        report = asyncio.run(doctor.examine(settings, folder=folder, exposed=_exposed_secrets(config)))
     typer.echo(json.dumps(report.as_json(strict=strict), indent=2) if as_json else report.as_text())
     if not report.is_healthy(strict=strict):
         raise typer.Exit(EXIT_FAULT)

@@ -30,14 +30,23 @@ CLIENT = "dashboards"
 PEOPLE = (Person("alice", ("analyst", "admin")), Person("bob", ("viewer",)))
 PASSED_TO_API = ("COLONY_SIMULATION_SECONDS",)
 HINTS = (
+    "The mock provider has no passwords and takes any other name too; that person has no roles.",
     "alice may do everything. Try Explore, Predict, Simulate, and reload while it runs;",
-    "open a second tab, sign out there, and look at the first.",
-    "bob gets a clear no on Predict, and does not see Admin.",
+    "open a second tab, sign out there (the provider asks once more: End session), and look at the first.",
+    "bob gets a clear no on Predict and on the Admin card of Start.",
 )
 
 
-def run_demo(*, port: int = DEFAULT_PORT, folder: Path = FOLDER, environ: Mapping[str, str] = os.environ) -> int:
+def run_demo(
+    *,
+    port: int = DEFAULT_PORT,
+    folder: Path = FOLDER,
+    port_option: str = "--port",
+    environ: Mapping[str, str] = os.environ,
+) -> int:
     """Start provider, API, app and front door, say where, and stay until a signal; the exit code.
+
+    `port_option` is what the message about a taken port tells to use.
 
     Raises:
         CommandFault: the port is taken, the application is not there, or a part does not answer.
@@ -58,7 +67,7 @@ def run_demo(*, port: int = DEFAULT_PORT, folder: Path = FOLDER, environ: Mappin
     )
     settings = build_settings(scene)
     configure_logging(settings.log)
-    door = build_front_door(settings, folder=folder, environ=environ, mend="--port")
+    door = build_front_door(settings, folder=folder, environ=environ, mend=port_option)
     return run_front_door(
         door,
         others=(provider_child(scene, PEOPLE, environ=environ), _api_child(scene, folder, environ=environ)),

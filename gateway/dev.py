@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from gateway.faults import UsageFault
 from gateway.front_door import build_front_door, run_front_door
 from gateway.listeners import free_port
 from gateway.logs import configure_logging
-from gateway.readiness import http_probe
+from gateway.readiness import Probe, http_probe
 
 APPLICATION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*")
+API_PATIENCE_SECONDS = 6.0
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 
 
@@ -37,6 +39,7 @@ def run_dev(
     people: Sequence[str] = (),
     port: int = DEFAULT_PORT,
     api_prefix: str = DEFAULT_API_PREFIX,
+    port_option: str = "--port",
     environ: Mapping[str, str] = os.environ,
 ) -> int:
     """Start provider, API, app and front door, say where, and stay until a signal; the exit code.
@@ -48,6 +51,8 @@ def run_dev(
     """
     _validate(script, api, api_prefix)
     require_module("streamlit", "streamlit")
+    if api:
+        require_module("watchfiles", "watchfiles")
     persons = parse_people(people)
     # The own shell's variables are the developer's, and the app may need them; settings of a front door are not its.
     variables = {name: value for name, value in environ.items() if _is_for_the_app(name, value)}
@@ -62,10 +67,10 @@ def run_dev(
     )
     settings = build_settings(scene)
     configure_logging(settings.log)
-    door = build_front_door(settings, folder=Path.cwd(), environ=environ, mend="--port")
+    door = build_front_door(settings, folder=Path.cwd(), environ=environ, mend=port_option)
     others = [provider_child(scene, persons, environ=environ)]
     if api:
-        others.append(_api_child(scene, api, variables=variables, environ=environ))
+        others.append(_api_child(scene, api, script, variables=variables, environ=environ))
     hints = [f"{script} is read again whenever you save it."]
     if api:
         hints.append(f"{api} is at {api_prefix.rstrip('/')}/; JWTBearer.from_env() finds what it needs there.")
@@ -86,19 +91,35 @@ def _validate(script: Path, api: str, api_prefix: str) -> None:
 
 
 def _is_for_the_app(name: str, value: str) -> bool:
-    """No setting of a front door, and text: what a shell leaves in other encodings cannot be passed on."""
-    return not name.upper().startswith("VESTIBULE_") and value.encode(errors="ignore").decode() == value
+    """No setting of a front door, no demand for colours, and text: other encodings of a shell cannot be passed on."""
+    is_foreign = name.upper().startswith("VESTIBULE_") or name in ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS")
+    return not is_foreign and value.encode(errors="ignore").decode() == value
 
 
-def _api_child(scene: Scene, api: str, *, variables: Mapping[str, str], environ: Mapping[str, str]) -> ChildSpec:
-    """The API under Uvicorn with reload. It may be broken for now: its author will see why and mend it."""
+def _api_child(
+    scene: Scene, api: str, script: Path, *, variables: Mapping[str, str], environ: Mapping[str, str]
+) -> ChildSpec:
+    """The API, started again when its files change. It may be broken for now: its author will see why and mend it."""
     return ChildSpec(
         name="api",
-        program=(
-            *("-m", "uvicorn", api, "--host", HOST, "--port", str(scene.api_port)),
-            *("--reload", "--log-level", "warning"),
-        ),
+        program=("-m", "gateway.dev_api", api, HOST, str(scene.api_port), *page_files(script)),
         environment=dict(variables) | minimal_environment(environ) | api_variables(scene),
-        ready=http_probe(f"http://{HOST}:{scene.api_port}/", any_status=True),
+        ready=_not_for_ever(http_probe(f"http://{HOST}:{scene.api_port}/", any_status=True)),
         required=False,
     )
+
+
+def page_files(script: Path) -> tuple[str, ...]:
+    """The script and the folders of its pages: saving them is no reason to start the API again."""
+    script = script.absolute()
+    return str(script), *(str(script.parent / name) for name in ("pages", "views"))
+
+
+def _not_for_ever(probe: Probe) -> Probe:
+    """`probe`, and true from `API_PATIENCE_SECONDS` on: a broken API says so itself, and the rest is there to look at."""
+    end = time.monotonic() + API_PATIENCE_SECONDS
+
+    async def answers() -> bool:
+        return await probe() or time.monotonic() > end
+
+    return answers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from bff.provider import Provider, http_client_for
 from bff.provider_http import call_provider
 from bff.public_urls import all_origins
 from bff.settings import ProviderSettings, RouteSettings, Settings
+from bff.settings_rules import Problem
 from bff.stores import StoreNotSupported, open_store
 from bff.stores.redis import RedisStore
 from gateway.logs import one_line
@@ -95,17 +96,22 @@ async def examine(
     settings: Settings,
     *,
     folder: Path = Path(),
+    exposed: Sequence[Problem] = (),
     clock: Callable[[], float] = time.time,
     http_for: Callable[[ProviderSettings], httpx.AsyncClient] = http_client_for,
 ) -> Report:
-    """Ask all parts at once; each answers or runs into its own time-out. Starts nothing and signs nobody in."""
+    """Ask all parts at once; each answers or runs into its own time-out. Starts nothing and signs nobody in.
+
+    `exposed`: secret files that others may read (`bff.configuration.exposed_secret_files`).
+    """
     asked: list[Awaitable[list[Finding]]] = [
         _provider(name, provider, http_for=http_for, clock=clock) for name, provider in settings.providers.items()
     ]
     asked.append(_collected(_store(settings, clock=clock)))
     asked += [_collected(_upstreams(route, folder=folder)) for route in settings.routes]
     found = await asyncio.gather(*asked)
-    findings = [*_server(settings), *(finding for group in found for finding in group)]
+    warnings = [Finding("warning", problem.key, f"{problem.message}; {problem.mend}") for problem in exposed]
+    findings = [*_server(settings), *warnings, *(finding for group in found for finding in group)]
     return Report(tuple(registrations(settings)), tuple(findings))
 
 

@@ -1,4 +1,7 @@
-"""`vestibule init`: a configuration that passes `vestibule config check` as it is, with the secrets it needs."""
+"""`vestibule init`: a configuration that passes `vestibule config check` as it is, with the secrets it needs.
+
+But for one secret that only the provider can give: until it is known its file is empty, and the check says so.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from gateway.key_files import new_key, new_secret, write_secret
 FILE = "vestibule.toml"
 SECRETS = "secrets"
 PROVIDER = "corp"
+CLIENT_SECRET = "client-secret"
 API_AUDIENCE = "api"
 DEFAULT_PUBLIC_URL = "http://localhost:8000"
 
@@ -76,8 +80,18 @@ def initialise(wishes: Wishes, *, folder: Path, force: bool = False) -> Written:
         raise CommandFault(f"{exc.filename} cannot be written: {exc.strerror}") from exc
     for path, text in places.items():
         write_secret(path, text, replace=force)
-    load_settings(folder / FILE, environ={})  # what was just written must pass, or this command has a defect
+    _check(wishes, folder / FILE)
     return Written(folder / FILE, _next_steps(wishes, folder=folder))
+
+
+def _check(wishes: Wishes, file: Path) -> None:
+    """What was just written must pass, but for a client secret that nobody knows yet, or this command has a defect."""
+    try:
+        load_settings(file, environ={})
+    except ConfigurationError as error:
+        keys = [problem.key for problem in error.problems]
+        if wishes.client_secret or keys != [f"providers.{PROVIDER}.client_secret_file"]:
+            raise
 
 
 def _validate(wishes: Wishes, *, folder: Path) -> None:
@@ -87,7 +101,9 @@ def _validate(wishes: Wishes, *, folder: Path) -> None:
         raise UsageFault(f"no script {folder / wishes.streamlit}; --streamlit is taken from --folder")
     try:
         raw = tomllib.loads(build_toml(wishes))
-        parse_settings(_inline_secrets(raw, _secrets(wishes)), source="vestibule init")
+        secrets = _secrets(wishes)
+        secrets[CLIENT_SECRET] = wishes.client_secret or new_secret()  # one to be judged in its place, never written
+        parse_settings(_inline_secrets(raw, secrets), source="vestibule init")
     except (ConfigurationError, ValueError) as exc:
         raise UsageFault(str(exc)) from None
 
@@ -97,7 +113,7 @@ def _secrets(wishes: Wishes) -> dict[str, str]:
     secrets = {
         "keys": new_key(),
         "admin-token": new_secret(),
-        "client-secret": wishes.client_secret or new_secret(),
+        CLIENT_SECRET: wishes.client_secret,
     }
     if wishes.streamlit:
         secrets[f"kit-{wishes.app_id}"] = new_secret()
@@ -145,7 +161,7 @@ def build_tables(wishes: Wishes) -> dict[str, Any]:
             PROVIDER: {
                 "issuer": wishes.issuer,
                 "client_id": wishes.client_id,
-                "client_secret_file": f"{SECRETS}/client-secret",
+                "client_secret_file": f"{SECRETS}/{CLIENT_SECRET}",
             }
         },
     }
@@ -217,7 +233,8 @@ def _next_steps(wishes: Wishes, *, folder: Path) -> tuple[str, ...]:
         f"and, where it asks for one, post-logout redirect URI {urls.post_logout}",
     ]
     if not wishes.client_secret:
-        steps.append(f"Put the client secret that the provider issued into {folder / SECRETS / 'client-secret'}")
+        file = folder / SECRETS / CLIENT_SECRET
+        steps.append(f"Put the client secret that the provider issued into {file}; it is empty, and nothing runs yet")
     if wishes.api:
         steps.append(
             f"Start the API with VESTIBULE_JWT__ISSUER={urls.base} VESTIBULE_JWT__AUDIENCE={API_AUDIENCE} "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bff.configuration import ConfigurationError, Problem, load_settings, parse_settings
+from bff.configuration import ConfigurationError, Problem, exposed_secret_files, load_settings, parse_settings
 from bff.settings import ProviderSettings, Settings
 from tests.bff.factories import CLIENT_ID, ISSUER, KEY, OLD_KEY
 
@@ -112,8 +113,23 @@ class TestSecretsInFiles:
         (file.parent / "keys").unlink()
         (file.parent / "secrets" / "oidc").write_bytes(b"\xff\xfe")
         found = faults(file)
-        assert found["secrets.keys_file"].message == "cannot be read: FileNotFoundError"
-        assert found["providers.corp.client_secret_file"].message == "cannot be read: UnicodeDecodeError"
+        assert found["secrets.keys_file"].message == "no file keys"
+        assert "vestibule keys new" in found["secrets.keys_file"].mend
+        assert found["providers.corp.client_secret_file"].message == "secrets/oidc cannot be read: UnicodeDecodeError"
+        assert len(found) == 2, "a secret that could not be read is not missed a second time"
+
+    def test_an_empty_file_says_what_belongs_into_it(self, file: Path) -> None:
+        (file.parent / "secrets" / "oidc").write_text("\n")
+        (problem,) = faults(file).values()
+        assert (problem.key, problem.message) == ("providers.corp.client_secret_file", "secrets/oidc is empty")
+        assert "the provider issued" in problem.mend
+
+    def test_files_that_everybody_may_read_are_named(self, file: Path) -> None:
+        (file.parent / "keys").chmod(0o600)
+        (file.parent / "secrets" / "oidc").chmod(0o644)
+        (problem,) = exposed_secret_files(file, environ={})
+        assert problem.key == "providers.corp.client_secret_file"
+        assert problem.mend == f"chmod 600 {file.parent / 'secrets' / 'oidc'}"
 
     def test_a_secret_given_twice_in_one_source_is_a_fault(self, file: Path) -> None:
         file.write_text(TOML.replace("keys_file", 'admin_token = "a"\nadmin_token_file = "keys"\nkeys_file'))
@@ -146,7 +162,7 @@ class TestFaults:
         found = faults(file, {"VESTIBULE_COLOUR": "red", "VESTIBULE_SERVER_BIND": "x"})
         assert found.keys() >= {
             "secrets.keys_file",
-            "routes.0.colour",
+            "routes[0].colour",
             "sever",
             "session.idle_seconds",
             "VESTIBULE_COLOUR",
@@ -160,17 +176,18 @@ class TestFaults:
         assert faults(file)["providers.corp.client_id"].message == "missing"
 
     def test_a_validators_own_words_are_kept(self, file: Path) -> None:
-        problem = faults(file, {"VESTIBULE_PROVIDERS__CORP__SCOPES": '["profile"]'})["providers.corp.scopes"]
+        problem = faults(file, {"VESTIBULE_PROVIDERS__CORP__SCOPES": '["profile"]'})[
+            "VESTIBULE_PROVIDERS__CORP__SCOPES"
+        ]
         assert problem.message.startswith('add "openid"')
 
     def test_an_unknown_key_in_the_environment_is_a_fault_too(self, file: Path) -> None:
-        assert faults(file, {"VESTIBULE_SERVER__COLOUR": "red"})["server.colour"].message == "unknown key"
+        assert faults(file, {"VESTIBULE_SERVER__COLOUR": "red"})["VESTIBULE_SERVER__COLOUR"].message == "unknown key"
 
     @pytest.mark.parametrize("name", ["VESTIBULE_SECRETS__KEYS", "VESTIBULE_SERVER", "VESTIBULE_ROUTES"])
     def test_an_unreadable_variable_is_named_and_its_value_is_not(self, file: Path, name: str) -> None:
         found = faults(file, {name: "not-json-but-perhaps-a-secret"})
-        table = name.split("__")[0]
-        assert found[table].message == "cannot be read as JSON"
+        assert found[name].message == "cannot be read as JSON"
         assert "perhaps-a-secret" not in str(list(found.values()))
 
     @pytest.mark.parametrize(
@@ -191,6 +208,147 @@ class TestFaults:
         assert {problem.file for problem in problems.values()} == {"settings"}
 
 
+GOOD: dict[str, Any] = {
+    "server": {"public_url": "https://apps.example.com"},
+    "secrets": {"keys": [KEY.decode()]},
+    "providers": {"corp": {"issuer": ISSUER, "client_id": CLIENT_ID, "client_secret": "unit-test-secret"}},
+    "kit_clients": {"pages": {"secret": "unit-test-kit-secret-0123456789", "routes": ["api"]}},
+    "routes": [{"id": "api", "path": "/api/", "upstream": "http://127.0.0.1:9001", "kit": "pages"}],
+}
+
+
+def lines(environ: dict[str, str] | None = None, /, **changes: Any) -> list[str]:
+    """What is said of the good tables with `changes`, as `server__workers="x"` or `routes__0__kit="y"`."""
+    tables = deepcopy(GOOD)
+    for path, value in changes.items():
+        table: Any = tables
+        *way, last = path.split("__")
+        for part in way:
+            table = table[int(part)] if part.isdigit() else table.setdefault(part, {})
+        table[last] = value
+    try:
+        parse_settings(tables, source="file", environ=environ)
+    except ConfigurationError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+class TestEverythingAtOnce:
+    """A value of the wrong type does not hide what the rules find elsewhere, and brings no untrue follow-ups."""
+
+    def test_the_tables_they_start_from_are_in_order(self) -> None:
+        assert lines() == []
+
+    def test_rules_run_on_what_is_left_beside_a_broken_value(self) -> None:
+        found = lines(kit_clients__pages__origins="x", server__public_url="http://apps.example.com", session__x=1)
+        assert sorted(line.split(": ")[1] for line in found) == [
+            "kit_clients.pages.origins",
+            "server.public_url",
+            "session.x",
+        ]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"server__environment": "developement", "server__public_url": "http://localhost:8000"},
+            {"server__pubic_url": "https://apps.example.com", "server": {}},
+            {"providers__corp__client_auth": "nothing", "providers__corp__client_secret": ""},
+            {"providers__corp__issuer": 5},
+            {"providers": 5},
+            {"providers__corp": "x"},
+            {"kit_clients": [], "server__workers": 1},
+            {"kit_clients__pages": 5},
+            {"kit_clients__pages__secret": 5},
+            {"routes__0__id": "Not A Name"},
+            {"routes__0__upstream": 5},
+            {"routes": [5]},
+            {"routes": "x"},
+            {"secrets": "x"},
+            {"session__absolute_seconds": "soon", "session__idle_seconds": 90_000},
+            {"server__trusted_proxies": ["10.0.0.0/8", "nonsense"]},
+            {"routes__0__forward_headers": 5},
+            {"store": 1, "server__workers": 2},
+        ],
+        ids=str,
+    )
+    def test_one_broken_value_is_one_line(self, changes: dict[str, Any]) -> None:
+        found = lines(**changes)
+        assert len(found) == 1, found
+
+    def test_a_missing_key_is_one_line_too(self) -> None:
+        assert lines(providers__corp={"client_id": "x", "client_secret": "unit-test-secret"}) == [
+            "file: providers.corp.issuer: missing; set it"
+        ]
+
+
+class TestWords:
+    """Faults are told in the language of the file."""
+
+    @pytest.mark.parametrize(
+        ("changes", "line"),
+        [
+            ({"kit_clients__pages__routes": "api"}, 'kit_clients.pages.routes: must be a list; write it as in ["api"]'),
+            ({"server__public_health": "maybe"}, "server.public_health: must be true or false; write it as in true"),
+            ({"server__workers": "two"}, "server.workers: must be a whole number; write it as in 2"),
+            ({"server__workers": 0}, "server.workers: must be at least 1; write a larger number"),
+            ({"session__idle_seconds": "soon"}, "session.idle_seconds: must be a number; write it as in 60"),
+            ({"server__bind": 8000}, 'server.bind: must be text in quotes; write it as in "text"'),
+            ({"server__tls": "x"}, "server.tls: must be a table; write it as in a [table] of its own"),
+            (
+                {"log__format": "text"},
+                'log.format: is none of the words known here; write "json" or "console"',
+            ),
+            (
+                {"server__trusted_proxies": ["proxy"]},
+                'server.trusted_proxies[0]: must be a network; write it as in "10.0.0.0/8"',
+            ),
+            (
+                {"routes__0__path": "api/"},
+                'routes[0].path (route api): does not begin with /; write a path, as in "/api/"',
+            ),
+            ({"routes__0__kit": "pagse"}, "routes[0].kit (route api): no kit client 'pagse'; add [kit_clients.pagse]"),
+            ({"server__pubic_url": "x"}, "server.pubic_url: unknown key; did you mean public_url?"),
+            ({"sever__bind": "x"}, "sever: unknown key; did you mean server?"),
+            (
+                {"providers__corp__client_secert_file": "x"},
+                "providers.corp.client_secert_file: unknown key; did you mean client_secret_file?",
+            ),
+            ({"routes__0__audiance": "x"}, "routes[0].audiance (route api): unknown key; did you mean audience?"),
+            ({"server__colour": "x"}, "server.colour: unknown key; remove it or correct its spelling"),
+        ],
+    )
+    def test_a_fault_says_what_to_write(self, changes: dict[str, Any], line: str) -> None:
+        assert lines(**changes) == [f"file: {line}"]
+
+    @pytest.mark.parametrize(
+        ("name", "value", "line"),
+        [
+            ("VESTIBULE_SERVER__WORKER", "2", "VESTIBULE_SERVER__WORKER: unknown key; did you mean workers?"),
+            ("VESTIBULE_SERVER__WORKERS", "x", "VESTIBULE_SERVER__WORKERS: must be a whole number; write it as in 2"),
+            (
+                "VESTIBULE_SERVER__PUBLIC_URL",
+                "http://apps.example.com",
+                "VESTIBULE_SERVER__PUBLIC_URL: is plain http; "
+                'use https; plain http needs a loopback host and environment = "development"',
+            ),
+            ("VESTIBULE_SEVER__BIND", "x", "VESTIBULE_SEVER__BIND: no such setting; did you mean VESTIBULE_SERVER__…?"),
+            (
+                "VESTIBULE_SECRETS__KEYS_FILE",
+                "nowhere",
+                "VESTIBULE_SECRETS__KEYS_FILE: no file nowhere; make it with `vestibule keys new FILE`",
+            ),
+            (
+                "VESTIBULE_ROUTES",
+                '[{"id": "api", "upstream": "x"}]',
+                "VESTIBULE_ROUTES (route api): routes[0].upstream: unknown kind; "
+                "use http://, https://, unix:, streamlit:file.py or asgi:module:app",
+            ),
+        ],
+    )
+    def test_a_fault_of_the_environment_names_the_variable(self, name: str, value: str, line: str) -> None:
+        assert lines({name: value}) == [f"environment: {line}"]
+
+
 def test_the_error_passes_through_context_managers_unchanged() -> None:
     """Python writes to an exception on its way: a frozen one turns into another error there."""
 
@@ -206,9 +364,9 @@ def test_the_error_passes_through_context_managers_unchanged() -> None:
 def test_settings_cannot_be_changed_once_read(file: Path) -> None:
     settings = load_settings(file, environ={})
     with pytest.raises(ValueError, match="frozen"):
-        settings.server.bind = "0.0.0.0:1"  # type: ignore[misc]
+        settings.server.bind = "0.0.0.0:1"  # type: ignore[misc]  # what is tried
     with pytest.raises(ValueError, match="frozen"):
-        settings.log = settings.log  # type: ignore[misc]
+        settings.log = settings.log  # type: ignore[misc]  # what is tried
 
 
 def test_settings_can_be_built_in_code_without_any_environment(monkeypatch: pytest.MonkeyPatch) -> None:

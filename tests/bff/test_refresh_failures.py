@@ -269,9 +269,7 @@ class TestTheStoreMeanwhile:
             stored.tokens.access_token, stored.tokens.expires_at
         )
 
-    async def test_out_of_reach_for_too_long_is_given_up(
-        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_out_of_reach_for_too_long_is_given_up(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("bff.refresh.STORE_GIVE_UP_SECONDS", 0.3)
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)

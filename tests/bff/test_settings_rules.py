@@ -133,9 +133,13 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("routes[0].path", routes({"path": "/auth/login"})),
     ("routes[0].upstream", routes({"upstream": "ftp://x"})),
     ("routes[0].upstream", routes({"upstream": []})),
+    ("compat.oauth2_proxy", {"compat": {"oauth2_proxy": True}}),
+    ("forward_auth.modes", {"forward_auth": {"modes": ["nginx"]}}),
     ("routes[0].kit", routes({"kit": "nobody"})),
     ("routes[0].provider", routes({"provider": "nobody"})),
     ("routes[0].audience", routes({"token": "assertion"})),
+    ("routes[0].accept_bearer.providers", routes({"accept_bearer": {"providers": ["nobody"], "audience": "a"}})),
+    ("routes[0].accept_bearer.audience", routes({"accept_bearer": {"providers": ["corp"]}})),
     ("routes[0].require", routes({"auth": "public", "require": {"roles_any": ["a"]}})),
     ("routes[0].cors_origins", routes({"cors_origins": ["*"]})),
     ("routes[0].cors_origins", routes({"cors_origins": ["null"]})),
@@ -171,7 +175,8 @@ def test_an_unsafe_setting_is_refused_by_its_key_and_with_a_mend(key: str, table
         {"providers": provider(backchannel_url="https://keycloak.internal:8443")},
         kit(routes=["api"], origins=["https://app.example.com", "http://localhost:8501"]),
         {"roles": {"analyst": {"groups_any": ["science"]}}},
-        {"forward_auth": {"modes": ["nginx"]}, **routes({"upstream": []})},
+        {"providers": provider(scopes=["openid", "offline_access"])},
+        routes({"accept_bearer": {"providers": ["corp"]}, "audience": "models-api"}),
         routes({}, {"id": "b", "host": "b.example.com"}),
         routes({"path": "/authors/"}),
         routes({"token": "assertion", "audience": "api", "kit": "dash"}) | kit(),
@@ -214,7 +219,8 @@ def test_all_problems_are_reported_at_once_with_file_key_and_mend() -> None:
         "providers.corp.client_secret",
         "routes[0].kit",
     ]
-    assert all(str(problem).startswith(f"settings: {problem.key}: ") for problem in found)
+    assert all(str(problem).startswith(f"settings: {problem.key}: ") for problem in found[:-1])
+    assert str(found[-1]).startswith("settings: routes[0].kit (route api): ")
     assert all(problem.mend in str(problem) for problem in found)
 
 

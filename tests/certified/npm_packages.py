@@ -1,4 +1,4 @@
-"""The packages of `package-lock.json`, installed once per lock and Node, and kept between runs."""
+"""The packages of `package-lock.json`, installed once per lock and kept between runs."""
 
 from __future__ import annotations
 

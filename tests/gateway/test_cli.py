@@ -83,8 +83,36 @@ def test_config_check_names_all_problems_at_once_with_file_key_and_mend(folder: 
     assert done.returncode == 2
     assert done.stdout == ""
     assert [line for line in lines if line.startswith("vestibule.toml: server.pubic_url: unknown key; ")]
-    assert [line for line in lines if line.startswith("vestibule.toml: routes.0.require.nonsense: unknown key; ")]
+    assert [
+        line
+        for line in lines
+        if line.startswith("vestibule.toml: routes[0].require.nonsense (route pages): unknown key; ")
+    ]
     assert "short" not in [word.strip("'\"") for line in lines for word in line.split() if "keys" not in line]
+
+
+def test_config_check_warns_of_secrets_that_lie_open(folder: Path) -> None:
+    (folder / "keys").write_text(KEY)
+    (folder / "keys").chmod(0o644)
+    (folder / "vestibule.toml").write_text(GOOD.replace(f'keys = ["{KEY}"]', 'keys_file = "keys"'))
+    done = vestibule("config", "check", folder=folder)
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+    assert done.stderr == (
+        "warning: vestibule.toml: secrets.keys_file: "
+        "everybody on this machine may read or change keys; chmod 600 keys\n"
+    )
+    (folder / "keys").chmod(0o600)
+    assert vestibule("config", "check", folder=folder).stderr == ""
+
+
+def test_a_taken_port_says_what_the_person_types_to_choose_another(folder: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        arguments = ("demo", "--port", str(other.getsockname()[1]), "--port-option", "PORT=")
+        done = vestibule(*arguments, folder=folder)
+    assert done.returncode == 1
+    assert "choose another with PORT=" in done.stderr
 
 
 @pytest.mark.parametrize("command", [("config", "check"), ("config", "show"), ("doctor",), ("run",)])

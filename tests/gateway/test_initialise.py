@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,12 +50,25 @@ CASES = {
 
 @pytest.mark.parametrize("wished", CASES.values(), ids=CASES.keys())
 def test_what_is_written_passes_config_check_unchanged(wished: Wishes, folder: Path) -> None:
+    wished = replace(wished, client_secret="the-one-from-the-provider")
     written = initialise(wished, folder=folder)
     checked = vestibule("config", "check", folder=folder)
     assert (checked.returncode, checked.stdout) == (0, "ok\n")
     settings = load_settings(written.file, environ={})
     assert settings.providers["corp"].client_id == wished.client_id
     assert settings.server.public_url == wished.public_url
+
+
+@pytest.mark.parametrize("command", [("config", "check"), ("doctor",), ("run",)])
+def test_without_the_providers_secret_the_one_thing_left_to_do_is_named(command: tuple[str, ...], folder: Path) -> None:
+    initialise(wishes(), folder=folder)
+    assert (folder / "secrets" / "client-secret").read_text() == "\n"
+    done = vestibule(*command, folder=folder)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "vestibule.toml: providers.corp.client_secret_file: secrets/client-secret is empty; "
+        "put the secret that the provider issued into it\n"
+    )
 
 
 @pytest.mark.parametrize("wished", CASES.values(), ids=CASES.keys())
@@ -64,7 +78,7 @@ def test_the_file_says_with_comments_what_the_tables_say(wished: Wishes) -> None
 
 
 def test_the_app_and_the_api_are_joined_by_a_kit_client(folder: Path) -> None:
-    initialise(wishes(streamlit="My Dashboard.py"), folder=folder)
+    initialise(wishes(streamlit="My Dashboard.py", client_secret="the-one-from-the-provider"), folder=folder)
     settings = load_settings(folder / "vestibule.toml", environ={})
     assert settings.kit_clients["my-dashboard"].routes == ("api",)
     page = settings.route("my-dashboard")
@@ -76,7 +90,7 @@ def test_the_app_and_the_api_are_joined_by_a_kit_client(folder: Path) -> None:
 
 
 def test_secrets_are_random_and_for_their_owner_alone(folder: Path) -> None:
-    initialise(wishes(), folder=folder)
+    initialise(wishes(client_secret="the-one-from-the-provider-" + "x" * 32), folder=folder)
     names = ("keys", "admin-token", "client-secret", "kit-app")
     files = [folder / "secrets" / name for name in names]
     assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600] * 4

@@ -29,6 +29,7 @@ def wire(redis: Deployment) -> Iterator[StoreWire]:
 @pytest.fixture(scope="session")
 def shared_provider() -> Iterator[FakeProvider]:
     with FakeProvider(auto_login="alice") as provider:
+        provider.add_person("carol")
         yield provider
 
 

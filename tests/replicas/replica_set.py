@@ -194,6 +194,10 @@ class ReplicaSet:
     def start_login(self, at: Replica, query: str = "") -> tuple[str, str]:
         """A sign-in walked up to its callback, which nobody has opened yet: its path, and the cookie it needs."""
         started = at.send("/auth/login" + query, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
+        return self.at_provider(started)
+
+    def at_provider(self, started: RawAnswer) -> tuple[str, str]:
+        """From the redirect of a login to the callback that the provider sends the browser to, and its cookie."""
         assert started.status == 302, started
         transaction = started.header("set-cookie").partition(";")[0]
         with httpx.Client(trust_env=False) as http:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
@@ -12,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from bff.session import Session
+from bff.session import Session, StoredRecord
 from bff.stores.memory import MemoryStore
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
 from tests.front_door import RunningDoor, api_route, page_route, provider_table
@@ -31,6 +32,14 @@ class WatchedStore(MemoryStore):
         super().__init__(clock=clock)
         self.sessions: list[str] = []
         self.logins: list[str] = []
+        self.pause_after_load = 0.0
+        """Seconds between a record's being read and the reader's getting it."""
+
+    async def load(self, name: str) -> StoredRecord | None:
+        record = await super().load(name)
+        if self.pause_after_load:
+            await asyncio.sleep(self.pause_after_load)
+        return record
 
     async def create(
         self, name: str, sealed: bytes, *, owners: Sequence[str], idle_seconds: float, absolute_expires_at: float

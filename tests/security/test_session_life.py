@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from bff.contract import EndReason
+from bff.session import SessionChanged
 from tests.fakes import CookieClient, FakeClock, RecordingUpstream, Reply, is_grant
 from tests.front_door import page_route
 from tests.security.house import House
@@ -242,6 +243,21 @@ def test_sl_7_a_request_in_flight_keeps_no_ended_session_alive(house: House) -> 
         ENDINGS["the person"](house, browser)
         assert b"done" not in slow.result().body
     assert house.door.do(house.store.load(name)) is None
+    assert house.get_raw("/page", "Sec-Fetch-Mode: cors", cookie=cookie).status == 401
+
+
+def test_sl_7_a_read_under_way_puts_no_ended_session_into_the_cache(build_house: Callable[..., House]) -> None:
+    house = build_house()
+    browser = house.sign_in()
+    cookie, name = house.session_cookie(browser), house.session_of(browser).name
+    house.door.do(house.store.publish(SessionChanged(name)))  # so that the next request reads the store
+    house.store.pause_after_load = 0.4
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(house.get_raw, "/page", "Sec-Fetch-Mode: cors", cookie=cookie)
+        time.sleep(0.15)
+        house.door.do(sessions_of(house).end(name, EndReason.REVOKED))
+        assert reading.result().status in (200, 401)  # it began before the end
+    house.store.pause_after_load = 0
     assert house.get_raw("/page", "Sec-Fetch-Mode: cors", cookie=cookie).status == 401
 
 

@@ -140,9 +140,9 @@ class TestShape:
         ids=["one-segment", "dots", "payload", "header", "depth", "escapes"],
     )
     def test_hostile_sizes_are_refused_at_once(self, token: str) -> None:
-        before = time.process_time()
+        before = time.thread_time()
         assert code_of(token) == "p_malformed"
-        assert time.process_time() - before < 0.1
+        assert time.thread_time() - before < 0.2
 
     def test_a_token_at_the_limit_is_read(self) -> None:
         padding = "x" * 40_000

@@ -109,9 +109,9 @@ HALF = MAX_BYTES // 2
 )
 def test_hostile_bodies_of_full_size_cost_no_more_than_their_length(body: bytes) -> None:
     """A quadratic reader takes minutes for these."""
-    before = time.process_time()
+    before = time.thread_time()
     refused(body)
-    assert time.process_time() - before < 0.25
+    assert time.thread_time() - before < 0.5
 
 
 @given(st.binary(max_size=200))

@@ -1,0 +1,189 @@
+"""pydantic's faults in words for whoever writes `vestibule.toml`, and what is left of the tables without them.
+
+A place is a path of keys and list positions, as in `("routes", 0, "kit")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from bff.settings import SECRET_FIELDS, Settings
+
+Place = tuple[str | int, ...]
+
+FORMS: dict[str, tuple[str, str]] = {
+    "bool_parsing": ("true or false", "true"),
+    "bool_type": ("true or false", "true"),
+    "dict_type": ("a table", "a [table] of its own"),
+    "float_parsing": ("a number", "60"),
+    "float_type": ("a number", "60"),
+    "int_from_float": ("a whole number", "2"),
+    "int_parsing": ("a whole number", "2"),
+    "int_type": ("a whole number", "2"),
+    "ip_v4_network": ("a network", '"10.0.0.0/8"'),
+    "ip_v6_network": ("a network", '"10.0.0.0/8"'),
+    "model_attributes_type": ("a table", "a [table] of its own"),
+    "model_type": ("a table", "a [table] of its own"),
+    "string_type": ("text in quotes", '"text"'),
+    "tuple_type": ("a list", '["api"]'),
+}
+"""Kind of fault → what the value has to be, and how that is written."""
+PATTERNS = {
+    r"^/": ("does not begin with /", 'write a path, as in "/api/"'),
+    r"^[a-z0-9][a-z0-9_-]{0,62}$": ("is no name", "use at most 63 of a-z, 0-9, - and _, a letter or digit first"),
+    r"^/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$": ("is no path", 'write it as "/auth", without / at its end'),
+    r"^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,62}:$": ("is no prefix", 'write it as "vestibule:", with : at its end'),
+}
+BOUNDS = {
+    "greater_than": ("must be over {gt:g}", "write a larger number"),
+    "greater_than_equal": ("must be at least {ge:g}", "write a larger number"),
+    "less_than": ("must be under {lt:g}", "write a smaller number"),
+    "less_than_equal": ("must be at most {le:g}", "write a smaller number"),
+}
+STAND_INS: dict[str, Any] = {"issuer": "https://unknown.invalid", "client_id": "unknown"}
+"""For required keys that are missing or broken, so that the rules can look at the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One value that has no place or the wrong form. `meant`: the place that its author probably had in mind."""
+
+    place: Place
+    message: str
+    mend: str
+    meant: Place = ()
+
+
+def faults_of(error: ValidationError, tables: Mapping[str, Any]) -> list[Fault]:
+    """The faults, one per place: what fits none of several types is reported once."""
+    grouped: dict[Place, list[Any]] = {}
+    for found in error.errors(include_input=False, include_url=False):
+        place = tuple(found["loc"])
+        if found["type"] != "missing":
+            place = _without_type_names(place, tables)
+        grouped.setdefault(place, []).append(found)
+    return [_fault(place, group) for place, group in grouped.items()]
+
+
+def _without_type_names(place: Place, tables: Any) -> Place:
+    """pydantic adds the alternative it tried, as in `("forward_headers", "tuple[str, ...]")`: keep what is there."""
+    kept: list[str | int] = []
+    for part in place:
+        is_there = part in tables if isinstance(tables, Mapping) else _has_item(tables, part)
+        if not is_there:
+            break
+        tables = tables[part]
+        kept.append(part)
+    return tuple(kept) or place[:1]
+
+
+def _has_item(value: Any, part: str | int) -> bool:
+    return isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
+
+
+def _fault(place: Place, group: list[Any]) -> Fault:
+    first = group[0]
+    kind, context = first["type"], first.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_key(place)
+    if kind == "missing":
+        return Fault(place, "missing", "set it")
+    if kind == "literal_error" and len(group) == 1:
+        return Fault(place, "is none of the words known here", f"write {context['expected'].replace(chr(39), chr(34))}")
+    if kind == "string_pattern_mismatch" and context["pattern"] in PATTERNS:
+        return Fault(place, *PATTERNS[context["pattern"]])
+    if kind in BOUNDS:
+        message, mend = BOUNDS[kind]
+        return Fault(place, message.format(**context), mend)
+    forms = dict.fromkeys(_form(found) for found in group)
+    if all(forms):
+        nouns, examples = zip(*(form for form in forms if form), strict=True)
+        return Fault(place, f"must be {' or '.join(nouns)}", f"write it as in {examples[-1]}")
+    return Fault(place, first["msg"].removeprefix("Value error, "), "correct it")
+
+
+def _form(found: Mapping[str, Any]) -> tuple[str, str] | None:
+    if found["type"] == "literal_error":
+        words = found["ctx"]["expected"].replace("'", '"')
+        return words, words
+    return FORMS.get(found["type"])
+
+
+def _unknown_key(place: Place) -> Fault:
+    close = closest(str(place[-1]), keys_at(place[:-1]))
+    if not close:
+        return Fault(place, "unknown key", "remove it or correct its spelling")
+    return Fault(place, "unknown key", f"did you mean {close}?", (*place[:-1], close.removesuffix("_file")))
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The known name that `name` may be a misspelling of; "" when none is near."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.7)), "")
+
+
+def keys_at(place: Place) -> list[str]:
+    """The keys that the table at `place` may have; none when nothing is known of it."""
+    model: type[BaseModel] = Settings
+    for part in place:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            continue  # the name of a provider or the position of a route
+        inner = next(_models_in(field.annotation), None)
+        if inner is None:
+            return []
+        model = inner
+    secrets = next((names for where, names in SECRET_FIELDS.items() if where.split(".")[0] == str((*place, "")[0])), ())
+    return [*model.model_fields, *(f"{name}_file" for name in secrets)]
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def read_leniently(tables: Mapping[str, Any], faults: Iterable[Fault], *, broken: Collection[Place]) -> Settings | None:
+    """`tables` without what `faults` name, required keys filled in; None when even that is not readable.
+
+    A broken `server.environment` counts as development: the stricter rules might blame values that are right.
+    """
+    rest: dict[str, Any] = deepcopy(dict(tables))
+    if {("server",), ("server", "environment")} & {*broken} and isinstance(rest.setdefault("server", {}), dict):
+        rest["server"]["environment"] = "development"
+    found, rounds = list(faults), 0
+    while rounds < len(Settings.model_fields):
+        rounds += 1
+        for fault in found:
+            if fault.place != ("server", "environment"):
+                _take_out(rest, fault)
+        try:
+            return Settings(**rest)
+        except ValidationError as error:
+            found = faults_of(error, rest)
+    return None
+
+
+def _take_out(tables: dict[str, Any], fault: Fault) -> None:
+    *way, last = fault.place
+    holder: Any = None
+    table: Any = tables
+    for part in way:
+        if not (part in table if isinstance(table, Mapping) else _has_item(table, part)):
+            return
+        holder, table = table, table[part]
+    if isinstance(table, dict):
+        table.pop(last, None)
+        if fault.message == "missing":
+            table[str(last)] = STAND_INS.get(str(last), f"unknown-{way[-1]}" if way else {})
+    elif _has_item(table, last):
+        items = list(table)
+        # A route that is no table leaves its number to an empty one: the numbers after it must stay what they are.
+        items[int(last)] = {"id": f"unknown-{last}", "upstream": STAND_INS["issuer"]}
+        holder[way[-1]] = items if way == ["routes"] else [item for at, item in enumerate(table) if at != last]

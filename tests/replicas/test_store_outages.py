@@ -1,0 +1,113 @@
+"""FM-1, FM-2: while the store is away nobody is let in, nobody is signed out, and nothing is reported as done."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.replicas.outages import TRUSTED_SECONDS, Watch, answers_without_a_store, echoes
+from tests.replicas.replica_set import OUTAGE_SECONDS, SAME_ORIGIN, Replica, ReplicaSet, until
+from tests.replicas.store_wire import StoreWire
+from tests.replicas.test_endings_across_processes import open_connections, read_to_the_end
+from tests.replicas.test_refresh_across_processes import REFRESH, expired, tokens_at_upstream
+from tests.replicas.test_sign_in_across_processes import code_for, redeem
+from tests.security.raw import read_close
+
+BACK_SECONDS = 5.0
+"""By when everything works again after the store is back."""
+
+
+def post_logout_token(at: Replica, token: str) -> int:
+    return at.post_form("/auth/backchannel-logout/corp", f"logout_token={token}").status
+
+
+def all_signed_in(doors: ReplicaSet, cookie: str) -> bool:
+    return [replica.call_api(cookie).status for replica in doors] == [200] * 3
+
+
+def health(replica: Replica) -> tuple[int, int]:
+    return replica.manage("/healthz").status_code, replica.manage("/readyz").status_code
+
+
+def test_fm_1_without_the_store_everything_is_503_and_with_it_everything_goes_on(
+    doors: ReplicaSet, wire: StoreWire
+) -> None:
+    code, cookie = code_for(doors)
+    handle = json.loads(redeem(doors[0], code).body)["session_handle"]
+    doors.upstream.respond("/events", stream=[b"data: first\n\n", *([0.05, b"data: more\n\n"] * 400)], chunked=True)
+    watch = Watch(doors, cookie)
+    with open_connections(doors[0], cookie) as there, watch.running():
+        until(lambda: {each.replica for each in watch.seen} == {0, 1, 2}, seconds=5)
+        with wire.cut():
+            cut_at = time.monotonic()
+            time.sleep(TRUSTED_SECONDS)
+            assert [health(replica) for replica in doors] == [(200, 503)] * 3
+            assert echoes(there.websocket, b"still here"), "open sockets outlast an outage for a while"
+            doors.upstream.clear()
+            with ThreadPoolExecutor(3) as pool:
+                for answers in pool.map(lambda replica: answers_without_a_store(replica, cookie, handle), doors):
+                    assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(answers, 503)
+                    assert not [name for name, answer in answers.items() if answer.all("set-cookie")]
+                    assert answers["api"].header("retry-after")
+            assert doors[0].manage("/admin/revoke", {"sub": "alice"}).status_code == 503
+            assert read_close(there.websocket) == (1013, "unavailable")
+            read_to_the_end(there.stream)
+            assert OUTAGE_SECONDS - 1 < time.monotonic() - cut_at < OUTAGE_SECONDS + 3
+            assert doors.upstream.requests == []
+        mended_at = time.monotonic()
+        until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
+        until(lambda: [health(replica) for replica in doors] == [(200, 200)] * 3, seconds=BACK_SECONDS)
+        back_at = time.monotonic()
+        time.sleep(0.3)
+    assert watch.statuses() == {200, 503}
+    assert watch.statuses(since=cut_at + TRUSTED_SECONDS, until=mended_at) == {503}
+    assert watch.statuses(since=back_at) == {200}
+    watch.check_that_no_cookie_was_touched()
+
+
+def test_fm_1_a_store_that_swallows_everything_is_as_good_as_gone(doors: ReplicaSet, wire: StoreWire) -> None:
+    """Nothing is refused, nothing is answered: each request ends with the store's time-out."""
+    cookie = doors.sign_in()
+    assert all_signed_in(doors, cookie)
+    with wire.held():
+        time.sleep(TRUSTED_SECONDS)
+        began = time.monotonic()
+        with ThreadPoolExecutor(3) as pool:
+            statuses = list(pool.map(lambda replica: replica.call_api(cookie).status, doors))
+        assert statuses == [503] * 3
+        assert time.monotonic() - began < 2
+    until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
+
+
+def test_fm_2_an_end_that_cannot_be_stored_is_not_done_and_may_be_repeated(doors: ReplicaSet, wire: StoreWire) -> None:
+    kept, cookie = doors.sign_in("bob"), doors.sign_in("alice")
+    assert all_signed_in(doors, cookie)
+    token = doors.provider.logout_token(sub="alice", sid=doors.sid_of_last_login())
+    with wire.cut():
+        assert doors[0].post_form("/auth/logout", "", *SAME_ORIGIN, cookie=cookie).status == 503
+        assert [post_logout_token(replica, token) for replica in doors] == [400] * 3
+    until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
+    assert doors.events("logout") == []
+    assert post_logout_token(doors[1], token) == 200, "its jti was not burned"
+    ended = time.monotonic()
+    assert [replica.call_api(cookie).status for replica in doors] == [401] * 3
+    assert time.monotonic() - ended < 1
+    assert post_logout_token(doors[2], token) == 200, "a replay has no effect"
+    assert all_signed_in(doors, kept)
+
+
+def test_an_outage_in_the_middle_of_a_refresh_does_not_cost_the_session(doors: ReplicaSet, wire: StoreWire) -> None:
+    """The provider has rotated the refresh token; what came for it cannot be stored until the store is back."""
+    (cookie,) = expired(doors, "alice")
+    with ThreadPoolExecutor(1) as pool, doors.provider.bend.token.hold(times=1, when=REFRESH) as gate:
+        waiting = pool.submit(doors[0].call_api, cookie)
+        gate.wait_arrived()
+        with wire.cut():
+            gate.release()
+            assert waiting.result().status == 503
+            assert len(doors.provider.grants("refresh_token")) == 1
+    until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
+    (grant,) = doors.provider.grants("refresh_token")
+    assert set(tokens_at_upstream(doors)) == {grant.access_token}
+    assert doors.provider.reuse_detected == []

@@ -1,0 +1,99 @@
+"""LO-14: front-channel logout, off by default, and of little use to anybody who guesses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.fakes import FakeProvider
+from tests.front_door import provider_table
+from tests.security.house import House
+
+
+def visit(house: House, **query: str) -> httpx.Response:
+    """The frame at the provider: another site, no cookie."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+    url = f"{house.url}/auth/frontchannel-logout/corp"
+    return httpx.get(url, params=query, headers=headers, trust_env=False)
+
+
+@pytest.fixture
+def framed_house(build_house: Callable[..., House], provider: FakeProvider) -> House:
+    return build_house(providers={"corp": provider_table(provider, par="off", frontchannel_logout=True)})
+
+
+def test_lo_14_it_is_off_by_default(house: House) -> None:
+    browser = house.sign_in()
+    answer = visit(house, iss=house.provider.issuer, sid=house.session_of(browser).sid)
+    assert answer.status_code == 404
+    assert house.is_signed_in(browser)
+
+
+def test_lo_14_exact_issuer_and_sid_end_that_session_alone(framed_house: House) -> None:
+    house = framed_house
+    browser, other_device = house.sign_in(), house.sign_in()
+    answer = visit(house, iss=house.provider.issuer, sid=house.session_of(browser).sid)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert not house.is_signed_in(browser)
+    assert house.is_signed_in(other_device)
+
+
+def test_lo_14_nobody_but_the_issuer_may_frame_the_answer(framed_house: House) -> None:
+    answer = visit(framed_house)
+    policies = answer.headers.get_list("content-security-policy")
+    assert any(f"frame-ancestors {framed_house.provider.issuer}" in policy for policy in policies)
+    assert all("frame-ancestors" not in policy or "evil" not in policy for policy in policies)
+    assert "x-frame-options" not in answer.headers
+
+
+def test_lo_14_no_token_is_revoked_and_no_cookie_touched(framed_house: House) -> None:
+    house = framed_house
+    browser = house.sign_in()
+    answer = visit(house, iss=house.provider.issuer, sid=house.session_of(browser).sid)
+    house.door.do(house.door.app.bff.sign_in.drain())
+    assert house.provider.hits_of("revocation") == []
+    assert not answer.headers.get_list("set-cookie")
+
+
+GUESSES = {
+    "nothing": "",
+    "no iss": "sid={sid}",
+    "no sid": "iss={issuer}",
+    "another iss": "iss=https://idp.example&sid={sid}",
+    "iss with a slash": "iss={issuer}/&sid={sid}",
+    "iss upper case": "iss={ISSUER}&sid={sid}",
+    "another sid": "iss={issuer}&sid=other",
+    "sid empty": "iss={issuer}&sid=",
+    "sid a pattern": "iss={issuer}&sid=*",
+    "sid too long": "iss={issuer}&sid=" + "x" * 3_000,
+    "by sub": "iss={issuer}&sub=alice",
+    "no form": "iss={issuer}&sid=%ff",
+    "sid twice": "iss={issuer}&sid={sid}&sid=other",
+    "sid twice, the right one last": "iss={issuer}&sid=other&sid={sid}",
+    "iss twice": "iss=https://idp.example&iss={issuer}&sid={sid}",
+}
+
+
+@pytest.mark.parametrize("guess", GUESSES)
+def test_lo_14_a_guess_ends_nothing(framed_house: House, guess: str) -> None:
+    house = framed_house
+    browser = house.sign_in()
+    issuer, sid = house.provider.issuer, house.session_of(browser).sid
+    query = GUESSES[guess].format(issuer=issuer, ISSUER=issuer.upper(), sid=sid)
+    answer = httpx.get(f"{house.url}/auth/frontchannel-logout/corp?{query}", trust_env=False)
+    assert answer.status_code in (200, 400)
+    assert sid not in answer.text
+    assert house.is_signed_in(browser)
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT"])
+def test_lo_14_only_get_does_anything(framed_house: House, method: str) -> None:
+    house = framed_house
+    browser = house.sign_in()
+    params = {"iss": house.provider.issuer, "sid": house.session_of(browser).sid}
+    answer = httpx.request(method, f"{house.url}/auth/frontchannel-logout/corp", params=params, trust_env=False)
+    assert answer.status_code == 405
+    assert house.is_signed_in(browser)
