@@ -13,7 +13,7 @@ from bff.settings import Settings
 from bff.settings_faults import Place, closest
 from bff.settings_rules import Problem
 
-PREFIX = "VESTIBULE_"
+VARIABLE_PREFIX = "VESTIBULE_"
 FOREIGN_PREFIXES = (
     "VESTIBULE_API_",
     "VESTIBULE_CONFIG",
@@ -61,9 +61,9 @@ def read_variables(environ: Mapping[str, str]) -> GivenVariables:
     problems: list[Problem] = []
     unread: list[Place] = []
     for name in sorted(environ, key=lambda name: (name.count("__"), name)):
-        if not name.upper().startswith(PREFIX) or name.upper().startswith(FOREIGN_PREFIXES):
+        if not name.upper().startswith(VARIABLE_PREFIX) or name.upper().startswith(FOREIGN_PREFIXES):
             continue
-        place = tuple(name.upper().removeprefix(PREFIX).lower().split("__"))
+        place = tuple(name.upper().removeprefix(VARIABLE_PREFIX).lower().split("__"))
         if place[0] not in Settings.model_fields:
             problems.append(_unknown(name, place[0]))
             continue
@@ -80,7 +80,7 @@ def read_variables(environ: Mapping[str, str]) -> GivenVariables:
 
 def _unknown(name: str, table: str) -> Problem:
     known = closest(table, Settings.model_fields)
-    mend = f"did you mean {PREFIX}{known.upper()}__…?" if known else "correct or unset this variable"
+    mend = f"did you mean {VARIABLE_PREFIX}{known.upper()}__…?" if known else "correct or unset this variable"
     return Problem("environment", name, "no such setting", mend)
 
 

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 
 from bff.answers import answer_json, redirect, respond
 from bff.contract import EndReason
-from bff.errors import AuthError, BadRequest, NotFound
+from bff.errors import AuthError, BadRequest, NotFound, Unavailable
 from bff.handling import Handling
 from bff.login_requests import check_navigation, query_pairs
 from bff.oidc.id_token import is_subject
@@ -16,6 +16,7 @@ from bff.oidc.logout import LogoutToken, validate_logout_token
 from bff.pages import Page
 from bff.problems import login_url
 from bff.provider import Provider
+from bff.session import TooMany
 
 REPLAY_KIND = "logout-jti"
 MAX_REPLAY_IDS = 100_000
@@ -48,7 +49,10 @@ class ProviderRoutes(Handling):
         provider = self._provider(request)
         if not provider.settings.frontchannel_logout:
             raise NotFound()
-        values = dict(query_pairs(request.scope["query_string"], code="logout_malformed"))
+        pairs = query_pairs(request.scope["query_string"], code="logout_malformed")
+        values = dict(pairs)
+        if len(values) != len(pairs):
+            raise BadRequest("logout_malformed", detail="a parameter came twice")
         if values.get("iss") == provider.issuer and is_subject(values.get("sid")):
             ended = await self._bff.sessions.end_provider_session(provider.issuer, values["sid"], EndReason.LOGOUT)
             for session in ended:
@@ -113,7 +117,10 @@ class ProviderRoutes(Handling):
                 return
         await self._end_sessions(provider, claims)
         seconds = max(claims.expires_at - now, 0) + settings.clock_skew_seconds + 1
-        await bff.store.keep(REPLAY_KIND, replays[0], b"1", seconds=seconds, cap=MAX_REPLAY_IDS)
+        try:
+            await bff.store.keep(REPLAY_KIND, replays[0], b"1", seconds=seconds, cap=MAX_REPLAY_IDS)
+        except TooMany:
+            raise Unavailable("logout_limit") from None
 
     async def _end_sessions(self, provider: Provider, claims: LogoutToken) -> None:
         sessions = self._bff.sessions

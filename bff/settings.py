@@ -252,7 +252,7 @@ class LimitSettings(Table):
 class LogSettings(Table):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
-    access: bool = True
+    access: bool | Literal["refused"] = True
 
 
 class CompatSettings(Table):

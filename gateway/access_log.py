@@ -1,13 +1,20 @@
-"""One line per request: method, path without query, status, milliseconds, route, client, request id."""
+"""One line per request: method, path without query, status, milliseconds, route, client, request id, error code."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 import structlog
 from starlette.types import Message, Scope, Send
 
 from bff.audit import clean
+
+CODE = re.compile(rb'"code": ?"([a-z0-9_]{1,64})"|<code>([a-z0-9_]{1,64})</code>, request')
+"""How the error documents and pages of this front door name what happened."""
+FIRST_REFUSAL = 400
+MAX_READ_BYTES = 65_536
 
 
 @dataclass(slots=True)
@@ -15,7 +22,10 @@ class WatchedSend:
     """`send` that remembers the status it sent: 0 before an answer, 101 for an opened WebSocket."""
 
     inner: Send
+    reads_codes: bool = False
     status: int = 0
+    code: str = ""
+    """Why it was refused, where the answer says so and `reads_codes` asks for it."""
     further: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Headers to put on whatever answer is sent."""
 
@@ -27,21 +37,29 @@ class WatchedSend:
                 message = {**message, "headers": [*message.get("headers", []), *self.further]}
         elif kind == "websocket.accept":
             self.status = 101
+        elif self.reads_codes and self.status >= FIRST_REFUSAL and not self.code:
+            found = CODE.search(message.get("body", b"")[:MAX_READ_BYTES])
+            self.code = (found[1] or found[2]).decode("ascii") if found else ""
         await self.inner(message)
 
 
 class AccessLog:
-    """The log `vestibule.access`. Query strings never appear: codes and state travel in them."""
+    """The log `vestibule.access`. Query strings never appear: codes and state travel in them.
 
-    def __init__(self, *, enabled: bool) -> None:
+    `enabled="refused"` is for development: only what was refused or failed, with its error code.
+    """
+
+    def __init__(self, *, enabled: bool | Literal["refused"]) -> None:
         self._enabled = enabled
         self._log = structlog.get_logger("vestibule.access")
 
     def watching(self, send: Send) -> WatchedSend:
-        return WatchedSend(send)
+        return WatchedSend(send, reads_codes=self._enabled == "refused")
 
-    def write(self, scope: Scope, client: str, request_id: str, route: str, status: int, seconds: float) -> None:
-        if not self._enabled:
+    def write(
+        self, scope: Scope, client: str, request_id: str, route: str, status: int, seconds: float, *, code: str = ""
+    ) -> None:
+        if not self._enabled or (self._enabled == "refused" and status < FIRST_REFUSAL):
             return
         self._log.info(
             "request",
@@ -52,4 +70,5 @@ class AccessLog:
             route=route,
             client=client,
             request_id=request_id,
+            **({"code": code} if code else {}),
         )

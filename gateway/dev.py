@@ -103,20 +103,20 @@ def _api_child(
     return ChildSpec(
         name="api",
         program=("-m", "gateway.dev_api", api, HOST, str(scene.api_port), *page_files(script)),
-        environment=dict(variables) | minimal_environment(environ) | api_variables(scene),
+        environment=dict(variables) | minimal_environment(environ) | api_variables(scene) | {"PYTHONSAFEPATH": "1"},
         ready=_not_for_ever(http_probe(f"http://{HOST}:{scene.api_port}/", any_status=True)),
         required=False,
     )
 
 
 def page_files(script: Path) -> tuple[str, ...]:
-    """The script and the folders of its pages: saving them is no reason to start the API again."""
+    """The script and its pages' folders, which end in a slash: saving those is no reason to start the API again."""
     script = script.absolute()
-    return str(script), *(str(script.parent / name) for name in ("pages", "views"))
+    return str(script), *(f"{script.parent / name}{os.sep}" for name in ("pages", "views"))
 
 
 def _not_for_ever(probe: Probe) -> Probe:
-    """`probe`, and true from `API_PATIENCE_SECONDS` on: a broken API says so itself, and the rest is there to look at."""
+    """`probe`, and true after `API_PATIENCE_SECONDS`: a broken API says so itself, and the rest can be looked at."""
     end = time.monotonic() + API_PATIENCE_SECONDS
 
     async def answers() -> bool:

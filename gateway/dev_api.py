@@ -1,5 +1,4 @@
-"""Runs somebody's API under Uvicorn while they write it: started again when its files change, and told plainly when it
-does not start.
+"""Runs somebody's API under Uvicorn while they write it: starts it again when its files change, and says when it fails.
 
 Started by `vestibule dev` as `-m gateway.dev_api module:application HOST PORT [what to overlook …]`. Uvicorn's own
 reload would keep the port open while the API is broken, and everybody who calls would wait for an answer in vain.
@@ -7,25 +6,17 @@ reload would keep the port open while the API is broken, and everybody who calls
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
-from watchfiles import Change, PythonFilter, watch
+from watchfiles import PythonFilter, watch
 
 STOP_SECONDS = 2.0
-
-
-class ApiFiles(PythonFilter):
-    """Python files, without those that belong to the pages."""
-
-    def __init__(self, overlooked: Sequence[str]) -> None:
-        super().__init__(ignore_paths=list(overlooked))
-
-    def __call__(self, change: Change, path: str) -> bool:
-        return super().__call__(change, path)
+TOLD_TO_END = (0, -signal.SIGTERM, -signal.SIGINT)
 
 
 class RunningApi:
@@ -35,13 +26,16 @@ class RunningApi:
         command = ("-m", "uvicorn", application, "--host", host, "--port", port, "--log-level", "warning")
         self._application = application
         self._is_wanted = True
-        self._process = subprocess.Popen([sys.executable, *command, "--timeout-graceful-shutdown", "1"])
+        # Safe for this program, whose packages a folder here might be called like; an API expects its own folder.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+        arguments = [sys.executable, *command, "--timeout-graceful-shutdown", "1"]
+        self._process = subprocess.Popen(arguments, env=environment)
         self._watching = threading.Thread(target=self._wait, daemon=True)
         self._watching.start()
 
     def _wait(self) -> None:
         code = self._process.wait()
-        if self._is_wanted:
+        if self._is_wanted and code not in TOLD_TO_END:
             print(
                 f"ERROR: {self._application} does not run (exit code {code}); the lines above say why. "
                 f"It is started again when a Python file below {Path.cwd()} is saved.",
@@ -61,7 +55,7 @@ class RunningApi:
 def main(application: str, host: str, port: str, *overlooked: str) -> None:
     """Run until a signal ends this process and with it its group."""
     running = RunningApi(application, host, port)
-    for _ in watch(Path.cwd(), watch_filter=ApiFiles(overlooked), raise_interrupt=False):
+    for _ in watch(Path.cwd(), watch_filter=PythonFilter(ignore_paths=overlooked), raise_interrupt=False):
         running.stop()
         running = RunningApi(application, host, port)
 

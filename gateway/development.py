@@ -132,7 +132,7 @@ def build_settings(scene: Scene) -> Settings:
             }
         },
         "routes": routes,
-        "log": {"format": "console", "access": False},
+        "log": {"format": "console", "access": "refused"},
     }
     try:
         return parse_settings(tables, source="the command line")
@@ -161,6 +161,7 @@ def _api_route(scene: Scene) -> dict[str, Any]:
         "token": "assertion",  # the mock provider's access tokens are opaque
         "audience": scene.audience,
         "csrf": "fetch",
+        "timeouts": {"connect": 2, "first_byte": 30},
     }
 
 

@@ -108,7 +108,8 @@ def _check_access_token_hash(claims: Mapping[str, Any], *, alg: str, access_toke
 def _check_authentication(claims: dict[str, Any], expected: IdTokenExpectation) -> None:
     if expected.max_age is not None:
         authenticated_at = number_at(claims, "auth_time", prefix=PREFIX)
-        if expected.now - authenticated_at > expected.max_age + expected.clock_skew:
-            raise InvalidToken("id_token_auth_time", detail="authenticated too long ago")
+        too_old = expected.now - authenticated_at > expected.max_age + expected.clock_skew
+        if too_old or authenticated_at > expected.now + expected.clock_skew:
+            raise InvalidToken("id_token_auth_time", detail="authenticated too long ago, or in the future")
     if expected.acr_values and claims.get("acr") not in expected.acr_values:
         raise InvalidToken("id_token_acr", detail="authentication context not reached")

@@ -47,19 +47,30 @@ def shared_doors(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ReplicaSet]:
     folder = tmp_path_factory.mktemp("replicas")
-    with running_replicas(3, folder, provider=shared_provider, upstream=shared_upstream, wire=wire) as doors:
+    with running_replicas(3, folder, provider=shared_provider, upstream=shared_upstream, store=wire.url) as doors:
         yield doors
 
 
 @pytest.fixture
-def doors(shared_doors: ReplicaSet) -> Iterator[ReplicaSet]:
-    """The shared three, their provider correct and nothing recorded."""
-    make_correct(shared_doors.provider)
-    shared_doors.upstream.reset()
+def provider(shared_provider: FakeProvider) -> Iterator[FakeProvider]:
+    """The shared provider, correct and with nothing recorded."""
+    make_correct(shared_provider)
+    yield shared_provider
+    make_correct(shared_provider)
+
+
+@pytest.fixture
+def upstream(shared_upstream: RecordingUpstream) -> RecordingUpstream:
+    shared_upstream.reset()
+    return shared_upstream
+
+
+@pytest.fixture
+def doors(shared_doors: ReplicaSet, provider: FakeProvider, upstream: RecordingUpstream) -> ReplicaSet:
+    """The shared three, before anything has happened."""
     for replica in shared_doors:
         replica.forget_events()
-    yield shared_doors
-    make_correct(shared_doors.provider)
+    return shared_doors
 
 
 def make_correct(provider: FakeProvider) -> None:

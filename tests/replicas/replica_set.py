@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,9 +19,9 @@ import httpx
 from tests.e2e.demo_process import CommandProcess, is_running
 from tests.fakes import FakeProvider, RecordingUpstream, bind_socket
 from tests.front_door import KEY, KIT_SECRET
-from tests.replicas.store_wire import StoreWire
 from tests.security.raw import RawAnswer, exchange
 
+KEYS = (KEY, "unit-test-key-of-old-9876543210-zyxwvutsrqponm")
 ADMIN_TOKEN = "unit-test-admin-token-0123456789"
 KIT_ORIGIN = "http://localhost:8501"
 OUTAGE_SECONDS = 3
@@ -100,15 +99,29 @@ class Replica:
     management: int
     host: str
     file: Path
+    settings: Mapping[str, object] = field(repr=False)
     process: CommandProcess = field(init=False)
     _read: int = 0
 
-    def start(self) -> None:
+    def start(self, *, keys: Sequence[str] = KEYS) -> None:
+        quoted = ", ".join(f'"{key}"' for key in keys)
+        own = {"host": self.host, "port": self.port, "management": self.management, "keys": quoted}
+        self.file.write_text(CONFIGURATION.format(**self.settings, **own))
         self.process = CommandProcess(["run", "--config", str(self.file)])
         self._read = 0
 
     def wait(self) -> None:
         self.process.wait_for('"ready"')
+
+    def end(self) -> int:
+        """SIGTERM; the exit code, once everything that belongs to it is gone. No second signal: that one kills."""
+        self.ask_to_end()
+        until(lambda: not is_running(self.process.pid), seconds=10)
+        return self.process.stop()
+
+    def ask_to_end(self) -> None:
+        if is_running(self.process.pid):
+            os.kill(self.process.pid, signal.SIGTERM)
 
     @property
     def worker(self) -> int:
@@ -178,7 +191,6 @@ class ReplicaSet:
     replicas: list[Replica]
     provider: FakeProvider
     upstream: RecordingUpstream
-    wire: StoreWire
     host: str
 
     def __getitem__(self, number: int) -> Replica:
@@ -243,33 +255,6 @@ def storm(requests: Sequence[tuple[Replica, bytes]]) -> list[RawAnswer]:
     return asyncio.run(all_at_once())
 
 
-class Background:
-    """`with Background(work) as running:` calls `work` over and over in a thread; `stop` re-raises what it raised."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
-        self._stopping = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._work()
-        except BaseException as exc:
-            self._failure = exc
-
-    def __enter__(self) -> Background:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join(60)
-        if self._failure is not None:
-            raise self._failure
-
-
 def until(condition: Callable[[], object], *, seconds: float) -> float:
     """Wait for `condition`; the seconds it took."""
     started = time.monotonic()
@@ -287,30 +272,6 @@ def pick_ports(count: int) -> list[int]:
     return ports
 
 
-def write_configuration(
-    replica: Replica, around: ReplicaSet, *, store: str, keys: Sequence[str] = (KEY,), outage_seconds: float = 60
-) -> None:
-    provider = around.provider
-    replica.file.write_text(
-        CONFIGURATION.format(
-            host=around.host,
-            port=replica.port,
-            management=replica.management,
-            keys=", ".join(f'"{key}"' for key in keys),
-            admin_token=ADMIN_TOKEN,
-            store=store,
-            outage_seconds=outage_seconds,
-            issuer=provider.issuer,
-            client_id=provider.client.client_id,
-            client_secret=provider.client.client_secret,
-            client_auth=provider.client.auth_method,
-            kit_secret=KIT_SECRET,
-            kit_origin=KIT_ORIGIN,
-            upstream=around.upstream.url,
-        )
-    )
-
-
 @contextmanager
 def running_replicas(
     count: int,
@@ -318,25 +279,34 @@ def running_replicas(
     *,
     provider: FakeProvider,
     upstream: RecordingUpstream,
-    wire: StoreWire,
-    store: str = "",
+    store: str,
     outage_seconds: float = OUTAGE_SECONDS,
 ) -> Iterator[ReplicaSet]:
-    """`count` processes that share the store behind `wire` (or at `store`), ended with the context."""
+    """`count` processes that share the store at the URL `store`, ended with the context."""
     ports = pick_ports(2 * count)
     host = f"localhost:{ports[0]}"
+    settings = {
+        "admin_token": ADMIN_TOKEN,
+        "store": store,
+        "outage_seconds": outage_seconds,
+        "issuer": provider.issuer,
+        "client_id": provider.client.client_id,
+        "client_secret": provider.client.client_secret,
+        "client_auth": provider.client.auth_method,
+        "kit_secret": KIT_SECRET,
+        "kit_origin": KIT_ORIGIN,
+        "upstream": upstream.url,
+    }
     replicas = [
-        Replica(port=ports[number], management=ports[count + number], host=host, file=folder / f"replica-{number}.toml")
-        for number in range(count)
+        Replica(port, management, host, folder / f"replica-{number}.toml", settings)
+        for number, (port, management) in enumerate(zip(ports[:count], ports[count:], strict=True))
     ]
-    around = ReplicaSet(replicas, provider, upstream, wire, host)
-    for replica in replicas:
-        write_configuration(replica, around, store=store or wire.url, outage_seconds=outage_seconds)
-        replica.start()
     try:
         for replica in replicas:
-            replica.wait()
-        yield around
-    finally:
+            replica.start()
         for replica in replicas:
-            replica.process.stop()
+            replica.wait()
+        yield ReplicaSet(replicas, provider, upstream, host)
+    finally:
+        for code in [replica.end() for replica in replicas]:
+            assert code == 0

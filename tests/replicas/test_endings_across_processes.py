@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import pytest
 
-from tests.fakes import FakeProvider
-from tests.replicas.replica_set import SAME_ORIGIN, Replica, ReplicaSet
-from tests.security.raw import connect, handshake, open_websocket, read_close
+from tests.replicas.replica_set import SAME_ORIGIN, ReplicaSet
+from tests.replicas.visits import NAVIGATION, by_back_channel, open_connections
+from tests.security.raw import handshake, open_websocket, read_close
 
 Ending = Callable[[ReplicaSet, str], int]
 WITHIN_SECONDS = 1.0
@@ -24,11 +21,6 @@ def sign_out(doors: ReplicaSet, cookie: str) -> int:
 
 def sign_out_everywhere(doors: ReplicaSet, cookie: str) -> int:
     return doors[0].post_form("/auth/logout", "everywhere=1", *SAME_ORIGIN, cookie=cookie).status
-
-
-def by_back_channel(provider: FakeProvider, at: Replica, **named: str) -> int:
-    form = f"logout_token={provider.logout_token(**named)}"
-    return at.post_form("/auth/backchannel-logout/corp", form).status
 
 
 def revoke(doors: ReplicaSet, **named: str) -> int:
@@ -44,17 +36,19 @@ ENDINGS: dict[str, tuple[Ending, int, str]] = {
     "signing out": (sign_out, 303, "logout"),
     "signing out everywhere": (sign_out_everywhere, 303, "logout"),
     "back-channel logout by sid": (
-        lambda doors, _: by_back_channel(doors.provider, doors[0], sid=doors.sid_of_last_login()),
+        lambda doors, _: by_back_channel(doors[0], doors.provider.logout_token(sid=doors.sid_of_last_login())),
         200,
         "logout",
     ),
     "back-channel logout by sub": (
-        lambda doors, _: by_back_channel(doors.provider, doors[0], sub="alice"),
+        lambda doors, _: by_back_channel(doors[0], doors.provider.logout_token(sub="alice")),
         200,
         "logout",
     ),
     "back-channel logout by both": (
-        lambda doors, _: by_back_channel(doors.provider, doors[0], sub="alice", sid=doors.sid_of_last_login()),
+        lambda doors, _: by_back_channel(
+            doors[0], doors.provider.logout_token(sub="alice", sid=doors.sid_of_last_login())
+        ),
         200,
         "logout",
     ),
@@ -65,52 +59,19 @@ ENDINGS: dict[str, tuple[Ending, int, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class OpenConnections:
-    """A WebSocket and an event stream of one person at one process."""
-
-    websocket: socket.socket
-    stream: socket.socket
-
-
-@contextmanager
-def open_connections(at: Replica, cookie: str) -> Iterator[OpenConnections]:
-    answer, websocket = open_websocket(at.port, handshake("/ws", at.host, f"Cookie: {cookie}"))
-    assert answer.status == 101
-    stream = connect(at.port)
-    stream.sendall(at.request("/events", *SAME_ORIGIN, cookie=cookie))
-    received = b""
-    while b"data: first" not in received:
-        received += stream.recv(4096)
-    try:
-        yield OpenConnections(websocket, stream)
-    finally:
-        websocket.close()
-        stream.close()
-
-
-def read_to_the_end(stream: socket.socket) -> None:
-    try:
-        while stream.recv(65_536):
-            continue
-    except ConnectionResetError:
-        return
-
-
 @pytest.mark.parametrize("by", ENDINGS)
 def test_a_session_ended_at_one_process_is_over_at_the_others_within_a_second(doors: ReplicaSet, by: str) -> None:
     end, status, reason = ENDINGS[by]
     bystander = doors.sign_in("bob")
     cookie = doors.sign_in("alice")
-    doors.upstream.respond("/events", stream=[b"data: first\n\n", *([0.05, b"data: more\n\n"] * 200)], chunked=True)
-    with open_connections(doors[1], cookie) as there, open_connections(doors[2], cookie) as elsewhere:
+    with open_connections(doors, doors[1], cookie) as there, open_connections(doors, doors[2], cookie) as elsewhere:
         for replica in doors:  # in each cache by now
             assert replica.call_api(cookie).status == 200
         assert end(doors, cookie) == status
         ended = time.monotonic()
         for connections in (there, elsewhere):
             assert read_close(connections.websocket) == (4401, reason)
-            read_to_the_end(connections.stream)
+            connections.read_stream_to_its_end()
         assert [replica.call_api(cookie).status for replica in doors] == [401] * 3
         assert [replica.send("/auth/session", *SAME_ORIGIN, cookie=cookie).status for replica in doors] == [401] * 3
         assert time.monotonic() - ended < WITHIN_SECONDS
@@ -125,7 +86,7 @@ def test_a_sign_in_that_a_logout_overtook_at_another_process_opens_nothing(doors
     """LO-12, and the next one works."""
     doors.provider.options.auto_login = "alice"
     path, transaction = doors.start_login(doors[0])
-    assert by_back_channel(doors.provider, doors[1], sub="alice") == 200
+    assert by_back_channel(doors[1], doors.provider.logout_token(sub="alice")) == 200
     assert doors[2].send(path, cookie=transaction).status == 400
     assert doors[1].call_api(doors.sign_in("alice")).status == 200
 
@@ -135,7 +96,7 @@ def test_a_new_sign_in_closes_the_old_sockets_elsewhere_so_that_they_reconnect(d
     cookie = doors.sign_in("alice")
     answer, websocket = open_websocket(doors[1].port, handshake("/ws", doors.host, f"Cookie: {cookie}"))
     assert answer.status == 101
-    started = doors[0].send("/auth/login", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", cookie=cookie)
+    started = doors[0].send("/auth/login", *NAVIGATION, cookie=cookie)
     path, transaction = doors.at_provider(started)
     assert doors[2].send(path, cookie=f"{transaction}; {cookie}").status == 303
     assert read_close(websocket) == (1012, "superseded")

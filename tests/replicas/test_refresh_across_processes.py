@@ -6,24 +6,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from bff.refresh import LOCK_SECONDS
-from tests.fakes import is_grant
 from tests.replicas.replica_set import SAME_ORIGIN, ReplicaSet, storm, until
-
-LIFETIME = 2
-REFRESH = is_grant("refresh_token")
-
-
-def expired(doors: ReplicaSet, *people: str) -> list[str]:
-    """Sessions whose access tokens are dead; the next ones live long."""
-    doors.provider.options.access_token_lifetime = LIFETIME
-    cookies = [doors.sign_in(person) for person in people]
-    doors.provider.options.access_token_lifetime = 300
-    time.sleep(LIFETIME + 0.1)
-    return cookies
-
-
-def tokens_at_upstream(doors: ReplicaSet) -> list[str]:
-    return [(request.header("authorization") or "").removeprefix("Bearer ") for request in doors.upstream.requests]
+from tests.replicas.visits import REFRESH, expired, tokens_at_upstream
 
 
 def test_sl_4_two_hundred_requests_at_expiry_over_three_processes_make_one_grant(doors: ReplicaSet) -> None:
@@ -42,7 +26,7 @@ def test_sl_4_two_hundred_requests_at_expiry_over_three_processes_make_one_grant
 
 
 def test_sl_5_a_holder_killed_in_the_middle_leaves_a_new_token_or_a_clean_sign_out(doors: ReplicaSet) -> None:
-    """Alice's grant had not begun, so hers is renewed; Bob's token was spent, and its successor died with the worker."""
+    """Alice's grant had not begun, so hers is renewed; Bob's token is spent, and its successor died with the worker."""
     provider, carol = doors.provider, doors.sign_in("carol")
     alice, bob = expired(doors, "alice", "bob")
     with ThreadPoolExecutor(4) as pool:

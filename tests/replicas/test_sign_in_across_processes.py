@@ -5,23 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from tests.replicas.replica_set import (
-    KIT_ORIGIN,
-    SAME_ORIGIN,
-    Replica,
-    ReplicaSet,
-    kit_credential,
-    session_cookie,
-    storm,
-    until,
-)
-from tests.security.raw import RawAnswer
+from tests.replicas.replica_set import SAME_ORIGIN, ReplicaSet, kit_credential, session_cookie, storm, until
+from tests.replicas.visits import BINDING, code_for, redeem
 
-BINDING = base64.urlsafe_b64encode(hashlib.sha256(b"the page's browser").digest()).decode().rstrip("=")
 OTHER_BINDING = base64.urlsafe_b64encode(hashlib.sha256(b"another browser").digest()).decode().rstrip("=")
 
 
@@ -45,20 +34,6 @@ def test_a_sign_in_that_failed_at_one_process_is_used_up_at_all(doors: ReplicaSe
     doors.provider.bend.token.raw(400, json={"error": "invalid_grant"}, times=1)
     assert [replica.send(path, cookie=transaction).status for replica in doors] == [400] * 3
     assert len(doors.provider.hits_of("token")) == 1
-
-
-def code_for(doors: ReplicaSet, *, binding: str = BINDING) -> tuple[str, str]:
-    """Auth-code mode walked to its end: the one-time code, and the session cookie of the browser that began."""
-    target = quote(f"{KIT_ORIGIN}/page", safe="")
-    path, transaction = doors.start_login(doors[0], f"?kit=dashboards&binding={binding}&return_to={target}")
-    answer = doors[1].send(path, cookie=transaction)
-    location = urlsplit(answer.header("location"))
-    assert f"{location.scheme}://{location.netloc}" == KIT_ORIGIN
-    return parse_qs(location.query)["auth_code"][0], session_cookie(answer)
-
-
-def redeem(at: Replica, code: str, *, binding: str = BINDING, client: str = "dashboards") -> RawAnswer:
-    return at.call_kit("/auth/kit/exchange", client=client, value={"code": code, "binding": binding})
 
 
 def test_ot_1_a_hundred_redemptions_of_one_code_over_three_processes_give_one_handle(doors: ReplicaSet) -> None:

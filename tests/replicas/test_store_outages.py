@@ -6,20 +6,25 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.replicas.outages import TRUSTED_SECONDS, Watch, answers_without_a_store, echoes
 from tests.replicas.replica_set import OUTAGE_SECONDS, SAME_ORIGIN, Replica, ReplicaSet, until
 from tests.replicas.store_wire import StoreWire
-from tests.replicas.test_endings_across_processes import open_connections, read_to_the_end
-from tests.replicas.test_refresh_across_processes import REFRESH, expired, tokens_at_upstream
-from tests.replicas.test_sign_in_across_processes import code_for, redeem
+from tests.replicas.traffic import Watch
+from tests.replicas.visits import (
+    REFRESH,
+    by_back_channel,
+    code_for,
+    expired,
+    open_connections,
+    redeem,
+    tokens_at_upstream,
+    what_needs_the_store,
+)
 from tests.security.raw import read_close
 
+TRUSTED_SECONDS = 1.0
+"""After the cut, what is remembered may count for so long."""
 BACK_SECONDS = 5.0
 """By when everything works again after the store is back."""
-
-
-def post_logout_token(at: Replica, token: str) -> int:
-    return at.post_form("/auth/backchannel-logout/corp", f"logout_token={token}").status
 
 
 def all_signed_in(doors: ReplicaSet, cookie: str) -> bool:
@@ -35,24 +40,22 @@ def test_fm_1_without_the_store_everything_is_503_and_with_it_everything_goes_on
 ) -> None:
     code, cookie = code_for(doors)
     handle = json.loads(redeem(doors[0], code).body)["session_handle"]
-    doors.upstream.respond("/events", stream=[b"data: first\n\n", *([0.05, b"data: more\n\n"] * 400)], chunked=True)
     watch = Watch(doors, cookie)
-    with open_connections(doors[0], cookie) as there, watch.running():
-        until(lambda: {each.replica for each in watch.seen} == {0, 1, 2}, seconds=5)
+    with open_connections(doors, doors[0], cookie) as there, watch.running():
         with wire.cut():
             cut_at = time.monotonic()
             time.sleep(TRUSTED_SECONDS)
             assert [health(replica) for replica in doors] == [(200, 503)] * 3
-            assert echoes(there.websocket, b"still here"), "open sockets outlast an outage for a while"
+            assert there.is_echoed(b"still here"), "open sockets outlast an outage for a while"
             doors.upstream.clear()
             with ThreadPoolExecutor(3) as pool:
-                for answers in pool.map(lambda replica: answers_without_a_store(replica, cookie, handle), doors):
+                for answers in pool.map(lambda replica: what_needs_the_store(replica, cookie, handle), doors):
                     assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(answers, 503)
                     assert not [name for name, answer in answers.items() if answer.all("set-cookie")]
                     assert answers["api"].header("retry-after")
             assert doors[0].manage("/admin/revoke", {"sub": "alice"}).status_code == 503
             assert read_close(there.websocket) == (1013, "unavailable")
-            read_to_the_end(there.stream)
+            there.read_stream_to_its_end()
             assert OUTAGE_SECONDS - 1 < time.monotonic() - cut_at < OUTAGE_SECONDS + 3
             assert doors.upstream.requests == []
         mended_at = time.monotonic()
@@ -86,14 +89,14 @@ def test_fm_2_an_end_that_cannot_be_stored_is_not_done_and_may_be_repeated(doors
     token = doors.provider.logout_token(sub="alice", sid=doors.sid_of_last_login())
     with wire.cut():
         assert doors[0].post_form("/auth/logout", "", *SAME_ORIGIN, cookie=cookie).status == 503
-        assert [post_logout_token(replica, token) for replica in doors] == [400] * 3
+        assert [by_back_channel(replica, token) for replica in doors] == [400] * 3
     until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
     assert doors.events("logout") == []
-    assert post_logout_token(doors[1], token) == 200, "its jti was not burned"
+    assert by_back_channel(doors[1], token) == 200, "its jti was not burned"
     ended = time.monotonic()
     assert [replica.call_api(cookie).status for replica in doors] == [401] * 3
     assert time.monotonic() - ended < 1
-    assert post_logout_token(doors[2], token) == 200, "a replay has no effect"
+    assert by_back_channel(doors[2], token) == 200, "a replay has no effect"
     assert all_signed_in(doors, kept)
 
 

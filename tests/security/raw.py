@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 
@@ -58,10 +59,13 @@ def storm(port: int, requests: Sequence[bytes]) -> list[RawAnswer]:
 
     async def one(request: bytes) -> RawAnswer:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(request)
-        received = await reader.read()
-        writer.close()
-        return RawAnswer.parse(received)
+        try:
+            writer.write(request)
+            return RawAnswer.parse(await reader.read())
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def all_at_once() -> list[RawAnswer]:
         return await asyncio.gather(*(one(request) for request in requests))

@@ -1,0 +1,51 @@
+"""In development the log has one line per refusal, with the request id and code that the page shows."""
+
+from __future__ import annotations
+
+import io
+from typing import Literal
+
+import pytest
+from starlette.types import Message, Scope
+
+from bff.errors import Forbidden
+from bff.problems import render_problem
+from bff.public_urls import PublicUrls
+from bff.settings import LogSettings
+from gateway.access_log import AccessLog
+from gateway.logs import configure_logging
+
+REQUEST_ID = "0123456789abcdef"
+SCOPE: Scope = {"type": "http", "method": "GET", "raw_path": b"/api/predict"}
+
+
+async def lines(enabled: bool | Literal["refused"], status: int, body: bytes) -> list[str]:
+    """What is logged of one answer."""
+    stream = io.StringIO()
+    configure_logging(LogSettings(format="console"), stream=stream)
+    log, sent = AccessLog(enabled=enabled), list[Message]()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    watched = log.watching(send)
+    await watched.send({"type": "http.response.start", "status": status, "headers": []})
+    await watched.send({"type": "http.response.body", "body": body})
+    log.write(SCOPE, "127.0.0.1", REQUEST_ID, "api", watched.status, 0.001, code=watched.code)
+    assert sent[1]["body"] == body
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("navigation", [False, True], ids=["a program", "a person"])
+async def test_a_refusal_is_found_by_the_request_id_that_was_shown(*, navigation: bool) -> None:
+    page = render_problem(
+        Forbidden("missing_role"), navigation=navigation, request_id=REQUEST_ID, urls=PublicUrls("http://localhost")
+    )
+    (line,) = await lines("refused", 403, page.body)
+    for part in ("path=/api/predict", "status=403", "route=api", f"request_id={REQUEST_ID}", "code=missing_role"):
+        assert part in line
+
+
+@pytest.mark.parametrize(("enabled", "status", "count"), [("refused", 200, 0), (False, 403, 0), (True, 200, 1)])
+async def test_only_what_is_asked_for_is_logged(enabled: bool | Literal["refused"], status: int, count: int) -> None:
+    assert len(await lines(enabled, status, b"")) == count

@@ -1,0 +1,93 @@
+"""The outages of real life at their real length: a store away for half a minute, for longer, and a primary that dies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bff.settings import StoreSettings
+from tests.bff.stores.redis_servers import free_ports, start_server, with_sentinels
+from tests.bff.stores.test_redis_failover import is_primary
+from tests.fakes import FakeProvider, RecordingUpstream
+from tests.replicas.replica_set import ReplicaSet, running_replicas, until
+from tests.replicas.store_wire import StoreWire
+from tests.replicas.traffic import Arrivals, Watch
+from tests.replicas.visits import open_connections
+from tests.security.raw import read_close
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(240), pytest.mark.component("redis-server")]
+CUT_SECONDS = 30
+TRUSTED_SECONDS = 1
+BACK_SECONDS = 5
+OUTAGE_SECONDS = StoreSettings().outage_seconds
+
+
+def all_signed_in(doors: ReplicaSet, cookie: str) -> bool:
+    return all(replica.call_api(cookie).status == 200 for replica in doors)
+
+
+def test_fm_1_thirty_seconds_without_the_store_sign_nobody_out_and_close_no_page(
+    wire: StoreWire, provider: FakeProvider, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    with running_replicas(
+        3, tmp_path, provider=provider, upstream=upstream, store=wire.url, outage_seconds=OUTAGE_SECONDS
+    ) as doors:
+        cookie = doors.sign_in()
+        watch = Watch(doors, cookie)
+        with open_connections(doors, doors[0], cookie) as there, watch.running():
+            with wire.cut():
+                cut_at = time.monotonic()
+                time.sleep(CUT_SECONDS)
+                mended_at = time.monotonic()
+            until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
+            back_at = time.monotonic()
+            time.sleep(3)
+            assert there.is_echoed(b"the same socket as before")
+        assert watch.statuses() == {200, 503}
+        assert watch.statuses(since=cut_at + TRUSTED_SECONDS, until=mended_at) == {503}
+        assert watch.statuses(since=back_at) == {200}
+        watch.check_that_no_cookie_was_touched()
+        check_that_a_longer_outage_closes_what_is_open(doors, wire, cookie)
+
+
+def check_that_a_longer_outage_closes_what_is_open(doors: ReplicaSet, wire: StoreWire, cookie: str) -> None:
+    with open_connections(doors, doors[1], cookie, timeout=OUTAGE_SECONDS + 20) as there, wire.cut():
+        cut_at = time.monotonic()
+        assert read_close(there.websocket) == (1013, "unavailable")
+        there.read_stream_to_its_end()
+        assert OUTAGE_SECONDS - 2 < time.monotonic() - cut_at < OUTAGE_SECONDS + 5
+    until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
+
+
+def test_a_failover_under_load_loses_no_session_that_was_confirmed(
+    component: Callable[[str], Path], provider: FakeProvider, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    """Whoever was answered with a cookie is signed in after the primary died; nobody is anonymous in between."""
+    program = component("redis-server")
+    with (
+        with_sentinels(program, tmp_path / "redis") as deployment,
+        running_replicas(2, tmp_path, provider=provider, upstream=upstream, store=deployment.url) as doors,
+    ):
+        first = doors.sign_in("alice")
+        arrivals, watch = Arrivals(doors), Watch(doors, first)
+        with watch.running(), arrivals.running():
+            until(lambda: len(arrivals.cookies) >= 20, seconds=30)
+            deployment.servers[0].kill()
+            killed = time.monotonic()
+            until(lambda: is_primary(deployment.servers[1]), seconds=30)
+            # The one replica became primary and has none itself: nobody new is let in until there is another.
+            (port,) = free_ports(1)
+            following = ("--replicaof", "127.0.0.1", str(deployment.servers[1].port))
+            third = start_server(program, tmp_path / "third", port, *following)
+            try:
+                count = len(arrivals.cookies)
+                until(lambda: len(arrivals.cookies) >= count + 20, seconds=40)
+            finally:
+                third.kill()
+        lost = [cookie for cookie in [first, *arrivals.cookies] if doors[0].call_api(cookie).status != 200]
+        assert lost == []
+        assert watch.statuses(since=killed) == {200, 503}, "never anonymous, and the failover was felt"
+        watch.check_that_no_cookie_was_touched()

@@ -1,0 +1,232 @@
+"""What a kit client may have: tokens for its own audiences, and page state of the person at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any
+
+import jwt
+import pytest
+
+from tests.fakes import FakeProvider, RecordingUpstream
+from tests.security.house import House, open_house
+from tests.security.kit_calls import KIT_CLIENTS, ask_token, call, fetch_handle, kit_headers
+from tests.security.rejection import assert_rejected
+
+
+@pytest.fixture(scope="module")
+def shared_kit_house(shared_provider: FakeProvider, shared_upstream: RecordingUpstream) -> Iterator[House]:
+    with open_house(shared_provider, shared_upstream, kit_clients=KIT_CLIENTS) as house:
+        yield house
+
+
+@pytest.fixture
+def kit_house(
+    shared_kit_house: House,
+    provider: FakeProvider,
+    upstream: RecordingUpstream,
+    audit: list[MutableMapping[str, Any]],
+) -> Iterator[House]:
+    house = House(provider, upstream, shared_kit_house.door, shared_kit_house.store, audit)
+    yield house
+    house.close_browsers()
+
+
+@pytest.mark.parametrize("audience", ["models-api", "plain-api"])
+def test_a_client_gets_tokens_for_its_audiences_that_name_the_person(kit_house: House, audience: str) -> None:
+    handle, _ = fetch_handle(kit_house, "bob")
+    answer = ask_token(kit_house, handle, audience)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
+    assert (claims["iss"], claims["aud"], claims["sub"]) == (kit_house.url, audience, "bob")
+    assert claims["exp"] - claims["iat"] <= 60
+
+
+@pytest.mark.parametrize(
+    "audience", ["other-api", "api", "", "models-api ", "MODELS-API", "models", "kit:app-a", "*", "vestibule"]
+)
+def test_any_other_audience_is_refused(kit_house: House, audience: str) -> None:
+    handle, _ = fetch_handle(kit_house)
+    answer = assert_rejected(kit_house, lambda: ask_token(kit_house, handle, audience), statuses=[403])
+    assert "access_token" not in answer.text
+
+
+REFUSED: dict[str, tuple[int, Callable[[House, str], Any]]] = {
+    "a cookie beside": (400, lambda house, handle: {"headers": with_kit(handle, {"Cookie": "vestibule=x"})}),
+    "a live cookie beside": (
+        400,
+        lambda house, handle: {
+            "headers": with_kit(handle, {"Cookie": f"vestibule={house.session_cookie(house.sign_in())}"})
+        },
+    ),
+    "a cookie alone": (
+        401,
+        lambda house, handle: {"headers": {"Cookie": f"vestibule={house.session_cookie(house.sign_in())}"}},
+    ),
+    "no credential": (401, lambda house, handle: {"headers": {"X-Vestibule-Session": handle}}),
+    "no handle": (401, lambda house, handle: {"headers": kit_headers()}),
+    "an empty handle": (401, lambda house, handle: {"headers": kit_headers() | {"X-Vestibule-Session": ""}}),
+    "a wrong secret": (401, lambda house, handle: {"headers": with_kit(handle, {"X-Vestibule-Kit": "app-a:no"})}),
+    "no secret": (401, lambda house, handle: {"headers": with_kit(handle, {"X-Vestibule-Kit": "app-a:"})}),
+    "an unknown client": (401, lambda house, handle: {"headers": with_kit(handle, {"X-Vestibule-Kit": "app-x:x"})}),
+    "the secret of another client": (
+        401,
+        lambda house, handle: {
+            "headers": with_kit(handle, {"X-Vestibule-Kit": f"app-a:{KIT_CLIENTS['app-b']['secret']}"})
+        },
+    ),
+    "a session cookie as handle": (
+        401,
+        lambda house, handle: {
+            "headers": with_kit(handle, {"X-Vestibule-Session": house.session_cookie(house.sign_in())})
+        },
+    ),
+    "a damaged handle": (401, lambda house, handle: {"headers": with_kit(handle[:-6] + "AAAAAA", {})}),
+    "a long handle": (400, lambda house, handle: {"headers": with_kit("A" * 2_000, {})}),
+    "the handle twice": (
+        400,
+        lambda house, handle: {"headers": [*with_kit(handle, {}).items(), ("X-Vestibule-Session", handle)]},
+    ),
+    "the credential twice": (
+        400,
+        lambda house, handle: {
+            "headers": [*with_kit(handle, {}).items(), ("X-Vestibule-Kit", kit_headers()["X-Vestibule-Kit"])]
+        },
+    ),
+    "more than asked for": (400, lambda house, handle: {"json": {"audience": "models-api", "scope": "admin"}}),
+    "audience as a list": (400, lambda house, handle: {"json": {"audience": ["models-api"]}}),
+    "no JSON": (400, lambda house, handle: {"json": None, "content": b"audience=models-api"}),
+    "a long body": (413, lambda house, handle: {"json": {"audience": "x" * 5_000}}),
+    "GET": (405, lambda house, handle: {"method": "GET"}),
+}
+
+
+def with_kit(handle: str, changes: dict[str, str]) -> dict[str, str]:
+    return kit_headers(handle=handle) | changes
+
+
+@pytest.mark.parametrize("how", REFUSED)
+def test_a_call_that_is_not_exactly_right_gets_no_token(kit_house: House, how: str) -> None:
+    handle, _ = fetch_handle(kit_house)
+    status, change = REFUSED[how]
+    asked = {"headers": kit_headers(handle=handle), "json": {"audience": "models-api"}} | change(kit_house, handle)
+    answer = call(kit_house, "token", **asked)
+    assert answer.status_code == status, answer.text
+    assert "access_token" not in answer.text
+    assert handle not in answer.text
+    assert KIT_CLIENTS["app-a"]["secret"] not in answer.text + repr(kit_house.audit)
+
+
+def test_tokens_end_with_the_session(kit_house: House) -> None:
+    handle, browser = fetch_handle(kit_house)
+    assert ask_token(kit_house, handle).status_code == 200
+    browser.post(f"{kit_house.url}/auth/logout")
+    assert ask_token(kit_house, handle).status_code == 401
+    assert call(kit_house, "state/x", method="GET", headers=kit_headers(handle=handle)).status_code == 401
+
+
+def test_a_clients_calls_reach_its_own_routes_alone(kit_house: House) -> None:
+    handle, _ = fetch_handle(kit_house, client="app-b")
+    headers = kit_headers("app-b", handle=handle)
+    assert call(kit_house, "../../api/x", method="GET", headers=headers).status_code == 200
+    for path in ("models/x", "strict/x", "admin", "page", "optional/x"):
+        assert_rejected(
+            kit_house,
+            lambda path=path: call(kit_house, f"../../{path}", method="GET", headers=headers),  # type: ignore[misc]
+            statuses=[403],
+        )
+
+
+def test_no_credential_of_the_kit_reaches_an_upstream(kit_house: House) -> None:
+    handle, _ = fetch_handle(kit_house)
+    assert call(kit_house, "../../api/x", method="GET", headers=kit_headers(handle=handle)).status_code == 200
+    seen = kit_house.upstream.last
+    assert handle.encode() not in seen.head
+    assert KIT_CLIENTS["app-a"]["secret"].encode() not in seen.head
+    assert seen.header("x-auth-request-user") == "alice"
+
+
+def keep(house: House, handle: str, state_id: str, value: bytes, *, client: str = "app-a") -> int:
+    headers = kit_headers(client, handle=handle)
+    return call(house, f"state/{state_id}", method="PUT", headers=headers, content=value).status_code
+
+
+def kept(house: House, handle: str, state_id: str, *, client: str = "app-a") -> bytes | int:
+    """The value, or the status of the refusal."""
+    answer = call(house, f"state/{state_id}", method="GET", headers=kit_headers(client, handle=handle))
+    return answer.content if answer.status_code == 200 else answer.status_code
+
+
+def drop(house: House, handle: str, state_id: str, *, client: str = "app-a") -> int:
+    headers = kit_headers(client, handle=handle)
+    return call(house, f"state/{state_id}", method="DELETE", headers=headers).status_code
+
+
+def test_page_state_belongs_to_one_person_at_one_client(kit_house: House) -> None:
+    alice, _ = fetch_handle(kit_house)
+    bob, _ = fetch_handle(kit_house, "bob")
+    elsewhere, _ = fetch_handle(kit_house, client="app-b")
+    assert keep(kit_house, alice, "draft", b"of alice") == 204
+    assert kept(kit_house, bob, "draft") == 404
+    assert kept(kit_house, elsewhere, "draft", client="app-b") == 404
+    assert keep(kit_house, bob, "draft", b"of bob") == 204
+    assert keep(kit_house, elsewhere, "draft", b"elsewhere", client="app-b") == 204
+    assert kept(kit_house, alice, "draft") == b"of alice"
+    assert drop(kit_house, bob, "draft") == 204
+    assert drop(kit_house, elsewhere, "draft", client="app-b") == 204
+    assert kept(kit_house, alice, "draft") == b"of alice"
+    assert drop(kit_house, alice, "draft") == 204
+    assert kept(kit_house, alice, "draft") == 404
+
+
+def test_page_state_is_there_in_the_persons_other_session(kit_house: House) -> None:
+    first, _ = fetch_handle(kit_house)
+    assert keep(kit_house, first, "shared", b"\x00\xff") == 204
+    second, _ = fetch_handle(kit_house)
+    assert kept(kit_house, second, "shared") == b"\x00\xff"
+    assert drop(kit_house, second, "shared") == 204
+
+
+def test_page_state_is_limited_in_size(kit_house: House) -> None:
+    handle, _ = fetch_handle(kit_house)
+    assert keep(kit_house, handle, "big", b"x" * 65_536) == 204
+    assert keep(kit_house, handle, "big", b"y" * 65_537) == 413
+    assert kept(kit_house, handle, "big") == b"x" * 65_536
+    assert drop(kit_house, handle, "big") == 204
+
+
+def test_page_state_is_limited_in_number_for_each_person(kit_house: House) -> None:
+    handle, _ = fetch_handle(kit_house)
+    bob, _ = fetch_handle(kit_house, "bob")
+    assert {keep(kit_house, handle, f"n{number}", b"x") for number in range(50)} == {204}
+    assert keep(kit_house, handle, "one-more", b"x") == 503
+    assert keep(kit_house, handle, "n7", b"again") == 204
+    assert kept(kit_house, handle, "n7") == b"again"
+    assert keep(kit_house, bob, "one-more", b"x") == 204
+    assert drop(kit_house, handle, "n0") == 204
+    assert keep(kit_house, handle, "one-more", b"x") == 204
+    for state_id in ("one-more", *(f"n{number}" for number in range(1, 50))):
+        assert drop(kit_house, handle, state_id) == 204
+
+
+@pytest.mark.parametrize("state_id", ["a.b", "x" * 65, "a%00b", "%2e%2e", "a*", "é", "a:b", "a%2fb", "a|b"])
+def test_an_id_of_page_state_is_a_plain_word(kit_house: House, state_id: str) -> None:
+    handle, _ = fetch_handle(kit_house)
+    assert keep(kit_house, handle, state_id, b"x") in (400, 404)
+    assert kept(kit_house, handle, state_id) in (400, 404)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_page_state_needs_credential_and_handle_and_no_cookie(kit_house: House, method: str) -> None:
+    handle, _ = fetch_handle(kit_house)
+    cookie = {"Cookie": f"vestibule={kit_house.session_cookie(kit_house.sign_in())}"}
+    for headers, status in (
+        ({}, 401),
+        (cookie, 401),
+        (kit_headers(), 401),
+        ({"X-Vestibule-Session": handle}, 401),
+        (kit_headers("app-b", handle=handle), 401),
+        (kit_headers(handle=handle) | cookie, 400),
+    ):
+        assert call(kit_house, "state/x", method=method, headers=headers).status_code == status
