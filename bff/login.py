@@ -23,7 +23,7 @@ from bff.oidc.authorization import (
     parse_authorization_response,
     validate_authorization_response,
 )
-from bff.oidc.id_token import IdTokenExpectation
+from bff.oidc.id_token import TOO_LONG_AGO, IdTokenExpectation
 from bff.oidc.logout import build_end_session_url
 from bff.oidc.tokens import GrantRefused, TokenResponse, build_code_grant
 from bff.provider import Provider
@@ -260,6 +260,7 @@ class SignIn:
             started_at=await self._sessions.store.now(),
             replaces=replaces,
             max_age=min(ages) if ages else None,
+            page_max_age=demands.max_age,
             acr_values=demands.acr_values,
             kit_client=request.kit_client,
             kit_binding=request.kit_binding,
@@ -281,6 +282,7 @@ class SignIn:
             raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")
         try:
             identity = await self._identify(provider, answer, transaction)
+            _check_recent(identity, transaction, now=self._clock())
             opening = _opening(identity, answer, transaction, now=self._clock(), asked=provider.settings.scopes)
             opened = await self._sessions.open(replace(opening, device=browser.device))
             if opened is None:
@@ -340,6 +342,16 @@ class SignIn:
             post_logout_redirect_uri=urls.post_logout,
             state=new_secret(self._random),
         )
+
+
+def _check_recent(identity: Identity, transaction: LoginTransaction, *, now: float) -> None:
+    """The page that asked for a recent authentication would send the person here again, and again.
+
+    Raises:
+        InvalidToken: `id_token_auth_time`.
+    """
+    if transaction.page_max_age is not None and now - identity.auth_time > transaction.page_max_age:
+        raise InvalidToken("id_token_auth_time", TOO_LONG_AGO, detail="older than the page accepts")
 
 
 def _opening(

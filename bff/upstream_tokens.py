@@ -10,6 +10,7 @@ from typing import assert_never
 
 from bff.assertion import UPSTREAM_SECONDS, Assertions
 from bff.errors import AuthError, LoginRequired, ProviderUnavailable, Unavailable, UpstreamFailed
+from bff.identity_claims import unverified_claims
 from bff.oidc.tokens import GrantRefused, build_client_credentials_grant, build_exchange_grant
 from bff.provider import Provider
 from bff.refresh import BearerToken, NoToken, RefreshFailed, SessionOver, TokenRefresher
@@ -112,9 +113,11 @@ class UpstreamTokens:
         current = await self._sessions.load(session.name)
         if current is None:
             raise LoginRequired()
-        if not current.tokens.id_token:
+        # A refresh need not bring a new ID token (Core section 12.2), so the old one may be dead beside a live one.
+        ends = unverified_claims(current.tokens.id_token).get("exp", access.expires_at)
+        if not current.tokens.id_token or (isinstance(ends, int | float) and ends <= self._clock()):
             raise LoginRequired("token_expired", "Your sign-in no longer reaches this application.")
-        return OutgoingToken(current.tokens.id_token, access.expires_at)
+        return OutgoingToken(current.tokens.id_token, ends)
 
     async def _exchanged(self, route: RouteSettings, session: Session) -> OutgoingToken:
         """Token exchange (RFC 8693); kept by session, audience, resource and scope, never past the subject token."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from bff.settings import RouteSettings
 
 SWEEP_SECONDS = 1.0
 OUTAGE_SECONDS = 60.0
+FAILURES_IN_A_ROW = 3
+"""After which a sweep pauses: when the store is out, asking for each session would take a time-out each."""
 
 
 @dataclass(eq=False, slots=True)
@@ -46,7 +49,7 @@ class LiveConnections:
         outage_seconds: float = OUTAGE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._by_name: dict[str, set[Connection]] = {}
+        self._by_name: OrderedDict[str, set[Connection]] = OrderedDict()
         self._known_at: dict[str, float] = {}
         """When each session with a connection was last known to be alive."""
         self._is_live = is_live
@@ -110,10 +113,19 @@ class LiveConnections:
             connection.close(int(code), reason)
 
     async def _sweep(self) -> None:
-        # Those that were alive a moment ago first: where a part of the store is out they are still found to be.
-        for name in sorted(self._by_name, key=lambda name: -self._known_at[name]):
-            if await self._check(name) is None:
-                break  # to ask for each would take a time-out each
+        failures = 0
+        for name in list(self._by_name):
+            if name not in self._by_name:
+                continue
+            self._by_name.move_to_end(name)  # what this sweep does not come to, the next begins with
+            failures = 0 if await self._check(name) is not None else failures + 1
+            if failures:
+                self._close_unknown()
+            if failures == FAILURES_IN_A_ROW:
+                return
+
+    def _close_unknown(self) -> None:
+        """Close what belongs to sessions of which nothing has been known for too long."""
         latest = self._monotonic() - self._outage_seconds
         for name in [name for name, known_at in self._known_at.items() if known_at < latest]:
             self._close(self._by_name[name], CloseCode.UNAVAILABLE, "unavailable")

@@ -78,7 +78,9 @@ class Pipeline:
             self._log.error("unexpected_error", kind=type(error).__name__, request_id=request_id, exc_info=True)
             await self._refuse(incoming, AuthError(), scope, receive, status, request_id=request_id)
         finally:
-            self._access.write(scope, client.address, request_id, route_id, status.status, perf_counter() - started)
+            self._access.write(
+                scope, client.address, request_id, route_id, status.status, perf_counter() - started, code=status.code
+            )
 
     async def _serve_route(self, incoming: Incoming, receive: Receive, status: WatchedSend) -> str:
         route = self._routes.match(incoming.facts.urls.host, incoming.path)

@@ -5,13 +5,13 @@
     ├── OutsidePage             called where there is no page: a plain thread, or `python app.py`
     ├── ClientOfAnotherPage     an `ApiClient` met in a page it was not made for: it sits in a shared cache
     ├── LoginRequired (401)     nobody is signed in, or the session is over; `login_url` starts a sign-in
-    ├── Forbidden (403)         signed in, not allowed
+    ├── Forbidden (403)         signed in, not allowed; `reason` in the API's own words, if it gave one
     ├── ApiUnavailable (503)    the front door or the API behind it is out of reach; `retry_after` in seconds
     └── ApiError                any other answer that is no success, by `raise_for_status()`; `response` is that answer
 
 Every instance has a stable `code`, the HTTP `status` it stands for (0 when it stands for none), the `request_id` to
 tell an operator ("" when no answer came), and a `message` that may be shown to people: bodies, tokens and secrets never
-enter it.
+enter it. `reason` is apart from it: one short line that somebody else wrote, so show it as text, not as Markdown.
 """
 
 from __future__ import annotations
@@ -77,6 +77,12 @@ class Forbidden(KitError):
     status = 403
     default_code = "forbidden"
     default_message = "You are signed in, but not allowed to do this."
+
+    def __init__(
+        self, message: str = "", *, code: str = "", status: int = 0, request_id: str = "", reason: str = ""
+    ) -> None:
+        super().__init__(message, code=code, status=status, request_id=request_id)
+        self.reason = reason
 
 
 class ApiUnavailable(KitError):

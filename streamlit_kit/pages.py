@@ -3,9 +3,11 @@
 In the main script:
 
     pages([
-        Page("pages/explore.py", title="Explore", icon=":material/insights:"),
-        Page("pages/admin.py", title="Admin", roles=("admin",)),
+        Page("views/explore.py", title="Explore", icon=":material/insights:"),
+        Page("views/admin.py", title="Admin", roles=("admin",)),
     ]).run()
+
+Any folder but `pages`: what lies there Streamlit also offers by itself, past these guards.
 """
 
 from __future__ import annotations

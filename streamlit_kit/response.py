@@ -17,6 +17,8 @@ from streamlit_kit.errors import ApiError, ApiUnavailable, Forbidden, KitMisconf
 _OUTAGE: Final = frozenset({502, 503, 504})
 _KIT_CREDENTIAL: Final = "kit_credential"
 _MAX_PROBLEM_BYTES: Final = 65_536
+_MAX_REASON: Final = 200
+_JSON: Final = re.compile(r"application/(?:json|problem\+json)")
 _MAX_RETRY_AFTER: Final = 3600
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -122,8 +124,9 @@ def raise_for_front_door(response: httpx.Response, *, login_url: str, on_ended: 
         raise unavailable(response)
     request_id = read_request_id(response.headers)
     if status == 403:
-        code = read_problem(response.headers, _read_start(response)).get("code", "")
-        raise Forbidden(code=code, request_id=request_id)
+        body = _read_start(response)
+        code = read_problem(response.headers, body).get("code", "")
+        raise Forbidden(code=code, request_id=request_id, reason=read_reason(response.headers, body))
     if not is_problem(response.headers):
         return
     with transport.translated_errors():
@@ -180,6 +183,26 @@ def read_problem(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         return {}
     code = document.get("code") if isinstance(document, dict) else None
     return {"code": code} if isinstance(code, str) and _CODE.fullmatch(code) else {}
+
+
+def read_reason(headers: Mapping[str, str], body: bytes) -> str:
+    """Why the API refuses, in its own words: `detail` (FastAPI, RFC 9457) or `error_description` (RFC 6750).
+
+    One short printable line, or "".
+    """
+    if not _JSON.fullmatch(headers.get("Content-Type", "").partition(";")[0].strip().lower()):
+        return ""
+    if len(body) > _MAX_PROBLEM_BYTES:
+        return ""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    for _ in range(2):  # FastAPI puts what an API raises, a table perhaps, below `detail`
+        if isinstance(document, dict):
+            document = document.get("error_description") or document.get("detail")
+    is_line = isinstance(document, str) and document.isprintable() and len(document) <= _MAX_REASON
+    return document.strip() if is_line else ""
 
 
 def _read_start(response: httpx.Response) -> bytes:

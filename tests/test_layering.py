@@ -16,7 +16,18 @@ PACKAGES = ("bff", "gateway", "streamlit_kit")
 # A new module gets its line here: the lowest layer whose imports suffice it.
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("names", ("bff.contract", "bff.errors")),
-    ("settings", ("bff.settings", "bff.settings_rules", "bff.configuration", "bff.public_urls")),
+    (
+        "settings",
+        (
+            "bff.settings",
+            "bff.settings_rules",
+            "bff.settings_faults",
+            "bff.settings_places",
+            "bff.environment_settings",
+            "bff.configuration",
+            "bff.public_urls",
+        ),
+    ),
     (
         "protocol",
         (
@@ -140,6 +151,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "gateway.demo",
             "gateway.dev",
+            "gateway.dev_api",
             "gateway.development",
             "gateway.doctor",
             "gateway.doctor_trial",

@@ -24,7 +24,8 @@ FRONT_CHANNEL_TOKENS = frozenset({"id_token", "access_token", "token", "refresh_
 class LoginTransaction:
     """One sign-in under way, kept in the store alone until its callback takes it.
 
-    `started_at` is Unix seconds of the store's clock; `replaces` names the record of the session signed in before.
+    `started_at` is Unix seconds of the store's clock; `replaces` names the record of the session signed in before;
+    `page_max_age` is what the page behind `return_to` will measure again, without tolerance.
     """
 
     state: str
@@ -38,6 +39,7 @@ class LoginTransaction:
     started_at: float
     replaces: str = ""
     max_age: float | None = None
+    page_max_age: float | None = None
     acr_values: tuple[str, ...] = ()
     kit_client: str = ""
     kit_binding: str = ""

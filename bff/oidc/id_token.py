@@ -16,6 +16,8 @@ from bff.oidc.jwt_reading import check_audience, check_issuer, check_times, numb
 PREFIX = "id_token"
 TYPES = frozenset({"", "jwt"})
 HASH_OF = {"RS256": hashlib.sha256, "PS256": hashlib.sha256, "ES256": hashlib.sha256, "EdDSA": hashlib.sha512}
+TOO_LONG_AGO = "This page needs a recent sign-in, and the identity provider only confirmed an older one."
+TOO_WEAK = "This page needs a stronger sign-in than the identity provider carried out."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,6 @@ def _check_authentication(claims: dict[str, Any], expected: IdTokenExpectation) 
         authenticated_at = number_at(claims, "auth_time", prefix=PREFIX)
         too_old = expected.now - authenticated_at > expected.max_age + expected.clock_skew
         if too_old or authenticated_at > expected.now + expected.clock_skew:
-            raise InvalidToken("id_token_auth_time", detail="authenticated too long ago, or in the future")
+            raise InvalidToken("id_token_auth_time", TOO_LONG_AGO, detail="authenticated too long ago or in the future")
     if expected.acr_values and claims.get("acr") not in expected.acr_values:
-        raise InvalidToken("id_token_acr", detail="authentication context not reached")
+        raise InvalidToken("id_token_acr", TOO_WEAK, detail="authentication context not reached")

@@ -38,7 +38,7 @@ def pick_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
     port = pick_port()
     process = CommandProcess(["demo", "--port", str(port)], environ={"COLONY_SIMULATION_SECONDS": SIMULATION_SECONDS})
@@ -49,7 +49,8 @@ def demo() -> Iterator[Demo]:
         process.stop()
 
 
-@pytest.fixture(scope="session")
+# One a module: Playwright keeps an event loop running in this thread, in which no asynchronous test can start.
+@pytest.fixture(scope="module")
 def chromium(component: Callable[[str], Path]) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(component("chromium")), args=list(CHROMIUM_ARGUMENTS))

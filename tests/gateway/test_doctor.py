@@ -12,6 +12,7 @@ import pytest
 
 from bff.configuration import parse_settings
 from bff.settings import Settings
+from bff.settings_rules import Problem
 from gateway.doctor import Finding, Report, examine
 from tests.fakes import FakeProvider, RecordingUpstream
 from tests.gateway.commands import vestibule
@@ -184,6 +185,13 @@ def test_as_json_it_says_the_same_to_a_program(provider: FakeProvider, tmp_path:
     assert report["ok"] is True
     assert report["register"][0]["redirect_uri"] == "http://localhost:8000/auth/callback/corp"
     assert {finding["level"] for finding in report["findings"]} == {"ok", "warning"}
+
+
+async def test_secrets_that_lie_open_are_a_warning(provider: FakeProvider) -> None:
+    exposed = [Problem("vestibule.toml", "secrets.keys_file", "everybody may read keys", "chmod 600 keys")]
+    report = await examine(settings_for(provider.issuer), exposed=exposed)
+    (found,) = [finding for finding in report.findings if finding.part == "secrets.keys_file"]
+    assert (found.level, found.message) == ("warning", "everybody may read keys; chmod 600 keys")
 
 
 def test_strict_counts_warnings(provider: FakeProvider, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from bff.settings import LogSettings
 from gateway.child_output import MAX_LINE_BYTES, REMEMBERED_LINES, ChildOutput, Voice
+from gateway.children import minimal_environment
 from gateway.logs import configure_logging
 
 
@@ -46,6 +47,17 @@ def test_a_line_without_end_is_cut_and_does_not_pile_up() -> None:
 def test_nothing_that_could_forge_or_colour_a_line_comes_through(evil: bytes) -> None:
     [line] = Heard("shown").lines(evil + b"\n")
     assert line.isprintable()
+
+
+def test_colours_are_left_out_so_that_a_trace_can_be_read() -> None:
+    lines = Heard("shown").lines(b"\x1b[31mTraceback\x1b[0m \x1b[1;38;5;196m(most recent\x1b[0m call last):\n")
+    assert lines == ["app | Traceback (most recent call last):"]
+
+
+def test_children_are_asked_for_plain_output_whatever_the_terminal() -> None:
+    child = minimal_environment({"TERM": "xterm-256color", "FORCE_COLOR": "1"})
+    assert (child["NO_COLOR"], child["TERM"], child["STREAMLIT_LOGGER_ENABLE_RICH"]) == ("1", "dumb", "false")
+    assert "FORCE_COLOR" not in child
 
 
 def test_as_json_a_childs_line_is_wrapped_and_a_workers_own_line_is_not() -> None:

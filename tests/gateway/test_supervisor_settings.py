@@ -51,7 +51,6 @@ def full_settings() -> Settings:
                 },
                 {"id": "api", "path": "/api/", "upstream": ["http://127.0.0.1:1", "http://127.0.0.1:2"]},
             ],
-            "forward_auth": {"modes": ["nginx", "envoy"]},
         }
     )
 

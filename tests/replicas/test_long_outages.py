@@ -1,4 +1,4 @@
-"""The outages of real life at their real length: a store away for half a minute, for longer, and a primary that dies."""
+"""Outages of real life at their real length: a store away for half a minute, for longer, and a primary that dies."""
 
 from __future__ import annotations
 

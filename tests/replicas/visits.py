@@ -76,13 +76,16 @@ class OpenConnections:
             return
 
     def is_echoed(self, text: bytes) -> bool:
-        """True when a short text message comes back; masked with zeros, which leaves it as it is."""
+        """True when a short text message comes back, pings passed over; masked with zeros, which leaves it as it is."""
         self.websocket.sendall(bytes([0x81, 0x80 | len(text)]) + bytes(4) + text)
-        expected = bytes([0x81, len(text)]) + text
-        received = b""
-        while len(received) < len(expected) and (chunk := self.websocket.recv(len(expected) - len(received))):
-            received += chunk
-        return received == expected
+        while True:
+            opcode, payload = self._read_frame()
+            if opcode != 9:
+                return (opcode, payload) == (1, text)
+
+    def _read_frame(self) -> tuple[int, bytes]:
+        first, size = self.websocket.recv(2, socket.MSG_WAITALL)
+        return first & 0x0F, self.websocket.recv(size, socket.MSG_WAITALL) if size else b""
 
 
 @contextmanager

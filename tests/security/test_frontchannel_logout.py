@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.fakes import FakeProvider
+from tests.fakes import FakeProvider, RecordingUpstream
 from tests.front_door import provider_table
-from tests.security.house import House
+from tests.security.house import House, open_house
 
 TRUST = ssl.create_default_context()
 
@@ -22,9 +22,17 @@ def visit(house: House, **query: str) -> httpx.Response:
     return httpx.get(url, params=query, headers=headers, trust_env=False, verify=TRUST)
 
 
+@pytest.fixture(scope="module")
+def shared_framed_house(shared_provider: FakeProvider, shared_upstream: RecordingUpstream) -> Iterator[House]:
+    table = provider_table(shared_provider, par="off", frontchannel_logout=True)
+    with open_house(shared_provider, shared_upstream, providers={"corp": table}) as house:
+        yield house
+
+
 @pytest.fixture
-def framed_house(build_house: Callable[..., House], provider: FakeProvider) -> House:
-    return build_house(providers={"corp": provider_table(provider, par="off", frontchannel_logout=True)})
+def framed_house(shared_framed_house: House, provider: FakeProvider) -> Iterator[House]:
+    yield shared_framed_house
+    shared_framed_house.close_browsers()
 
 
 def test_lo_14_it_is_off_by_default(house: House) -> None:
@@ -97,6 +105,8 @@ def test_lo_14_only_get_does_anything(framed_house: House, method: str) -> None:
     house = framed_house
     browser = house.sign_in()
     params = {"iss": house.provider.issuer, "sid": house.session_of(browser).sid}
-    answer = httpx.request(method, f"{house.url}/auth/frontchannel-logout/corp", params=params, trust_env=False, verify=TRUST)
+    answer = httpx.request(
+        method, f"{house.url}/auth/frontchannel-logout/corp", params=params, trust_env=False, verify=TRUST
+    )
     assert answer.status_code == 405
     assert house.is_signed_in(browser)

@@ -366,7 +366,7 @@ def test_ds_5_no_pattern_backtracks_without_end() -> None:
             text = probe if isinstance(pattern.pattern, str) else probe.encode()
             started = time.perf_counter()
             pattern.match(text)  # type: ignore[arg-type]  # of the pattern's own kind
-            pattern.fullmatch(text)  # type: ignore[arg-type]  # likewise
+            pattern.fullmatch(text)  # type: ignore[arg-type]  # of the pattern's own kind
             assert time.perf_counter() - started < 0.3, f"{name} on {probe[:10]!r}"
         checked += 1
     assert checked > 15

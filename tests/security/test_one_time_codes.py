@@ -130,9 +130,7 @@ TARGETS = {
 @pytest.mark.parametrize("target", TARGETS)
 def test_ot_2_codes_go_to_the_clients_own_origins_alone(kit_house: House, target: str) -> None:
     logins = len(kit_house.store.logins)
-    assert_rejected(
-        kit_house, lambda: kit_house.start_login(kit_house.browser(), **TARGETS[target]), statuses=[400]
-    )
+    assert_rejected(kit_house, lambda: kit_house.start_login(kit_house.browser(), **TARGETS[target]), statuses=[400])
     assert len(kit_house.store.logins) == logins
 
 

@@ -211,6 +211,33 @@ def test_a_403_is_forbidden_whoever_says_it(door: KitFrontDoor, client: ApiClien
     assert caught.value.code == "forbidden"
 
 
+REASONS: list[tuple[object, str]] = [
+    ({"detail": "Only the owner may."}, "Only the owner may."),
+    (
+        {"detail": {"error": "insufficient_scope", "error_description": "needs one of the roles: editor"}},
+        "needs one of the roles: editor",
+    ),
+    ({"error_description": "not yours", "detail": "other"}, "not yours"),
+    ({"detail": [{"loc": ["body"]}]}, ""),
+    ({"detail": "x" * 201}, ""),
+    ({"detail": "two\nlines"}, ""),
+    ({"detail": {"detail": {"detail": "deep"}}}, ""),
+    (["detail"], ""),
+    ({}, ""),
+]
+
+
+@pytest.mark.parametrize(("body", "reason"), REASONS, ids=str)
+def test_a_403_carries_the_reason_that_the_api_gives(
+    door: KitFrontDoor, client: ApiClient, body: object, reason: str
+) -> None:
+    door.server.respond("/api/a", status=403, json=body)
+    with pytest.raises(Forbidden) as caught:
+        client.get("a")
+    assert caught.value.reason == reason
+    assert caught.value.message == Forbidden.default_message
+
+
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_an_outage_behind_the_front_door_is_one_error(door: KitFrontDoor, client: ApiClient, status: int) -> None:
     door.problem("/api/a", status, "store_unavailable", **{"Retry-After": "7", "X-Request-ID": "request-12345"})

@@ -1,0 +1,145 @@
+"""SL-12: a person's own sessions: seen by nobody else, ended by nobody else, and no more of them than allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bff.contract import EndReason
+from tests.fakes import CookieClient, FakeClock
+from tests.security.house import House
+from tests.security.raw import handshake, open_websocket, read_close
+from tests.security.rejection import assert_rejected
+
+
+@pytest.fixture
+def own_house(house: House) -> House:
+    """The shared house with nobody signed in."""
+    house.door.do(house.door.app.bff.sessions.end_everybody(EndReason.REVOKED))
+    return house
+
+
+def own_sessions(house: House, browser: CookieClient) -> list[dict[str, Any]]:
+    sessions: list[dict[str, Any]] = browser.fetch(f"{house.url}/auth/sessions").json()["sessions"]
+    return sessions
+
+
+def id_of(house: House, browser: CookieClient) -> str:
+    return next(str(each["id"]) for each in own_sessions(house, browser) if each["current"])
+
+
+def end(house: House, browser: CookieClient, session_id: str, **how: Any) -> int:
+    return browser.fetch(f"{house.url}/auth/sessions/{session_id}", method="DELETE", **how).status_code
+
+
+def test_sl_12_a_person_sees_their_own_sessions_under_masked_ids(own_house: House) -> None:
+    browser, second, bob = own_house.sign_in(), own_house.sign_in(), own_house.sign_in("bob")
+    answer = browser.fetch(f"{own_house.url}/auth/sessions")
+    sessions = answer.json()["sessions"]
+    assert len(sessions) == 2
+    assert [each["current"] for each in sessions].count(True) == 1
+    assert answer.headers["cache-control"] == "no-store"
+    page = browser.get(f"{own_house.url}/auth/account")
+    for other in (browser, second, bob):
+        session = own_house.session_of(other)
+        secrets = (session.name, session.sid, own_house.session_cookie(other), session.tokens.access_token)
+        assert all(secret not in answer.text + page.text for secret in secrets)
+    assert all(re.fullmatch(r"[0-9a-f]{12}", each["id"]) for each in sessions)
+    assert id_of(own_house, bob) not in answer.text + page.text
+
+
+def test_sl_12_a_person_ends_another_session_of_theirs_at_once(own_house: House) -> None:
+    browser, second = own_house.sign_in(), own_house.sign_in()
+    cookie = own_house.session_cookie(second)
+    answer, socket = open_websocket(own_house.door.port, handshake("/page/ws", own_house.host, cookie=cookie))
+    assert answer.status == 101
+    assert end(own_house, browser, id_of(own_house, second)) == 204
+    assert read_close(socket) == (4401, "revoked")
+    socket.close()
+    assert not own_house.is_signed_in(second)
+    assert own_house.is_signed_in(browser)
+    assert len(own_sessions(own_house, browser)) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+def test_sl_12_the_id_of_anothers_session_opens_and_ends_nothing(own_house: House, method: str) -> None:
+    alice, bob = own_house.sign_in(), own_house.sign_in("bob")
+    session = own_house.session_of(alice)
+    for wanted in (id_of(own_house, alice), session.name, session.sid, own_house.session_cookie(alice)):
+        answer = bob.fetch(f"{own_house.url}/auth/sessions/{wanted}", method=method)
+        assert answer.status_code == 404
+        assert "alice" not in answer.text
+    assert own_house.is_signed_in(alice)
+    assert own_house.is_signed_in(bob)
+
+
+@pytest.mark.parametrize("wanted", ["*", "%2a", "000000000000", "..", "%00", "' OR 1=1", "x" * 500, "[0-9a-f]", "%"])
+def test_sl_12_a_guessed_id_ends_nothing(own_house: House, wanted: str) -> None:
+    browser, second = own_house.sign_in(), own_house.sign_in()
+    assert end(own_house, browser, wanted) in (400, 404, 405)
+    assert own_house.is_signed_in(browser)
+    assert own_house.is_signed_in(second)
+
+
+@pytest.mark.parametrize("path", ["/auth/sessions", "/auth/sessions/{id}"])
+def test_sl_12_a_stranger_sees_nothing(own_house: House, path: str) -> None:
+    wanted = id_of(own_house, own_house.sign_in())
+    answer = own_house.browser().fetch(own_house.url + path.format(id=wanted))
+    assert answer.status_code == 401
+    assert wanted not in answer.text
+
+
+def test_sl_12_another_site_ends_no_session(own_house: House) -> None:
+    browser = own_house.sign_in()
+    wanted, cookie = id_of(own_house, browser), f"vestibule={own_house.session_cookie(browser)}"
+    url = f"{own_house.url}/auth/sessions/{wanted}"
+    for act in (
+        lambda: browser.fetch(url, method="DELETE", cross_site=True, headers={"Cookie": cookie}),
+        lambda: browser.fetch(url, method="DELETE", initiator="http://evil.localhost", headers={"Cookie": cookie}),
+        lambda: browser.post(url, cross_site=True, headers={"Cookie": cookie}),
+        lambda: browser.fetch(f"{own_house.url}/auth/sessions", cross_site=True, headers={"Cookie": cookie}),
+        lambda: browser.post(url, headers={"Origin": None, "Sec-Fetch-Site": None, "Sec-Fetch-Mode": None}),
+    ):
+        assert_rejected(own_house, act, statuses=[403])
+    assert own_house.is_signed_in(browser)
+
+
+def test_sl_12_ending_the_current_session_signs_out_here(own_house: House) -> None:
+    browser = own_house.sign_in()
+    assert end(own_house, browser, id_of(own_house, browser)) == 204
+    assert not own_house.is_signed_in(browser)
+
+
+def test_sl_12_an_ended_session_takes_its_refresh_token_along(own_house: House) -> None:
+    browser, second = own_house.sign_in(), own_house.sign_in()
+    refresh_token = own_house.session_of(second).tokens.refresh_token
+    end(own_house, browser, id_of(own_house, second))
+    own_house.door.do(own_house.door.app.bff.sign_in.drain())
+    assert [hit.form["token"] for hit in own_house.provider.hits_of("revocation")] == [refresh_token]
+
+
+@pytest.mark.parametrize("cap", [1, 2])
+def test_sl_12_one_session_more_than_allowed_ends_the_oldest(
+    timed_house: Callable[..., House], clock: FakeClock, cap: int
+) -> None:
+    house = timed_house(session={"max_per_person": cap})
+    bob = house.sign_in("bob")
+    browsers = []
+    for _ in range(4):
+        clock.advance(1)
+        browsers.append(house.sign_in())
+    assert [house.is_signed_in(browser) for browser in browsers] == [False] * (4 - cap) + [True] * cap
+    assert house.is_signed_in(bob)
+
+
+def test_sl_12_signing_in_again_in_one_browser_counts_once(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house(session={"max_per_person": 2})
+    other, browser = house.sign_in(), house.sign_in()
+    for _ in range(3):
+        clock.advance(1)
+        house.sign_in(browser=browser)
+    assert house.is_signed_in(other)
+    assert house.is_signed_in(browser)

@@ -1,0 +1,244 @@
+"""TK-7 and its neighbours: the token a route sends is that person's, for that route, or there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jwt
+import pytest
+
+from tests.fakes import FakeClock, FakeProvider, RecordingUpstream, is_grant
+from tests.front_door import api_route, page_route
+from tests.security.house import House, open_house
+from tests.security.rejection import assert_rejected
+
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+WANTED = {
+    "one": {"audience": "api-one", "scope": "one:read"},
+    "two": {"audience": "api-two", "scope": "two:read"},
+    "wide": {"audience": "api-one", "scope": "one:read one:write"},
+    "place": {"resource": "https://api.example/three", "scope": "one:read"},
+}
+
+
+def token_routes(upstream: RecordingUpstream) -> list[dict[str, Any]]:
+    return [
+        *(
+            api_route(upstream, id=name, path=f"/{name}/", token="exchange", exchange=exchange)
+            for name, exchange in WANTED.items()
+        ),
+        api_route(
+            upstream,
+            id="service",
+            path="/service/",
+            token="client_credentials",
+            exchange={"audience": "service-api", "scope": "batch"},
+        ),
+        api_route(upstream, id="identity", path="/identity/", token="id_token"),
+        api_route(upstream, id="maybe", path="/maybe/", auth="optional", token="exchange", exchange=WANTED["one"]),
+        page_route(upstream),
+    ]
+
+
+@pytest.fixture(scope="module")
+def shared_token_house(shared_provider: FakeProvider, shared_upstream: RecordingUpstream) -> Iterator[House]:
+    with open_house(shared_provider, shared_upstream, routes=token_routes(shared_upstream)) as house:
+        yield house
+
+
+@pytest.fixture
+def token_house(
+    shared_token_house: House,
+    provider: FakeProvider,
+    upstream: RecordingUpstream,
+    audit: list[MutableMapping[str, Any]],
+) -> Iterator[House]:
+    house = House(provider, upstream, shared_token_house.door, shared_token_house.store, audit)
+    yield house
+    house.close_browsers()
+
+
+def bearer(house: House) -> dict[str, Any]:
+    """Claims of the bearer token that the upstream got last."""
+    scheme, _, token = (house.upstream.last.header("authorization") or "").partition(" ")
+    assert scheme == "Bearer"
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+def test_tk_7_the_parameters_come_from_the_route_alone(token_house: House) -> None:
+    browser = token_house.sign_in()
+    access_token = token_house.session_of(browser).tokens.access_token
+    url = f"{token_house.url}/one/x?audience=evil&resource=https://evil.example&scope=admin"
+    assert browser.fetch(url, headers={"X-Audience": "evil", "Authorization": "Bearer mine"}).status_code == 200
+    assert bearer(token_house)["aud"] == "api-one"
+    form = token_house.provider.hits_of("token")[-1].form
+    assert dict(form) == {
+        "grant_type": EXCHANGE,
+        "subject_token": access_token,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        **WANTED["one"],
+    }
+
+
+def test_tk_7_in_parallel_no_route_and_no_person_gets_the_token_of_another(token_house: House) -> None:
+    people = {name: token_house.session_cookie(token_house.sign_in(name)) for name in ("alice", "bob")}
+    token_house.provider.bend.token.delay(0.02, when=is_grant(EXCHANGE))
+
+    def ask(number: int) -> int:
+        person, route = ("alice", "bob")[number % 2], tuple(WANTED)[number // 2 % len(WANTED)]
+        path = f"/{route}/{person}/{number}"
+        return token_house.get_raw(path, "Sec-Fetch-Site: same-origin", cookie=people[person]).status
+
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(ask, range(160))) == {200}
+    seen = [request for request in token_house.upstream.requests if request.path.count("/") == 2]
+    assert len(seen) == 160
+    combinations = set()
+    for request in seen:
+        _, person, _ = request.path.split("/")
+        token = (request.header("authorization") or "").removeprefix("Bearer ")
+        claims = jwt.decode(token, options={"verify_signature": False})
+        assert claims["sub"] == person
+        combinations.add((person, claims["aud"], claims["scope"]))
+    assert combinations == {
+        (person, wanted.get("audience") or wanted["resource"], wanted["scope"])
+        for person in people
+        for wanted in WANTED.values()
+    }
+    assert len(token_house.provider.grants(EXCHANGE)) == len(people) * len(WANTED)
+
+
+def test_tk_7_a_token_is_kept_for_its_audience_resource_and_scope(token_house: House) -> None:
+    browser = token_house.sign_in()
+    for _ in range(3):
+        for name in WANTED:
+            assert browser.fetch(f"{token_house.url}/{name}/x").status_code == 200
+            assert bearer(token_house)["scope"] == WANTED[name]["scope"]
+    assert len(token_house.provider.grants(EXCHANGE)) == len(WANTED)
+
+
+def test_tk_7_a_new_session_shares_nothing_with_the_one_before(token_house: House) -> None:
+    browser = token_house.sign_in()
+    assert browser.fetch(f"{token_house.url}/one/x").status_code == 200
+    token_house.sign_in("bob", browser=browser)
+    assert browser.fetch(f"{token_house.url}/one/x").status_code == 200
+    assert bearer(token_house)["sub"] == "bob"
+
+
+def test_tk_7_a_kept_token_is_not_used_beyond_its_life(
+    timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock
+) -> None:
+    house = timed_house(routes=token_routes(upstream))
+    browser = house.sign_in()
+    for _ in range(8):
+        assert browser.fetch(f"{house.url}/one/x").status_code == 200
+        assert bearer(house)["exp"] > clock()
+        clock.advance(100)
+
+
+REFUSALS: dict[str, dict[str, Any]] = {
+    "invalid_target": {"status": 400, "json": {"error": "invalid_target"}},
+    "invalid_grant": {"status": 400, "json": {"error": "invalid_grant"}},
+    "unauthorized_client": {"status": 401, "json": {"error": "invalid_client"}},
+    "no token": {"status": 200, "json": {"token_type": "Bearer"}},
+    "no bearer": {"status": 200, "json": {"access_token": "x", "token_type": "DPoP"}},
+    "token with a line end": {"status": 200, "json": {"access_token": "x\r\nX: y", "token_type": "Bearer"}},
+    "HTML": {"status": 200, "body": "<html>"},
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("path", ["/one/x", "/maybe/x"])
+def test_tk_7_a_refused_exchange_is_a_502_and_sends_nothing(token_house: House, path: str, refusal: str) -> None:
+    browser = token_house.sign_in()
+    token_house.provider.bend.token.raw(**REFUSALS[refusal], when=is_grant(EXCHANGE))
+    assert_rejected(
+        token_house,
+        lambda: browser.fetch(f"{token_house.url}{path}"),
+        statuses=[502],
+        token_hits=1,
+        reason="token_exchange",
+    )
+    assert token_house.is_signed_in(browser)
+
+
+def test_tk_7_an_outage_at_the_exchange_sends_nothing(token_house: House) -> None:
+    browser = token_house.sign_in()
+    token_house.provider.bend.token.drop(when=is_grant(EXCHANGE))
+    assert_rejected(token_house, lambda: browser.fetch(f"{token_house.url}/one/x"), statuses=[502, 503], token_hits=1)
+    assert token_house.is_signed_in(browser)
+
+
+def test_tk_7_an_anonymous_call_brings_no_token(token_house: House) -> None:
+    answer = token_house.get_raw("/maybe/x", "Authorization: Bearer mine", "X-Vestibule-CSRF: 1")
+    assert answer.status == 200
+    assert token_house.upstream.last.values("authorization") == []
+    assert token_house.provider.grants(EXCHANGE) == []
+
+
+def test_a_service_route_sends_the_doors_own_token_and_says_who_asks(token_house: House) -> None:
+    for person in ("alice", "bob"):
+        browser = token_house.sign_in(person)
+        assert browser.fetch(f"{token_house.url}/service/x").status_code == 200
+        claims = bearer(token_house)
+        assert (claims["sub"], claims["aud"], claims["scope"]) == ("vestibule", "service-api", "batch")
+        assert token_house.upstream.last.header("x-auth-request-user") == person
+    assert len(token_house.provider.grants("client_credentials")) <= 1
+    assert token_house.get_raw("/service/x", "Sec-Fetch-Site: same-origin").status == 401
+
+
+def test_a_service_route_without_its_token_sends_nothing(
+    build_house: Callable[..., House], upstream: RecordingUpstream
+) -> None:
+    house = build_house(routes=token_routes(upstream))
+    browser = house.sign_in()
+    house.provider.bend.token.raw(400, json={"error": "unauthorized_client"}, when=is_grant("client_credentials"))
+    assert_rejected(
+        house,
+        lambda: browser.fetch(f"{house.url}/service/x"),
+        statuses=[502],
+        token_hits=1,
+        reason="client_credentials",
+    )
+
+
+def test_an_id_token_route_sends_the_persons_id_token(token_house: House) -> None:
+    for person in ("alice", "bob"):
+        browser = token_house.sign_in(person)
+        assert browser.fetch(f"{token_house.url}/identity/x").status_code == 200
+        claims = bearer(token_house)
+        assert (claims["sub"], claims["aud"]) == (person, "vestibule")
+
+
+def test_an_id_token_route_sends_no_dead_token(
+    timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, provider: FakeProvider
+) -> None:
+    house = timed_house(routes=token_routes(upstream))
+    browser = house.sign_in()
+    clock.advance(301)
+    assert browser.fetch(f"{house.url}/identity/x").status_code == 200
+    assert bearer(house)["exp"] > clock()
+    provider.options.issue_refresh_tokens = False
+    browser = house.sign_in()
+    clock.advance(301)
+    before = len(upstream.requests)
+    answer = browser.fetch(f"{house.url}/identity/x")
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
+    assert len(upstream.requests) == before
+
+
+def test_an_id_token_that_a_refresh_does_not_renew_is_not_sent_when_dead(
+    timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, provider: FakeProvider
+) -> None:
+    house = timed_house(routes=token_routes(upstream))
+    browser = house.sign_in()
+    provider.options.id_token_on_refresh = False
+    clock.advance(301)
+    before = len(upstream.requests)
+    answer = browser.fetch(f"{house.url}/identity/x")
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
+    assert len(upstream.requests) == before
+    assert house.is_signed_in(browser)
