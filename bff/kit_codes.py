@@ -1,4 +1,4 @@
-"""One-time codes that carry a sign-in to a Streamlit which is not behind the front door (auth-code mode, DESIGN 6).
+"""One-time codes that carry a sign-in to a Streamlit which is not behind the front door (auth-code mode).
 
 A code lives 60 s, is worth something once, to one kit client, in the browser that began. A wrong client or binding
 burns it; a second use ends the session that the first one got.

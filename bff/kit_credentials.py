@@ -1,4 +1,4 @@
-"""What the kit shows on a call: its client secret and a session handle (DESIGN section 4).
+"""What the kit shows on a call: its client secret and a session handle.
 
 A handle is sealed {record name, kit client}: no entry in the store, no use without the secret, dead with the session.
 """

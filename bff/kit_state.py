@@ -1,4 +1,4 @@
-"""Page state that survives a reload: small, sealed, owned by one person at one kit client (DESIGN section 3)."""
+"""Page state that survives a reload: small, sealed, owned by one person at one kit client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The use-cases of signing in and out: start_login, finish_login, start_logout (DESIGN section 6)."""
+"""The use-cases of signing in and out: start_login, finish_login, start_logout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping a session's access token alive: one grant per expiry across all processes (DESIGN section 6, Resume).
+"""Keeping a session's access token alive: one grant per expiry across all processes.
 
 The lock is held by a task of the worker, never by a request, so a client that goes away harms nobody; it is renewed
 while the provider is slow, and its holder re-reads the record first, because another may just have done the work. What

@@ -1,4 +1,4 @@
-"""Sessions: open, resume, touch, end. Ending wins over everything that is under way (DESIGN section 6)."""
+"""Sessions: open, resume, touch, end. Ending wins over everything that is under way."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Open sockets and streams by session: ended within a second of their session, re-decided when its claims change.
 
 While the store does not answer nobody can tell whether a session still lives. What is open then stays open for a while
-(DESIGN section 7), so that a failover disturbs nobody; after that it is closed with 1013: try again later.
+(`store.outage_seconds`), so that a failover disturbs nobody; after that it is closed with 1013: try again later.
 """
 
 from __future__ import annotations

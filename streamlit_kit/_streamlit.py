@@ -24,7 +24,7 @@ def browser_binding(xsrf_cookie: str) -> str:
     """base64url SHA-256 of the token inside `_streamlit_xsrf`; "" when the cookie is not of the known form.
 
     The cookie is `2|mask|masked token|time`, hexadecimal, and gets a new mask each time it is set: only the token below
-    the mask stays the same for a browser (DESIGN section 6).
+    the mask stays the same for a browser.
     """
     parts = xsrf_cookie.strip("\"'").split("|")
     if len(parts) != 4 or parts[0] != _XSRF_VERSION:

@@ -1,4 +1,4 @@
-"""Verify the handshake assertion and make a `PageSession` of it (DESIGN section 4; RFC 7519, RFC 8725)."""
+"""Verify the handshake assertion and make a `PageSession` of it (RFC 7519, RFC 8725)."""
 
 from __future__ import annotations
 

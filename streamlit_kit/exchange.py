@@ -1,4 +1,4 @@
-"""Auth-code mode, for a Streamlit that is not behind the front door (DESIGN section 6).
+"""Auth-code mode, for a Streamlit that is not behind the front door.
 
 The sign-in comes back with a one-time `auth_code` in the query. It is worth something once, within a minute, to this
 kit client, and in the browser that began: the page proves that from its own handshake. What it gives stays in

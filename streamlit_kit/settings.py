@@ -1,4 +1,4 @@
-"""Where the front door is and who this page is to it: `VESTIBULE_KIT__*` in the environment (DESIGN section 5)."""
+"""Where the front door is and who this page is to it: `VESTIBULE_KIT__*` in the environment."""
 
 from __future__ import annotations
 

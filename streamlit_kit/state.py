@@ -1,4 +1,4 @@
-"""Page state that survives a reload, kept by the front door for the person who is signed in (DESIGN section 3).
+"""Page state that survives a reload, kept by the front door for the person who is signed in.
 
     draft = page_state("predict-form")
     values = draft.load(default={})

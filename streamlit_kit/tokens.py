@@ -1,4 +1,4 @@
-"""Fetch a token for code that has to send it itself (DESIGN section 6); the one place where a token reaches a page."""
+"""Fetch a token for code that has to send it itself; the one place where a token reaches a page."""
 
 from __future__ import annotations
 
