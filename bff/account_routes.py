@@ -35,12 +35,19 @@ class AccountRoutes(Handling):
         if request.method == "GET":
             return answer_json(_describe(session, current))
         await self._bff.sessions.end(session.name, EndReason.REVOKED)
-        self._bff.audit.event("session_ended", session=session, reason="by_its_person")
+        facts = self._facts(request)
+        self._bff.audit.event(
+            "session_ended",
+            session=session,
+            reason="by_its_person",
+            client=facts.address,
+            request_id=facts.request_id,
+        )
         provider = self._bff.sign_in.providers.get(session.provider)
         if provider is not None:
             self._bff.sign_in.revoke_later(provider, session.tokens.refresh_token)
         if request.method == "POST":
-            urls = self._facts(request).urls
+            urls = facts.urls
             return redirect(303, urls.base_path + urls.auth_path + contract.PATH_ACCOUNT)
         return respond(Page(204, [("cache-control", "no-store")], b""))
 

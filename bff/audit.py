@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import structlog
 
+from bff.errors import AuthError, ProviderUnavailable, StoreUnavailable, UpstreamFailed
 from bff.session import Session
 
 Event = Literal[
@@ -34,6 +35,7 @@ WARN = frozenset(
     {"login_failed", "logout_failed", "refresh_failed", "request_refused", "duplicate_cookie", "kit_refused"}
 )
 ERROR = frozenset({"store_failed", "provider_failed", "upstream_failed"})
+LIMITS = frozenset({"login_limit", "logout_limit", "state_limit", "websocket_limit"})
 MAX_FIELD = 256
 
 
@@ -71,6 +73,20 @@ class Audit:
         known = {name: clean(value) for name, value in fields.items() if value}
         write = self._log.error if event in ERROR else self._log.warning if event in WARN else self._log.info
         write(event, audit=True, **known)
+
+
+def refusal_event(error: AuthError) -> Event:
+    """The event that tells operators which part a refusal is about."""
+    match error:
+        case StoreUnavailable():
+            return "store_failed"
+        case ProviderUnavailable():
+            return "provider_failed"
+        case UpstreamFailed():
+            return "upstream_failed"
+    if error.code in LIMITS:
+        return "limit_reached"
+    return "kit_refused" if error.code.startswith("kit_") else "request_refused"
 
 
 def masked(name: str) -> str:

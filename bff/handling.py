@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from bff import contract
 from bff.answers import respond
 from bff.assembly import Bff
-from bff.audit import Event
+from bff.audit import Event, refusal_event
 from bff.cookies import DuplicateCookie, cookie_headers, find_session_cookie
 from bff.devices import describe_device
 from bff.errors import AuthError
@@ -76,7 +76,10 @@ class Handling:
         try:
             value = find_session_cookie(cookie_headers(request.scope["headers"]), self._bff.cookie_names.session)
         except DuplicateCookie:
-            self._bff.audit.event("duplicate_cookie", request_id=self._facts(request).request_id)
+            facts = self._facts(request)
+            self._bff.audit.event(
+                "duplicate_cookie", reason="session_cookie", client=facts.address, request_id=facts.request_id
+            )
             return ""
         return (self._bff.sessions.name_of(value) or "") if value else ""
 
@@ -105,12 +108,10 @@ class Handling:
         return query_pairs(bytes(body), code=code)
 
     def _audit_refusal(self, error: AuthError, facts: RequestFacts, request: Request) -> None:
-        if error.status in (401, 404, 405) or error.is_noted:
-            return
         at_callback = contract.PATH_CALLBACK in request.url.path
-        event: Event = (
-            "login_failed" if at_callback else "provider_failed" if error.status == 503 else "request_refused"
-        )
+        event: Event = "login_failed" if at_callback else refusal_event(error)
+        if error.is_noted or (error.status in (401, 404, 405) and event != "kit_refused"):
+            return
         self._bff.audit.event(
             event, reason=error.code, detail=error.detail, client=facts.address, request_id=facts.request_id
         )

@@ -92,7 +92,7 @@ async def current_session(request: Request) -> Session:
     try:
         cookie = find_session_cookie(cookie_headers(request.scope["headers"]), bff.cookie_names.session)
     except DuplicateCookie:
-        bff.audit.event("duplicate_cookie", client=facts.address, request_id=facts.request_id)
+        bff.audit.event("duplicate_cookie", reason="session_cookie", client=facts.address, request_id=facts.request_id)
         raise LoginRequired() from None
     session = await bff.sessions.resume(cookie) if cookie else None
     if session is None:

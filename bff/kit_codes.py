@@ -39,6 +39,13 @@ class _Promise:
     binding: str
 
 
+class _NotedCode(BadRequest):
+    """A code that somebody else has had or wants, already in the audit log."""
+
+    default_code = "kit_code"
+    is_noted = True
+
+
 class KitCodes:
     """Issues and redeems codes."""
 
@@ -84,17 +91,15 @@ class KitCodes:
         sealed = await self._store.peek(KIND, name)
         promise = self._open(sealed, name) if sealed else None
         if sealed is None or promise is None:
-            await self._punish_replay(name)
-            raise BadRequest("kit_code", detail="unknown, expired or used")
+            raise await self._replayed(name, detail="unknown, expired or used")
         if promise.client != client or not hmac.compare_digest(promise.binding, binding):
             await self._store.take_once(KIND, name)
             self._audit.event("kit_refused", reason="kit_code_foreign", detail=client)
-            raise BadRequest("kit_code", detail="another client or browser")
+            raise _NotedCode(detail="another client or browser")
         # Read before the mark: whoever finds that ends the session, and of many at once the first still has its answer.
         session = await self._sessions.load(promise.record_name)
         if not await self._put(USED, name, sealed):
-            await self._punish_replay(name)
-            raise BadRequest("kit_code", detail="used")
+            raise await self._replayed(name, detail="used")
         with suppress(StoreUnavailable):  # it is worth nothing any more, and ends by itself
             await self._store.take_once(KIND, name)
         if session is None:
@@ -107,13 +112,16 @@ class KitCodes:
         except TooMany:
             raise Unavailable("login_limit", "Too many sign-ins are under way. Please try again.") from None
 
-    async def _punish_replay(self, name: str) -> None:
+    async def _replayed(self, name: str, *, detail: str) -> BadRequest:
+        """The refusal of a code that is not there any more; a replay ends the session it was for."""
         # The mark stays: it is what makes a code good for one use, and the next replay finds it too.
         used = await self._store.peek(USED, name)
         promise = self._open(used, name) if used else None
-        if promise is not None:
-            self._audit.event("kit_refused", reason="kit_code_replayed", detail=promise.client)
-            await self._sessions.end(promise.record_name, EndReason.REVOKED)
+        if promise is None:
+            return BadRequest("kit_code", detail=detail)
+        self._audit.event("kit_refused", reason="kit_code_replayed", detail=promise.client)
+        await self._sessions.end(promise.record_name, EndReason.REVOKED)
+        return _NotedCode(detail=detail)
 
     def _open(self, sealed: bytes, name: str) -> _Promise | None:
         try:

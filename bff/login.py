@@ -204,7 +204,9 @@ class SignIn:
         self._audit.event("login_ok", session=opened.session, client=browser.address)
         return LoginFinished(opened, transaction.return_to, transaction.kit_client, transaction.kit_binding)
 
-    async def start_logout(self, session: Session, *, everywhere: bool, urls: PublicUrls) -> LogoutStarted:
+    async def start_logout(
+        self, session: Session, *, everywhere: bool, urls: PublicUrls, client: str = ""
+    ) -> LogoutStarted:
         """End the local session first, then name the provider's end-session address.
 
         Raises:
@@ -215,7 +217,9 @@ class SignIn:
             every = await self._sessions.end_person(session.identity.iss, session.identity.sub, EndReason.LOGOUT)
             ended |= {each.name: each for each in every}
         await self._sessions.end(session.name, EndReason.LOGOUT)
-        self._audit.event("logout", session=session, reason="everywhere" if everywhere else "")
+        self._audit.event(
+            "logout", session=session, reason="everywhere" if everywhere else "by_its_person", client=client
+        )
         for each in ended.values():
             if owner := self.providers.get(each.provider):
                 self.revoke_later(owner, each.tokens.refresh_token)

@@ -30,7 +30,7 @@ class ProviderRoutes(Handling):
         facts = self._facts(request)
         try:
             provider = self._provider(request)
-            await self._end_by_token(provider, await self._logout_token(request))
+            await self._end_by_token(provider, await self._logout_token(request), client=facts.address)
         except NotFound:
             raise
         except AuthError as error:
@@ -56,7 +56,9 @@ class ProviderRoutes(Handling):
         if values.get("iss") == provider.issuer and is_subject(values.get("sid")):
             ended = await self._bff.sessions.end_provider_session(provider.issuer, values["sid"], EndReason.LOGOUT)
             for session in ended:
-                self._bff.audit.event("logout", session=session, reason="front_channel")
+                self._bff.audit.event(
+                    "logout", session=session, reason="front_channel", client=self._facts(request).address
+                )
         issuer = urlsplit(provider.issuer)
         policy = f"default-src 'none'; frame-ancestors {issuer.scheme}://{issuer.netloc}"
         headers = [
@@ -94,7 +96,7 @@ class ProviderRoutes(Handling):
             raise BadRequest("logout_token_malformed", detail="needs one logout_token")
         return tokens[0]
 
-    async def _end_by_token(self, provider: Provider, token: str) -> None:
+    async def _end_by_token(self, provider: Provider, token: str, *, client: str) -> None:
         """Check, end, then remember the `jti`: a retry after a failure works, a replay has no effect."""
         bff, settings = self._bff, provider.settings
         now = bff.clock()
@@ -115,25 +117,25 @@ class ProviderRoutes(Handling):
         for name in replays:
             if await bff.store.peek(REPLAY_KIND, name) is not None:
                 return
-        await self._end_sessions(provider, claims)
+        await self._end_sessions(provider, claims, client=client)
         seconds = max(claims.expires_at - now, 0) + settings.clock_skew_seconds + 1
         try:
             await bff.store.keep(REPLAY_KIND, replays[0], b"1", seconds=seconds, cap=MAX_REPLAY_IDS)
         except TooMany:
             raise Unavailable("logout_limit") from None
 
-    async def _end_sessions(self, provider: Provider, claims: LogoutToken) -> None:
+    async def _end_sessions(self, provider: Provider, claims: LogoutToken, *, client: str) -> None:
         sessions = self._bff.sessions
         if claims.sid:
             ended = await sessions.end_provider_session(provider.issuer, claims.sid, EndReason.LOGOUT, sub=claims.sub)
         else:
             ended = await sessions.end_person(provider.issuer, claims.sub, EndReason.LOGOUT)
         for session in ended:
-            self._bff.audit.event("backchannel_logout", session=session)
+            self._bff.audit.event("backchannel_logout", session=session, reason="ended", client=client)
             if provider.settings.revoke_on_backchannel_logout:
                 self._bff.sign_in.revoke_later(provider, session.tokens.refresh_token)
         if not ended:
-            self._bff.audit.event("backchannel_logout", provider=provider.name, reason="no_session")
+            self._bff.audit.event("backchannel_logout", provider=provider.name, reason="no_session", client=client)
 
 
 def _plain_headers() -> list[tuple[str, str]]:

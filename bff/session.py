@@ -61,11 +61,13 @@ def load_session(data: bytes, *, name: str, revision: int, idle_expires_at: floa
     Raises:
         ValueError, TypeError, KeyError: a record of another schema.
     """
-    table: dict[str, Any] = json.loads(data)
+    table: Any = json.loads(data)
+    if not isinstance(table, dict):
+        raise TypeError("a record is a table")
     identity = dict(table.pop("identity"))
     for names in ("roles", "groups"):
         identity[names] = tuple(identity[names])
-    return Session(
+    session = Session(
         name=name,
         revision=revision,
         identity=Identity(**identity),
@@ -73,6 +75,20 @@ def load_session(data: bytes, *, name: str, revision: int, idle_expires_at: floa
         idle_expires_at=idle_expires_at,
         **table,
     )
+    _check_types(session)
+    return session
+
+
+def _check_types(session: Session) -> None:
+    """Refuse a record whose fields have their names but not their types, before anything computes with them."""
+    identity, tokens = session.identity, session.tokens
+    texts = (session.sid, session.origin, session.device, identity.iss, identity.sub, identity.provider)
+    secrets = (tokens.access_token, tokens.refresh_token, tokens.id_token, tokens.scope)
+    times = (session.created_at, session.login_started_at, session.absolute_expires_at, tokens.obtained_at)
+    if not all(isinstance(text, str) for text in (*texts, *secrets, *identity.roles, *identity.groups)):
+        raise TypeError("a text is none")
+    if not all(isinstance(time, int | float) for time in (*times, tokens.expires_at or 0)):
+        raise TypeError("a time is none")
 
 
 def with_tokens(session: Session, tokens: TokenSet, identity: Identity) -> Session:

@@ -80,7 +80,7 @@ class SignInRoutes(Handling):
         if session is None:
             return redirect(303, landing, cookies=self._cleared(request))
         started = await self._bff.sign_in.start_logout(
-            session, everywhere=form.get("everywhere") == "1", urls=facts.urls
+            session, everywhere=form.get("everywhere") == "1", urls=facts.urls, client=facts.address
         )
         return redirect(303, started.url or landing, cookies=self._cleared(request))
 
@@ -176,9 +176,15 @@ class _Denied(CallbackRejected):
     is_noted = True
 
 
+class _Unable(ProviderUnavailable):
+    """The provider's own failure, already in the audit log as that of the sign-in."""
+
+    is_noted = True
+
+
 def _denial(error: str) -> AuthError:
     if error == "access_denied":
         return _Denied("login_cancelled", "The sign-in was cancelled, or the identity provider refused it.")
     if error in ("server_error", "temporarily_unavailable"):
-        return ProviderUnavailable("provider_error")
+        return _Unable("provider_error")
     return _Denied("login_denied", "The identity provider did not sign you in.")

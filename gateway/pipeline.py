@@ -7,14 +7,16 @@ the server's (`gateway.server`); whatever a step refuses is an `AuthError`, rend
 from __future__ import annotations
 
 from time import perf_counter
+from typing import assert_never
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.assembly import Bff
+from bff.audit import refusal_event
 from bff.csrf import FetchMetadata, check_same_origin, check_static_header
-from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, StoreUnavailable, Unavailable, UpstreamFailed
+from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, Unavailable
 from bff.pages import Page
 from bff.problems import login_url, render_problem
 from bff.settings import RouteSettings
@@ -71,6 +73,7 @@ class Pipeline:
             else:
                 route_id = await self._serve_route(incoming, receive, status)
         except AuthError as error:
+            self._note(error, client.address, request_id)
             await self._refuse(incoming, error, scope, receive, status, request_id=request_id)
         except ClientDisconnect:
             pass  # there is nobody left to answer
@@ -174,6 +177,8 @@ class Pipeline:
                     request_id=incoming.facts.request_id,
                 )
                 raise error
+            case unknown:
+                assert_never(unknown)
 
     async def _serve_nowhere(self, incoming: Incoming, caller: Caller, send: Send) -> None:
         if caller.live is None:
@@ -205,7 +210,6 @@ class Pipeline:
         *,
         request_id: str,
     ) -> None:
-        self._note(error, incoming, request_id)
         if status.status:
             return  # too late for an answer: returning makes the server cut the connection
         send = status.send
@@ -229,21 +233,11 @@ class Pipeline:
         route = self._routes.match(incoming.facts.urls.host, incoming.path)
         return incoming.method in NAVIGABLE and (route is None or route.kind != "api")
 
-    def _note(self, error: AuthError, incoming: Incoming | None, request_id: str) -> None:
-        address = incoming.facts.address if incoming else ""
-        audit = self._bff.audit
-        if isinstance(error, UpstreamFailed):
-            audit.event(
-                "upstream_failed", reason=error.code, detail=error.detail, client=address, request_id=request_id
-            )
-        elif isinstance(error, StoreUnavailable):
-            audit.event("store_failed", reason=error.code, detail=error.detail, request_id=request_id)
-        elif error.code in ("kit_credential", "kit_handle", "kit_route", "kit_with_cookie"):
-            audit.event("kit_refused", reason=error.code, client=address, request_id=request_id)
-        elif error.code != "forbidden" and (error.status in (400, 403, 413, 421) or isinstance(error, Unavailable)):
-            audit.event(
-                "request_refused", reason=error.code, detail=error.detail, client=address, request_id=request_id
-            )
+    def _note(self, error: AuthError, address: str, request_id: str) -> None:
+        event = refusal_event(error)
+        is_rule = error.code != "forbidden" and error.status in (400, 403, 413, 421)
+        if is_rule or event != "request_refused" or isinstance(error, Unavailable):
+            self._bff.audit.event(event, reason=error.code, detail=error.detail, client=address, request_id=request_id)
 
     async def _is_live(self, record_name: str) -> bool:
         return await self._cache.get(record_name) is not None

@@ -14,6 +14,7 @@ from bff import contract
 from bff.contract import Identity
 from streamlit_kit import _streamlit, deep_links, tokens, transport
 from streamlit_kit.assertion import PageSession
+from streamlit_kit.development import build_authorization
 from streamlit_kit.errors import ClientOfAnotherPage, KitMisconfigured, LoginRequired
 from streamlit_kit.identity import find_session
 from streamlit_kit.paths import join_route_path
@@ -49,7 +50,8 @@ class RequestOptions(TypedDict, total=False):
 def prepare_client(route: str = "") -> ApiClient:
     """Make the page's API client: call it on every run, it costs no request.
 
-    Without `route` the client speaks to the only route the page may call. Where nobody is signed in it returns an
+    Without `route` the client speaks to the only route the page may call; in development every route is the API
+    (`streamlit_kit.development`). Where nobody is signed in it returns an
     anonymous client; it never stops the page.
 
     Raises: KitMisconfigured; OutsidePage in a plain thread; ApiUnavailable when the front door cannot be reached.
@@ -57,10 +59,11 @@ def prepare_client(route: str = "") -> ApiClient:
     kit = current_kit()
     session = find_session(kit)
     routes = (session.routes if session is not None else {}) or kit.settings.routes
+    has_routes = kit.development is None
     return ApiClient(
         kit,
         session,
-        route_path=_choose_route(routes, route, is_known=session is not None),
+        route_path=_choose_route(routes, route, is_known=session is not None) if has_routes else "/",
         login_url=_login_url_if_any(kit),
     )
 
@@ -163,6 +166,8 @@ class ApiClient:
         return self._kit.settings.url + join_route_path(self._route_path, path)
 
     def _credentials(self) -> dict[str, str]:
+        if self._kit.development is not None:
+            return build_authorization(self._kit.development)
         headers = {contract.HEADER_KIT: self._kit.settings.credential}
         if self._session is not None:
             headers[contract.HEADER_SESSION] = self._session.handle

@@ -56,10 +56,14 @@ def is_behind_front_door(settings: KitSettings) -> bool:
 def login_url(settings: KitSettings) -> str:
     """Where a person signs in and comes back from; for a page elsewhere, with its client name and browser binding.
 
+    Without a front door it is "", as are the others below: the page itself.
+
     Raises: KitMisconfigured for a page elsewhere whose Streamlit sets no XSRF cookie to bind the sign-in to.
     """
     import streamlit as st
 
+    if not settings.has_front_door:
+        return ""
     if is_behind_front_door(settings):
         return f"{settings.public_auth_path}{contract.PATH_LOGIN}?return_to={quote(current_path(), safe='/')}"
     binding = _streamlit.browser_binding(st.context.cookies.get(contract.STREAMLIT_XSRF_COOKIE, ""))
@@ -74,6 +78,8 @@ def login_url(settings: KitSettings) -> str:
 
 def logout_url(settings: KitSettings) -> str:
     """The confirmation page for signing out by GET, and the target of the POST that needs none."""
+    if not settings.has_front_door:
+        return ""
     if is_behind_front_door(settings):
         return settings.public_auth_path + contract.PATH_LOGOUT
     return settings.public_base + settings.auth_path + contract.PATH_LOGOUT
@@ -81,6 +87,8 @@ def logout_url(settings: KitSettings) -> str:
 
 def account_url(settings: KitSettings) -> str:
     """The person's own page about the session."""
+    if not settings.has_front_door:
+        return ""
     if is_behind_front_door(settings):
         return settings.public_auth_path + contract.PATH_ACCOUNT
     return settings.public_base + settings.auth_path + contract.PATH_ACCOUNT

@@ -87,12 +87,13 @@ def logout_button(label: str = "Sign out", *, everywhere: bool = False, key: str
     """A button that signs out, here or `everywhere` the person is signed in; nothing for who is not.
 
     The click posts a form to the front door from the page's own origin, which counts as the person's will without a
-    further question. A page that is not behind the front door goes to the confirmation page there instead.
+    further question. A page that is not behind the front door goes to the confirmation page there instead; one in
+    development, without any, shows nothing.
     """
     import streamlit as st
 
     kit = current_kit()
-    if not _may_be_signed_in():
+    if not kit.settings.has_front_door or not _may_be_signed_in():
         return
     url = deep_links.logout_url(kit.settings)
     if not deep_links.is_behind_front_door(kit.settings):

@@ -10,6 +10,7 @@ from bff import contract
 from bff.contract import Identity as Identity
 from streamlit_kit import _streamlit, exchange
 from streamlit_kit.assertion import AssertionRejected, Expected, PageSession, read_assertion
+from streamlit_kit.development import find_development_session
 from streamlit_kit.errors import OutsidePage
 from streamlit_kit.runtime import Kit, current_kit
 
@@ -34,6 +35,8 @@ def find_session(kit: Kit) -> PageSession | None:
         return kit.find_session()
     if not _streamlit.page_session_id():
         raise OutsidePage
+    if kit.development is not None:
+        return find_development_session(kit.development)
     values = _read_handshake()
     if values is None:
         return exchange.find_exchanged_session(kit)

@@ -15,6 +15,7 @@ import httpx
 from bff import contract
 from streamlit_kit import transport
 from streamlit_kit.assertion import PageSession
+from streamlit_kit.development import Development, read_development, warn_of_development
 from streamlit_kit.errors import ApiUnavailable
 from streamlit_kit.keys import KeySet
 from streamlit_kit.settings import KitSettings, read_settings
@@ -25,12 +26,14 @@ class Kit:
     """Settings, the HTTP client, the front door's keys.
 
     `find_session` replaces the look at the page's handshake; tests of pages give it (`streamlit_kit.testing`).
+    `development` takes the place of a front door (`streamlit_kit.development`).
     """
 
     settings: KitSettings
     http: httpx.Client = field(repr=False)
     keys: KeySet = field(repr=False)
     find_session: Callable[[], PageSession | None] | None = None
+    development: Development | None = None
 
 
 _lock = threading.Lock()
@@ -45,16 +48,23 @@ def current_kit() -> Kit:
     global _kit
     with _lock:
         if _kit is None:
-            settings = read_settings(os.environ)
-            _kit = create_kit(settings, transport.create_http_client(settings))
+            development = read_development(os.environ)
+            settings = development.settings if development is not None else read_settings(os.environ)
+            _kit = create_kit(settings, transport.create_http_client(settings), development=development)
+            if development is not None:
+                warn_of_development(development)
         return _kit
 
 
 def create_kit(
-    settings: KitSettings, http: httpx.Client, *, find_session: Callable[[], PageSession | None] | None = None
+    settings: KitSettings,
+    http: httpx.Client,
+    *,
+    find_session: Callable[[], PageSession | None] | None = None,
+    development: Development | None = None,
 ) -> Kit:
     keys = KeySet(lambda: fetch_key_set(settings, http), clock=time.monotonic)
-    return Kit(settings=settings, http=http, keys=keys, find_session=find_session)
+    return Kit(settings=settings, http=http, keys=keys, find_session=find_session, development=development)
 
 
 @contextmanager

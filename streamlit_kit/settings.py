@@ -52,6 +52,11 @@ class KitSettings:
         return self.url + self.auth_path
 
     @property
+    def has_front_door(self) -> bool:
+        """False for a development person, whose calls go straight to the API."""
+        return bool(self.client)
+
+    @property
     def public_base(self) -> str:
         return self.public_url or self.url
 

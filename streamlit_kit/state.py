@@ -18,7 +18,7 @@ import httpx
 from bff import contract
 from streamlit_kit import deep_links, transport
 from streamlit_kit.assertion import PageSession
-from streamlit_kit.errors import ApiUnavailable, LoginRequired
+from streamlit_kit.errors import ApiUnavailable, KitMisconfigured, LoginRequired
 from streamlit_kit.identity import find_session
 from streamlit_kit.response import build_response, raise_for_front_door
 from streamlit_kit.runtime import Kit, current_kit
@@ -29,11 +29,14 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def page_state(state_id: str) -> PageState:
     """Name one piece of state; the same name is another piece for another person or another app.
 
-    Raises: LoginRequired where nobody is signed in; ValueError for a name that is no name.
+    Raises: LoginRequired where nobody is signed in; ValueError for a name that is no name; KitMisconfigured in
+    development without a front door, which would keep it.
     """
     if not _ID.fullmatch(state_id):
         raise ValueError("a state is named with 1 to 64 letters, digits, - and _")
     kit = current_kit()
+    if kit.development is not None:
+        raise KitMisconfigured("Page state is kept by a front door: run this page with `vestibule dev app.py`.")
     session = find_session(kit)
     login_url = deep_links.login_url(kit.settings)
     if session is None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bff import contract
 from streamlit_kit import deep_links, transport
 from streamlit_kit.assertion import PageSession
+from streamlit_kit.development import build_authorization
 from streamlit_kit.errors import ApiUnavailable, Forbidden, KitMisconfigured, LoginRequired
 from streamlit_kit.identity import find_session
 from streamlit_kit.response import raise_for_front_door, read_problem, read_request_id
@@ -43,6 +44,8 @@ def fetch_auth_headers(kit: Kit, session: PageSession | None, *, audience: str, 
     """
     if session is None:
         raise LoginRequired(login_url=login_url)
+    if kit.development is not None:
+        return build_authorization(kit.development)
     request = kit.http.build_request(
         "POST",
         kit.settings.auth_url + contract.PATH_KIT_TOKEN,

@@ -111,7 +111,7 @@ def test_hostile_bodies_of_full_size_cost_no_more_than_their_length(body: bytes)
     """A quadratic reader takes minutes for these."""
     before = time.thread_time()
     refused(body)
-    assert time.thread_time() - before < 0.5
+    assert time.thread_time() - before < 3
 
 
 @given(st.binary(max_size=200))
