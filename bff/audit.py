@@ -35,7 +35,7 @@ WARN = frozenset(
     {"login_failed", "logout_failed", "refresh_failed", "request_refused", "duplicate_cookie", "kit_refused"}
 )
 ERROR = frozenset({"store_failed", "provider_failed", "upstream_failed"})
-LIMITS = frozenset({"login_limit", "logout_limit", "state_limit", "websocket_limit"})
+LIMITS = frozenset({"kit_code_limit", "login_limit", "logout_limit", "state_limit", "websocket_limit"})
 MAX_FIELD = 256
 
 

@@ -27,6 +27,10 @@ KIND = "kit-code"
 USED = "kit-code-used"
 PURPOSE = "kit-code"
 CODE_SECONDS = 60
+GUESSED = "kit-code-guess"
+GUESS_SECONDS = 60
+MAX_GUESSES = 1_200
+"""Wrong codes a client may send within `GUESS_SECONDS`."""
 MAX_CODES = 10_000
 BINDING = re.compile(r"[A-Za-z0-9_-]{43}")
 CODE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -61,6 +65,7 @@ class KitCodes:
         self._keyring = keyring
         self._audit = audit
         self._random = random
+        self.max_guesses = MAX_GUESSES
 
     @property
     def _store(self) -> Store:
@@ -83,8 +88,25 @@ class KitCodes:
 
         Raises:
             BadRequest: `kit_code`, whatever was wrong.
-            Unavailable: `login_limit`.
+            Unavailable: `login_limit`; `kit_code_limit` (429) instead of `kit_code` after too many wrong ones.
         """
+        try:
+            return await self._redeem(code, client=client, binding=binding)
+        except BadRequest:
+            await self._count_guess(client)
+            raise
+
+    async def _count_guess(self, client: str) -> None:
+        """Wrong codes of one client are counted in the store, for all processes together."""
+        try:
+            await self._store.put_once(
+                f"{GUESSED}:{client}", new_secret(self._random), b"", seconds=GUESS_SECONDS, cap=self.max_guesses
+            )
+        except TooMany:
+            message = "Too many codes were wrong. Please try again in a minute."
+            raise Unavailable("kit_code_limit", message, status=429, retry_after=GUESS_SECONDS) from None
+
+    async def _redeem(self, code: str, *, client: str, binding: str) -> Session:
         if not CODE.fullmatch(code) or not BINDING.fullmatch(binding):
             raise BadRequest("kit_code")
         name = _name(code)

@@ -241,6 +241,21 @@ def test_ot_4_guessing_finds_nothing_and_costs_nobody_their_code(kit_house: Hous
     assert redeem(kit_house, code.value).status_code == 200
 
 
+def test_ot_4_guessing_is_bounded_and_leaves_the_genuine_code_alone(
+    kit_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = kit_house.door.app.bff.kit_codes
+    monkeypatch.setattr(codes, "max_guesses", 5)
+    monkeypatch.setattr("bff.kit_codes.GUESSED", "kit-code-guess-of-this-test")
+    code = fetch_code(kit_house)
+    answers = [redeem(kit_house, f"{number:043d}") for number in range(8)]
+    assert [answer.status_code for answer in answers] == [400] * 5 + [429] * 3
+    assert answers[-1].json()["code"] == "kit_code_limit"
+    assert answers[-1].headers["retry-after"] == "60"
+    assert [event["reason"] for event in kit_house.audit if event["event"] == "limit_reached"] == ["kit_code_limit"] * 3
+    assert redeem(kit_house, code.value).status_code == 200
+
+
 def test_a_handle_of_one_app_is_nothing_for_another(kit_house: House) -> None:
     handle, _ = fetch_handle(kit_house)
     assert ask_token(kit_house, handle, "other-api", client="app-b").status_code == 401
