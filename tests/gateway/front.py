@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvloop
+from uvicorn.server import ServerState
 
 from bff.settings import LimitSettings, ServerSettings, Settings
 from gateway.server import build_server
@@ -73,6 +74,16 @@ class Recorder:
 class Front:
     port: int
     app: Recorder
+    state: ServerState = field(repr=False)
+
+    def start_afresh(self) -> None:
+        """Forget what reached the application, once nothing of it is under way any more.
+
+        An answer that ends a connection may come before the application has even begun on its request.
+        """
+        wait_for(lambda: not self.state.connections and not self.state.tasks)
+        for recorded in (self.app.requests, self.app.bodies, self.app.broken_off, self.app.websockets):
+            recorded.clear()
 
     def connect(self, timeout: float = 5) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
@@ -118,7 +129,7 @@ def running(limits: LimitSettings | None = None, **server: Any) -> Iterator[Fron
     port = listener.getsockname()[1]
     thread.start()
     try:
-        yield Front(port, app)
+        yield Front(port, app, guarded.server_state)
     finally:
         guarded.should_exit = True
         thread.join(10)

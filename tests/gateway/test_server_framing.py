@@ -22,10 +22,7 @@ def shared() -> Iterator[Front]:
 @pytest.fixture
 def front(shared: Front) -> Front:
     """The one front of this module, with nothing recorded."""
-    shared.app.requests.clear()
-    shared.app.bodies.clear()
-    shared.app.broken_off.clear()
-    shared.app.websockets.clear()
+    shared.start_afresh()
     return shared
 
 
