@@ -13,6 +13,8 @@ AS ?= alice:analyst
 # Further arguments: make test ARGS="-k logout", make demo PORT=9000
 ARGS ?=
 PORT ?=
+# Test files run side by side in this many processes; most tests wait. JOBS=0: one after the other, in this one.
+JOBS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help venv check test test-long demo dev bench lock clean
@@ -38,7 +40,7 @@ check: $(STAMP) ## lint, formatting, types, import direction
 
 test: $(STAMP) ## install missing test components where that is possible, then run the tests (ARGS="-k logout")
 	@$(PY) -m tests.components ensure
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(STAMP) ## the tests that take minutes each
 	@$(PY) -m tests.components ensure

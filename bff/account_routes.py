@@ -11,11 +11,14 @@ from bff.answers import answer_json, redirect, respond
 from bff.audit import masked
 from bff.contract import EndReason
 from bff.csrf import check_same_origin
-from bff.errors import LoginRequired, NotFound
+from bff.errors import FreshLoginRequired, LoginRequired, NotFound
 from bff.handling import Handling
 from bff.pages import Page, render_page
 from bff.problems import login_url
 from bff.session import Session
+
+FRESH_SECONDS = 600
+"""How recently a person must have proved who they are to end a session elsewhere."""
 
 
 class AccountRoutes(Handling):
@@ -26,7 +29,11 @@ class AccountRoutes(Handling):
         return answer_json({"sessions": [_describe(session, current) for session in await self._own(current)]})
 
     async def one_session(self, request: Request) -> Response:
-        """GET describes, DELETE (or POST from the account page) ends one of the person's sessions."""
+        """GET describes, DELETE (or POST from the account page) ends one of the person's sessions.
+
+        Ending another one than this takes a sign-in of the last ten minutes: whoever finds a browser unattended must
+        not lock its person out elsewhere.
+        """
         current = await self._signed_in(request, request.method)
         wanted = request.path_params["session_id"]
         session = next((own for own in await self._own(current) if masked(own.name) == wanted), None)
@@ -34,21 +41,19 @@ class AccountRoutes(Handling):
             raise NotFound("session_not_found")
         if request.method == "GET":
             return answer_json(_describe(session, current))
+        urls = self._facts(request).urls
+        account = urls.base_path + urls.auth_path + contract.PATH_ACCOUNT
+        if session.name != current.name and not self._is_fresh(current):
+            if request.method == "POST":
+                return redirect(303, login_url(urls, account, prompt="login"))
+            return self.problem(request, FreshLoginRequired(), return_to=account)
         await self._bff.sessions.end(session.name, EndReason.REVOKED)
-        facts = self._facts(request)
-        self._bff.audit.event(
-            "session_ended",
-            session=session,
-            reason="by_its_person",
-            client=facts.address,
-            request_id=facts.request_id,
-        )
+        self._bff.audit.event("session_ended", session=session, reason="by_its_person")
         provider = self._bff.sign_in.providers.get(session.provider)
         if provider is not None:
             self._bff.sign_in.revoke_later(provider, session.tokens.refresh_token)
         if request.method == "POST":
-            urls = facts.urls
-            return redirect(303, urls.base_path + urls.auth_path + contract.PATH_ACCOUNT)
+            return redirect(303, account)
         return respond(Page(204, [("cache-control", "no-store")], b""))
 
     async def account(self, request: Request) -> Response:
@@ -78,6 +83,11 @@ class AccountRoutes(Handling):
         if current is None:
             raise LoginRequired()
         return current
+
+    def _is_fresh(self, current: Session) -> bool:
+        """By the provider's word where it says when the person proved who they are, else by the sign-in's start."""
+        proved_at = current.identity.auth_time or current.login_started_at
+        return self._bff.clock() - proved_at <= FRESH_SECONDS
 
     async def _own(self, current: Session) -> list[Session]:
         return await self._bff.sessions.of_person(current.identity.iss, current.identity.sub)

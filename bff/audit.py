@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextvars import ContextVar
 from typing import Literal, get_args
 
 import structlog
@@ -37,6 +38,12 @@ WARN = frozenset(
 ERROR = frozenset({"store_failed", "provider_failed", "upstream_failed"})
 LIMITS = frozenset({"kit_code_limit", "login_limit", "logout_limit", "state_limit", "websocket_limit"})
 MAX_FIELD = 256
+_asking: ContextVar[tuple[str, str]] = ContextVar("vestibule_asking", default=("", ""))
+
+
+def attribute_events(*, client: str, request_id: str) -> None:
+    """Events of this task, and of the tasks it starts, are about the request `request_id` of the address `client`."""
+    _asking.set((client, request_id))
 
 
 class Audit:
@@ -54,15 +61,18 @@ class Audit:
         route: str = "",
         provider: str = "",
         client: str = "",
-        request_id: str = "",
         detail: str = "",
     ) -> None:
-        """One line. The session appears as a hash of its record name, the person as issuer and hashed subject."""
+        """One line, with client and request id as `attribute_events` was told; `client` is for where nothing was.
+
+        The session appears as a hash of its record name, the person as issuer and hashed subject.
+        """
+        asking, request_id = _asking.get()
         fields = {
             "reason": reason,
             "route": route,
             "provider": provider or (session.provider if session else ""),
-            "client": client,
+            "client": client or asking,
             "request_id": request_id,
             "detail": detail,
         }

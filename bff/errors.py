@@ -5,6 +5,7 @@
     │   ├── CallbackRejected        authorization response or transaction not acceptable
     │   └── InvalidToken            a JWT or a token response broke a rule
     ├── LoginRequired (401)         nobody is signed in, or the session is over
+    │   └── FreshLoginRequired      signed in, but too long ago for this
     ├── Forbidden (403)             signed in, not allowed
     ├── NotFound (404)
     ├── Misdirected (421)           a Host this front door does not serve
@@ -74,6 +75,11 @@ class LoginRequired(AuthError):
     status = 401
     default_code = "login_required"
     default_message = "Nobody is signed in here, or the session has ended."
+
+
+class FreshLoginRequired(LoginRequired):
+    default_code = "fresh_login_required"
+    default_message = "You signed in a while ago. Please sign in once more before you do this."
 
 
 class Forbidden(AuthError):

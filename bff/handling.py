@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from bff import contract
 from bff.answers import respond
 from bff.assembly import Bff
-from bff.audit import Event, refusal_event
+from bff.audit import Event, attribute_events, refusal_event
 from bff.cookies import DuplicateCookie, cookie_headers, find_session_cookie
 from bff.devices import describe_device
 from bff.errors import AuthError
@@ -38,6 +38,8 @@ class Handling:
         @wraps(handler)
         async def answer(request: Request) -> Response:
             try:
+                facts = self._facts(request)
+                attribute_events(client=facts.address, request_id=facts.request_id)
                 return await handler(request)
             except AuthError as error:
                 return self.problem(request, error)
@@ -53,7 +55,7 @@ class Handling:
         except AuthError:
             return Response(b"", error.status)
         navigation = facts.fetch.is_navigation or (not facts.fetch.mode and _wants_html(request))
-        self._audit_refusal(error, facts, request)
+        self._audit_refusal(error, request)
         page = render_problem(
             error, navigation=navigation, request_id=facts.request_id, urls=facts.urls, return_to=return_to
         )
@@ -76,10 +78,7 @@ class Handling:
         try:
             value = find_session_cookie(cookie_headers(request.scope["headers"]), self._bff.cookie_names.session)
         except DuplicateCookie:
-            facts = self._facts(request)
-            self._bff.audit.event(
-                "duplicate_cookie", reason="session_cookie", client=facts.address, request_id=facts.request_id
-            )
+            self._bff.audit.event("duplicate_cookie", reason="session_cookie")
             return ""
         return (self._bff.sessions.name_of(value) or "") if value else ""
 
@@ -92,8 +91,19 @@ class Handling:
         return self._bff.with_roles(session, scopes=frozenset(session.tokens.scope.split()))
 
     def _local(self, text: str, facts: RequestFacts) -> str:
-        home = facts.urls.base_path + "/"
-        return local_target(text, own_origin=facts.urls.origin, allowed=self._targets.is_page, fallback=home)
+        """`text` as a place a person may be sent to, else the start; what was replaced is noted, not written down."""
+        target = self._local_or_none(text, facts)
+        if target is None and text:
+            self._bff.audit.event("request_refused", reason="return_to_replaced")
+        return target or facts.urls.base_path + "/"
+
+    def _local_or_none(self, text: str, facts: RequestFacts) -> str | None:
+        account = facts.urls.base_path + facts.urls.auth_path + contract.PATH_ACCOUNT
+
+        def is_page(path: str) -> bool:
+            return path == account or self._targets.is_page(path)
+
+        return local_target(text, own_origin=facts.urls.origin, allowed=is_page, fallback="") or None
 
     async def _form(self, request: Request, *, code: str) -> list[tuple[str, str]]:
         body = bytearray()
@@ -107,14 +117,12 @@ class Handling:
             raise AuthError("unsupported_media_type", "This needs a form.", status=415)
         return query_pairs(bytes(body), code=code)
 
-    def _audit_refusal(self, error: AuthError, facts: RequestFacts, request: Request) -> None:
+    def _audit_refusal(self, error: AuthError, request: Request) -> None:
         at_callback = contract.PATH_CALLBACK in request.url.path
         event: Event = "login_failed" if at_callback else refusal_event(error)
         if error.is_noted or (error.status in (401, 404, 405) and event != "kit_refused"):
             return
-        self._bff.audit.event(
-            event, reason=error.code, detail=error.detail, client=facts.address, request_id=facts.request_id
-        )
+        self._bff.audit.event(event, reason=error.code, detail=error.detail)
 
 
 def _wants_html(request: Request) -> bool:

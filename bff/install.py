@@ -27,6 +27,7 @@ from fastapi import Depends, FastAPI, Request, Response
 
 from bff.answers import redirect, respond
 from bff.assembly import Bff, assemble
+from bff.audit import attribute_events
 from bff.cookies import DuplicateCookie, cookie_headers, find_session_cookie
 from bff.csrf import check_same_origin
 from bff.errors import AuthError, Forbidden, LoginRequired
@@ -87,12 +88,13 @@ async def current_session(request: Request) -> Session:
     """
     bff = _bff_of(request)
     facts = facts_of(request.scope, bff.origins)
+    attribute_events(client=facts.address, request_id=facts.request_id)
     origins = {urls.origin for urls in bff.origins.values()}
     check_same_origin(request.method, facts.fetch, origins=origins, strict_reads=False)
     try:
         cookie = find_session_cookie(cookie_headers(request.scope["headers"]), bff.cookie_names.session)
     except DuplicateCookie:
-        bff.audit.event("duplicate_cookie", reason="session_cookie", client=facts.address, request_id=facts.request_id)
+        bff.audit.event("duplicate_cookie", reason="session_cookie")
         raise LoginRequired() from None
     session = await bff.sessions.resume(cookie) if cookie else None
     if session is None:

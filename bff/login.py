@@ -114,9 +114,13 @@ class LoginDenied:
 
 @dataclass(frozen=True, slots=True)
 class LogoutStarted:
-    """The local session is over; `url` is the provider's end-session address, "" when there is none."""
+    """The local session is over; `url` is the provider's end-session address, "" when there is none.
+
+    `is_provider_silent`: it does not answer, so its own session may still be open.
+    """
 
     url: str = field(repr=False)
+    is_provider_silent: bool = False
 
 
 class SignIn:
@@ -146,11 +150,11 @@ class SignIn:
         """Keep a transaction and build the way to the provider.
 
         Raises:
-            ProviderUnavailable: its metadata cannot be had or is not acceptable, or PAR failed.
+            ProviderUnavailable: it does not answer, its metadata are not acceptable, or PAR failed.
             Unavailable: `login_limit`, or the store does not answer.
         """
         provider = self.providers[request.provider]
-        metadata = await provider.metadata()
+        metadata = await provider.answering_metadata()
         transaction = await self._new_transaction(request, browser, provider, demands=demands, replaces=replaces)
         parameters = build_authorization_parameters(
             transaction,
@@ -175,7 +179,7 @@ class SignIn:
             now=self._clock(),
             cross_site=provider.settings.response_mode == "form_post",
         )
-        self._audit.event("login_started", provider=provider.name, client=browser.address)
+        self._audit.event("login_started", provider=provider.name)
         return LoginStarted(build_authorization_url(metadata.authorization_endpoint, parameters), cookies)
 
     async def finish_login(
@@ -195,18 +199,14 @@ class SignIn:
         validate_authorization_response(response, transaction, provider=provider_name, iss_required=metadata.sends_iss)
         match response:
             case AuthorizationDenied(error):
-                self._audit.event(
-                    "login_failed", provider=provider_name, reason=error or "denied", client=browser.address
-                )
+                self._audit.event("login_failed", provider=provider_name, reason=error or "denied")
                 return LoginDenied(error, transaction.return_to, provider_name)
             case AuthorizationCode(code):
                 opened = await self._complete(provider, code, transaction, browser)
-        self._audit.event("login_ok", session=opened.session, client=browser.address)
+        self._audit.event("login_ok", session=opened.session)
         return LoginFinished(opened, transaction.return_to, transaction.kit_client, transaction.kit_binding)
 
-    async def start_logout(
-        self, session: Session, *, everywhere: bool, urls: PublicUrls, client: str = ""
-    ) -> LogoutStarted:
+    async def start_logout(self, session: Session, *, everywhere: bool, urls: PublicUrls) -> LogoutStarted:
         """End the local session first, then name the provider's end-session address.
 
         Raises:
@@ -217,14 +217,12 @@ class SignIn:
             every = await self._sessions.end_person(session.identity.iss, session.identity.sub, EndReason.LOGOUT)
             ended |= {each.name: each for each in every}
         await self._sessions.end(session.name, EndReason.LOGOUT)
-        self._audit.event(
-            "logout", session=session, reason="everywhere" if everywhere else "by_its_person", client=client
-        )
+        self._audit.event("logout", session=session, reason="everywhere" if everywhere else "by_its_person")
         for each in ended.values():
             if owner := self.providers.get(each.provider):
                 self.revoke_later(owner, each.tokens.refresh_token)
         provider = self.providers.get(session.provider)
-        return LogoutStarted(await self._end_session_url(provider, session, urls) if provider else "")
+        return await self._end_session(provider, session, urls) if provider else LogoutStarted("")
 
     def revoke_later(self, provider: Provider, refresh_token: str) -> None:
         """Revoke a refresh token without making anybody wait."""
@@ -287,7 +285,7 @@ class SignIn:
         try:
             identity = await self._identify(provider, answer, transaction)
             _check_recent(identity, transaction, now=self._clock())
-            opening = _opening(identity, answer, transaction, now=self._clock(), asked=provider.settings.scopes)
+            opening = _opening(identity, answer, transaction, asked=provider.settings.scopes)
             opened = await self._sessions.open(replace(opening, device=browser.device))
             if opened is None:
                 raise CallbackRejected("login_ended", detail="ended by a logout while it was under way")
@@ -331,21 +329,21 @@ class SignIn:
             sources["access_token"] = unverified
         return build_identity(sources, provider=provider.name, settings=settings)
 
-    async def _end_session_url(self, provider: Provider, session: Session, urls: PublicUrls) -> str:
+    async def _end_session(self, provider: Provider, session: Session, urls: PublicUrls) -> LogoutStarted:
         try:
-            async with asyncio.timeout(LOGOUT_METADATA_SECONDS):
-                metadata = await provider.metadata()
-        except (TimeoutError, ProviderUnavailable):
-            return ""
+            metadata = await provider.answering_metadata(seconds=LOGOUT_METADATA_SECONDS)
+        except ProviderUnavailable:
+            return LogoutStarted("", is_provider_silent=True)
         if not metadata.end_session_endpoint:
-            return ""
-        return build_end_session_url(
+            return LogoutStarted("")
+        url = build_end_session_url(
             metadata.end_session_endpoint,
             id_token_hint=session.tokens.id_token if provider.settings.id_token_hint else "",
             client_id=provider.settings.client_id,
             post_logout_redirect_uri=urls.post_logout,
             state=new_secret(self._random),
         )
+        return LogoutStarted(url)
 
 
 def _check_recent(identity: Identity, transaction: LoginTransaction, *, now: float) -> None:
@@ -359,15 +357,15 @@ def _check_recent(identity: Identity, transaction: LoginTransaction, *, now: flo
 
 
 def _opening(
-    identity: Identity, answer: TokenResponse, transaction: LoginTransaction, *, now: float, asked: Sequence[str]
+    identity: Identity, answer: TokenResponse, transaction: LoginTransaction, *, asked: Sequence[str]
 ) -> Opening:
     """A response without `scope` grants what was `asked` for (RFC 6749 section 5.1)."""
     tokens = TokenSet(
         access_token=answer.access_token,
         refresh_token=answer.refresh_token,
         id_token=answer.id_token,
-        obtained_at=now,
-        expires_at=None if answer.expires_in is None else now + answer.expires_in,
+        obtained_at=answer.asked_at,
+        expires_at=answer.expires_at,
         scope=" ".join(asked) if answer.scope is None else answer.scope,
     )
     sid = identity.claims.get("sid", "")

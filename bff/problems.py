@@ -6,7 +6,7 @@ import json
 from urllib.parse import urlencode
 
 from bff import contract
-from bff.errors import AuthError, CallbackRejected, InvalidToken
+from bff.errors import AuthError, CallbackRejected, FreshLoginRequired, InvalidToken
 from bff.pages import Page, render_page, status_title
 from bff.public_urls import PublicUrls
 
@@ -23,9 +23,9 @@ TITLES = {
 }
 
 
-def login_url(urls: PublicUrls, return_to: str, *, provider: str = "", login_hint: str = "") -> str:
+def login_url(urls: PublicUrls, return_to: str, *, provider: str = "", login_hint: str = "", prompt: str = "") -> str:
     """Path of the sign-in that comes back to `return_to`."""
-    query = {"return_to": return_to, "provider": provider, "login_hint": login_hint}
+    query = {"return_to": return_to, "provider": provider, "login_hint": login_hint, "prompt": prompt}
     return f"{urls.base_path}{urls.auth_path}{contract.PATH_LOGIN}?" + urlencode({k: v for k, v in query.items() if v})
 
 
@@ -46,13 +46,17 @@ def render_problem(
         "request_id": request_id,
     }
     if error.status == 401:
-        body["login_url"] = login_url(urls, return_to)
+        body["login_url"] = _sign_in_url(error, urls, return_to)
     headers += [
         ("content-type", "application/problem+json"),
         ("cache-control", "no-store"),
         ("x-content-type-options", "nosniff"),
     ]
     return Page(error.status, headers, json.dumps(body).encode())
+
+
+def _sign_in_url(error: AuthError, urls: PublicUrls, return_to: str) -> str:
+    return login_url(urls, return_to, prompt="login" if isinstance(error, FreshLoginRequired) else "")
 
 
 def _page(
@@ -75,7 +79,7 @@ def _page(
 
 def _actions(error: AuthError, urls: PublicUrls, return_to: str) -> list[dict[str, str]]:
     """What the person can do about it, the likeliest first."""
-    sign_in = {"href": login_url(urls, return_to), "label": "Sign in"}
+    sign_in = {"href": _sign_in_url(error, urls, return_to), "label": "Sign in"}
     start = urls.base_path + "/"
     home = [{"href": start, "label": "Go to the start page"}] if return_to != start else []
     auth = urls.base_path + urls.auth_path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,7 +17,7 @@ from bff.oidc.id_token import IdTokenExpectation, validate_id_token
 from bff.oidc.jwks import VerificationKey, parse_jwks
 from bff.oidc.metadata import ProviderMetadata, discovery_url, parse_metadata
 from bff.oidc.strict_json import parse_object
-from bff.oidc.tokens import TokenAnswer, build_revocation, parse_error_code, parse_token_answer
+from bff.oidc.tokens import TokenAnswer, TokenResponse, build_revocation, parse_error_code, parse_token_answer
 from bff.oidc.userinfo import parse_userinfo
 from bff.provider_http import Answer, call_provider, http_client_for
 from bff.provider_keys import ProviderKeys
@@ -26,6 +27,9 @@ METADATA_FRESH_SECONDS = 3600
 METADATA_KEEP_SECONDS = 86_400
 METADATA_RETRY_SECONDS = 5
 REVOCATION_SECONDS = 2
+HEARD_SECONDS = 10
+"""For how long a provider that answered counts as one that answers."""
+HEARING_SECONDS = 3
 
 __all__ = ["Provider", "http_client_for"]
 
@@ -52,6 +56,7 @@ class Provider:
         self._metadata_at = 0.0
         self._metadata_flight: asyncio.Task[ProviderMetadata] | None = None
         self._metadata_retry_at = 0.0
+        self._heard_at: float | None = None
 
     @property
     def issuer(self) -> str:
@@ -72,16 +77,40 @@ class Provider:
         now, known = self._clock(), self._metadata
         if known is not None and (now - self._metadata_at < METADATA_FRESH_SECONDS or now < self._metadata_retry_at):
             return known
-        flight = self._metadata_flight
-        if flight is None or flight.done():
-            flight = self._metadata_flight = asyncio.create_task(self._fetch_metadata())
         try:
-            return await asyncio.shield(flight)
+            return await self._refetched_metadata()
         except ProviderUnavailable:
             if known is None or now - self._metadata_at > METADATA_KEEP_SECONDS:
                 raise
             self._metadata_retry_at = now + METADATA_RETRY_SECONDS
             return known
+
+    async def answering_metadata(self, *, seconds: float = HEARING_SECONDS) -> ProviderMetadata:
+        """Metadata of a provider that answers, so that a browser may be sent there: it did within the last 10 s, or
+        does within `seconds` now.
+
+        Raises:
+            ProviderUnavailable: it does not, however well it is known.
+        """
+        heard = self._heard_at
+        if self._metadata is None or heard is None or self._clock() - heard >= HEARD_SECONDS:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await self._refetched_metadata()
+            except TimeoutError:
+                raise ProviderUnavailable("provider_timeout", detail="no complete answer in time") from None
+            except ProviderUnavailable:
+                if self._heard_at in (None, heard):  # an answer that is no good is the business of `metadata`
+                    raise
+        return await self.metadata()
+
+    async def _refetched_metadata(self) -> ProviderMetadata:
+        """Fetched now; parallel callers share one fetch."""
+        flight = self._metadata_flight
+        if flight is None or flight.done():
+            flight = self._metadata_flight = asyncio.create_task(self._fetch_metadata())
+            flight.add_done_callback(_mark_retrieved)
+        return await asyncio.shield(flight)
 
     async def refresh_keys(self) -> tuple[VerificationKey, ...]:
         """Fetch the JWK Set now."""
@@ -99,8 +128,11 @@ class Provider:
         Raises:
             ProviderUnavailable, InvalidToken: as `call_provider` and `parse_token_answer` do.
         """
-        answer = await self._post((await self.metadata()).token_endpoint, form)
-        return parse_token_answer(answer.status, answer.body)
+        endpoint = (await self.metadata()).token_endpoint
+        asked_at = self._clock()
+        answer = await self._post(endpoint, form)
+        parsed = parse_token_answer(answer.status, answer.body)
+        return replace(parsed, asked_at=asked_at) if isinstance(parsed, TokenResponse) else parsed
 
     async def fetch_userinfo(self, access_token: str, *, sub: str) -> dict[str, Any]:
         """Userinfo of the person `sub`; {} when the provider has no such endpoint.
@@ -114,14 +146,18 @@ class Provider:
         answer = await self._call("GET", endpoint, headers={"Authorization": f"Bearer {access_token}"})
         if answer.status != 200:
             raise InvalidToken("userinfo_refused", detail=f"status {answer.status}")
-        return parse_userinfo(
-            answer.body,
-            content_type=answer.content_type,
-            keys=await self.keys.current(),
-            alg=self.settings.id_token_alg,
-            issuer=self.issuer,
-            client_id=self.settings.client_id,
-            sub=sub,
+        return await self.keys.validate(
+            answer.body.decode("ascii", errors="replace").strip(),
+            lambda keys: parse_userinfo(
+                answer.body,
+                content_type=answer.content_type,
+                keys=keys,
+                alg=self.settings.id_token_alg,
+                issuer=self.issuer,
+                client_id=self.settings.client_id,
+                sub=sub,
+            ),
+            prefix="userinfo",
         )
 
     async def push_authorization(self, parameters: dict[str, str]) -> str:
@@ -186,9 +222,15 @@ class Provider:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         seconds = self.settings.http_timeout_seconds
-        return await call_provider(
-            self._http, method, self._reachable(endpoint), deadline=seconds, form=form, headers=headers
-        )
+        try:
+            answer = await call_provider(
+                self._http, method, self._reachable(endpoint), deadline=seconds, form=form, headers=headers
+            )
+        except ProviderUnavailable:
+            self._heard_at = None
+            raise
+        self._heard_at = self._clock()
+        return answer
 
     def _reachable(self, endpoint: str) -> str:
         """`endpoint` by way of `backchannel_url` when it lies on the issuer's host (split horizon)."""
@@ -225,3 +267,9 @@ class Provider:
         if not keys:
             raise ProviderUnavailable("jwks_malformed", detail="no usable key")
         return keys
+
+
+def _mark_retrieved(flight: asyncio.Task[ProviderMetadata]) -> None:
+    """Whoever waited may be gone: then nobody hears of a failure."""
+    if not flight.cancelled():
+        flight.exception()

@@ -27,20 +27,13 @@ class ProviderRoutes(Handling):
 
     async def back_channel_logout(self, request: Request) -> Response:
         """OpenID Connect Back-Channel Logout 1.0: 200 also for sessions nobody knows, 400 for whatever is not done."""
-        facts = self._facts(request)
         try:
             provider = self._provider(request)
-            await self._end_by_token(provider, await self._logout_token(request), client=facts.address)
+            await self._end_by_token(provider, await self._logout_token(request))
         except NotFound:
             raise
         except AuthError as error:
-            self._bff.audit.event(
-                "logout_failed",
-                reason=error.code,
-                detail=error.detail,
-                client=facts.address,
-                request_id=facts.request_id,
-            )
+            self._bff.audit.event("logout_failed", reason=error.code, detail=error.detail)
             return respond(Page(400, _plain_headers(), b'{"error":"invalid_request"}'))
         return answer_json({})
 
@@ -56,9 +49,7 @@ class ProviderRoutes(Handling):
         if values.get("iss") == provider.issuer and is_subject(values.get("sid")):
             ended = await self._bff.sessions.end_provider_session(provider.issuer, values["sid"], EndReason.LOGOUT)
             for session in ended:
-                self._bff.audit.event(
-                    "logout", session=session, reason="front_channel", client=self._facts(request).address
-                )
+                self._bff.audit.event("logout", session=session, reason="front_channel")
         issuer = urlsplit(provider.issuer)
         policy = f"default-src 'none'; frame-ancestors {issuer.scheme}://{issuer.netloc}"
         headers = [
@@ -96,7 +87,7 @@ class ProviderRoutes(Handling):
             raise BadRequest("logout_token_malformed", detail="needs one logout_token")
         return tokens[0]
 
-    async def _end_by_token(self, provider: Provider, token: str, *, client: str) -> None:
+    async def _end_by_token(self, provider: Provider, token: str) -> None:
         """Check, end, then remember the `jti`: a retry after a failure works, a replay has no effect."""
         bff, settings = self._bff, provider.settings
         now = bff.clock()
@@ -117,25 +108,25 @@ class ProviderRoutes(Handling):
         for name in replays:
             if await bff.store.peek(REPLAY_KIND, name) is not None:
                 return
-        await self._end_sessions(provider, claims, client=client)
+        await self._end_sessions(provider, claims)
         seconds = max(claims.expires_at - now, 0) + settings.clock_skew_seconds + 1
         try:
             await bff.store.keep(REPLAY_KIND, replays[0], b"1", seconds=seconds, cap=MAX_REPLAY_IDS)
         except TooMany:
             raise Unavailable("logout_limit") from None
 
-    async def _end_sessions(self, provider: Provider, claims: LogoutToken, *, client: str) -> None:
+    async def _end_sessions(self, provider: Provider, claims: LogoutToken) -> None:
         sessions = self._bff.sessions
         if claims.sid:
             ended = await sessions.end_provider_session(provider.issuer, claims.sid, EndReason.LOGOUT, sub=claims.sub)
         else:
             ended = await sessions.end_person(provider.issuer, claims.sub, EndReason.LOGOUT)
         for session in ended:
-            self._bff.audit.event("backchannel_logout", session=session, reason="ended", client=client)
+            self._bff.audit.event("backchannel_logout", session=session, reason="ended")
             if provider.settings.revoke_on_backchannel_logout:
                 self._bff.sign_in.revoke_later(provider, session.tokens.refresh_token)
         if not ended:
-            self._bff.audit.event("backchannel_logout", provider=provider.name, reason="no_session", client=client)
+            self._bff.audit.event("backchannel_logout", provider=provider.name, reason="no_session")
 
 
 def _plain_headers() -> list[tuple[str, str]]:

@@ -101,34 +101,42 @@ class TokenRefresher:
         self._flights: dict[str, _Flight] = {}
         self._retry_at: dict[str, float] = {}
 
-    async def access_token(self, session: Session) -> TokenOutcome:
-        """The token to send for `session` now. Waits for a grant only when the token has expired."""
+    async def access_token(self, session: Session, *, beside_id_token: bool = False) -> TokenOutcome:
+        """The token to send for `session` now. Waits for a grant only when the token has expired.
+
+        `beside_id_token` waits as well when the ID token has, which often lives for less time.
+        """
         tokens, now = session.tokens, self._clock()
+        if beside_id_token and is_id_token_due(tokens, now=now):
+            return await self._granted_now(session, beside_id_token=True)
         if tokens.expires_at is None or now < tokens.expires_at - self._margin(tokens):
             return _live(tokens) if tokens.access_token else NoToken()
         if not tokens.refresh_token:
             return _live(tokens) if now < tokens.expires_at else NoToken()
         if now < tokens.expires_at:
             if now >= self._retry_at.get(session.name, 0):
-                self._flight(session)
+                self._flight(session, beside_id_token=False)
             return _live(tokens)
-        if now < self._retry_at.get(session.name, 0):
-            return RefreshFailed(RETRY_SECONDS)
-        return await asyncio.shield(self._flight(session).waiting())
+        return await self._granted_now(session, beside_id_token=beside_id_token)
 
     async def drain(self) -> None:
         """Wait for the grants under way; for the end of the worker."""
         if self._flights:
             await asyncio.gather(*(flight.task for flight in self._flights.values()), return_exceptions=True)
 
+    async def _granted_now(self, session: Session, *, beside_id_token: bool) -> TokenOutcome:
+        if self._clock() < self._retry_at.get(session.name, 0):
+            return RefreshFailed(RETRY_SECONDS)
+        return await asyncio.shield(self._flight(session, beside_id_token=beside_id_token).waiting())
+
     def _margin(self, tokens: TokenSet) -> float:
         lifetime = (tokens.expires_at or 0) - tokens.obtained_at
         return min(self._before, max(lifetime, 0) * MARGIN_SHARE)
 
-    def _flight(self, session: Session) -> _Flight:
+    def _flight(self, session: Session, *, beside_id_token: bool) -> _Flight:
         flight = self._flights.get(session.name)
         if flight is None:
-            task = asyncio.create_task(self._under_lock(session.name))
+            task = asyncio.create_task(self._under_lock(session.name, beside_id_token=beside_id_token))
             flight = _Flight(task, _unheard(asyncio.get_running_loop().create_future()))
             self._flights[session.name] = flight
             task.add_done_callback(lambda _: self._land(session.name))
@@ -145,17 +153,17 @@ class TokenRefresher:
         else:
             flight.told.set_result(flight.task.result())
 
-    async def _under_lock(self, name: str) -> TokenOutcome:
+    async def _under_lock(self, name: str, *, beside_id_token: bool) -> TokenOutcome:
         holder = base64url(os.urandom(16))
         lock = f"refresh:{name}"
         while not await self._sessions.store.lock(lock, holder, seconds=LOCK_SECONDS):
             await asyncio.sleep(LOCK_POLL_SECONDS)
             session = await self._sessions.load(name)
-            if session is None or not self._is_due(session.tokens):
+            if session is None or not self._is_due(session.tokens, beside_id_token=beside_id_token):
                 return SessionOver() if session is None else _live(session.tokens)
         renewal = asyncio.create_task(self._keep(lock, holder))
         try:
-            return await self._refresh(name)
+            return await self._refresh(name, beside_id_token=beside_id_token)
         finally:
             renewal.cancel()
             with suppress(StoreUnavailable):  # then it ends by itself, and what was granted still counts
@@ -167,14 +175,17 @@ class TokenRefresher:
             with suppress(StoreUnavailable):  # the next one may arrive
                 await self._sessions.store.lock(lock, holder, seconds=LOCK_SECONDS)
 
-    def _is_due(self, tokens: TokenSet) -> bool:
-        return tokens.expires_at is not None and self._clock() >= tokens.expires_at - self._margin(tokens)
+    def _is_due(self, tokens: TokenSet, *, beside_id_token: bool) -> bool:
+        now = self._clock()
+        if beside_id_token and is_id_token_due(tokens, now=now):
+            return True
+        return tokens.expires_at is not None and now >= tokens.expires_at - self._margin(tokens)
 
-    async def _refresh(self, name: str) -> TokenOutcome:
+    async def _refresh(self, name: str, *, beside_id_token: bool) -> TokenOutcome:
         session = await self._sessions.load(name)
         if session is None:
             return SessionOver()
-        if not self._is_due(session.tokens):
+        if not self._is_due(session.tokens, beside_id_token=beside_id_token):
             return _live(session.tokens)
         provider = self._providers.get(session.provider)
         if provider is None or not session.tokens.refresh_token:
@@ -198,7 +209,7 @@ class TokenRefresher:
         return await self._stored(session, tokens, identity)
 
     async def _accepted(self, session: Session, provider: Provider, answer: TokenResponse) -> tuple[TokenSet, Identity]:
-        now, old = self._clock(), session.tokens
+        old = session.tokens
         sources = {}
         if unverified := unverified_claims(answer.access_token):
             sources["access_token"] = unverified
@@ -208,7 +219,7 @@ class TokenRefresher:
                 issuer=provider.issuer,
                 client_id=provider.settings.client_id,
                 alg=provider.settings.id_token_alg,
-                now=now,
+                now=self._clock(),
                 clock_skew=provider.settings.clock_skew_seconds,
                 nonce=None,
                 access_token=answer.access_token,
@@ -221,8 +232,8 @@ class TokenRefresher:
             access_token=answer.access_token,
             refresh_token=answer.refresh_token or old.refresh_token,
             id_token=answer.id_token or old.id_token,
-            obtained_at=now,
-            expires_at=None if answer.expires_in is None else now + answer.expires_in,
+            obtained_at=answer.asked_at,
+            expires_at=answer.expires_at,
             scope=old.scope if answer.scope is None else answer.scope,
         )
         return tokens, identity
@@ -279,6 +290,15 @@ class TokenRefresher:
         if tokens.expires_at is None or now < tokens.expires_at:
             return _live(tokens)
         return RefreshFailed(RETRY_SECONDS)
+
+
+def is_id_token_due(tokens: TokenSet, *, now: float) -> bool:
+    """True when the ID token has expired and a refresh may bring another.
+
+    One that was dead already at the last grant did not come with it: this provider renews none (Core section 12.2).
+    """
+    ends = unverified_claims(tokens.id_token).get("exp")
+    return bool(tokens.refresh_token) and isinstance(ends, int | float) and tokens.obtained_at < ends <= now
 
 
 def _live(tokens: TokenSet) -> BearerToken:

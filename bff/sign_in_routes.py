@@ -23,6 +23,9 @@ from bff.request_facts import RequestFacts
 from bff.return_to import is_allowed_origin_target
 from bff.session import Session
 
+SILENT = ("provider", "silent")
+"""Parameter of the signed-out page after a sign-out that the provider could not be told of."""
+
 
 class SignInRoutes(Handling):
     """Handlers, thin: read the request, call the use-case, write the answer."""
@@ -34,7 +37,7 @@ class SignInRoutes(Handling):
         if wanted.kit_client:
             return_to, demands = self._kit_target(wanted, raw_return_to), Demands()
         else:
-            return_to = self._local(raw_return_to or self._referring_page(request, facts), facts)
+            return_to = self._local(raw_return_to, facts) if raw_return_to else self._referring_page(request, facts)
             demands = self._targets.demands(unquote(return_to.partition("?")[0]))
         names = list(bff.sign_in.providers)
         provider = wanted.provider or demands.provider or (names[0] if len(names) == 1 else "")
@@ -79,9 +82,10 @@ class SignInRoutes(Handling):
         form = dict(await self._form(request, code="logout_malformed"))
         if session is None:
             return redirect(303, landing, cookies=self._cleared(request))
-        started = await self._bff.sign_in.start_logout(
-            session, everywhere=form.get("everywhere") == "1", urls=facts.urls, client=facts.address
-        )
+        everywhere = form.get("everywhere") == "1"
+        started = await self._bff.sign_in.start_logout(session, everywhere=everywhere, urls=facts.urls)
+        if started.is_provider_silent:
+            landing += f"?{SILENT[0]}={SILENT[1]}"
         return redirect(303, started.url or landing, cookies=self._cleared(request))
 
     async def logged_out(self, request: Request) -> Response:
@@ -93,15 +97,20 @@ class SignInRoutes(Handling):
         return_to = self._local(pairs.get("return_to", ""), facts)
         session = await self._current(request)
         if session is None:
-            return respond(render_page("logged_out.html", login_url=login_url(facts.urls, return_to)))
+            page = render_page(
+                "logged_out.html", login_url=login_url(facts.urls, return_to), silent=SILENT in pairs.items()
+            )
+            return respond(page)
         base = facts.urls.base_path + facts.urls.auth_path
         return respond(
             render_page("still_in.html", name=_name_of(session), back=return_to, logout_url=base + contract.PATH_LOGOUT)
         )
 
     def _referring_page(self, request: Request, facts: RequestFacts) -> str:
+        """The page that led here (Streamlit's own `st.login` names none), the start when that is no place to go."""
         referer = request.headers.get("referer", "")
-        return referer if referer.startswith(facts.urls.origin + "/") else ""
+        here = referer if referer.startswith(facts.urls.origin + "/") else ""
+        return self._local_or_none(here, facts) or facts.urls.base_path + "/"
 
     def _choice(self, facts: RequestFacts, request: Request, *, return_to: str) -> Response:
         """The sign-in page: the same request once more, with a provider and the target already checked."""

@@ -13,13 +13,16 @@ from bff.errors import AuthError, LoginRequired, ProviderUnavailable, Unavailabl
 from bff.identity_claims import unverified_claims
 from bff.oidc.tokens import GrantRefused, build_client_credentials_grant, build_exchange_grant
 from bff.provider import Provider
-from bff.refresh import BearerToken, NoToken, RefreshFailed, SessionOver, TokenRefresher
+from bff.refresh import BearerToken, NoToken, RefreshFailed, SessionOver, TokenRefresher, is_id_token_due
 from bff.session import Session
 from bff.sessions import Sessions
 from bff.settings import RouteSettings
 
 REUSE_SECONDS = 30
 MAX_KEPT = 10_000
+RETRY_SECONDS = 5
+KEPT_SHARE = 0.8
+"""Of its life, for which a granted token is used again."""
 UNSAID_SECONDS = 60
 """How long a token is kept whose provider does not say how long it lives."""
 
@@ -94,8 +97,8 @@ class UpstreamTokens:
         self._keep(key, token, until=min(now + REUSE_SECONDS, session.absolute_expires_at - 1))
         return token
 
-    async def _access_token(self, session: Session) -> OutgoingToken:
-        outcome = await self._refresher.access_token(session)
+    async def _access_token(self, session: Session, *, beside_id_token: bool = False) -> OutgoingToken:
+        outcome = await self._refresher.access_token(session, beside_id_token=beside_id_token)
         match outcome:
             case BearerToken(token, expires_at):
                 return OutgoingToken(token, expires_at)
@@ -109,13 +112,16 @@ class UpstreamTokens:
                 assert_never(unknown)
 
     async def _id_token(self, session: Session) -> OutgoingToken:
-        access = await self._access_token(session)
+        access = await self._access_token(session, beside_id_token=True)
         current = await self._sessions.load(session.name)
         if current is None:
             raise LoginRequired()
+        now = self._clock()
+        if is_id_token_due(current.tokens, now=now):
+            raise Unavailable("token_refresh", retry_after=RETRY_SECONDS)
         # A refresh need not bring a new ID token (Core section 12.2), so the old one may be dead beside a live one.
         ends = unverified_claims(current.tokens.id_token).get("exp", access.expires_at)
-        if not current.tokens.id_token or (isinstance(ends, int | float) and ends <= self._clock()):
+        if not current.tokens.id_token or (isinstance(ends, int | float) and ends <= now):
             raise LoginRequired("token_expired", "Your sign-in no longer reaches this application.")
         return OutgoingToken(current.tokens.id_token, ends)
 
@@ -159,10 +165,9 @@ class UpstreamTokens:
             raise UpstreamFailed(code, detail=exc.code) from exc
         if isinstance(answer, GrantRefused):
             raise UpstreamFailed(code, detail=answer.error or f"status {answer.status}")
-        now = self._clock()
-        seconds = UNSAID_SECONDS if answer.expires_in is None else answer.expires_in
-        token = OutgoingToken(answer.access_token, now + seconds)
-        self._keep(key, token, until=now + seconds * 0.8)
+        expires_at = answer.asked_at + UNSAID_SECONDS if answer.expires_at is None else answer.expires_at
+        token = OutgoingToken(answer.access_token, expires_at)
+        self._keep(key, token, until=answer.asked_at + (expires_at - answer.asked_at) * KEPT_SHARE)
         return token
 
     def _keep(self, key: tuple[object, ...], token: OutgoingToken, *, until: float) -> None:

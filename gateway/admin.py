@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
-from bff.audit import masked
+from bff.audit import attribute_events, masked
 from bff.contract import EndReason
 from bff.errors import AuthError, BadRequest, LoginRequired, NotFound
 from bff.session import Session
@@ -117,7 +117,10 @@ class Admin:
     def _check_token(self, scope: Scope) -> None:
         expected = self._bff.settings.secrets.admin_token.get_secret_value()
         given = [value for name, value in scope["headers"] if name == b"authorization"]
+        peer = scope.get("client")
+        attribute_events(client=peer[0] if peer else "", request_id="")
         if not expected or len(given) != 1 or not hmac.compare_digest(given[0], f"Bearer {expected}".encode()):
+            self._bff.audit.event("request_refused", reason="admin_token")
             raise LoginRequired("admin_token", "This needs the admin token.")
 
 

@@ -63,10 +63,7 @@ class Credentials:
         try:
             value = find_session_cookie(cookies, self._bff.cookie_names.session)
         except DuplicateCookie:
-            facts = incoming.facts
-            self._bff.audit.event(
-                "duplicate_cookie", reason="session_cookie", client=facts.address, request_id=facts.request_id
-            )
+            self._bff.audit.event("duplicate_cookie", reason="session_cookie")
             return None
         return self._bff.sessions.name_of(value) if value else None
 

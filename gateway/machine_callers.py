@@ -47,13 +47,13 @@ class MachineCallers:
         self._refuse_second_credential(incoming)
         scheme, _, token = value.partition(" ")
         if scheme.lower() != "bearer":
-            raise self._refused(incoming, "bearer_scheme")
+            raise self._refused("bearer_scheme")
         try:
             provider, claims = await self._validate(token, route)
         except InvalidToken as exc:
-            raise self._refused(incoming, exc.code) from exc
+            raise self._refused(exc.code) from exc
         if await self._is_revoked(claims):
-            raise self._refused(incoming, "bearer_revoked")
+            raise self._refused("bearer_revoked")
         return self._describe(provider, claims, token)
 
     async def _validate(self, token: str, route: RouteSettings) -> tuple[Provider, StandardClaims]:
@@ -96,9 +96,8 @@ class MachineCallers:
         if has_cookie or any(name == KIT_HEADER for name, _ in incoming.headers):
             raise BadRequest("two_credentials", detail="a bearer token beside a cookie or a kit credential")
 
-    def _refused(self, incoming: Incoming, reason: str) -> LoginRequired:
-        facts = incoming.facts
-        self._bff.audit.event("request_refused", reason=reason, client=facts.address, request_id=facts.request_id)
+    def _refused(self, reason: str) -> LoginRequired:
+        self._bff.audit.event("request_refused", reason=reason)
         return LoginRequired(
             "invalid_token", "The bearer token is not acceptable.", headers={"WWW-Authenticate": CHALLENGE}
         )

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.assembly import Bff
-from bff.audit import refusal_event
+from bff.audit import attribute_events, refusal_event
 from bff.csrf import FetchMetadata, check_same_origin, check_static_header
 from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, Unavailable
 from bff.pages import Page
@@ -60,6 +60,7 @@ class Pipeline:
         """One request, from its endpoint to its answer."""
         started = perf_counter()
         client, request_id = read_endpoint(scope, self._bff)
+        attribute_events(client=client.address, request_id=request_id)
         status = self._access.watching(stamping(send, request_id, secure=self._bff.urls.is_secure))
         incoming: Incoming | None = None
         route_id = ""
@@ -73,7 +74,7 @@ class Pipeline:
             else:
                 route_id = await self._serve_route(incoming, receive, status)
         except AuthError as error:
-            self._note(error, client.address, request_id)
+            self._note(error)
             await self._refuse(incoming, error, scope, receive, status, request_id=request_id)
         except ClientDisconnect:
             pass  # there is nobody left to answer
@@ -173,8 +174,6 @@ class Pipeline:
                     session=caller.live.session,
                     route=route.id,
                     reason=error.detail,
-                    client=incoming.facts.address,
-                    request_id=incoming.facts.request_id,
                 )
                 raise error
             case unknown:
@@ -233,11 +232,11 @@ class Pipeline:
         route = self._routes.match(incoming.facts.urls.host, incoming.path)
         return incoming.method in NAVIGABLE and (route is None or route.kind != "api")
 
-    def _note(self, error: AuthError, address: str, request_id: str) -> None:
+    def _note(self, error: AuthError) -> None:
         event = refusal_event(error)
         is_rule = error.code != "forbidden" and error.status in (400, 403, 413, 421)
         if is_rule or event != "request_refused" or isinstance(error, Unavailable):
-            self._bff.audit.event(event, reason=error.code, detail=error.detail, client=address, request_id=request_id)
+            self._bff.audit.event(event, reason=error.code, detail=error.detail)
 
     async def _is_live(self, record_name: str) -> bool:
         return await self._cache.get(record_name) is not None

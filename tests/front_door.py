@@ -80,9 +80,10 @@ class RunningDoor:
         *,
         store: Store | None = None,
         clock: Callable[[], float] = time.time,
+        port: int = 0,
         **tables: Any,
     ) -> None:
-        self._socket = bind_socket("127.0.0.1")
+        self._socket = bind_socket("127.0.0.1", port)
         self.port: int = self._socket.getsockname()[1]
         self.settings = door_settings(self.port, providers, routes, **tables)
         self._store, self._clock = store, clock

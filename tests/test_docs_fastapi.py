@@ -23,6 +23,7 @@ from bff.testing import FakeProvider
 from tests.bff.installed_plugin import with_plugin
 from tests.fakes import CookieClient
 from tests.markdown import Block, blocks_of
+from tests.ports import free_port
 from tests.repository import ROOT
 
 PAGE = ROOT / "docs" / "fastapi.md"
@@ -81,7 +82,7 @@ class Reader:
     def serving(self, command: str) -> Iterator[None]:
         """Run a server until the page is read; the ports of the page may be taken here, so it gets another one."""
         documented = command.rpartition("--port ")[2]
-        self.ports[documented] = port = _free_port()
+        self.ports[documented] = port = free_port()
         overrides = {"VESTIBULE_SERVER__PUBLIC_URL": f"http://localhost:{port}"} if "front:app" in command else {}
         arguments = [sys.executable, "-m", *shlex.split(self.with_own_ports(command))]
         with (self.folder / "server.log").open("w") as log:
@@ -103,13 +104,6 @@ class Reader:
         for documented, port in self.ports.items():
             text = text.replace(documented, str(port))
         return text
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(port: int) -> bool:

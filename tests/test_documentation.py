@@ -14,6 +14,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from bff import errors
+from bff.audit import ERROR, EVENTS, WARN
 from bff.settings import SECRET_FIELDS, Settings
 from tests.markdown import anchors_of, links_of, rows_of, sections_of
 from tests.repository import ROOT, repository_files
@@ -219,6 +220,16 @@ def test_codes_are_found_however_they_are_given() -> None:
     )
     found = codes_in(tree, error_classes([tree]), prefixes_in([tree]))
     assert sorted(found) == ["five", "four", "id_token_aud", "one", "three", "two"]
+
+
+# -- audit events ----------------------------------------------------------------------------------------------------
+
+
+def test_every_audit_event_is_documented_at_its_level() -> None:
+    sections = dict(sections_of(read(Path("docs/audit-log.md"))))
+    documented = {row[0].strip("`"): row[1] for row in rows_of(sections["Events"])}
+    levels = {event: "error" if event in ERROR else "warning" if event in WARN else "info" for event in EVENTS}
+    assert documented == levels
 
 
 # -- dependencies, links ---------------------------------------------------------------------------------------------

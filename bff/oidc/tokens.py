@@ -14,6 +14,8 @@ from bff.oidc.strict_json import parse_object
 MAX_TOKEN = 65_536
 MAX_LIFETIME = 30 * 86_400
 """Upper bound for a claimed `expires_in`: nothing longer is believed."""
+ROUNDED_SECONDS = 1.0
+ROUNDED_SHARE = 0.2
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _ERROR = re.compile(r"[a-z_]{1,64}")
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -22,13 +24,28 @@ ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenResponse:
-    """A successful token response. `expires_in` is relative seconds, None when the provider does not say."""
+    """A successful token response. `expires_in` is relative seconds, None when the provider does not say.
+
+    `asked_at`: Unix seconds when the request was sent.
+    """
 
     access_token: str = field(repr=False)
     expires_in: int | None = None
     refresh_token: str = field(default="", repr=False)
     id_token: str = field(default="", repr=False)
     scope: str | None = None
+    asked_at: float = 0.0
+
+    @property
+    def expires_at(self) -> float | None:
+        """Unix seconds until which to send the access token, None when unknown.
+
+        A provider that counts in whole seconds begins up to one before the token was made, so a token is given up that
+        much early (one that lives for less than 5 s by a fifth): no API is sent one that dies on the way.
+        """
+        if self.expires_in is None:
+            return None
+        return self.asked_at + self.expires_in - min(ROUNDED_SECONDS, self.expires_in * ROUNDED_SHARE)
 
 
 @dataclass(frozen=True, slots=True)

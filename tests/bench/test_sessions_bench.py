@@ -18,8 +18,8 @@ from bff.sessions import Opening, Sessions
 from bff.settings import SessionSettings, Settings
 from bff.stores import open_store
 from tests.bench.table import print_table
-from tests.fakes import bind_socket
 from tests.front_door import KEY
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(120)]
 OPENED = 500
@@ -51,8 +51,7 @@ def opening(number: int) -> Opening:
 
 @asynccontextmanager
 async def redis_store(program: Path, folder: Path) -> AsyncIterator[tuple[Store, str]]:
-    with bind_socket("127.0.0.1") as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), "--daemonize", "no"]
     server = await asyncio.create_subprocess_exec(program, *arguments, stdout=asyncio.subprocess.DEVNULL)
     url = f"redis://127.0.0.1:{port}/0"

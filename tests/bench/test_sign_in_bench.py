@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.bench.table import print_table
-from tests.e2e.conftest import pick_port
 from tests.e2e.demo_process import CommandProcess
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
 from tests.front_door import KEY
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
 SIGN_INS = 150
@@ -65,12 +65,12 @@ kind = "page"
 @contextmanager
 def front_door(folder: Path, provider: FakeProvider, upstream: RecordingUpstream) -> Iterator[tuple[str, int]]:
     """URL and worker pid of `vestibule run`."""
-    port = pick_port()
+    port = free_port()
     file = folder / "vestibule.toml"
     file.write_text(
         CONFIGURATION.format(
             port=port,
-            management=pick_port(),
+            management=free_port(),
             key=KEY,
             issuer=provider.issuer,
             client_id=provider.client.client_id,

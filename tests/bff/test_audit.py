@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, get_args
 
 import pytest
 from structlog.testing import capture_logs
 
-from bff.audit import ERROR, EVENTS, MAX_FIELD, WARN, Audit, Event, clean, masked
+from bff.audit import ERROR, EVENTS, MAX_FIELD, WARN, Audit, Event, attribute_events, clean, masked
 from tests.bff.factories import ALICE, ISSUER, session
 
 
@@ -31,7 +32,7 @@ def test_levels_name_only_events_there_are() -> None:
 
 def test_a_session_appears_as_hashes_and_never_with_its_secrets() -> None:
     known = session()
-    (line,) = lines("login_ok", session=known, client="192.0.2.1", request_id="r-1")
+    (line,) = lines("login_ok", session=known, client="192.0.2.1")
     assert line["session"] == masked(known.name)
     assert line["subject"] == masked(ALICE.sub)
     assert (line["iss"], line["provider"], line["client"]) == (ISSUER, "corp", "192.0.2.1")
@@ -43,6 +44,24 @@ def test_a_session_appears_as_hashes_and_never_with_its_secrets() -> None:
         ALICE.name,
     ):
         assert secret not in str(line)
+
+
+async def test_events_of_a_task_and_of_those_it_starts_are_about_the_request_it_serves() -> None:
+    async def started() -> list[Any]:
+        return lines("refresh_ok")
+
+    async def serve(address: str, request_id: str) -> list[tuple[str, str]]:
+        attribute_events(client=address, request_id=request_id)
+        await asyncio.sleep(0)
+        here = lines("logout")
+        later = await asyncio.create_task(started())
+        return [(line["client"], line["request_id"]) for line in [*here, *later]]
+
+    pairs = [("192.0.2.1", "r-1"), ("192.0.2.2", "r-2")]
+    found = await asyncio.gather(*(serve(*pair) for pair in pairs))
+    assert found == [[pair] * 2 for pair in pairs]
+    (line,) = lines("logout")
+    assert not {"client", "request_id"} & line.keys()
 
 
 def test_empty_fields_are_left_out() -> None:

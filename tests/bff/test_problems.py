@@ -129,7 +129,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("sign_in.html", {"choices": [{"href": XSS, "label": XSS}]}),
-    ("logged_out.html", {"login_url": XSS}),
+    ("logged_out.html", {"login_url": XSS, "silent": True}),
     ("still_in.html", {"name": XSS, "back": XSS, "logout_url": XSS}),
     ("logout.html", {"name": XSS, "action": XSS, "back": XSS}),
     ("launcher.html", {"name": XSS, "apps": [{"href": XSS, "title": XSS}], "logout_url": XSS}),
@@ -173,7 +173,7 @@ def test_pages_are_neither_cached_nor_framed_nor_sniffed() -> None:
 
 
 def test_a_page_takes_further_headers_and_its_status() -> None:
-    page = render_page("logged_out.html", status=418, headers=[("x-more", "1")], login_url="/")
+    page = render_page("logged_out.html", status=418, headers=[("x-more", "1")], login_url="/", silent=False)
     assert page.status == 418
     assert page.headers[-1] == ("x-more", "1")
 

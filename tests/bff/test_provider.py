@@ -11,7 +11,7 @@ import pytest
 from bff.errors import InvalidToken, ProviderUnavailable
 from bff.oidc.id_token import IdTokenExpectation
 from bff.oidc.tokens import GrantRefused, TokenResponse
-from bff.provider import METADATA_FRESH_SECONDS, METADATA_KEEP_SECONDS, METADATA_RETRY_SECONDS, Provider
+from bff.provider import HEARD_SECONDS, METADATA_FRESH_SECONDS, METADATA_KEEP_SECONDS, METADATA_RETRY_SECONDS, Provider
 from bff.provider_http import http_client_for
 from tests.bff.factories import CLIENT_ID, provider_settings
 from tests.fakes import DEFAULT_CLIENT_SECRET, Client, FakeClock, FakeProvider
@@ -51,6 +51,69 @@ async def code_of(work: Any) -> str:
     with pytest.raises((ProviderUnavailable, InvalidToken)) as failed:
         await work
     return failed.value.code
+
+
+class TestAnswering:
+    """Whether a browser may be sent there."""
+
+    async def test_a_provider_that_has_just_answered_is_not_asked(
+        self, provider: Provider, fake: FakeProvider, clock: FakeClock
+    ) -> None:
+        known = await provider.answering_metadata()
+        clock.advance(HEARD_SECONDS - 1)
+        assert await provider.answering_metadata() is known
+        assert endpoints(fake) == ["discovery"]
+
+    async def test_any_answer_of_its_counts(self, provider: Provider, fake: FakeProvider, clock: FakeClock) -> None:
+        await provider.metadata()
+        clock.advance(HEARD_SECONDS)
+        await provider.refresh_keys()
+        await provider.answering_metadata()
+        assert endpoints(fake) == ["discovery", "jwks"]
+
+    async def test_after_a_silence_it_is_asked_once_for_all(
+        self, provider: Provider, fake: FakeProvider, clock: FakeClock
+    ) -> None:
+        await provider.metadata()
+        clock.advance(HEARD_SECONDS)
+        await asyncio.gather(*(provider.answering_metadata() for _ in range(50)))
+        assert endpoints(fake) == ["discovery", "discovery"]
+
+    async def test_one_that_is_down_is_unavailable_however_well_it_is_known(
+        self, provider: Provider, fake: FakeProvider, clock: FakeClock
+    ) -> None:
+        known = await provider.metadata()
+        fake.bend.discovery.raw(503)
+        clock.advance(HEARD_SECONDS)
+        assert await code_of(provider.answering_metadata()) == "provider_error"
+        assert await provider.metadata() is known
+        fake.bend.reset()
+        assert (await provider.answering_metadata()).token_endpoint == known.token_endpoint
+
+    async def test_a_call_that_failed_makes_it_doubtful_at_once(self, provider: Provider, fake: FakeProvider) -> None:
+        await provider.metadata()
+        fake.bend.jwks.raw(500)
+        fake.bend.discovery.raw(500)
+        assert await code_of(provider.refresh_keys()) == "provider_error"
+        assert await code_of(provider.answering_metadata()) == "provider_error"
+
+    async def test_one_that_hangs_keeps_nobody_waiting(
+        self, provider: Provider, fake: FakeProvider, clock: FakeClock
+    ) -> None:
+        await provider.metadata()
+        clock.advance(HEARD_SECONDS)
+        with fake.bend.discovery.hold():
+            async with asyncio.timeout(2):
+                assert await code_of(provider.answering_metadata(seconds=0.1)) == "provider_timeout"
+
+    @pytest.mark.parametrize("bend", [{"body": "<html>maintenance"}, {"json": {"issuer": "x"}}])
+    async def test_nonsense_is_an_answer_and_what_is_known_still_counts(
+        self, provider: Provider, fake: FakeProvider, clock: FakeClock, bend: dict[str, Any]
+    ) -> None:
+        known = await provider.metadata()
+        fake.bend.discovery.raw(**bend)
+        clock.advance(HEARD_SECONDS)
+        assert await provider.answering_metadata() is known
 
 
 class TestMetadata:
@@ -266,6 +329,17 @@ class TestCalls:
         assert await code_of(provider.fetch_userinfo("unknown", sub="alice")) == "userinfo_refused"
         fake.bend.userinfo.raw(json={"sub": "bob"})
         assert await code_of(provider.fetch_userinfo("unknown", sub="alice")) == "userinfo_sub"
+
+    async def test_signed_userinfo_under_a_key_not_seen_yet_is_believed(
+        self, provider: Provider, fake: FakeProvider, clock: FakeClock
+    ) -> None:
+        await provider.keys.current()
+        fake.rotate_keys(keep_old=False)
+        signed = fake.mint({"iss": fake.issuer, "aud": CLIENT_ID, "sub": "alice", "name": "Alice"})
+        fake.bend.userinfo.raw(headers={"content-type": "application/jwt"}, body=signed)
+        assert (await provider.fetch_userinfo("a", sub="alice"))["name"] == "Alice"
+        fake.bend.userinfo.raw(headers={"content-type": "application/jwt"}, body=signed[:-8] + "AAAAAAAA")
+        assert await code_of(provider.fetch_userinfo("a", sub="alice")) == "userinfo_signature"
 
     async def test_a_provider_without_userinfo_says_nothing_there(self, provider: Provider, fake: FakeProvider) -> None:
         fake.bend.discovery.json(lambda document: document | {"userinfo_endpoint": None})

@@ -149,6 +149,7 @@ def test_no_secret_is_in_the_file_and_no_password_lasts(realm: dict[str, Any], c
         [credential] = person["credentials"]
         assert credential["value"] == f"change-me-{person['username']}"
         assert credential["temporary"] is True
+        assert person["requiredActions"] == ["UPDATE_PASSWORD"], "an import alone does not act on `temporary`"
 
 
 def test_built_in_client_scopes_are_left_to_keycloak(realm: dict[str, Any], client: dict[str, Any]) -> None:

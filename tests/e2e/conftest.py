@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.e2e.demo_process import CommandProcess
-from tests.fakes import bind_socket
+from tests.ports import free_port
 
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
@@ -22,6 +22,10 @@ CHROMIUM_ARGUMENTS = (
     "--no-first-run",
 )
 SIMULATION_SECONDS = "5"
+PATIENCE_MILLISECONDS = 20_000
+"""For what no test measures: two suites may share the machine. What must be quick says its own time."""
+
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 @dataclass(frozen=True)
@@ -32,15 +36,9 @@ class Demo:
     process: CommandProcess
 
 
-def pick_port() -> int:
-    with bind_socket("127.0.0.1") as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
-    port = pick_port()
+    port = free_port()
     process = CommandProcess(["demo", "--port", str(port)], environ={"COLONY_SIMULATION_SECONDS": SIMULATION_SECONDS})
     try:
         process.wait_for("is ready")
@@ -62,7 +60,7 @@ def chromium(component: Callable[[str], Path]) -> Iterator[Browser]:
 def context(chromium: Browser) -> Iterator[BrowserContext]:
     """A fresh profile."""
     with chromium.new_context(viewport={"width": 1280, "height": 800}) as fresh:
-        fresh.set_default_timeout(20_000)
+        fresh.set_default_timeout(PATIENCE_MILLISECONDS)
         yield fresh
 
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import pick_port
 from tests.e2e.demo_process import CommandProcess, is_running, wait_until_gone
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
 def port() -> int:
-    return pick_port()
+    return free_port()
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import pick_port
 from tests.e2e.demo_process import ROOT, CommandProcess
 from tests.fakes import FakeProvider
 from tests.front_door import KEY, KIT_SECRET
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.component("chromium"), pytest.mark.timeout(150)]
 LIFETIME = 5
@@ -80,14 +80,14 @@ def science_api(port: int, issuer: str) -> Iterator[None]:
 
 
 def test_a_tab_that_keeps_calling_outlives_its_tokens(tab: Page, tmp_path: Path) -> None:
-    port, api = pick_port(), pick_port()
+    port, api = free_port(), free_port()
     file = tmp_path / "vestibule.toml"
     with FakeProvider(access_token_lifetime=LIFETIME) as provider:
         provider.options.access_token_audience = AUDIENCE
         file.write_text(
             CONFIGURATION.format(
                 port=port,
-                management=pick_port(),
+                management=free_port(),
                 key=KEY,
                 issuer=provider.issuer,
                 client_id=provider.client.client_id,

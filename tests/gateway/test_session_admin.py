@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import pick_port
 from tests.e2e.demo_process import CommandProcess
 from tests.fakes import CookieClient, FakeProvider
 from tests.front_door import KEY
+from tests.ports import free_port
 
 TOKEN = "unit-test-admin-token-0123456789"
 
@@ -25,14 +25,14 @@ def provider() -> Iterator[FakeProvider]:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory, provider: FakeProvider) -> Path:
-    port = pick_port()
+    port = free_port()
     path = tmp_path_factory.mktemp("door") / "vestibule.toml"
     path.write_text(
         f"""
 [server]
 public_url = "http://localhost:{port}"
 bind = "127.0.0.1:{port}"
-management_bind = "127.0.0.1:{pick_port()}"
+management_bind = "127.0.0.1:{free_port()}"
 environment = "development"
 [secrets]
 keys = ["{KEY}"]

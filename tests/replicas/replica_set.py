@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from tests.e2e.demo_process import CommandProcess, is_running
-from tests.fakes import FakeProvider, RecordingUpstream, bind_socket
+from tests.fakes import FakeProvider, RecordingUpstream
 from tests.front_door import KEY, KIT_SECRET
+from tests.ports import free_ports
 from tests.security.raw import RawAnswer, exchange
 
 KEYS = (KEY, "unit-test-key-of-old-9876543210-zyxwvutsrqponm")
@@ -264,14 +265,6 @@ def until(condition: Callable[[], object], *, seconds: float) -> float:
     return time.monotonic() - started
 
 
-def pick_ports(count: int) -> list[int]:
-    probes = [bind_socket("127.0.0.1") for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 @contextmanager
 def running_replicas(
     count: int,
@@ -283,7 +276,7 @@ def running_replicas(
     outage_seconds: float = OUTAGE_SECONDS,
 ) -> Iterator[ReplicaSet]:
     """`count` processes that share the store at the URL `store`, ended with the context."""
-    ports = pick_ports(2 * count)
+    ports = free_ports(2 * count)
     host = f"localhost:{ports[0]}"
     settings = {
         "admin_token": ADMIN_TOKEN,

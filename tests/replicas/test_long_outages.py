@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
 
 from bff.settings import StoreSettings
-from tests.bff.stores.redis_servers import free_ports, start_server, with_sentinels
-from tests.bff.stores.test_redis_failover import is_primary
+from tests.bff.stores.redis_servers import Deployment, cluster, start_server, with_sentinels
+from tests.bff.stores.test_redis_failover import is_primary, move_slot
 from tests.fakes import FakeProvider, RecordingUpstream
+from tests.ports import free_port
 from tests.replicas.replica_set import ReplicaSet, running_replicas, until
 from tests.replicas.store_wire import StoreWire
 from tests.replicas.traffic import Arrivals, Watch
@@ -79,7 +81,7 @@ def test_a_failover_under_load_loses_no_session_that_was_confirmed(
             killed = time.monotonic()
             until(lambda: is_primary(deployment.servers[1]), seconds=30)
             # The one replica became primary and has none itself: nobody new is let in until there is another.
-            (port,) = free_ports(1)
+            port = free_port()
             following = ("--replicaof", "127.0.0.1", str(deployment.servers[1].port))
             third = start_server(program, tmp_path / "third", port, *following)
             try:
@@ -91,3 +93,34 @@ def test_a_failover_under_load_loses_no_session_that_was_confirmed(
         assert lost == []
         assert watch.statuses(since=killed) == {200, 503}, "never anonymous, and the failover was felt"
         watch.check_that_no_cookie_was_touched()
+
+
+def test_slots_that_move_under_whole_front_doors_sign_nobody_out_and_refuse_nobody(
+    component: Callable[[str], Path], provider: FakeProvider, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    """A Redis Cluster is resharded while three processes sign people in and serve them."""
+    with (
+        cluster(component("redis-server"), tmp_path / "redis") as deployment,
+        running_replicas(3, tmp_path, provider=provider, upstream=upstream, store=deployment.url) as doors,
+    ):
+        first = doors.sign_in("alice")
+        arrivals, watch = Arrivals(doors), Watch(doors, first)
+        with watch.running(), arrivals.running():
+            until(lambda: len(arrivals.cookies) >= 20, seconds=30)
+            for _ in range(3):
+                for slot in slots_in_use(deployment)[:40]:
+                    move_slot(deployment, slot)
+            count = len(arrivals.cookies)
+            until(lambda: len(arrivals.cookies) >= count + 20, seconds=30)
+        assert all(all_signed_in(doors, cookie) for cookie in [first, *arrivals.cookies])
+        assert watch.statuses() == {200}
+        watch.check_that_no_cookie_was_touched()
+
+
+def slots_in_use(deployment: Deployment) -> list[int]:
+    """Slots that hold a key now, in no order that the code under test could know."""
+    found: set[int] = set()
+    for server in deployment.servers:
+        with server.client() as client:
+            found |= {key_slot(key) for key in client.keys("*")}
+    return list(found)

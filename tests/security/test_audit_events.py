@@ -66,11 +66,11 @@ def assert_where(event: Event, answer: Answer | None = None) -> None:
 def test_lg_3_a_sign_in_leaves_its_start_and_its_end(house: House) -> None:
     browser = house.browser()
     started, event = only_event(house, lambda: house.start_login(browser), "login_started")
-    assert_where(event)
+    assert_where(event, started)
     back = browser.follow(started).headers["location"]
-    _, event = only_event(house, lambda: browser.get(back), "login_ok")
+    answer, event = only_event(house, lambda: browser.get(back), "login_ok")
     assert_whom(event, house.session_of(browser))
-    assert_where(event)
+    assert_where(event, answer)
 
 
 @pytest.mark.parametrize("error", ["access_denied", "server_error", "temporarily_unavailable", "login_required"])
@@ -79,8 +79,8 @@ def test_lg_3_a_no_of_the_provider_is_one_failed_sign_in(house: House, error: st
     state = location_query(house.start_login(browser))["state"]
     url = f"{house.url}/auth/callback/corp"
     params = {"error": error, "state": state, "iss": house.provider.issuer}
-    _, event = only_event(house, lambda: browser.get(url, params=params), "login_failed", reason=error)
-    assert_where(event)
+    answer, event = only_event(house, lambda: browser.get(url, params=params), "login_failed", reason=error)
+    assert_where(event, answer)
     assert state not in repr(event)
 
 
@@ -107,9 +107,9 @@ def test_lg_3_a_sign_out_is_one_event(house: House, form: dict[str, str], reason
     browser = house.sign_in()
     session = house.session_of(browser)
     url = f"{house.url}/auth/logout"
-    _, event = only_event(house, lambda: browser.post(url, data=form), "logout", reason=reason)
+    answer, event = only_event(house, lambda: browser.post(url, data=form), "logout", reason=reason)
     assert_whom(event, session)
-    assert_where(event)
+    assert_where(event, answer)
 
 
 def post_logout(house: House, token: str) -> httpx.Response:
@@ -120,12 +120,12 @@ def post_logout(house: House, token: str) -> httpx.Response:
 def test_lg_3_a_sign_out_by_the_back_channel_is_one_event(house: House) -> None:
     session = house.session_of(house.sign_in())
     token = house.provider.logout_token(sid=session.sid)
-    _, event = only_event(house, lambda: post_logout(house, token), "backchannel_logout", reason="ended")
+    answer, event = only_event(house, lambda: post_logout(house, token), "backchannel_logout", reason="ended")
     assert_whom(event, session)
-    assert_where(event)
+    assert_where(event, answer)
     token = house.provider.logout_token(sid="never-seen")
-    _, event = only_event(house, lambda: post_logout(house, token), "backchannel_logout", reason="no_session")
-    assert_where(event)
+    answer, event = only_event(house, lambda: post_logout(house, token), "backchannel_logout", reason="no_session")
+    assert_where(event, answer)
 
 
 def test_lg_3_a_logout_token_that_is_refused_is_one_event(house: House) -> None:
@@ -139,8 +139,9 @@ def test_lg_3_a_refresh_is_one_event(timed_house: Callable[..., House], clock: F
     house = timed_house()
     browser = house.sign_in()
     clock.advance(301)
-    _, event = only_event(house, lambda: browser.fetch(f"{house.url}/api/x"), "refresh_ok")
+    answer, event = only_event(house, lambda: browser.fetch(f"{house.url}/api/x"), "refresh_ok")
     assert_whom(event, house.session_of(browser))
+    assert_where(event, answer)
 
 
 @pytest.mark.parametrize(("error", "seconds", "status"), [("invalid_grant", 301, 401), ("server_error", 290, 200)])
@@ -155,6 +156,7 @@ def test_lg_3_a_refresh_that_fails_is_one_event(
     answer, event = only_event(house, lambda: browser.fetch(f"{house.url}/api/x"), "refresh_failed", reason=error)
     assert answer.status_code == status
     assert_whom(event, session)
+    assert_where(event, answer)
 
 
 def test_lg_3_a_session_that_its_person_ends_is_one_event(house: House) -> None:
@@ -208,7 +210,22 @@ def test_lg_3_an_administrators_end_of_sessions_is_one_event(
     assert answer.status_code == 200
     if "sub" in order:
         assert_whom(event, session)
+    assert_where(event)
     assert not house.is_signed_in(browser)
+
+
+@pytest.mark.parametrize("token", ["", "Bearer", "Bearer canary-admin-token", f"Basic {ADMIN_TOKEN}"])
+def test_lg_3_a_refused_admin_token_is_one_event(managed_house: tuple[House, str], token: str) -> None:
+    house, url = managed_house
+    headers = {"Authorization": token} if token else {}
+
+    def revoke() -> httpx.Response:
+        return httpx.post(f"{url}/admin/revoke", json={"all": "yes"}, headers=headers, trust_env=False, verify=TRUST)
+
+    answer, event = only_event(house, revoke, "request_refused", reason="admin_token")
+    assert answer.status_code == 401
+    assert_where(event)
+    assert "canary" not in repr(event)
 
 
 def test_lg_3_a_person_who_may_not_is_one_event(house: House) -> None:
@@ -254,9 +271,16 @@ def test_lg_3_a_request_that_breaks_a_rule_is_one_event(house: House, case: str)
 
 
 def test_lg_3_a_target_elsewhere_is_replaced_and_never_written_down(house: House) -> None:
-    target = "https://evil.example/canary"
-    _, event = only_event(house, lambda: house.start_login(house.browser(), return_to=target), "login_started")
-    assert "evil" not in repr(event)
+    noted = len(house.audit)
+    answer = house.start_login(house.browser(), return_to="https://evil.example/canary")
+    left = [each for each in house.audit[noted:] if each.get("audit")]
+    assert [(each["event"], each.get("reason")) for each in left] == [
+        ("request_refused", "return_to_replaced"),
+        ("login_started", None),
+    ]
+    for event in left:
+        assert_where(event, answer)
+        assert "evil" not in repr(event)
 
 
 @pytest.mark.parametrize("path", ["/page", "/auth/session", "/auth/login"])

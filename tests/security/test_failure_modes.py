@@ -229,20 +229,26 @@ def refresh_hits(provider: FakeProvider) -> list[Any]:
 
 
 def test_fm_4_a_sign_in_at_a_provider_that_is_gone_is_a_503_page(
-    build_house: Callable[..., House], own_provider: FakeProvider
+    timed_house: Callable[..., House], own_provider: FakeProvider, clock: FakeClock
 ) -> None:
-    house = build_house(own_provider)
+    house = timed_house(own_provider=own_provider)
     begun = house.browser()
     callback = house.callback_url(begun)
     own_provider.stop()
-    never_asked = build_house(own_provider)
-    for browser, url in ((begun, callback), (never_asked.browser(), f"{never_asked.url}/auth/login")):
+    clock.advance(30)
+    never_asked = timed_house(own_provider=own_provider, session={"idle_seconds": 3600})
+    for browser, url in (
+        (begun, callback),
+        (house.browser(), f"{house.url}/auth/login"),  # well known, and gone
+        (never_asked.browser(), f"{never_asked.url}/auth/login"),
+    ):
         answer = browser.get(url)
         assert answer.status_code == 503
         assert answer.headers["content-type"].startswith("text/html")
         assert int(answer.headers["retry-after"]) > 0
         assert own_provider.issuer not in answer.text
     assert house.store.sessions == []
+    assert len(house.store.logins) == 1, "nothing is begun that cannot be finished"
     own_provider.start()
     house.sign_in()
     never_asked.sign_in()

@@ -10,7 +10,7 @@ import pytest
 
 from bff.contract import EndReason
 from tests.fakes import CookieClient, FakeClock
-from tests.security.house import House
+from tests.security.house import House, location_query, query_of
 from tests.security.raw import handshake, open_websocket, read_close
 from tests.security.rejection import assert_rejected
 
@@ -105,6 +105,52 @@ def test_sl_12_another_site_ends_no_session(own_house: House) -> None:
     ):
         assert_rejected(own_house, act, statuses=[403])
     assert own_house.is_signed_in(browser)
+
+
+def test_sl_12_an_old_sign_in_must_be_renewed_before_it_ends_a_session_elsewhere(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
+    """Whoever finds a browser unattended does not lock its person out on other devices."""
+    house = timed_house()
+    browser, second = house.sign_in(), house.sign_in()
+    wanted = id_of(house, second)
+    clock.advance(601)
+    url = f"{house.url}/auth/sessions/{wanted}"
+    answer = browser.fetch(url, method="DELETE")
+    assert (answer.status_code, answer.json()["code"]) == (401, "fresh_login_required")
+    again = answer.json()["login_url"]
+    assert dict(query_of(again)) == {"return_to": "/auth/account", "prompt": "login"}
+    form = browser.post(url)
+    assert (form.status_code, form.headers["location"]) == (303, again)
+    assert house.is_signed_in(second)
+
+    begun = browser.get(house.url + again)
+    assert location_query(begun)["prompt"] == "login"
+    pages = browser.walk(begun)
+    assert pages[-1].url.path == "/auth/account"
+    assert end(house, browser, wanted) == 204
+    assert not house.is_signed_in(second)
+
+
+def test_sl_12_an_old_sign_in_may_still_end_itself(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    house = timed_house()
+    browser = house.sign_in()
+    wanted = id_of(house, browser)
+    clock.advance(601)
+    assert end(house, browser, wanted) == 204
+    assert not house.is_signed_in(browser)
+
+
+def test_sl_12_a_new_sign_in_with_an_old_authentication_is_not_fresh(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
+    """Single sign-on opened the session without asking anybody anything."""
+    house = timed_house()
+    old = clock() - 3600
+    house.provider.bend.id_token.claims(lambda claims: {**claims, "auth_time": int(old)})
+    browser, second = house.sign_in(), house.sign_in()
+    assert end(house, browser, id_of(house, second)) == 401
+    assert house.is_signed_in(second)
 
 
 def test_sl_12_ending_the_current_session_signs_out_here(own_house: House) -> None:

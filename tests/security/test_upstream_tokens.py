@@ -230,6 +230,54 @@ def test_an_id_token_route_sends_no_dead_token(
     assert len(upstream.requests) == before
 
 
+def test_an_id_token_that_ends_before_the_access_token_is_renewed_when_it_is_needed(
+    timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, provider: FakeProvider
+) -> None:
+    house = timed_house(routes=token_routes(upstream))
+    provider.options.id_token_lifetime = 60
+    browser = house.sign_in()
+    for _ in range(3):
+        clock.advance(61)
+        for _ in range(2):
+            assert browser.fetch(f"{house.url}/identity/x").status_code == 200
+            assert bearer(house)["exp"] > clock()
+    assert len(provider.grants("refresh_token")) == 3, "one grant for each end of an ID token"
+
+
+def test_an_id_token_that_cannot_be_renewed_now_is_an_outage_and_no_sign_out(
+    timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, provider: FakeProvider
+) -> None:
+    house = timed_house(routes=token_routes(upstream))
+    provider.options.id_token_lifetime = 60
+    browser = house.sign_in()
+    provider.bend.token.raw(503, when=is_grant("refresh_token"))
+    clock.advance(61)
+    before = len(upstream.requests)
+    for _ in range(2):
+        answer = browser.fetch(f"{house.url}/identity/x")
+        assert (answer.status_code, answer.json()["code"]) == (503, "token_refresh")
+        assert int(answer.headers["retry-after"]) > 0
+    assert len(upstream.requests) == before
+    provider.bend.reset()
+    clock.advance(10)
+    assert browser.fetch(f"{house.url}/identity/x").status_code == 200
+
+
+def test_a_provider_that_renews_no_id_token_is_not_asked_at_each_request(
+    timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, provider: FakeProvider
+) -> None:
+    house = timed_house(routes=token_routes(upstream))
+    provider.options.id_token_lifetime = 60
+    provider.options.id_token_on_refresh = False
+    browser = house.sign_in()
+    clock.advance(61)
+    for _ in range(5):
+        answer = browser.fetch(f"{house.url}/identity/x")
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
+        clock.advance(1)
+    assert len(provider.grants("refresh_token")) == 1
+
+
 def test_an_id_token_that_a_refresh_does_not_renew_is_not_sent_when_dead(
     timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, provider: FakeProvider
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 
+from tests.ports import free_port
 from tests.streamlit_kit.front_door import CLIENT, KIT_SECRET
 from tests.streamlit_kit.visitor import streamlit_running
 
@@ -51,9 +51,7 @@ FLAGS = [
 def page_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     script = tmp_path_factory.mktemp("page") / "page.py"
     script.write_text(PAGE)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     url = f"http://localhost:{port}"
     environment = {
         "VESTIBULE_KIT__URL": url,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ import pytest
 
 from streamlit_kit._streamlit import browser_binding
 from tests.fakes import generate_key
+from tests.ports import free_port
 from tests.streamlit_kit.front_door import CLIENT, HANDLE, KIT_SECRET, LOGIN_URL, KitFrontDoor
 from tests.streamlit_kit.test_exchange import TOKEN, make_answer, xsrf_cookie
 from tests.streamlit_kit.visitor import Sight, Visitor, streamlit_running, visiting
@@ -61,9 +61,7 @@ OTHER_ORIGIN = "http://elsewhere.example:8501"
 def page_port(running_door: KitFrontDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     script = tmp_path_factory.mktemp("page") / "page.py"
     script.write_text(PAGE)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     running_door.reset()
     environment = {
         "VESTIBULE_KIT__URL": running_door.url,

@@ -206,3 +206,10 @@ def test_no_member_is_more_than_a_refusal(name: str, value: Any) -> None:
     for token in (response.access_token, response.refresh_token, response.id_token):
         assert token.isascii()
         assert token.isprintable()
+
+
+@pytest.mark.parametrize(("expires_in", "ends"), [(300, 1299.0), (5, 1004.0), (2, 1001.6), (0, 1000.0), (None, None)])
+def test_a_token_is_given_up_before_a_provider_that_counts_whole_seconds_does(
+    expires_in: int | None, ends: float | None
+) -> None:
+    assert TokenResponse(access_token="a", expires_in=expires_in, asked_at=1000.0).expires_at == ends

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 import redis
 
+from tests.ports import free_port, free_ports
 from tests.security.certificates import make_authority
 
 READY_SECONDS = 20.0
@@ -115,26 +115,10 @@ class Deployment:
     certificates: Certificates | None = None
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on, and whose cluster port (+ 10000) is free as well."""
-    found: list[int] = []
-    sockets: list[socket.socket] = []
-    while len(found) < count:
-        probe = socket.socket()
-        sockets.append(probe)
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        if 10_000 < port < 55_000:
-            found.append(port)
-    for probe in sockets:
-        probe.close()
-    return found
-
-
 @contextmanager
 def standalone(program: Path, folder: Path) -> Iterator[Deployment]:
     with _servers() as start:
-        (port,) = free_ports(1)
+        port = free_port()
         server = start(program, folder / "standalone", port)
         yield Deployment(f"redis://127.0.0.1:{port}/3", [server])
 
@@ -147,7 +131,7 @@ def secured(program: Path, folder: Path) -> Iterator[Deployment]:
     authority = make_authority(place)
     certificates = Certificates(authority.ca_file, authority.issue("127.0.0.1"), authority.issue("vestibule"))
     with _servers() as start:
-        (port,) = free_ports(1)
+        port = free_port()
         server = start(program, folder / "secured", port, *_tls_options(certificates, port), certificates=certificates)
         with server.client() as client:
             client.execute_command("ACL", "SETUSER", ACL_USER, "on", f">{ACL_PASSWORD}", *ACL_RULES)

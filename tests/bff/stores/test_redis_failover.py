@@ -18,6 +18,7 @@ from tests.bff.stores import redis_servers
 from tests.bff.stores.conftest import OpenRedis
 from tests.bff.stores.redis_servers import Deployment, Server, node_id
 from tests.bff.stores.store_contract import fresh, until
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.long, pytest.mark.component("redis-server")]
 
@@ -154,7 +155,7 @@ def is_primary(server: Server) -> bool:
 
 
 def add_replica(program: Path, folder: Path, primary: Server) -> Server:
-    (port,) = redis_servers.free_ports(1)
+    port = free_port()
     return redis_servers.start_server(program, folder / "third", port, "--replicaof", "127.0.0.1", str(primary.port))
 
 
