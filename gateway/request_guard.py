@@ -100,6 +100,8 @@ def _validate_upgrade(method: bytes, target: bytes, *, version: str, headers: He
         raise RequestRefused("upgrade_refused")
     if has_body:
         raise RequestRefused("upgrade_with_body")
+    if sum(name == b"origin" for name, _ in headers) > 1:
+        raise RequestRefused("origin_repeated")
     longest = max(len(target), *(len(name) + len(value) for name, value in headers))
     if longest > WEBSOCKET_LINE_BYTES or len(headers) > WEBSOCKET_HEADERS:
         raise RequestRefused("headers_too_large", 431)
