@@ -283,7 +283,7 @@ class SignIn:
         if isinstance(answer, GrantRefused):
             raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")
         try:
-            identity = await self._identify(provider, answer, transaction)
+            identity = await self._identify(provider, answer, transaction, code=code)
             _check_recent(identity, transaction, now=self._clock())
             opening = _opening(identity, answer, transaction, asked=provider.settings.scopes)
             opened = await self._sessions.open(replace(opening, device=browser.device))
@@ -305,7 +305,9 @@ class SignIn:
             return ""
         return (self._sessions.name_of(cookie) or "") if cookie else ""
 
-    async def _identify(self, provider: Provider, answer: TokenResponse, transaction: LoginTransaction) -> Identity:
+    async def _identify(
+        self, provider: Provider, answer: TokenResponse, transaction: LoginTransaction, *, code: str
+    ) -> Identity:
         if not answer.id_token:
             raise InvalidToken("id_token_missing", detail="token response without ID token")
         settings = provider.settings
@@ -318,6 +320,7 @@ class SignIn:
             nonce=transaction.nonce,
             issued_after=transaction.started_at,
             access_token=answer.access_token,
+            code=code,
             max_age=transaction.max_age,
             acr_values=transaction.acr_values,
         )

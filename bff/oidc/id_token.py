@@ -24,7 +24,8 @@ TOO_WEAK = "This page needs a stronger sign-in than the identity provider carrie
 class IdTokenExpectation:
     """What a login expects of its ID token; every value is this side's own, none comes from the provider's documents.
 
-    Times are Unix seconds. `nonce` None is for refreshed tokens alone, where the provider may leave it out.
+    Times are Unix seconds. `nonce` None and `code` "" are for refreshed tokens alone, which need not have the one and have
+    no other.
     """
 
     issuer: str
@@ -35,6 +36,7 @@ class IdTokenExpectation:
     nonce: str | None
     issued_after: float = 0
     access_token: str = ""
+    code: str = ""
     max_age: float | None = None
     acr_values: tuple[str, ...] = ()
 
@@ -45,8 +47,8 @@ def validate_id_token(token: str, *, keys: Sequence[VerificationKey], expected: 
     Raises:
         UnknownKey: no key of `keys` fits; fetch the set again, once.
         InvalidToken: the code names the first rule broken: `id_token_alg`, `_typ`, `_signature`, `_iss`, `_aud`,
-            `_azp`, `_sub`, `_exp`, `_iat`, `_nbf`, `_nonce`, `_at_hash`, `_auth_time`, `_acr`, `_sid`, `_malformed`,
-            `_crit`.
+            `_azp`, `_sub`, `_exp`, `_iat`, `_nbf`, `_nonce`, `_at_hash`, `_c_hash`, `_auth_time`, `_acr`, `_sid`,
+            `_malformed`, `_crit`.
     """
     claims = verify_signature(token, keys=keys, alg=expected.alg, prefix=PREFIX, types=TYPES)
     check_issuer(claims, issuer=expected.issuer, prefix=PREFIX)
@@ -56,7 +58,9 @@ def validate_id_token(token: str, *, keys: Sequence[VerificationKey], expected: 
     if number_at(claims, "iat", prefix=PREFIX) < expected.issued_after - expected.clock_skew:
         raise InvalidToken("id_token_iat", detail="issued before this sign-in began")
     _check_nonce(claims, expected.nonce)
-    _check_access_token_hash(claims, alg=expected.alg, access_token=expected.access_token)
+    _check_half_hash(claims, "at_hash", of=expected.access_token, alg=expected.alg)
+    if expected.code:
+        _check_half_hash(claims, "c_hash", of=expected.code, alg=expected.alg)
     _check_authentication(claims, expected)
     return claims
 
@@ -96,15 +100,16 @@ def _check_nonce(claims: Mapping[str, Any], nonce: str | None) -> None:
         raise InvalidToken("id_token_nonce", detail="nonce missing or of another sign-in")
 
 
-def _check_access_token_hash(claims: Mapping[str, Any], *, alg: str, access_token: str) -> None:
-    if "at_hash" not in claims:
+def _check_half_hash(claims: Mapping[str, Any], name: str, *, of: str, alg: str) -> None:
+    """`at_hash` and `c_hash`, where present, bind the token to what came with it (Core sections 3.1.3.6, 3.3.2.11)."""
+    if name not in claims:
         return
     hasher = HASH_OF.get(alg)
-    if hasher is None or not access_token:
-        raise InvalidToken("id_token_at_hash", detail="at_hash cannot be checked")
-    digest = hasher(access_token.encode()).digest()
-    if claims["at_hash"] != base64url(digest[: len(digest) // 2]):
-        raise InvalidToken("id_token_at_hash", detail="at_hash of another access token")
+    if hasher is None or not of:
+        raise InvalidToken(f"id_token_{name}", detail=f"{name} cannot be checked")
+    digest = hasher(of.encode()).digest()
+    if claims[name] != base64url(digest[: len(digest) // 2]):
+        raise InvalidToken(f"id_token_{name}", detail=f"{name} of something else")
 
 
 def _check_authentication(claims: dict[str, Any], expected: IdTokenExpectation) -> None:

@@ -406,6 +406,12 @@ def test_it_11_at_hash_must_be_of_this_access_token(house: House, value: Any) ->
     assert_login_rejected(house, reason="id_token_at_hash")
 
 
+@pytest.mark.parametrize("value", ["", "AAAA", 5, None, []])
+def test_it_11_c_hash_must_be_of_this_code(house: House, value: Any) -> None:
+    bend_claims(house, with_claims(c_hash=value))
+    assert_login_rejected(house, reason="id_token_c_hash")
+
+
 @pytest.mark.parametrize("auth_time", [OMIT, "now", 0, -1, True])
 def test_it_11_auth_time_is_enforced_when_max_age_was_asked(house: House, auth_time: Any) -> None:
     bend_claims(house, with_claims(auth_time=auth_time))

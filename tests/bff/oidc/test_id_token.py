@@ -201,6 +201,14 @@ def test_the_access_token_hash_follows_the_algorithm(alg: str) -> None:
     assert code_of(good, alg=alg, access_token="access-2") == "id_token_at_hash"
 
 
+@pytest.mark.parametrize("alg", ["RS256", "EdDSA"])
+def test_the_code_hash_follows_the_algorithm_and_is_checked_where_there_is_a_code(alg: str) -> None:
+    good = jwt_of(claims(c_hash=half_hash(alg, "code-1")), key=signing_key(alg))
+    assert validate(good, alg=alg, code="code-1")
+    assert code_of(good, alg=alg, code="code-2") == "id_token_c_hash"
+    assert validate(good, alg=alg, code=""), "a refresh has none"
+
+
 def test_a_hash_that_cannot_be_checked_breaks_the_token() -> None:
     assert code_of(jwt_of(claims(at_hash=half_hash("RS256", ""))), access_token="") == "id_token_at_hash"
 
