@@ -24,8 +24,8 @@ TOO_WEAK = "This page needs a stronger sign-in than the identity provider carrie
 class IdTokenExpectation:
     """What a login expects of its ID token; every value is this side's own, none comes from the provider's documents.
 
-    Times are Unix seconds. `nonce` None and `code` "" are for refreshed tokens alone, which need not have the one and have
-    no other.
+    Times are Unix seconds. `nonce` None and `code` "" are for refreshed tokens alone: they need not repeat the one, and
+    there is no other.
     """
 
     issuer: str
