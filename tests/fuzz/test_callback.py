@@ -167,7 +167,7 @@ def test_any_query_is_an_exact_answer_or_refused(check: Check, query: bytes) -> 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("check", [check_answer, check_appended])
 @LONG
 @given(query=queries)
@@ -226,7 +226,7 @@ def test_the_door_refuses_any_query_that_answers_no_sign_in(door: RunningDoor, q
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(600)
 @LONG
 @given(query=queries)
 def test_the_door_refuses_very_many_queries_that_answer_no_sign_in(door: RunningDoor, query: bytes) -> None:

@@ -171,7 +171,7 @@ def test_any_cookie_header_is_read_as_the_rfc_reads_it(check: Fuzz, lines: list[
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("check", CHECKS)
 @LONG
 @given(lines=requests, name=wanted)
