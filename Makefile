@@ -9,7 +9,10 @@ SOURCES := bff gateway streamlit_kit deploy/demo tests
 DIR ?= deploy/demo
 APP ?= app.py
 API ?= api:app
-AS ?= alice:analyst
+# `?=` would leave the assembler here, which make itself, and many a toolchain in the environment, calls AS.
+ifneq ($(origin AS),command line)
+AS := alice:analyst
+endif
 # Further arguments: make test ARGS="-k logout", make demo PORT=9000
 ARGS ?=
 PORT ?=
