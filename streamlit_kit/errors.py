@@ -11,7 +11,8 @@
 
 Every instance has a stable `code`, the HTTP `status` it stands for (0 when it stands for none), the `request_id` to
 tell an operator ("" when no answer came), and a `message` that may be shown to people: bodies, tokens and secrets never
-enter it. `reason` is apart from it: one short line that somebody else wrote, so show it as text, not as Markdown.
+enter it. `reason` is apart from it: one short line that somebody else wrote, so show it as text, not as Markdown. It
+is part of `str(error)`, which is for logs and traces.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ class Forbidden(KitError):
         self, message: str = "", *, code: str = "", status: int = 0, request_id: str = "", reason: str = ""
     ) -> None:
         super().__init__(message, code=code, status=status, request_id=request_id)
-        self.reason = reason
+        self.reason = reason if reason != self.message else ""  # the front door refuses in these very words
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} The service says: {self.reason}" if self.reason else super().__str__()
 
 
 class ApiUnavailable(KitError):

@@ -47,7 +47,7 @@ def require_role(*roles: str) -> Identity:
 
 
 def show_problem(error: KitError) -> None:
-    """Show an error of the kit as a panel: sign-in, not allowed, out of reach, failed. The run goes on."""
+    """Show an error of the kit as a panel: sign-in, not allowed and why, out of reach, failed. The run goes on."""
     import streamlit as st
 
     match error:
@@ -60,6 +60,7 @@ def show_problem(error: KitError) -> None:
             session = find_session(current_kit())
             body = panels.build_refused(
                 session.identity if session is not None else None,
+                reason=error.reason,
                 request_id=error.request_id,
                 account_url=deep_links.account_url(settings),
                 accent=_accent(),

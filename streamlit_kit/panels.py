@@ -93,8 +93,11 @@ def build_forbidden(
     return _panel("shield", "You do not have access to this page", body, accent=accent, code=403)
 
 
-def build_refused(identity: Identity | None, *, request_id: str, account_url: str, accent: str) -> str:
-    rows = [("Signed in as", _person(identity))] if identity is not None else []
+def build_refused(identity: Identity | None, *, reason: str, request_id: str, account_url: str, accent: str) -> str:
+    """`reason` is the API's own line, shown as text."""
+    rows = [("The service says", escape(reason))] if reason else []
+    if identity is not None:
+        rows += [("Signed in as", _person(identity)), ("Your roles", _roles(identity.roles))]
     body = (
         "<p>You are signed in, but the service does not allow you to do this.</p>"
         f"{_list(rows)}{_actions(_quiet(account_url, 'Your account'))}{_request(request_id)}"

@@ -21,6 +21,7 @@ _MAX_REASON: Final = 200
 _JSON: Final = re.compile(r"application/(?:json|problem\+json)")
 _MAX_RETRY_AFTER: Final = 3600
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
+_LIKE_A_TOKEN: Final = re.compile(r"\beyJ[\w-]{6,}\.|[\w-]{40,}")
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -188,7 +189,7 @@ def read_problem(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
 def read_reason(headers: Mapping[str, str], body: bytes) -> str:
     """Why the API refuses, in its own words: `detail` (FastAPI, RFC 9457) or `error_description` (RFC 6750).
 
-    One short printable line, or "".
+    One short printable line without anything like a token in it, or "".
     """
     if not _JSON.fullmatch(headers.get("Content-Type", "").partition(";")[0].strip().lower()):
         return ""
@@ -201,8 +202,9 @@ def read_reason(headers: Mapping[str, str], body: bytes) -> str:
     for _ in range(2):  # FastAPI puts what an API raises, a table perhaps, below `detail`
         if isinstance(document, dict):
             document = document.get("error_description") or document.get("detail")
-    is_line = isinstance(document, str) and document.isprintable() and len(document) <= _MAX_REASON
-    return document.strip() if is_line else ""
+    if not isinstance(document, str) or not document.isprintable() or len(document) > _MAX_REASON:
+        return ""
+    return "" if _LIKE_A_TOKEN.search(document) else document.strip()
 
 
 def _read_start(response: httpx.Response) -> bytes:

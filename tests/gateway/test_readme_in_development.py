@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.testing.v1 import AppTest
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from gateway.listeners import free_port
+from streamlit_kit.testing import FakeApi, shown_panel, signed_in_as
 from tests.fakes import CookieClient
 from tests.gateway.commands import environment
 from tests.gateway.processes import wait_until
@@ -59,6 +61,18 @@ def running(tmp_path: Path) -> Iterator[Development]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def test_the_readmes_page_tells_who_may_not_and_why() -> None:
+    [block] = [block for block in blocks_of((ROOT / "README.md").read_text()) if block.text.startswith("# app.py")]
+    refusal = {"detail": {"error": "insufficient_scope", "error_description": "needs one of the roles: analyst"}}
+    api = FakeApi().on("POST", "predict", status=403, json=refusal)
+    with signed_in_as("bob", roles=("viewer",), api=api):
+        page = AppTest.from_string(block.text, default_timeout=20).run()
+        page.button[0].click().run()
+    assert not page.exception
+    assert shown_panel(page) == 403
+    assert "needs one of the roles: analyst" in "".join(element.body for element in page.html)
 
 
 def sign_in(browser: CookieClient, url: str, name: str) -> None:

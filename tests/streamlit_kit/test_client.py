@@ -221,6 +221,13 @@ REASONS: list[tuple[object, str]] = [
     ({"detail": [{"loc": ["body"]}]}, ""),
     ({"detail": "x" * 201}, ""),
     ({"detail": "two\nlines"}, ""),
+    ({"detail": Forbidden.default_message}, ""),
+    ({"detail": "no role in eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"}, ""),
+    ({"detail": "unknown key " + "k3" * 20}, ""),
+    (
+        {"detail": "run 123e4567-e89b-12d3-a456-426614174000 is another's"},
+        "run 123e4567-e89b-12d3-a456-426614174000 is another's",
+    ),
     ({"detail": {"detail": {"detail": "deep"}}}, ""),
     (["detail"], ""),
     ({}, ""),
@@ -236,6 +243,8 @@ def test_a_403_carries_the_reason_that_the_api_gives(
         client.get("a")
     assert caught.value.reason == reason
     assert caught.value.message == Forbidden.default_message
+    said = f" The service says: {reason}" if reason else ""
+    assert str(caught.value) == Forbidden.default_message + said
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])

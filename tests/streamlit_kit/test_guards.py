@@ -182,6 +182,17 @@ def test_errors_of_the_kit_can_be_shown_in_the_page() -> None:
         assert app.title
 
 
+def test_a_refusal_says_why_in_the_apis_own_words_and_as_text() -> None:
+    api = FakeApi().on("GET", "data", status=403, json={"detail": "needs one of the roles: <b>analyst</b>"})
+    with signed_in_as("bob", roles=("viewer",), api=api):
+        app = run(problem_page)
+    assert shown_panel(app) == 403
+    assert "needs one of the roles: &lt;b&gt;analyst&lt;/b&gt;" in body_of(app)
+    assert "viewer" in body_of(app)
+    with signed_in_as("bob", api=FakeApi().on("GET", "data", status=403, content=b"no")):
+        assert "The service says" not in body_of(run(problem_page))
+
+
 def test_a_page_without_a_front_door_says_what_to_do() -> None:
     with use_kit(None):
         app = run(login_page)
