@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from bff.addresses import address_group
 from bff.cookies import CookieNames, build_clear_cookie, build_set_cookie, find_cookie, transaction_cookie_names
 from bff.errors import CallbackRejected, Unavailable
 from bff.keyring import Keyring, SealBroken
@@ -28,7 +29,7 @@ class Transactions:
         self._limits = limits
 
     async def keep(self, transaction: LoginTransaction, *, address: str) -> None:
-        """Store a transaction; unfinished ones are capped per client address and in total.
+        """Store a transaction; unfinished ones are capped per client (`address_group`) and in total.
 
         Raises:
             Unavailable: `login_limit`.
@@ -62,7 +63,7 @@ class Transactions:
             raise CallbackRejected("callback_unknown", detail="record of another schema or key") from None
 
     def _address_kind(self, address: str) -> str:
-        return f"{KIND}-from:{self._keyring.owner_names('address', address)[0][:16]}"
+        return f"{KIND}-from:{self._keyring.owner_names('address', address_group(address))[0][:16]}"
 
     def cookies_to_set(
         self, state: str, *, names: CookieNames, sent: Sequence[bytes], now: float, cross_site: bool

@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "protocol",
         (
+            "bff.addresses",
             "bff.oidc",
             "bff.bearer_settings",
             "bff.bearer_tokens",

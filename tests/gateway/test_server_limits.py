@@ -233,6 +233,18 @@ def test_connections_are_counted_per_address_and_forgotten_at_zero() -> None:
     assert counted.open("192.0.2.1")
 
 
+def test_an_ipv6_client_is_counted_by_its_64_and_a_trusted_proxy_by_its_address() -> None:
+    counted = Connections(2, trusted=(ip_network("2001:db8:9::7/128"),))
+    assert [counted.open(f"2001:db8::{host}%eth0") for host in range(3)] == [True, True, False]
+    assert counted.open("2001:db8:0:1::1")
+    assert [counted.open(address) for address in ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1")] == [True, True, False]
+    assert [counted.open("2001:db8:9::7") for _ in range(3)] == [True, True, True]
+    assert counted.open("2001:db8:9::8"), "a proxy takes nothing from its neighbours"
+    for host in range(3):
+        counted.close(f"2001:db8::{host}%eth0")
+    assert counted.count("2001:db8::99") == 0
+
+
 def test_a_client_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarded_http, "WRITE_STALL_SECONDS", 0.3)
     with running() as stalled, socket.socket() as client:

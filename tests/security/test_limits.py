@@ -274,6 +274,15 @@ def test_ds_4_one_address_cannot_take_all_places(build_house: Callable[..., Hous
     assert house.get_raw("/auth/login", "X-Forwarded-For: 9.9.9.9").status == 302
 
 
+def test_ds_4_one_ipv6_customer_is_one_client(build_house: Callable[..., House]) -> None:
+    """Who has an IPv6 address has 2^64 of them: they share one share."""
+    limits = {"pending_logins": 1_000, "pending_logins_per_address": 5}
+    house = build_house(limits=limits, server={"trusted_proxies": ["127.0.0.0/8"]})
+    flood = [house.get_raw("/auth/login", f"X-Forwarded-For: 2001:db8::{host:x}").status for host in range(20)]
+    assert flood == [302] * 5 + [503] * 15
+    assert house.get_raw("/auth/login", "X-Forwarded-For: 2001:db8:0:1::1").status == 302
+
+
 def test_ds_4_a_finished_sign_in_gives_its_place_back(build_house: Callable[..., House]) -> None:
     house = build_house(limits={"pending_logins": 3, "pending_logins_per_address": 3})
     for _ in range(10):
