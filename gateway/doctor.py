@@ -172,12 +172,16 @@ async def _provider(
             keys = await provider.refresh_keys()
         except AuthError as exc:
             return [Finding("fault", f"{part}.issuer", await _explain(exc, settings, http=http))]
-    findings = [Finding("ok", part, f"discovery and {len(keys)} keys of {metadata.issuer}")]
+    findings = [Finding("ok", part, f"discovery and {_counted(len(keys), 'key')} of {metadata.issuer}")]
     if not any(key.fits(settings.id_token_alg) for key in keys):
         findings.append(
             Finding("fault", f"{part}.id_token_alg", f"the provider publishes no key for {settings.id_token_alg}")
         )
     return findings + list(_endpoints(part, settings, metadata))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _endpoints(part: str, settings: ProviderSettings, metadata: ProviderMetadata) -> Iterator[Finding]:

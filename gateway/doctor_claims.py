@@ -20,6 +20,8 @@ from gateway.logs import one_line
 SOURCES = {"id_token": "ID token", "userinfo": "userinfo", "access_token": "access token"}
 PROVIDER_TOKENS = ("access_token", "id_token", "exchange")
 MAX_SHOWN = 120
+LIKELY_ROLES = ("roles", "realm_access.roles", "role", "groups", "cognito:groups")
+"""Where products put roles, the likeliest first."""
 UNSEEN = frozenset({"sid"})
 """Claims that name a session: that they came is enough."""
 Uses = Mapping[str, tuple[str, ...]]
@@ -54,16 +56,16 @@ class Shown:
 
 def describe_arrival(arrived: Arrived, settings: Settings, provider: ProviderSettings) -> list[Shown]:
     """Every claim that is expected of a sign-in, and those the configuration names, in a fixed order."""
-    uses, issuer = uses_of(settings), provider.issuer
+    uses = uses_of(settings)
     return [
-        *(_plain(name, arrived, uses, issuer=issuer) for name in ("sub", "name", "email")),
-        _email_verified(arrived, uses, issuer=issuer),
+        *(_plain(name, arrived, uses, provider=provider) for name in ("sub", "name", "email")),
+        _email_verified(arrived, uses, provider=provider),
         _names("roles", provider.roles_claim, arrived, uses, provider=provider),
         _names("groups", provider.groups_claim, arrived, uses, provider=provider),
-        *(_plain(name, arrived, uses, issuer=issuer) for name in ("sid", "auth_time", "acr")),
+        *(_plain(name, arrived, uses, provider=provider) for name in ("sid", "auth_time", "acr")),
         *(_other(name, arrived, uses) for name in uses if name.startswith("claim ")),
-        _refresh_token(arrived, uses, issuer=issuer),
-        _access_token(arrived, uses, issuer=issuer),
+        _refresh_token(arrived, uses, provider=provider),
+        _access_token(arrived, uses, provider=provider),
     ]
 
 
@@ -96,16 +98,16 @@ def _asked(wanted: Requirements, *, local_roles: frozenset[str]) -> list[str]:
     return [claim for claim, is_asked in asked.items() if is_asked] + [f"claim {name}" for name in wanted.claims]
 
 
-def _plain(name: str, arrived: Arrived, uses: Uses, *, issuer: str) -> Shown:
+def _plain(name: str, arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
     where = [SOURCES[source] for source in ("id_token", "userinfo") if name in arrived.sources.get(source, {})]
     if where:
         shown = "yes" if name in UNSEEN else _value(arrived.claims.get(name))
         return Shown("found", name, f"{shown} ({', '.join(where)})")
-    return _missing(name, uses, issuer=issuer)
+    return _missing(name, uses, provider=provider)
 
 
-def _email_verified(arrived: Arrived, uses: Uses, *, issuer: str) -> Shown:
-    shown = _plain("email_verified", arrived, uses, issuer=issuer)
+def _email_verified(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
+    shown = _plain("email_verified", arrived, uses, provider=provider)
     if shown.level != "found" or arrived.identity.email_verified:
         return shown
     text = f"{shown.text}: `emails` and `email_domains` do not count this address"
@@ -122,10 +124,26 @@ def _names(claim: str, path: str, arrived: Arrived, uses: Uses, *, provider: Pro
         if unread:
             text = f"only in {', '.join(unread)}, which roles_from leaves out"
             return Shown("warning" if claim in uses else "missing", label, text + _used(claim, uses))
-        missing = _missing(claim, uses, issuer=provider.issuer)
-        return Shown(missing.level, label, missing.text)
+        missing = _missing(claim, uses, provider=provider)
+        elsewhere = _roles_elsewhere(arrived, provider) if claim == "roles" else ""
+        text = f"did not arrive{_used(claim, uses)}; {elsewhere}" if elsewhere else missing.text
+        return Shown(missing.level, label, text)
     parts = [f"{SOURCES[name]}: {_list(names_at(present[name], path))}" for name in read]
     return Shown("found", label, "; ".join(parts))
+
+
+def _roles_elsewhere(arrived: Arrived, provider: ProviderSettings) -> str:
+    """Where names stand that look like roles; "" when nowhere."""
+    for source in provider.roles_from:
+        claims = arrived.sources.get(source, {})
+        urls = [name for name in claims if "://" in name and name.endswith(("/roles", "/role", "/groups"))]
+        for path in (*LIKELY_ROLES, *urls):
+            if path != provider.roles_claim and (names := names_at(claims, path)):
+                place = _short(path)
+                return (
+                    f'but {place} did ({SOURCES[source]}: {_list(names)}): if those are roles, roles_claim = "{place}"'
+                )
+    return ""
 
 
 def _other(key: str, arrived: Arrived, uses: Uses) -> Shown:
@@ -139,19 +157,19 @@ def _other(key: str, arrived: Arrived, uses: Uses) -> Shown:
     return Shown("found", key, _value(value))
 
 
-def _refresh_token(arrived: Arrived, uses: Uses, *, issuer: str) -> Shown:
+def _refresh_token(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
     if arrived.has_refresh_token:
         return Shown("found", "refresh token", "yes")
-    return _missing("refresh token", uses, issuer=issuer)
+    return _missing("refresh token", uses, provider=provider)
 
 
-def _access_token(arrived: Arrived, uses: Uses, *, issuer: str) -> Shown:
+def _access_token(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
     lives = "lifetime not said" if arrived.lifetime is None else f"lives {arrived.lifetime} s"
     claims = arrived.sources.get("access_token")
     scope = f"scope {_value(arrived.scope)}" if arrived.scope else "scope as asked for"
     if not claims:
         used = _used("access token", uses)
-        hint = f"; {mend_for(issuer, 'access token')}" if used else ""
+        hint = f"; {mend_for(provider.issuer, 'access token')}" if used else ""
         return Shown(
             "warning" if used else "found", "access token", f"opaque, {lives}, {scope}: no API can check it{used}{hint}"
         )
@@ -160,13 +178,14 @@ def _access_token(arrived: Arrived, uses: Uses, *, issuer: str) -> Shown:
     typ = f"typ {_value(arrived.access_token_typ)}" if arrived.access_token_typ else "no typ"
     text = f"JWT ({typ}), audience {_list(tuple(map(str, audiences)))}, {lives}, {scope}"
     if audiences in ([], ["account"]) and "access token" in uses:
-        return Shown("warning", "access token", f"{text}; {mend_for(issuer, 'audience')}")
+        return Shown("warning", "access token", f"{text}; {mend_for(provider.issuer, 'audience')}")
     return Shown("found", "access token", text)
 
 
-def _missing(claim: str, uses: Uses, *, issuer: str) -> Shown:
+def _missing(claim: str, uses: Uses, *, provider: ProviderSettings) -> Shown:
     used = _used(claim, uses)
-    return Shown("warning" if used else "missing", claim, f"did not arrive{used}; {mend_for(issuer, claim)}")
+    mend = mend_for(provider.issuer, claim, scopes=provider.scopes)
+    return Shown("warning" if used else "missing", claim, f"did not arrive{used}; {mend}")
 
 
 def _used(claim: str, uses: Uses) -> str:

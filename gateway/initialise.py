@@ -25,6 +25,7 @@ SECRETS = "secrets"
 PROVIDER = "corp"
 CLIENT_SECRET = "client-secret"
 API_AUDIENCE = "api"
+ROLES_CLAIM = "realm_access.roles"
 DEFAULT_PUBLIC_URL = "http://localhost:8000"
 
 
@@ -162,6 +163,7 @@ def build_tables(wishes: Wishes) -> dict[str, Any]:
                 "issuer": wishes.issuer,
                 "client_id": wishes.client_id,
                 "client_secret_file": f"{SECRETS}/{CLIENT_SECRET}",
+                "roles_claim": ROLES_CLAIM,
             }
         },
     }
@@ -193,6 +195,7 @@ COMMENTS = {
     "store": 'Sessions. "memory://" forgets them when this program ends.',
     f"providers.{PROVIDER}": "Who signs people in. The name is part of the redirect URI to register.",
     f"providers.{PROVIDER}.issuer": "exactly as the provider's discovery document states it",
+    f"providers.{PROVIDER}.roles_claim": 'Keycloak; often "roles" elsewhere: `vestibule doctor --login` shows it',
     "kit_clients": "What pages that use `streamlit_kit.prepare_client()` may call.",
     "routes": "What lies behind the sign-in. The longest path wins; what no route names is closed.",
     "routes.token": "this front door's own signed token; `access_token` sends the provider's instead",

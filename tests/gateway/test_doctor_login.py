@@ -155,6 +155,28 @@ async def test_a_missing_claim_that_a_route_needs_is_a_warning_that_names_both(
     assert not report.is_healthy(strict=True)
 
 
+@pytest.mark.parametrize("place", ["roles", "role", "groups", "cognito:groups", "https://example.com/roles"])
+async def test_roles_that_stand_elsewhere_are_pointed_at(provider: FakeProvider, free_port: int, place: str) -> None:
+    for bend in (provider.bend.id_token, provider.bend.access_token):
+        bend.claims(lambda claims: claims | {"realm_access": OMIT, "groups": OMIT, place: ["analyst"]})
+    provider.bend.userinfo.json(without("realm_access", "groups"))
+    report, _ = await trial(settings_for(provider, free_port, routes=[needing(roles_any=["analyst"])]))
+    roles = line(report, "roles")
+    assert roles.level == "warning"
+    assert f'but {place} did (ID token: analyst): if those are roles, roles_claim = "{place}"' in roles.text
+
+
+async def test_a_claim_whose_scope_was_asked_for_is_the_providers_to_send(
+    provider: FakeProvider, free_port: int
+) -> None:
+    provider.bend.id_token.claims(lambda claims: claims | {"email": OMIT})
+    provider.bend.userinfo.json(without("email"))
+    report, _ = await trial(settings_for(provider, free_port))
+    assert 'the provider did not send it, although scopes has "email"' in line(report, "email").text
+    report, _ = await trial(settings_for(provider, free_port, corp={"scopes": ["openid", "profile"]}))
+    assert 'add "email" to scopes' in line(report, "email").text
+
+
 async def test_a_missing_claim_that_nothing_uses_is_no_warning(provider: FakeProvider, free_port: int) -> None:
     provider.bend.id_token.claims(lambda claims: claims | {"acr": OMIT, "auth_time": OMIT, "sid": OMIT})
     report, _ = await trial(settings_for(provider, free_port))
