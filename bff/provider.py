@@ -119,7 +119,10 @@ class Provider:
     async def validate_id_token(self, token: str, expected: IdTokenExpectation) -> dict[str, Any]:
         """Claims of an ID token of this provider; an unknown key fetches the set once more."""
         return await self.keys.validate(
-            token, lambda keys: validate_id_token(token, keys=keys, expected=expected), prefix="id_token"
+            token,
+            lambda keys: validate_id_token(token, keys=keys, expected=expected),
+            prefix="id_token",
+            from_provider=True,
         )
 
     async def request_token(self, form: dict[str, str]) -> TokenAnswer:
@@ -158,6 +161,7 @@ class Provider:
                 sub=sub,
             ),
             prefix="userinfo",
+            from_provider=True,
         )
 
     async def push_authorization(self, parameters: dict[str, str]) -> str:

@@ -28,12 +28,43 @@ class _Cached:
     at: float
 
 
+class _Refetches:
+    """How often unknown keys of one kind of sender may have the set fetched: a burst, then one per cooldown."""
+
+    def __init__(self, now: float) -> None:
+        self._left = float(BURST)
+        self._at = now
+        self._unknown: OrderedDict[str, float] = OrderedDict()
+
+    def is_known_to_be_unknown(self, kid: str, *, now: float) -> bool:
+        return now - self._unknown.get(kid, -UNKNOWN_SECONDS) < UNKNOWN_SECONDS
+
+    def spend(self, now: float) -> bool:
+        """Take one fetch from the budget; False when there is none."""
+        self._left = min(BURST, self._left + (now - self._at) / COOLDOWN_SECONDS)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+    def remember(self, kid: str, *, now: float) -> None:
+        if not kid:
+            return  # every token without a name would be taken for this one
+        self._unknown[kid] = now
+        self._unknown.move_to_end(kid)
+        while len(self._unknown) > MAX_UNKNOWN:
+            self._unknown.popitem(last=False)
+
+
 class ProviderKeys:
     """A key set with its age. Removed keys stop counting after `FRESH_SECONDS`; the last good set serves an outage.
 
-    An unknown `kid` fetches at once, twice in a row if need be (two rotations within seconds), then once per
-    `COOLDOWN_SECONDS`; a `kid` that stayed unknown after a fetch is not asked for again for `UNKNOWN_SECONDS`. A fetch
-    under way is shared and costs its callers nothing, so that all requests of the moment of a rotation pass.
+    An unknown key fetches at once, twice in a row if need be (two rotations within seconds), then once per
+    `COOLDOWN_SECONDS`; a `kid` that stayed unknown after a fetch is not asked for again for `UNKNOWN_SECONDS`. What
+    strangers send (logout tokens, bearer tokens) and what the provider itself answered count apart, so that a flood of
+    the one never keeps the other waiting. A fetch under way is shared and costs its callers nothing, so that all
+    requests of the moment of a rotation pass.
     """
 
     def __init__(self, fetch: Callable[[], Awaitable[Keys]], *, clock: Callable[[], float]) -> None:
@@ -41,9 +72,7 @@ class ProviderKeys:
         self._clock = clock
         self._cached: _Cached | None = None
         self._flight: asyncio.Task[Keys] | None = None
-        self._budget = float(BURST)
-        self._budget_at = clock()
-        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._from_strangers, self._from_provider = _Refetches(clock()), _Refetches(clock())
         self._retry_at = 0.0
 
     async def current(self) -> Keys:
@@ -64,23 +93,32 @@ class ProviderKeys:
             self._retry_at = now + COOLDOWN_SECONDS
             return cached.keys
 
-    async def validate(self, token: str, validate: Callable[[Keys], Validated], *, prefix: str) -> Validated:
+    async def validate(
+        self, token: str, validate: Callable[[Keys], Validated], *, prefix: str, from_provider: bool = False
+    ) -> Validated:
         """`validate(keys)`, and once more with a fresh set when its key is unknown.
+
+        `from_provider`: the token came in the provider's own answer, not from whoever can reach this server.
 
         Raises:
             InvalidToken, ProviderUnavailable: as `validate` and the fetch do.
         """
+        refetches = self._from_provider if from_provider else self._from_strangers
         keys = await self.current()
         try:
             return validate(keys)
         except UnknownKey:
-            if not self._may_refetch(read_header(token, prefix=prefix).kid or ""):
+            kid = read_header(token, prefix=prefix).kid or ""
+            if refetches.is_known_to_be_unknown(kid, now=self._clock()):
+                raise
+            is_under_way = self._flight is not None and not self._flight.done()
+            if not is_under_way and not refetches.spend(self._clock()):
                 raise
         fresh = await self.refresh()
         try:
             return validate(fresh)
         except UnknownKey:
-            self._remember_unknown(read_header(token, prefix=prefix).kid or "")
+            refetches.remember(kid, now=self._clock())
             raise
 
     async def refresh(self) -> Keys:
@@ -94,22 +132,3 @@ class ProviderKeys:
         keys = await self._fetch()
         self._cached = _Cached(keys, self._clock())
         return keys
-
-    def _may_refetch(self, kid: str) -> bool:
-        now = self._clock()
-        if now - self._unknown.get(kid, -UNKNOWN_SECONDS) < UNKNOWN_SECONDS:
-            return False
-        if self._flight is not None and not self._flight.done():
-            return True
-        self._budget = min(BURST, self._budget + (now - self._budget_at) / COOLDOWN_SECONDS)
-        self._budget_at = now
-        if self._budget < 1:
-            return False
-        self._budget -= 1
-        return True
-
-    def _remember_unknown(self, kid: str) -> None:
-        self._unknown[kid] = self._clock()
-        self._unknown.move_to_end(kid)
-        while len(self._unknown) > MAX_UNKNOWN:
-            self._unknown.popitem(last=False)

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from bff.audit import Audit
 from bff.contract import EndReason, Identity
@@ -20,6 +21,7 @@ from bff.errors import InvalidToken, ProviderUnavailable, StoreUnavailable
 from bff.identity_claims import build_identity, unverified_claims
 from bff.oidc.base64url import base64url
 from bff.oidc.id_token import IdTokenExpectation, check_same_person
+from bff.oidc.jwt_reading import UnknownKey
 from bff.oidc.tokens import GrantRefused, TokenResponse, build_refresh_grant
 from bff.provider import Provider
 from bff.session import Session, TokenSet
@@ -29,7 +31,8 @@ LOCK_SECONDS = 6
 """How long a session waits for a holder that died; three renewals fit in."""
 LOCK_RENEW_SECONDS = 2
 LOCK_POLL_SECONDS = 0.05
-STORE_AGAIN_SECONDS = 0.2
+STORE_AGAIN_SECONDS = 0.1
+HEARD_AGAIN_SECONDS = 1.0
 STORE_GIVE_UP_SECONDS = 60
 RETRY_SECONDS = 5
 MARGIN_SHARE = 0.2
@@ -154,6 +157,7 @@ class TokenRefresher:
             flight.told.set_result(flight.task.result())
 
     async def _under_lock(self, name: str, *, beside_id_token: bool) -> TokenOutcome:
+        await self._let_holders_go_first()
         holder = base64url(os.urandom(16))
         lock = f"refresh:{name}"
         while not await self._sessions.store.lock(lock, holder, seconds=LOCK_SECONDS):
@@ -168,6 +172,17 @@ class TokenRefresher:
             renewal.cancel()
             with suppress(StoreUnavailable):  # then it ends by itself, and what was granted still counts
                 await self._sessions.store.unlock(lock, holder)
+
+    async def _let_holders_go_first(self) -> None:
+        """Wait, for a second at most, until the store is heard again.
+
+        When it was away for longer than a lock lasts, somebody may still hold a grant that could not be stored: they
+        try every `STORE_AGAIN_SECONDS`, and the refresh token that the record shows meanwhile is spent.
+        """
+        for _ in range(int(HEARD_AGAIN_SECONDS / LOCK_POLL_SECONDS)):
+            if self._sessions.store.is_hearing:
+                return
+            await asyncio.sleep(LOCK_POLL_SECONDS)
 
     async def _keep(self, lock: str, holder: str) -> None:
         while True:
@@ -202,41 +217,54 @@ class TokenRefresher:
     async def _granted(self, session: Session, provider: Provider, answer: TokenResponse) -> TokenOutcome:
         try:
             tokens, identity = await self._accepted(session, provider, answer)
-        except ProviderUnavailable as exc:
-            return self._outage(session, exc.code)
         except InvalidToken as exc:
             return await self._end_unless_renewed(session, EndReason.REVOKED, why=exc.code)
         return await self._stored(session, tokens, identity)
 
     async def _accepted(self, session: Session, provider: Provider, answer: TokenResponse) -> tuple[TokenSet, Identity]:
-        old = session.tokens
-        sources = {}
-        if unverified := unverified_claims(answer.access_token):
-            sources["access_token"] = unverified
-        identity = session.identity
-        if answer.id_token:
-            expected = IdTokenExpectation(
-                issuer=provider.issuer,
-                client_id=provider.settings.client_id,
-                alg=provider.settings.id_token_alg,
-                now=self._clock(),
-                clock_skew=provider.settings.clock_skew_seconds,
-                nonce=None,
-                access_token=answer.access_token,
-            )
-            claims = await provider.validate_id_token(answer.id_token, expected)
-            check_same_person(claims, issuer=identity.iss, sub=identity.sub)
-            sources["id_token"] = claims
+        old, identity = session.tokens, session.identity
+        claims = await self._verified(session, provider, answer) if answer.id_token else None
+        if claims is not None:
+            sources = {"id_token": claims}
+            if unverified := unverified_claims(answer.access_token):
+                sources["access_token"] = unverified
             identity = build_identity(sources, provider=provider.name, settings=provider.settings, before=identity)
         tokens = TokenSet(
             access_token=answer.access_token,
             refresh_token=answer.refresh_token or old.refresh_token,
-            id_token=answer.id_token or old.id_token,
+            id_token=answer.id_token if claims is not None else old.id_token,
             obtained_at=answer.asked_at,
             expires_at=answer.expires_at,
-            scope=old.scope if answer.scope is None else answer.scope,
+            scope=_narrowed(old.scope, answer.scope),
         )
         return tokens, identity
+
+    async def _verified(self, session: Session, provider: Provider, answer: TokenResponse) -> dict[str, Any] | None:
+        """Claims of a refreshed ID token; None while nobody can verify it, which is as if it had not been sent.
+
+        The grant counts all the same: its refresh token is the only one that is still good.
+
+        Raises:
+            InvalidToken: it breaks a rule, or speaks of somebody else.
+        """
+        identity = session.identity
+        expected = IdTokenExpectation(
+            issuer=provider.issuer,
+            client_id=provider.settings.client_id,
+            alg=provider.settings.id_token_alg,
+            now=self._clock(),
+            clock_skew=provider.settings.clock_skew_seconds,
+            nonce=None,
+            access_token=answer.access_token,
+        )
+        try:
+            claims = await provider.validate_id_token(answer.id_token, expected)
+        except (ProviderUnavailable, UnknownKey) as exc:
+            check_same_person(unverified_claims(answer.id_token), issuer=identity.iss, sub=identity.sub)
+            self._audit.event("provider_failed", session=session, reason=exc.code)
+            return None
+        check_same_person(claims, issuer=identity.iss, sub=identity.sub)
+        return claims
 
     async def _stored(self, session: Session, tokens: TokenSet, identity: Identity) -> TokenOutcome:
         loop = asyncio.get_running_loop()
@@ -290,6 +318,14 @@ class TokenRefresher:
         if tokens.expires_at is None or now < tokens.expires_at:
             return _live(tokens)
         return RefreshFailed(RETRY_SECONDS)
+
+
+def _narrowed(before: str, given: str | None) -> str:
+    """The scope after a refresh: what the answer names of what there was; it never grows (RFC 6749 section 6)."""
+    if given is None:
+        return before
+    had = before.split()
+    return " ".join(name for name in given.split() if name in had)
 
 
 def is_id_token_due(tokens: TokenSet, *, now: float) -> bool:

@@ -30,7 +30,7 @@ class Header:
 
 
 class UnknownKey(InvalidToken):
-    """No key of the set fits the token's `kid`: a reason to fetch the set again, once."""
+    """No key of the set is the token's, by `kid` or by trial where it names none: a reason to fetch the set again."""
 
 
 def read_header(token: str, *, prefix: str) -> Header:
@@ -62,7 +62,7 @@ def verify_signature(
     """The claims of a token whose signature holds under the pinned `alg` and whose `typ` is one of `types`.
 
     Raises:
-        UnknownKey: `<prefix>_unknown_key`.
+        UnknownKey: `<prefix>_unknown_key`; `<prefix>_signature` for a token that names no key.
         InvalidToken: `<prefix>_alg`, `_typ`, `_signature`, `_malformed`, `_crit`.
     """
     header = read_header(token, prefix=prefix)
@@ -74,7 +74,8 @@ def verify_signature(
     if not candidates:
         raise UnknownKey(f"{prefix}_unknown_key", detail="no key fits")
     if not any(_verifies(token, key, alg) for key in candidates):
-        raise InvalidToken(f"{prefix}_signature", detail="signature does not verify")
+        failure = UnknownKey if header.kid is None else InvalidToken
+        raise failure(f"{prefix}_signature", detail="signature does not verify")
     return parse_object(_decode(token.split(".")[1]), code=f"{prefix}_malformed")
 
 

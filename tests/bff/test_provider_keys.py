@@ -61,12 +61,12 @@ def unknown(kid: str) -> str:
     return jwt_of({"sub": "alice"}, key=signing_key("EdDSA", "one"), header={"kid": kid})
 
 
-async def passes(keys: ProviderKeys, text: str) -> bool:
+async def passes(keys: ProviderKeys, text: str, *, from_provider: bool = False) -> bool:
     def validate(known: Keys) -> object:
         return verify_signature(text, keys=known, alg="EdDSA", prefix="p", types=frozenset({"jwt"}))
 
     try:
-        await keys.validate(text, validate, prefix="p")
+        await keys.validate(text, validate, prefix="p", from_provider=from_provider)
     except UnknownKey:
         return False
     return True
@@ -194,10 +194,52 @@ class TestUnknownNames:
         await keys.current()
         for number in range(MAX_UNKNOWN + 50):
             clock.advance(COOLDOWN_SECONDS / 100)
-            keys._remember_unknown(f"x{number}")
-        assert len(keys._unknown) == MAX_UNKNOWN
-        assert "x0" not in keys._unknown
+            keys._from_strangers.remember(f"x{number}", now=clock())
+        assert len(keys._from_strangers._unknown) == MAX_UNKNOWN
+        assert "x0" not in keys._from_strangers._unknown
 
+    async def test_of_strangers_never_keep_the_providers_own_tokens_waiting(
+        self, keys: ProviderKeys, publisher: Publisher
+    ) -> None:
+        """DM-4: anybody can post a logout token; what the provider answers is not theirs to spend."""
+        assert await passes(keys, token("one"))
+        for number in range(10):
+            assert not await passes(keys, unknown(f"x{number}"))
+        assert not await passes(keys, token("two"))  # named before it is published
+        publisher.kids = ["two"]
+        assert not await passes(keys, token("two"))
+        assert await passes(keys, token("two"), from_provider=True)
+
+
+class TestTokensThatNameNoKey:
+    async def test_are_tried_against_a_fresh_set_once_they_fail(self, keys: ProviderKeys, publisher: Publisher) -> None:
+        """Small providers name none, and have new keys after a restart."""
+        nameless = jwt_of({"sub": "alice"}, key=signing_key("EdDSA", "two"), drop=("kid",))
+        assert await passes(keys, token("one"))
+        publisher.kids = ["two"]
+        assert await passes(keys, nameless)
+        assert publisher.fetches == 2
+
+    async def test_and_are_nobodys_fetch_no_more_than_the_burst_and_hinder_no_other(
+        self, keys: ProviderKeys, publisher: Publisher, clock: FakeClock
+    ) -> None:
+        forged = jwt_of({"sub": "alice"}, key=signing_key("EdDSA", "evil"), drop=("kid",))
+        assert await passes(keys, token("one"))
+        for _ in range(50):
+            assert not await passes(keys, forged)
+        assert publisher.fetches == 1 + BURST
+        clock.advance(COOLDOWN_SECONDS)
+        publisher.kids = ["two"]
+        assert await passes(keys, jwt_of({"sub": "alice"}, key=signing_key("EdDSA", "two"), drop=("kid",)))
+
+    async def test_another_fault_of_theirs_is_told_as_it_is(self, keys: ProviderKeys) -> None:
+        forged = jwt_of({"sub": "alice"}, key=signing_key("EdDSA", "evil"), drop=("kid",))
+        with pytest.raises(InvalidToken) as refused:
+            await passes(keys, forged + "=")
+        assert refused.value.code == "p_malformed"
+
+
+class TestOtherFaults:
     async def test_another_fault_than_an_unknown_key_fetches_nothing(
         self, keys: ProviderKeys, publisher: Publisher
     ) -> None:

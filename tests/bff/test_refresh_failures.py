@@ -92,16 +92,54 @@ class TestOutages:
         assert bench.fake.hits_of("token") == []
         await fresh.aclose()
 
-    async def test_between_grant_and_keys_keep_the_session(self, bench: Bench) -> None:
+    async def test_between_grant_and_keys_keep_what_was_granted(self, bench: Bench) -> None:
+        """The old refresh token is spent: without the new one the next refresh would be the end (TK-6)."""
         session = await bench.sign_in()
         await bench.provider.keys.current()
         bench.fake.rotate_keys(keep_old=False)
-        bench.fake.options.rotate_refresh_tokens = False
         bench.fake.bend.jwks.raw(500, times=1)
         bench.clock.advance(LIFETIME)
-        assert await bench.tokens.access_token(session) == RefreshFailed(RETRY_SECONDS)
-        bench.clock.advance(RETRY_SECONDS * 1.5)
         assert isinstance(await bench.tokens.access_token(session), BearerToken)
+        stored = await bench.again(session)
+        assert stored is not None
+        assert stored.tokens.refresh_token != session.tokens.refresh_token
+        assert (stored.tokens.id_token, stored.identity) == (session.tokens.id_token, session.identity)
+        bench.clock.advance(LIFETIME)
+        assert isinstance(await bench.tokens.access_token(stored), BearerToken)
+        renewed = await bench.again(session)
+        assert renewed is not None
+        assert renewed.tokens.id_token != session.tokens.id_token
+
+    async def test_a_key_that_stays_unknown_keeps_it_too(self, bench: Bench) -> None:
+        session = await bench.sign_in()
+        bench.fake.bend.id_token.header(lambda header: {**header, "kid": "of-tomorrow"}, times=1)
+        bench.clock.advance(LIFETIME)
+        assert isinstance(await bench.tokens.access_token(session), BearerToken)
+        stored = await bench.again(session)
+        assert stored is not None
+        assert stored.tokens.id_token == session.tokens.id_token
+
+    async def test_an_id_token_nobody_can_verify_that_speaks_of_somebody_else_ends_it(self, bench: Bench) -> None:
+        session = await bench.sign_in()
+        bench.fake.bend.id_token.header(lambda header: {**header, "kid": "of-tomorrow"}, times=1)
+        bench.fake.bend.id_token.claims(lambda claims: {**claims, "sub": "bob"}, times=1)
+        bench.clock.advance(LIFETIME)
+        assert await bench.tokens.access_token(session) == SessionOver()
+        assert await bench.again(session) is None
+
+    async def test_of_the_store_let_whoever_holds_a_grant_keep_it_first(self, bench: Bench) -> None:
+        session = await bench.sign_in()
+
+        class Deaf(type(bench.store)):  # type: ignore[misc]  # the store of this bench, as one that has just come back
+            is_hearing = False
+
+        bench.clock.advance(LIFETIME)
+        bench.store.__class__ = Deaf
+        waiting = asyncio.create_task(bench.tokens.access_token(session))
+        await asyncio.sleep(0.2)
+        assert bench.grants == 0
+        Deaf.is_hearing = True
+        assert isinstance(await waiting, BearerToken)
 
 
 class TestTheEndOfASession:
