@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from bff.audit import Audit
 from bff.contract import EndReason, Identity
 from bff.cookies import CookieNames, DuplicateCookie, build_clear_cookie, find_session_cookie
-from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavailable
+from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavailable, StoreUnavailable
 from bff.identity_claims import build_identity, unverified_claims
 from bff.oidc.authorization import (
     AuthorizationCode,
@@ -25,6 +26,7 @@ from bff.oidc.authorization import (
 )
 from bff.oidc.id_token import TOO_LONG_AGO, IdTokenExpectation
 from bff.oidc.logout import build_end_session_url
+from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.tokens import GrantRefused, TokenResponse, build_code_grant
 from bff.provider import Provider
 from bff.public_urls import PublicUrls
@@ -165,13 +167,13 @@ class SignIn:
             login_hint=request.login_hint,
             ui_locales=request.ui_locales,
         )
-        par = provider.settings.par
-        if par == "required" or (par == "auto" and metadata.pushed_authorization_request_endpoint):
-            request_uri = await provider.push_authorization(parameters)
-            parameters = {"client_id": provider.settings.client_id, "request_uri": request_uri}
-        elif metadata.requires_par:
-            raise ProviderUnavailable("par_required", detail="the provider demands PAR but par is off")
         await self._transactions.keep(transaction, address=browser.address)
+        try:
+            parameters = await self._pushed(provider, metadata, parameters)
+        except ProviderUnavailable:
+            with suppress(CallbackRejected, StoreUnavailable):  # a sign-in that did not begin takes nobody's place
+                await self._transactions.take(transaction.state, address=browser.address)
+            raise
         cookies = self._transactions.cookies_to_set(
             transaction.state,
             names=browser.cookie_names,
@@ -181,6 +183,18 @@ class SignIn:
         )
         self._audit.event("login_started", provider=provider.name)
         return LoginStarted(build_authorization_url(metadata.authorization_endpoint, parameters), cookies)
+
+    async def _pushed(
+        self, provider: Provider, metadata: ProviderMetadata, parameters: dict[str, str]
+    ) -> dict[str, str]:
+        """What the browser carries: with PAR (RFC 9126) a reference to `parameters`, which went ahead."""
+        par = provider.settings.par
+        if par == "required" or (par == "auto" and metadata.pushed_authorization_request_endpoint):
+            request_uri = await provider.push_authorization(parameters)
+            return {"client_id": provider.settings.client_id, "request_uri": request_uri}
+        if metadata.requires_par:
+            raise ProviderUnavailable("par_required", detail="the provider demands PAR but par is off")
+        return parameters
 
     async def finish_login(
         self, provider_name: str, parameters: Sequence[tuple[str, str]], browser: Browser

@@ -27,9 +27,14 @@ METADATA_FRESH_SECONDS = 3600
 METADATA_KEEP_SECONDS = 86_400
 METADATA_RETRY_SECONDS = 5
 REVOCATION_SECONDS = 2
+SILENT = frozenset({"provider_timeout", "provider_unreachable"})
 HEARD_SECONDS = 10
 """For how long a provider that answered counts as one that answers."""
-HEARING_SECONDS = 3
+HEARING_SECONDS = 5
+SILENCE_SECONDS = 1
+"""Until a provider that did not answer is asked again, up to twice that: strangers' sign-ins are no flood for it."""
+PUSHES_AT_ONCE = 20
+"""Pushed requests under way: sign-ins begun by anybody must leave connections for those that end, and for refreshes."""
 
 __all__ = ["Provider", "http_client_for"]
 
@@ -57,6 +62,9 @@ class Provider:
         self._metadata_flight: asyncio.Task[ProviderMetadata] | None = None
         self._metadata_retry_at = 0.0
         self._heard_at: float | None = None
+        self._silence: ProviderUnavailable | None = None
+        self._silent_until = 0.0
+        self._pushes = asyncio.Semaphore(PUSHES_AT_ONCE)
 
     @property
     def issuer(self) -> str:
@@ -66,6 +74,11 @@ class Provider:
     def is_known(self) -> bool:
         """True once its metadata has been had."""
         return self._metadata is not None
+
+    @property
+    def is_silent(self) -> bool:
+        """True when its last call had no answer."""
+        return self._silence is not None
 
     async def metadata(self) -> ProviderMetadata:
         """The provider's metadata, at most an hour old, a day while it is down; parallel callers share a fetch.
@@ -92,17 +105,25 @@ class Provider:
         Raises:
             ProviderUnavailable: it does not, however well it is known.
         """
-        heard = self._heard_at
-        if self._metadata is None or heard is None or self._clock() - heard >= HEARD_SECONDS:
+        now = self._clock()
+        if self._silence is not None and now < self._silent_until:
+            raise ProviderUnavailable(self._silence.code, detail=self._silence.detail)
+        if self._heard_at is None or now - self._heard_at >= HEARD_SECONDS:
             try:
                 async with asyncio.timeout(seconds):
                     return await self._refetched_metadata()
             except TimeoutError:
-                raise ProviderUnavailable("provider_timeout", detail="no complete answer in time") from None
-            except ProviderUnavailable:
-                if self._heard_at in (None, heard):  # an answer that is no good is the business of `metadata`
-                    raise
+                raise self._is_not_heard(ProviderUnavailable("provider_timeout", detail="no answer in time")) from None
+            except ProviderUnavailable as exc:
+                if self._silence is not None:  # an answer that is no good is the business of `metadata`
+                    raise self._is_not_heard(exc) from None
         return await self.metadata()
+
+    def _is_not_heard(self, failure: ProviderUnavailable) -> ProviderUnavailable:
+        self._silence, self._heard_at = failure, None
+        jitter = self._random(1)[0] / 255
+        self._silent_until = self._clock() + SILENCE_SECONDS * (1 + jitter)
+        return failure
 
     async def _refetched_metadata(self) -> ProviderMetadata:
         """Fetched now; parallel callers share one fetch."""
@@ -174,7 +195,7 @@ class Provider:
         endpoint = (await self.metadata()).pushed_authorization_request_endpoint
         if not endpoint:
             raise ProviderUnavailable("par_refused", detail="the provider has no PAR endpoint")
-        answer = await self._post(endpoint, parameters)
+        answer = await self._pushed(endpoint, parameters)
         if answer.status not in (200, 201):
             error = parse_error_code(answer.body)
             raise ProviderUnavailable("par_refused", detail=error or f"status {answer.status}")
@@ -185,6 +206,17 @@ class Provider:
         if not isinstance(request_uri, str) or not 0 < len(request_uri) <= 2048 or not request_uri.isprintable():
             raise ProviderUnavailable("par_refused", detail="no request_uri")
         return request_uri
+
+    async def _pushed(self, endpoint: str, parameters: dict[str, str]) -> Answer:
+        try:
+            async with asyncio.timeout(self.settings.http_timeout_seconds):
+                await self._pushes.acquire()
+        except TimeoutError:
+            raise ProviderUnavailable("provider_timeout", detail="too many pushed requests under way") from None
+        try:
+            return await self._post(endpoint, parameters)
+        finally:
+            self._pushes.release()
 
     async def revoke(self, refresh_token: str) -> bool:
         """Revoke a refresh token (RFC 7009) within 2 s; False when that did not work, never an error."""
@@ -230,10 +262,11 @@ class Provider:
             answer = await call_provider(
                 self._http, method, self._reachable(endpoint), deadline=seconds, form=form, headers=headers
             )
-        except ProviderUnavailable:
-            self._heard_at = None
+        except ProviderUnavailable as exc:
+            if exc.code in SILENT or endpoint == discovery_url(self.issuer):
+                self._silence, self._heard_at = exc, None
             raise
-        self._heard_at = self._clock()
+        self._silence, self._heard_at = None, self._clock()
         return answer
 
     def _reachable(self, endpoint: str) -> str:

@@ -11,7 +11,14 @@ import pytest
 from bff.errors import InvalidToken, ProviderUnavailable
 from bff.oidc.id_token import IdTokenExpectation
 from bff.oidc.tokens import GrantRefused, TokenResponse
-from bff.provider import HEARD_SECONDS, METADATA_FRESH_SECONDS, METADATA_KEEP_SECONDS, METADATA_RETRY_SECONDS, Provider
+from bff.provider import (
+    HEARD_SECONDS,
+    METADATA_FRESH_SECONDS,
+    METADATA_KEEP_SECONDS,
+    METADATA_RETRY_SECONDS,
+    SILENCE_SECONDS,
+    Provider,
+)
 from bff.provider_http import http_client_for
 from tests.bff.factories import CLIENT_ID, provider_settings
 from tests.fakes import DEFAULT_CLIENT_SECRET, Client, FakeClock, FakeProvider
@@ -87,14 +94,39 @@ class TestAnswering:
         clock.advance(HEARD_SECONDS)
         assert await code_of(provider.answering_metadata()) == "provider_error"
         assert await provider.metadata() is known
+        assert provider.is_silent
         fake.bend.reset()
+        clock.advance(2 * SILENCE_SECONDS)
         assert (await provider.answering_metadata()).token_endpoint == known.token_endpoint
+        assert not provider.is_silent
+
+    async def test_one_that_is_down_is_asked_again_after_a_while_and_not_for_each_who_comes(
+        self, provider: Provider, fake: FakeProvider, clock: FakeClock
+    ) -> None:
+        await provider.metadata()
+        fake.bend.discovery.raw(429)
+        clock.advance(HEARD_SECONDS)
+        fake.clear_hits()
+        for _ in range(100):
+            assert await code_of(provider.answering_metadata()) == "provider_error"
+        assert len(fake.hits) == 1
+        clock.advance(2 * SILENCE_SECONDS)
+        assert await code_of(provider.answering_metadata()) == "provider_error"
+        assert len(fake.hits) == 2
+
+    async def test_a_refusal_elsewhere_is_an_answer(self, provider: Provider, fake: FakeProvider) -> None:
+        """Else whoever sends junk codes would have the document fetched each time."""
+        known = await provider.metadata()
+        fake.bend.token.raw(429)
+        assert await code_of(provider.request_token({"grant_type": "x"})) == "provider_error"
+        assert await provider.answering_metadata() is known
 
     async def test_a_call_that_failed_makes_it_doubtful_at_once(self, provider: Provider, fake: FakeProvider) -> None:
         await provider.metadata()
-        fake.bend.jwks.raw(500)
+        fake.bend.jwks.drop()
         fake.bend.discovery.raw(500)
-        assert await code_of(provider.refresh_keys()) == "provider_error"
+        assert await code_of(provider.refresh_keys()) == "provider_unreachable"
+        assert provider.is_silent
         assert await code_of(provider.answering_metadata()) == "provider_error"
 
     async def test_one_that_hangs_keeps_nobody_waiting(

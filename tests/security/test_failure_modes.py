@@ -250,6 +250,7 @@ def test_fm_4_a_sign_in_at_a_provider_that_is_gone_is_a_503_page(
     assert house.store.sessions == []
     assert len(house.store.logins) == 1, "nothing is begun that cannot be finished"
     own_provider.start()
+    clock.advance(2)
     house.sign_in()
     never_asked.sign_in()
 
