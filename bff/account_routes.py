@@ -17,6 +17,7 @@ from bff.pages import Page, render_page
 from bff.problems import login_url
 from bff.session import Session
 
+CLOCK_SKEW_SECONDS = 60
 FRESH_SECONDS = 600
 """How recently a person must have proved who they are to end a session elsewhere."""
 
@@ -31,8 +32,8 @@ class AccountRoutes(Handling):
     async def one_session(self, request: Request) -> Response:
         """GET describes, DELETE (or POST from the account page) ends one of the person's sessions.
 
-        Ending another one than this takes a sign-in of the last ten minutes: whoever finds a browser unattended must
-        not lock its person out elsewhere.
+        Ending another one than this takes proof of the last ten minutes that the person is there: whoever finds a
+        browser unattended must not pick which sessions go on.
         """
         current = await self._signed_in(request, request.method)
         wanted = request.path_params["session_id"]
@@ -61,7 +62,7 @@ class AccountRoutes(Handling):
         current = await self._current(request)
         base = facts.urls.base_path + facts.urls.auth_path
         if current is None:
-            return redirect(303, login_url(facts.urls, facts.urls.base_path + "/"))
+            return redirect(303, login_url(facts.urls, base + contract.PATH_ACCOUNT))
         identity = current.identity
         return respond(
             render_page(
@@ -85,9 +86,7 @@ class AccountRoutes(Handling):
         return current
 
     def _is_fresh(self, current: Session) -> bool:
-        """By the provider's word where it says when the person proved who they are, else by the sign-in's start."""
-        proved_at = current.identity.auth_time or current.login_started_at
-        return self._bff.clock() - proved_at <= FRESH_SECONDS
+        return -CLOCK_SKEW_SECONDS <= self._bff.clock() - current.proved_at <= FRESH_SECONDS
 
     async def _own(self, current: Session) -> list[Session]:
         return await self._bff.sessions.of_person(current.identity.iss, current.identity.sub)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from bff.claims import claim_at, names_at, text_at
 from bff.contract import Identity
@@ -20,13 +21,44 @@ Sources = Mapping[str, Mapping[str, Any]]
 """Claims by where they came from: `id_token`, `userinfo`, `access_token`; a missing source is no entry."""
 
 
+@dataclass(frozen=True, slots=True)
+class FoundIn:
+    """Which sources have had roles, and groups, of this person."""
+
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def joined(self, other: FoundIn) -> FoundIn:
+        roles, groups = (*self.roles, *other.roles), (*self.groups, *other.groups)
+        return FoundIn(tuple(dict.fromkeys(roles)), tuple(dict.fromkeys(groups)))
+
+
+NOWHERE = FoundIn()
+
+
+def find_names(sources: Sources, *, settings: ProviderSettings) -> FoundIn:
+    """Where roles and groups are, among `settings.roles_from`."""
+    present = [name for name in settings.roles_from if name in sources]
+    roles, groups = (
+        tuple(name for name in present if path and claim_at(sources[name], path) is not None)
+        for path in (settings.roles_claim, settings.groups_claim)
+    )
+    return FoundIn(roles, groups)
+
+
 def build_identity(
-    sources: Sources, *, provider: str, settings: ProviderSettings, before: Identity | None = None
+    sources: Sources,
+    *,
+    provider: str,
+    settings: ProviderSettings,
+    before: Identity | None = None,
+    found_in: FoundIn = NOWHERE,
 ) -> Identity:
     """The person of validated claims.
 
     Roles and groups are joined over `settings.roles_from`. On a refresh `before` supplies what the new tokens do not
-    speak of: a claim path that no source has keeps its names, one that a source has replaces them.
+    speak of: names that came from elsewhere stay, for userinfo is not asked again. A source that had them once
+    (`found_in`) and has the claim no longer says that nothing is left: some providers leave out what is empty.
     """
     id_token = sources["id_token"]
     old = dict(before.claims) if before else {}
@@ -40,8 +72,10 @@ def build_identity(
         email=text_at(claims, "email"),
         email_verified=claims.get("email_verified") is True or claims.get("email_verified") == "true",
         preferred_username=text_at(claims, "preferred_username"),
-        roles=_joined(sources, settings.roles_claim, settings, before.roles if before else ()),
-        groups=_joined(sources, settings.groups_claim, settings, before.groups if before else ()),
+        roles=_joined(sources, settings.roles_claim, settings, _kept_names(before, sources, "roles", found_in.roles)),
+        groups=_joined(
+            sources, settings.groups_claim, settings, _kept_names(before, sources, "groups", found_in.groups)
+        ),
         acr=text_at(claims, "acr"),
         auth_time=int(auth_time) if isinstance(auth_time, int | float) and 0 <= auth_time < 2**40 else 0,
         expires_at=before.expires_at if before else 0,
@@ -63,6 +97,14 @@ def unverified_claims(access_token: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
+
+
+def _kept_names(
+    before: Identity | None, sources: Sources, kind: Literal["roles", "groups"], found_in: tuple[str, ...]
+) -> tuple[str, ...]:
+    if before is None or any(name in sources for name in found_in):
+        return ()
+    return before.roles if kind == "roles" else before.groups
 
 
 def _joined(sources: Sources, path: str, settings: ProviderSettings, before: tuple[str, ...]) -> tuple[str, ...]:

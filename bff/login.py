@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from bff.audit import Audit
 from bff.contract import EndReason, Identity
 from bff.cookies import CookieNames, DuplicateCookie, build_clear_cookie, find_session_cookie
 from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavailable, StoreUnavailable
-from bff.identity_claims import build_identity, unverified_claims
+from bff.identity_claims import FoundIn, build_identity, find_names
+from bff.login_claims import fetch_claims
 from bff.oidc.authorization import (
     AuthorizationCode,
     AuthorizationDenied,
@@ -24,7 +25,7 @@ from bff.oidc.authorization import (
     parse_authorization_response,
     validate_authorization_response,
 )
-from bff.oidc.id_token import TOO_LONG_AGO, IdTokenExpectation
+from bff.oidc.id_token import TOO_LONG_AGO
 from bff.oidc.logout import build_end_session_url
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.tokens import GrantRefused, TokenResponse, build_code_grant
@@ -280,6 +281,7 @@ class SignIn:
             acr_values=demands.acr_values,
             kit_client=request.kit_client,
             kit_binding=request.kit_binding,
+            asks_for_proof=request.prompt == "login" or bool(ages),
         )
 
     def _check_browser(self, state: str, browser: Browser) -> None:
@@ -297,9 +299,11 @@ class SignIn:
         if isinstance(answer, GrantRefused):
             raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")
         try:
-            identity = await self._identify(provider, answer, transaction, code=code)
+            sources = await fetch_claims(provider, answer, transaction, code=code, now=self._clock())
+            identity = build_identity(sources, provider=provider.name, settings=provider.settings)
             _check_recent(identity, transaction, now=self._clock())
-            opening = _opening(identity, answer, transaction, asked=provider.settings.scopes)
+            found_in = find_names(sources, settings=provider.settings)
+            opening = _opening(identity, answer, transaction, asked=provider.settings.scopes, found_in=found_in)
             opened = await self._sessions.open(replace(opening, device=browser.device))
             if opened is None:
                 raise CallbackRejected("login_ended", detail="ended by a logout while it was under way")
@@ -318,33 +322,6 @@ class SignIn:
         except DuplicateCookie:
             return ""
         return (self._sessions.name_of(cookie) or "") if cookie else ""
-
-    async def _identify(
-        self, provider: Provider, answer: TokenResponse, transaction: LoginTransaction, *, code: str
-    ) -> Identity:
-        if not answer.id_token:
-            raise InvalidToken("id_token_missing", detail="token response without ID token")
-        settings = provider.settings
-        expected = IdTokenExpectation(
-            issuer=transaction.issuer,
-            client_id=settings.client_id,
-            alg=settings.id_token_alg,
-            now=self._clock(),
-            clock_skew=settings.clock_skew_seconds,
-            nonce=transaction.nonce,
-            issued_after=transaction.started_at,
-            access_token=answer.access_token,
-            code=code,
-            max_age=transaction.max_age,
-            acr_values=transaction.acr_values,
-        )
-        sources: dict[str, dict[str, Any]] = {"id_token": await provider.validate_id_token(answer.id_token, expected)}
-        if settings.userinfo == "always":
-            sub = str(sources["id_token"]["sub"])
-            sources["userinfo"] = await provider.fetch_userinfo(answer.access_token, sub=sub)
-        if unverified := unverified_claims(answer.access_token):
-            sources["access_token"] = unverified
-        return build_identity(sources, provider=provider.name, settings=settings)
 
     async def _end_session(self, provider: Provider, session: Session, urls: PublicUrls) -> LogoutStarted:
         try:
@@ -374,7 +351,12 @@ def _check_recent(identity: Identity, transaction: LoginTransaction, *, now: flo
 
 
 def _opening(
-    identity: Identity, answer: TokenResponse, transaction: LoginTransaction, *, asked: Sequence[str]
+    identity: Identity,
+    answer: TokenResponse,
+    transaction: LoginTransaction,
+    *,
+    asked: Sequence[str],
+    found_in: FoundIn,
 ) -> Opening:
     """A response without `scope` grants what was `asked` for (RFC 6749 section 5.1)."""
     tokens = TokenSet(
@@ -393,4 +375,6 @@ def _opening(
         origin=transaction.origin,
         login_started_at=transaction.started_at,
         replaces=transaction.replaces,
+        proved_at=identity.auth_time or (transaction.started_at if transaction.asks_for_proof else 0),
+        found_in=found_in,
     )

@@ -18,7 +18,7 @@ from typing import Any
 from bff.audit import Audit
 from bff.contract import EndReason, Identity
 from bff.errors import InvalidToken, ProviderUnavailable, StoreUnavailable
-from bff.identity_claims import build_identity, unverified_claims
+from bff.identity_claims import FoundIn, build_identity, find_names, unverified_claims
 from bff.oidc.base64url import base64url
 from bff.oidc.id_token import IdTokenExpectation, check_same_person
 from bff.oidc.jwt_reading import UnknownKey
@@ -64,6 +64,15 @@ class RefreshFailed:
 
 
 TokenOutcome = BearerToken | NoToken | SessionOver | RefreshFailed
+
+
+@dataclass(frozen=True, slots=True)
+class _Renewed:
+    """What a grant makes of a session."""
+
+    tokens: TokenSet
+    identity: Identity
+    found_in: FoundIn
 
 
 @dataclass(eq=False, slots=True)
@@ -216,19 +225,22 @@ class TokenRefresher:
 
     async def _granted(self, session: Session, provider: Provider, answer: TokenResponse) -> TokenOutcome:
         try:
-            tokens, identity = await self._accepted(session, provider, answer)
+            renewed = await self._accepted(session, provider, answer)
         except InvalidToken as exc:
             return await self._end_unless_renewed(session, EndReason.REVOKED, why=exc.code)
-        return await self._stored(session, tokens, identity)
+        return await self._stored(session, renewed)
 
-    async def _accepted(self, session: Session, provider: Provider, answer: TokenResponse) -> tuple[TokenSet, Identity]:
-        old, identity = session.tokens, session.identity
+    async def _accepted(self, session: Session, provider: Provider, answer: TokenResponse) -> _Renewed:
+        old, identity, found_in = session.tokens, session.identity, session.found_in
         claims = await self._verified(session, provider, answer) if answer.id_token else None
         if claims is not None:
             sources = {"id_token": claims}
             if unverified := unverified_claims(answer.access_token):
                 sources["access_token"] = unverified
-            identity = build_identity(sources, provider=provider.name, settings=provider.settings, before=identity)
+            identity = build_identity(
+                sources, provider=provider.name, settings=provider.settings, before=identity, found_in=found_in
+            )
+            found_in = found_in.joined(find_names(sources, settings=provider.settings))
         tokens = TokenSet(
             access_token=answer.access_token,
             refresh_token=answer.refresh_token or old.refresh_token,
@@ -237,7 +249,7 @@ class TokenRefresher:
             expires_at=answer.expires_at,
             scope=_narrowed(old.scope, answer.scope),
         )
-        return tokens, identity
+        return _Renewed(tokens, identity, found_in)
 
     async def _verified(self, session: Session, provider: Provider, answer: TokenResponse) -> dict[str, Any] | None:
         """Claims of a refreshed ID token; None while nobody can verify it, which is as if it had not been sent.
@@ -266,26 +278,28 @@ class TokenRefresher:
         check_same_person(claims, issuer=identity.iss, sub=identity.sub)
         return claims
 
-    async def _stored(self, session: Session, tokens: TokenSet, identity: Identity) -> TokenOutcome:
+    async def _stored(self, session: Session, renewed: _Renewed) -> TokenOutcome:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + STORE_GIVE_UP_SECONDS
         while True:
             try:
-                return await self._store_once(session, tokens, identity)
+                return await self._store_once(session, renewed)
             except StoreUnavailable as exc:
                 if loop.time() > give_up_at:
                     raise
                 self._flights[session.name].tell(exc)
             await asyncio.sleep(STORE_AGAIN_SECONDS)
 
-    async def _store_once(self, session: Session, tokens: TokenSet, identity: Identity) -> TokenOutcome:
+    async def _store_once(self, session: Session, renewed: _Renewed) -> TokenOutcome:
         current: Session | None = session
         while current is not None:
-            changed = await self._sessions.rewrite(current, tokens=tokens, identity=identity)
+            changed = await self._sessions.rewrite(
+                current, tokens=renewed.tokens, identity=renewed.identity, found_in=renewed.found_in
+            )
             if changed is not None:
                 self._retry_at.pop(session.name, None)
                 self._audit.event("refresh_ok", session=changed)
-                return _live(tokens)
+                return _live(renewed.tokens)
             current = await self._sessions.load(session.name)
             if current is not None and current.tokens != session.tokens:
                 return _live(current.tokens)  # a later grant is stored already: this result is stale

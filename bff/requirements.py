@@ -8,6 +8,7 @@ from bff.claims import claim_at
 from bff.contract import Identity
 from bff.settings import Requirements
 
+CLOCK_SKEW_SECONDS = 60
 STEP_UP = frozenset({"acr", "max_age"})
 """Unmet keys that a stronger or a newer authentication can mend."""
 
@@ -32,10 +33,15 @@ def unmet(
         ("acr", not wanted.acr_any or identity.acr in wanted.acr_any),
         (
             "max_age",
-            now is None or wanted.max_age_seconds is None or now - identity.auth_time <= wanted.max_age_seconds,
+            now is None or wanted.max_age_seconds is None or _is_recent(identity, wanted.max_age_seconds, now=now),
         ),
     )
     return next((key for key, holds in checks if not holds), "")
+
+
+def _is_recent(identity: Identity, seconds: float, *, now: float) -> bool:
+    """Not longer ago than `seconds`; what is said to lie in the future proves nothing."""
+    return -CLOCK_SKEW_SECONDS <= now - identity.auth_time <= seconds
 
 
 def _any_of(wanted: Collection[str], had: Collection[str]) -> bool:

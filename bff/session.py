@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from bff.contract import EndReason, Identity
+from bff.identity_claims import NOWHERE, FoundIn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,9 @@ class Session:
     login_started_at: float
     absolute_expires_at: float
     device: str = ""
+    proved_at: float = 0
+    """When the person last proved who they are, as far as the provider says or was asked for it; 0: unknown."""
+    found_in: FoundIn = NOWHERE
     idle_expires_at: float = 0
     """From the store at load time, not part of the sealed record."""
 
@@ -72,6 +76,7 @@ def load_session(data: bytes, *, name: str, revision: int, idle_expires_at: floa
         revision=revision,
         identity=Identity(**identity),
         tokens=TokenSet(**table.pop("tokens")),
+        found_in=FoundIn(**{kind: tuple(names) for kind, names in table.pop("found_in", {}).items()}),
         idle_expires_at=idle_expires_at,
         **table,
     )
@@ -84,8 +89,15 @@ def _check_types(session: Session) -> None:
     identity, tokens = session.identity, session.tokens
     texts = (session.sid, session.origin, session.device, identity.iss, identity.sub, identity.provider)
     secrets = (tokens.access_token, tokens.refresh_token, tokens.id_token, tokens.scope)
-    times = (session.created_at, session.login_started_at, session.absolute_expires_at, tokens.obtained_at)
-    if not all(isinstance(text, str) for text in (*texts, *secrets, *identity.roles, *identity.groups)):
+    times = (
+        session.created_at,
+        session.login_started_at,
+        session.absolute_expires_at,
+        session.proved_at,
+        tokens.obtained_at,
+    )
+    names = (*identity.roles, *identity.groups, *session.found_in.roles, *session.found_in.groups)
+    if not all(isinstance(text, str) for text in (*texts, *secrets, *names)):
         raise TypeError("a text is none")
     if not all(isinstance(time, int | float) for time in (*times, tokens.expires_at or 0)):
         raise TypeError("a time is none")

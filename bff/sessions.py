@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from bff.contract import EndReason, Identity
 from bff.errors import StoreUnavailable
+from bff.identity_claims import NOWHERE, FoundIn
 from bff.keyring import Keyring, SealBroken, record_name
 from bff.oidc.authorization import new_secret
 from bff.session import (
@@ -38,6 +39,8 @@ class Opening:
     login_started_at: float
     replaces: str = ""
     device: str = ""
+    proved_at: float = 0
+    found_in: FoundIn = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ class Sessions:
             sid=opening.sid,
             origin=opening.origin,
             device=opening.device,
+            proved_at=opening.proved_at,
+            found_in=opening.found_in,
             created_at=now,
             login_started_at=opening.login_started_at,
             absolute_expires_at=absolute,
@@ -126,9 +131,17 @@ class Sessions:
             absolute_expires_at=session.absolute_expires_at,
         )
 
-    async def rewrite(self, session: Session, *, tokens: TokenSet, identity: Identity) -> Session | None:
+    async def rewrite(
+        self, session: Session, *, tokens: TokenSet, identity: Identity, found_in: FoundIn | None = None
+    ) -> Session | None:
         """Store new tokens and claims if the record is still at `session.revision`; None when it moved or is gone."""
-        changed = replace(session, tokens=tokens, identity=identity, revision=session.revision + 1)
+        changed = replace(
+            session,
+            tokens=tokens,
+            identity=identity,
+            found_in=found_in or session.found_in,
+            revision=session.revision + 1,
+        )
         try:
             written = await self.store.replace(session.name, self._seal(changed), revision=session.revision)
         except StoreUnavailable:

@@ -56,6 +56,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "bff.refresh",
             "bff.transactions",
             "bff.login",
+            "bff.login_claims",
             "bff.login_requests",
             "bff.assertion",
             "bff.kit_codes",

@@ -43,6 +43,8 @@ class LoginTransaction:
     acr_values: tuple[str, ...] = ()
     kit_client: str = ""
     kit_binding: str = ""
+    asks_for_proof: bool = False
+    """`prompt=login` or `max_age`: the provider is to have the person prove who they are, single sign-on or not."""
 
 
 @dataclass(frozen=True, slots=True)

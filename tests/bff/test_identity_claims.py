@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from bff.contract import Identity
-from bff.identity_claims import MAX_CLAIMS_BYTES, build_identity, unverified_claims
+from bff.identity_claims import MAX_CLAIMS_BYTES, NOWHERE, FoundIn, build_identity, find_names, unverified_claims
 from tests.bff.factories import ISSUER, jwt_of, provider_settings
 from tests.fakes.keys import b64url
 
@@ -30,9 +30,16 @@ ID_TOKEN: dict[str, Any] = {
 }
 
 
-def identity(*, before: Identity | None = None, settings: dict[str, Any] | None = None, **sources: Any) -> Identity:
+def identity(
+    *,
+    before: Identity | None = None,
+    settings: dict[str, Any] | None = None,
+    found_in: FoundIn = NOWHERE,
+    **sources: Any,
+) -> Identity:
     sources.setdefault("id_token", ID_TOKEN)
-    return build_identity(sources, provider="corp", settings=provider_settings(**(settings or {})), before=before)
+    chosen = provider_settings(**(settings or {}))
+    return build_identity(sources, provider="corp", settings=chosen, before=before, found_in=found_in)
 
 
 def test_the_standard_claims_become_fields_and_the_others_are_kept() -> None:
@@ -103,6 +110,29 @@ class TestOnARefresh:
         spoken = self.BARE | {"realm_access": {"roles": []}, "groups": ["ops"], "email": "new@example.com"}
         person = identity(id_token=spoken, before=self.BEFORE)
         assert (person.roles, person.groups, person.email) == ((), ("ops",), "new@example.com")
+
+    @pytest.mark.parametrize("source", ["id_token", "access_token"])
+    def test_a_source_that_had_them_and_has_the_claim_no_more_leaves_none(self, source: str) -> None:
+        """Some providers leave a claim out once nothing is left in it: the last role must not outlive its removal."""
+        found = FoundIn(roles=(source,))
+        person = identity(id_token=self.BARE, access_token={"sub": "alice"}, before=self.BEFORE, found_in=found)
+        assert (person.roles, person.groups) == ((), ("science",))
+
+    def test_a_source_that_is_not_asked_again_leaves_them(self) -> None:
+        found = FoundIn(roles=("userinfo",), groups=("access_token",))
+        person = identity(id_token=self.BARE, before=self.BEFORE, found_in=found)
+        assert (person.roles, person.groups) == (("analyst",), ("science",))
+
+    def test_where_they_are_is_found_by_path_among_the_sources_that_count(self) -> None:
+        sources: dict[str, dict[str, Any]] = {
+            "id_token": {"groups": []},
+            "userinfo": {"realm_access": {"roles": ["a"]}},
+            "access_token": {},
+        }
+        settings = provider_settings(roles_from=["userinfo", "id_token"])
+        found = find_names(sources, settings=settings)
+        assert found == FoundIn(roles=("userinfo",), groups=("id_token",))
+        assert found.joined(FoundIn(roles=("id_token", "userinfo"))) == FoundIn(("userinfo", "id_token"), ("id_token",))
 
     def test_without_a_roles_path_nothing_is_carried_over(self) -> None:
         assert identity(id_token=self.BARE, before=self.BEFORE, settings={"roles_claim": ""}).roles == ()

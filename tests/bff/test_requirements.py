@@ -123,6 +123,11 @@ def test_a_look_alike_letter_does_not_turn_into_another_persons_address() -> Non
     assert missing(replace(ADA, email="zoë@corp.com"), emails=("zoë@corp.com",)) == ""
 
 
+def test_an_authentication_in_the_future_is_not_recent() -> None:
+    later = replace(ADA, auth_time=ADA.auth_time + 10_000)
+    assert missing(later, max_age_seconds=100_000) == "max_age"
+
+
 def test_without_a_clock_the_age_is_left_out() -> None:
     assert missing(now=None, max_age_seconds=1) == ""
 

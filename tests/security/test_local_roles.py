@@ -8,8 +8,8 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
-from tests.front_door import api_route, page_route
+from tests.fakes import CookieClient, FakeClock, FakeProvider, RecordingUpstream
+from tests.front_door import api_route, page_route, provider_table
 from tests.security.house import House, open_house
 from tests.security.kit_calls import KIT_CLIENTS, ask_token, fetch_code, redeem
 
@@ -170,3 +170,19 @@ def test_a_client_cannot_give_itself_a_role(role_house: House, grace: Callable[.
     assert browser.fetch(f"{role_house.url}/only-insider/x", headers=headers).status_code == 403
     assert browser.fetch(f"{role_house.url}/api/x", headers=headers).status_code == 200
     assert role_house.upstream.last.values("x-auth-request-roles") == [""]
+
+
+def test_sl_1_a_role_that_the_provider_took_away_goes_with_the_next_refresh(
+    timed_house: Callable[..., House], clock: FakeClock, provider: FakeProvider, upstream: RecordingUpstream
+) -> None:
+    """Also where the provider leaves the claim out once it is empty."""
+    table = provider_table(provider, par="off", roles_claim="app_roles", roles_from=["id_token"])
+    routes = [api_route(upstream, token="access_token"), page_route(upstream, require={"roles_any": ["admin"]})]
+    house = timed_house(providers={"corp": table}, routes=routes)
+    provider.bend.id_token.claims(lambda claims: {**claims, "app_roles": ["admin"]}, times=1)
+    browser = house.sign_in()
+    assert browser.get(f"{house.url}/page").status_code == 200
+    clock.advance(301)
+    assert browser.fetch(f"{house.url}/api/x").status_code == 200
+    assert browser.get(f"{house.url}/page").status_code == 403
+    assert house.is_signed_in(browser)

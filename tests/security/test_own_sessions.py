@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bff.contract import EndReason
-from tests.fakes import CookieClient, FakeClock
+from tests.fakes import OMIT, CookieClient, FakeClock
 from tests.security.house import House, location_query, query_of
 from tests.security.raw import handshake, open_websocket, read_close
 from tests.security.rejection import assert_rejected
@@ -151,6 +151,36 @@ def test_sl_12_a_new_sign_in_with_an_old_authentication_is_not_fresh(
     browser, second = house.sign_in(), house.sign_in()
     assert end(house, browser, id_of(house, second)) == 401
     assert house.is_signed_in(second)
+
+
+def test_sl_12_where_the_provider_says_no_time_only_a_sign_in_that_asked_for_proof_is_fresh(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
+    """A sign-in that single sign-on lets through in silence is no proof that the person is there."""
+    house = timed_house()
+    house.provider.bend.id_token.claims(lambda claims: {**claims, "auth_time": OMIT})
+    browser, second = house.sign_in(), house.sign_in()
+    assert end(house, browser, id_of(house, second)) == 401
+    house.sign_in(browser=browser, path="/auth/login?prompt=login")
+    assert end(house, browser, id_of(house, second)) == 204
+    assert not house.is_signed_in(second)
+
+
+def test_sl_12_a_time_of_authentication_in_the_future_proves_nothing(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
+    house = timed_house()
+    house.provider.bend.id_token.claims(lambda claims: {**claims, "auth_time": int(clock()) + 10_000})
+    browser, second = house.sign_in(), house.sign_in()
+    assert end(house, browser, id_of(house, second)) == 401
+
+
+def test_the_account_page_is_a_place_to_come_back_to(own_house: House) -> None:
+    browser = own_house.browser()
+    own_house.provider.options.auto_login = "alice"
+    pages = browser.walk(browser.get(f"{own_house.url}/auth/account"))
+    assert pages[-1].url.path == "/auth/account"
+    assert pages[-1].status_code == 200
 
 
 def test_sl_12_ending_the_current_session_signs_out_here(own_house: House) -> None:
