@@ -1,5 +1,7 @@
 """Open sockets and streams by session: ended within a second of their session, re-decided when its claims change.
 
+A machine's own bearer has no session: what it opened ends when its token does, or with its owner.
+
 While the store does not answer nobody can tell whether a session still lives. What is open then stays open for a while
 (`store.outage_seconds`), so that a failover disturbs nobody; after that it is closed with 1013: try again later.
 """
@@ -16,6 +18,7 @@ from bff.contract import CloseCode, EndReason
 from bff.errors import AuthError
 from bff.session import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded
 from bff.settings import RouteSettings
+from gateway.session_cache import LiveSession
 
 SWEEP_SECONDS = 1.0
 OUTAGE_SECONDS = 60.0
@@ -25,16 +28,20 @@ FAILURES_IN_A_ROW = 3
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One open socket or stream. `close(code, reason)` ends it at once; streams ignore both values."""
+    """One open socket or stream. `close(code, reason)` ends it at once; streams ignore both values.
+
+    `machine` is the caller that brought a bearer of its own: `record_name` then names that token, not a record.
+    """
 
     record_name: str
     owners: frozenset[str]
     login_started_at: float
     route: RouteSettings
     close: Callable[[int, str], None]
+    machine: LiveSession | None = None
 
 
-IsLive = Callable[[str], Awaitable[bool]]
+IsLive = Callable[[Connection], Awaitable[bool]]
 IsAllowed = Callable[[Connection], Awaitable[bool]]
 
 
@@ -47,6 +54,7 @@ class LiveConnections:
         is_live: IsLive,
         is_allowed: IsAllowed,
         outage_seconds: float = OUTAGE_SECONDS,
+        clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._by_name: OrderedDict[str, set[Connection]] = OrderedDict()
@@ -55,6 +63,7 @@ class LiveConnections:
         self._is_live = is_live
         self._is_allowed = is_allowed
         self._outage_seconds = outage_seconds
+        self._clock = clock
         self._monotonic = monotonic
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -85,7 +94,7 @@ class LiveConnections:
                 self._spawn(self._check_everything())
 
     async def sweep_for_ever(self) -> None:
-        """Every second, close what belongs to sessions that reached their idle or absolute end."""
+        """Every second, close what belongs to sessions that reached their idle or absolute end, and to tokens."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             await self._sweep()
@@ -113,6 +122,7 @@ class LiveConnections:
             connection.close(int(code), reason)
 
     async def _sweep(self) -> None:
+        self._close_expired_machines()
         failures = 0
         for name in list(self._by_name):
             if name not in self._by_name:
@@ -124,6 +134,13 @@ class LiveConnections:
             if failures == FAILURES_IN_A_ROW:
                 return
 
+    def _close_expired_machines(self) -> None:
+        """Close what tokens opened whose time is over; no store need be asked for that."""
+        now = self._clock()
+        for connections in list(self._by_name.values()):
+            expired = [one for one in connections if one.machine and one.machine.session.absolute_expires_at <= now]
+            self._close(expired, CloseCode.SESSION_ENDED, EndReason.EXPIRED.value)
+
     def _close_unknown(self) -> None:
         """Close what belongs to sessions of which nothing has been known for too long."""
         latest = self._monotonic() - self._outage_seconds
@@ -132,8 +149,11 @@ class LiveConnections:
 
     async def _check(self, name: str) -> bool | None:
         """True for a session that is alive; False for one that is over, whose connections are closed; None: unknown."""
+        connection = next(iter(self._by_name.get(name, ())), None)
+        if connection is None:
+            return False
         try:
-            alive = await self._is_live(name)
+            alive = await self._is_live(connection)
         except AuthError:  # an outage is no end: connections outlast it for a while
             return None
         if not alive:

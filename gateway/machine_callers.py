@@ -1,7 +1,8 @@
 """Machine clients with a bearer JWT of their own, on routes that accept it (`accept_bearer`, RFC 9068, RFC 6750).
 
-A valid token makes a caller that policy and headers treat like a person; it has no record in the store and no socket
-that outlives it. One token in one place: a session cookie or a kit credential beside it is an error.
+A valid token makes a caller that policy and headers treat like a person; it has no record in the store. What it opened
+ends with the token, and when its person, its provider session or everybody is signed out here. One token in one place:
+a session cookie or a kit credential beside it is an error.
 """
 
 from __future__ import annotations
@@ -52,9 +53,14 @@ class MachineCallers:
             provider, claims = await self._validate(token, route)
         except InvalidToken as exc:
             raise self._refused(exc.code) from exc
-        if await self._is_revoked(claims):
+        live = self._describe(provider, claims, token)
+        if await self.is_revoked(live):
             raise self._refused("bearer_revoked")
-        return self._describe(provider, claims, token)
+        return live
+
+    async def is_revoked(self, machine: LiveSession) -> bool:
+        """True when the person or the provider session was ended here after the token was issued."""
+        return await self._bff.store.barriers(sorted(machine.owners)) >= machine.session.login_started_at
 
     async def _validate(self, token: str, route: RouteSettings) -> tuple[Provider, StandardClaims]:
         provider = self._provider_of(token, route)
@@ -80,15 +86,6 @@ class MachineCallers:
             if provider.issuer == issuer:
                 return provider
         raise InvalidToken("bearer_iss", detail="issued by another issuer")
-
-    async def _is_revoked(self, claims: StandardClaims) -> bool:
-        """True when the person or the provider session was ended here after the token was issued."""
-        sid = claims.claims.get("sid", "")
-        keyring = self._bff.keyring
-        names = [*keyring.owner_names("sub", claims.iss, claims.sub), *keyring.owner_names("everybody")]
-        if isinstance(sid, str) and sid:
-            names += keyring.owner_names("sid", claims.iss, sid)
-        return await self._bff.store.barriers(names) >= claims.iat
 
     def _refuse_second_credential(self, incoming: Incoming) -> None:
         cookie = self._bff.cookie_names.session.encode()
@@ -116,6 +113,7 @@ class MachineCallers:
             expires_at=claims.exp,
             claims=claims.claims,
         )
+        sid, ends_at = claims.claims.get("sid", ""), self._end_of(claims, provider)
         session = Session(
             name=hashlib.sha256(b"machine" + token.encode()).hexdigest(),
             revision=0,
@@ -126,11 +124,16 @@ class MachineCallers:
                 expires_at=claims.exp,
                 scope=" ".join(sorted(claims.scopes)),
             ),
-            sid="",
+            sid=sid if isinstance(sid, str) else "",
             origin="",
             created_at=claims.iat,
             login_started_at=claims.iat,
-            absolute_expires_at=claims.exp,
-            idle_expires_at=claims.exp,
+            absolute_expires_at=ends_at,
+            idle_expires_at=ends_at,
         )
         return replace(describe(session, self._bff), touched_at=0)
+
+    def _end_of(self, claims: StandardClaims, provider: Provider) -> float:
+        """`exp`; for a token that came later and was taken for the skew of clocks, the end of that allowance."""
+        is_late = self._bff.clock() >= claims.exp
+        return claims.exp + (provider.settings.clock_skew_seconds if is_late else 0)

@@ -52,7 +52,10 @@ class Pipeline:
         self._access = AccessLog(enabled=bff.settings.log.access)
         self._log = structlog.get_logger("vestibule.gateway")
         self.connections = LiveConnections(
-            is_live=self._is_live, is_allowed=self._is_allowed, outage_seconds=bff.settings.store.outage_seconds
+            is_live=self._is_live,
+            is_allowed=self._is_allowed,
+            outage_seconds=bff.settings.store.outage_seconds,
+            clock=bff.clock,
         )
         self._relaying = Relaying(bff, self.connections, cache)
 
@@ -238,11 +241,13 @@ class Pipeline:
         if is_rule or event != "request_refused" or isinstance(error, Unavailable):
             self._bff.audit.event(event, reason=error.code, detail=error.detail)
 
-    async def _is_live(self, record_name: str) -> bool:
-        return await self._cache.get(record_name) is not None
+    async def _is_live(self, connection: Connection) -> bool:
+        if connection.machine is not None:
+            return not await self._machines.is_revoked(connection.machine)
+        return await self._cache.get(connection.record_name) is not None
 
     async def _is_allowed(self, connection: Connection) -> bool:
-        live = await self._cache.get(connection.record_name)
+        live = connection.machine or await self._cache.get(connection.record_name)
         if live is None:
             return False
         now = self._bff.clock()

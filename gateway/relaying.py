@@ -68,7 +68,7 @@ class Relaying:
             if result.error is not None:
                 raise result.error
 
-        await self._until_session_ends(exchange, caller.person, chosen)
+        await self._until_session_ends(exchange, caller, chosen)
 
     def _rewriting(
         self, upstream: Upstream, chosen: RouteUpstreams, incoming: Incoming, target: bytes, *, inserts: bool
@@ -95,14 +95,14 @@ class Relaying:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Relay a WebSocket; the end of its session closes it with 4401."""
-        live, limits = caller.person, self._bff.settings.limits
+        """Relay a WebSocket; the end of its session, or of a machine's token, closes it with 4401."""
+        live, limits = caller.live, self._bff.settings.limits
         if live is not None and self._connections.count(live.session.name) >= limits.websockets_per_session:
             raise Unavailable("websocket_limit", "Too many open connections.")
         upstream = chosen.choose(live.session.name if live else incoming.facts.address)
         closer = SocketCloser()
-        connection = self._register(live, chosen, closer.close)
-        receive, target = self._noticing_activity(receive, live, chosen), self._target(incoming, chosen)
+        connection = self._register(caller, chosen, closer.close)
+        receive, target = self._noticing_activity(receive, caller.person, chosen), self._target(incoming, chosen)
         subprotocols = incoming.scope["subprotocols"]
         try:
             if isinstance(upstream, NetworkUpstream):
@@ -139,10 +139,10 @@ class Relaying:
         return forward_target(raw, incoming.scope["query_string"], strip_prefix=chosen.prefix)
 
     async def _until_session_ends(
-        self, exchange: Callable[[], Awaitable[None]], live: LiveSession | None, chosen: RouteUpstreams
+        self, exchange: Callable[[], Awaitable[None]], caller: Caller, chosen: RouteUpstreams
     ) -> None:
         task = asyncio.current_task()
-        if live is None or chosen.route.auth == "public" or task is None:
+        if caller.live is None or chosen.route.auth == "public" or task is None:
             await exchange()
             return
         is_over, why = False, 0
@@ -153,7 +153,7 @@ class Relaying:
                 is_over, why = True, code
                 task.cancel()
 
-        connection = self._register(live, chosen, close)
+        connection = self._register(caller, chosen, close)
         try:
             await exchange()
         except asyncio.CancelledError:
@@ -165,13 +165,12 @@ class Relaying:
             if connection is not None:
                 self._connections.discard(connection)
 
-    def _register(
-        self, live: LiveSession | None, chosen: RouteUpstreams, close: Callable[[int, str], None]
-    ) -> Connection | None:
+    def _register(self, caller: Caller, chosen: RouteUpstreams, close: Callable[[int, str], None]) -> Connection | None:
+        live = caller.live
         if live is None or chosen.route.auth == "public":
             return None
-        session = live.session
-        connection = Connection(session.name, live.owners, session.login_started_at, chosen.route, close)
+        session, machine = live.session, live if caller.is_machine else None
+        connection = Connection(session.name, live.owners, session.login_started_at, chosen.route, close, machine)
         self._connections.add(connection)
         return connection
 

@@ -40,11 +40,11 @@ class Bench:
         connection = Connection(name, frozenset(), 0, ROUTE, close)
         connections.add(connection)
 
-    async def is_live(self, name: str) -> bool:
+    async def is_live(self, connection: Connection) -> bool:
         self.sweeps += 1
-        if name in self.out:
+        if connection.record_name in self.out:
             raise StoreUnavailable
-        return name not in self.over
+        return connection.record_name not in self.over
 
     @asynccontextmanager
     async def sweeping(self) -> AsyncIterator[None]:

@@ -54,8 +54,8 @@ async def worker(url: str, prefix: str) -> AsyncIterator[Worker]:
     bff = assemble(factories.settings(store={"url": url, "prefix": prefix, "timeout_seconds": 0.5}))
     cache = SessionCache(bff)
 
-    async def is_live(name: str) -> bool:
-        return await cache.get(name) is not None
+    async def is_live(connection: Connection) -> bool:
+        return await cache.get(connection.record_name) is not None
 
     async def is_allowed(connection: Connection) -> bool:
         return True
