@@ -32,7 +32,7 @@ from bff.oidc.tokens import GrantRefused, TokenResponse, build_code_grant
 from bff.provider import Provider
 from bff.public_urls import PublicUrls
 from bff.session import Session, TokenSet
-from bff.sessions import Opened, Opening, Sessions
+from bff.sessions import Ended, Opened, Opening, Sessions
 from bff.transactions import Transactions, cookie_name
 
 LOGOUT_METADATA_SECONDS = 2
@@ -219,7 +219,20 @@ class SignIn:
             case AuthorizationCode(code):
                 opened = await self._complete(provider, code, transaction, browser)
         self._audit.event("login_ok", session=opened.session)
+        for each in opened.ended:
+            self._settle(each, opened.session)
         return LoginFinished(opened, transaction.return_to, transaction.kit_client, transaction.kit_binding)
+
+    def _settle(self, ended: Ended, new: Session) -> None:
+        """Note a session that ended for `new` and give its refresh token up.
+
+        Not within one session of the provider: there, revoking the old token may take the new one along.
+        """
+        old = ended.session
+        self._audit.event("session_ended", session=old, reason=ended.reason)
+        is_same = (old.identity.iss, old.identity.sub, old.sid) == (new.identity.iss, new.identity.sub, new.sid)
+        if ended.reason != "superseded" and not is_same and (owner := self.providers.get(old.provider)):
+            self.revoke_later(owner, old.tokens.refresh_token)
 
     async def start_logout(self, session: Session, *, everywhere: bool, urls: PublicUrls) -> LogoutStarted:
         """End the local session first, then name the provider's end-session address.
@@ -309,7 +322,8 @@ class SignIn:
                 raise CallbackRejected("login_ended", detail="ended by a logout while it was under way")
             presented = self._presented_record(browser)
             if presented not in ("", transaction.replaces):  # another tab signed in since this one began
-                await self._sessions.end_replaced(presented, by=opened.session)
+                more = await self._sessions.end_replaced(presented, by=opened.session)
+                opened = replace(opened, ended=(*opened.ended, *more))
         except AuthError:
             self.revoke_later(provider, answer.refresh_token)
             raise

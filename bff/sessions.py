@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from bff.contract import EndReason, Identity
 from bff.errors import StoreUnavailable
@@ -44,11 +45,20 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """A session that a new one ended, and why."""
+
+    session: Session
+    reason: Literal["superseded", "account_switch", "session_limit"]
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
-    """A new session and the cookie value that opens it."""
+    """A new session, the cookie value that opens it, and the sessions that ended for it."""
 
     session: Session
     cookie: str
+    ended: tuple[Ended, ...] = ()
 
 
 class Sessions:
@@ -98,9 +108,8 @@ class Sessions:
         if not created or await self._is_barred(session):
             await self.store.delete(session.name)
             return None
-        await self.end_replaced(opening.replaces, by=session)
-        await self._enforce_cap(session)
-        return Opened(session, self.keyring.sign(session_id, purpose=COOKIE_PURPOSE))
+        ended = (*await self.end_replaced(opening.replaces, by=session), *await self._enforce_cap(session))
+        return Opened(session, self.keyring.sign(session_id, purpose=COOKIE_PURPOSE), ended)
 
     def name_of(self, cookie: str) -> str | None:
         """Record name of a signed cookie value, None when the signature does not hold. No I/O."""
@@ -222,22 +231,25 @@ class Sessions:
         names = [name for owner in self.barriers_of(session) for name in owner]
         return await self.store.barriers(names) >= session.login_started_at
 
-    async def end_replaced(self, name: str, *, by: Session) -> None:
+    async def end_replaced(self, name: str, *, by: Session) -> tuple[Ended, ...]:
         """End the session whose place `by` takes in a browser: superseded for the same person, else a logout."""
         if not name:
-            return
+            return ()
         record = await self.store.load(name)
         old = self._unseal(name, record) if record else None
         same = old is not None and (old.identity.iss, old.identity.sub) == (by.identity.iss, by.identity.sub)
         await self.end(name, EndReason.SUPERSEDED if same else EndReason.LOGOUT)
+        return (Ended(old, "superseded" if same else "account_switch"),) if old is not None else ()
 
-    async def _enforce_cap(self, session: Session) -> None:
+    async def _enforce_cap(self, session: Session) -> tuple[Ended, ...]:
         if not self._settings.max_per_person:
-            return
+            return ()
         sessions = await self.of_person(session.identity.iss, session.identity.sub)
         others = [other for other in sessions if other.name != session.name]
-        for old in others[self._settings.max_per_person - 1 :]:
+        surplus = others[self._settings.max_per_person - 1 :]
+        for old in surplus:
             await self.end(old.name, EndReason.REVOKED)
+        return tuple(Ended(old, "session_limit") for old in surplus)
 
     def _seal(self, session: Session) -> bytes:
         return self.keyring.seal(

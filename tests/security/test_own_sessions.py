@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bff.audit import masked
 from bff.contract import EndReason
 from tests.fakes import OMIT, CookieClient, FakeClock
 from tests.security.house import House, location_query, query_of
@@ -212,6 +213,42 @@ def test_sl_12_one_session_more_than_allowed_ends_the_oldest(
         browsers.append(house.sign_in())
     assert [house.is_signed_in(browser) for browser in browsers] == [False] * (4 - cap) + [True] * cap
     assert house.is_signed_in(bob)
+
+
+def ended(house: House) -> list[tuple[str, str]]:
+    return [(each["reason"], each["session"]) for each in house.audit if each["event"] == "session_ended"]
+
+
+def revoked(house: House) -> list[str]:
+    house.door.do(house.door.app.bff.sign_in.drain())
+    return [hit.form["token"] for hit in house.provider.hits_of("revocation")]
+
+
+def test_sl_12_the_session_over_the_limit_is_noted_and_its_refresh_token_given_up(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
+    house = timed_house(session={"max_per_person": 1})
+    old = house.session_of(house.sign_in())
+    clock.advance(1)
+    house.sign_in()
+    assert ended(house) == [("session_limit", masked(old.name))]
+    assert revoked(house) == [old.tokens.refresh_token]
+
+
+def test_tk_9_another_person_in_the_same_browser_ends_the_first_ones_session_and_refresh_token(house: House) -> None:
+    browser = house.sign_in()
+    old = house.session_of(browser)
+    house.sign_in("bob", browser=browser)
+    assert ended(house) == [("account_switch", masked(old.name))]
+    assert revoked(house) == [old.tokens.refresh_token]
+
+
+def test_tk_9_the_same_person_again_keeps_what_may_be_one_grant_at_the_provider(house: House) -> None:
+    browser = house.sign_in()
+    old = house.session_of(browser)
+    house.sign_in(browser=browser)
+    assert ended(house) == [("superseded", masked(old.name))]
+    assert revoked(house) == []
 
 
 def test_sl_12_signing_in_again_in_one_browser_counts_once(timed_house: Callable[..., House], clock: FakeClock) -> None:
