@@ -12,6 +12,7 @@ from bff.errors import AuthError, BadRequest, Forbidden, LoginRequired
 from bff.handling import Handling
 from bff.kit_state import MAX_BYTES
 from bff.pages import Page
+from bff.requirements import unmet
 from bff.roles import with_local_roles
 from bff.session import Session
 from bff.settings import RouteSettings
@@ -30,6 +31,12 @@ class _TokenRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     audience: str = Field("", max_length=512)
+
+
+class _RouteRefused(Forbidden):
+    """The route a token is for refuses the person."""
+
+    is_noted = True
 
 
 class KitRoutes(Handling):
@@ -78,7 +85,7 @@ class KitRoutes(Handling):
         audience = wanted.audience or (audiences[0] if len(audiences) == 1 else "")
         if audience not in audiences:
             raise Forbidden("kit_audience", "This application may not have that token.")
-        tokens, route = self._bff.upstream_tokens, self._route_for(client, audience)
+        tokens, route = self._bff.upstream_tokens, self._open_route(client, audience, session)
         token = await tokens.for_route(route, session) if route else tokens.assertion(session, audience=audience)
         if token is None:
             raise Forbidden("kit_audience", "There is no token for that audience.")
@@ -128,10 +135,30 @@ class KitRoutes(Handling):
         if any(name in header for header in cookie_headers(request.scope["headers"])):
             raise BadRequest("kit_with_cookie", detail="a kit credential beside a session cookie")
 
-    def _route_for(self, client: str, audience: str) -> RouteSettings | None:
-        ids = self._bff.settings.kit_clients[client].routes
-        routes = (self._bff.settings.route(route_id) for route_id in ids)
-        return next((route for route in routes if route is not None and route.audience == audience), None)
+    def _open_route(self, client: str, audience: str, session: Session) -> RouteSettings | None:
+        """The client's route whose token `audience` gets, None when it has none.
+
+        A route of the same audience that the client may not call guards its audience all the same.
+
+        Raises:
+            Forbidden: routes lead there, and none of them lets this person in.
+        """
+        there = [route for route in self._bff.settings.routes if route.audience == audience]
+        own = [route for route in there if route.id in self._bff.settings.kit_clients[client].routes]
+        refusals = {route.id: self._refusal(route, session) for route in own or there}
+        if refusals and all(refusals.values()):
+            route_id, reason = next(iter(refusals.items()))
+            self._bff.audit.event("access_denied", session=session, route=route_id, reason=reason)
+            raise _RouteRefused(detail=reason)
+        return next((route for route in own if not refusals[route.id]), None)
+
+    def _refusal(self, route: RouteSettings, session: Session) -> str:
+        """Why `route` refuses the person of `session`, "" when it does not."""
+        if route.provider and route.provider != session.identity.provider:
+            return "provider"
+        scopes = frozenset(session.tokens.scope.split())
+        key = unmet(route.require, session.identity, scopes=scopes, now=self._bff.clock())
+        return f"require.{key}" if key else ""
 
     async def _body(self, request: Request, *, limit: int) -> bytes:
         body = bytearray()

@@ -10,8 +10,18 @@ import jwt
 import pytest
 
 from tests.fakes import FakeProvider, RecordingUpstream
-from tests.security.house import House, open_house
-from tests.security.kit_calls import KIT_CLIENTS, ask_token, call, fetch_handle, kit_headers
+from tests.front_door import api_route, page_route, provider_table
+from tests.security.house import House, location_query, open_house
+from tests.security.kit_calls import (
+    BINDING,
+    KIT_CLIENTS,
+    ORIGINS,
+    ask_token,
+    call,
+    fetch_handle,
+    kit_headers,
+    redeem,
+)
 from tests.security.rejection import assert_rejected
 
 
@@ -51,6 +61,66 @@ def test_any_other_audience_is_refused(kit_house: House, audience: str) -> None:
     handle, _ = fetch_handle(kit_house)
     answer = assert_rejected(kit_house, lambda: ask_token(kit_house, handle, audience), statuses=[403])
     assert "access_token" not in answer.text
+
+
+def handle_of(house: House, provider: str) -> str:
+    """A session handle of `app-a` for somebody who signed in with `provider`."""
+    browser = house.browser()
+    query = {"kit": "app-a", "binding": BINDING, "return_to": f"{ORIGINS['app-a']}/page", "provider": provider}
+    code = location_query(browser.get(house.callback_url(browser, **query)))["auth_code"]
+    return str(redeem(house, code).json()["session_handle"])
+
+
+CLOSED: dict[str, tuple[dict[str, Any], str]] = {
+    "role": ({"require": {"roles_any": ["nobody-has-this"]}}, "require.roles_any"),
+    "scope": ({"require": {"scopes_all": ["nobody-has-this"]}}, "require.scopes_all"),
+    "level": ({"require": {"acr_any": ["nobody-has-this"]}}, "require.acr"),
+    "provider": ({"provider": "other"}, "provider"),
+}
+
+
+@pytest.mark.parametrize("case", CLOSED)
+@pytest.mark.parametrize("own", [True, False], ids=["a route of its own", "a route of others"])
+def test_a_token_for_a_route_that_refuses_the_person_is_refused(
+    build_house: Callable[..., House], upstream: RecordingUpstream, provider: FakeProvider, case: str, own: bool
+) -> None:
+    """What the front door denies under the route's path it hands out nowhere else."""
+    closing, reason = CLOSED[case]
+    routes = [
+        api_route(upstream, id="models", path="/models/", token="assertion", audience="models-api", **closing),
+        api_route(upstream, token="access_token"),
+        page_route(upstream),
+    ]
+    clients = {
+        name: {**client, "routes": ["api", *(["models"] if own else [])]} for name, client in KIT_CLIENTS.items()
+    }
+    names = ("corp", "other") if "provider" in closing else ("corp",)
+    providers = {name: provider_table(provider, par="off") for name in names}
+    house = build_house(routes=routes, kit_clients=clients, providers=providers)
+    handle = handle_of(house, "corp")
+    noted = len(house.audit)
+    answer = ask_token(house, handle)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "access_token" not in answer.text
+    left = [
+        (event["event"], event.get("reason"), event.get("route")) for event in house.audit[noted:] if "audit" in event
+    ]
+    assert left == [("access_denied", reason, "models")]
+    assert ask_token(house, handle, "plain-api").status_code == 200, "no route stands before it"
+
+
+def test_one_open_route_is_enough_for_its_audience(
+    build_house: Callable[..., House], upstream: RecordingUpstream
+) -> None:
+    closed = {"require": {"roles_any": ["nobody-has-this"]}}
+    routes = [
+        api_route(upstream, id="models", path="/models/", token="assertion", audience="models-api", **closed),
+        api_route(upstream, token="assertion", audience="models-api"),
+        page_route(upstream),
+    ]
+    house = build_house(routes=routes, kit_clients=KIT_CLIENTS)
+    handle, _ = fetch_handle(house)
+    assert ask_token(house, handle).status_code == 200
 
 
 REFUSED: dict[str, tuple[int, Callable[[House, str], Any]]] = {
