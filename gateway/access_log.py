@@ -13,6 +13,9 @@ from bff.audit import clean
 
 CODE = re.compile(rb'"code": ?"([a-z0-9_]{1,64})"|<code>([a-z0-9_]{1,64})</code>, request')
 """How the error documents and pages of this front door name what happened."""
+PROBED_BELOW_A_PAGE = re.compile(rb"/.+/_stcore/(?:health|host-config)")
+"""Where Streamlit's script looks for its server when a page is opened by its own address: it starts below the page's
+path, gets 404 and goes one up. Nobody can do anything about these."""
 FIRST_REFUSAL = 400
 MAX_READ_BYTES = 65_536
 
@@ -46,7 +49,8 @@ class WatchedSend:
 class AccessLog:
     """The log `vestibule.access`. Query strings never appear: codes and state travel in them.
 
-    `enabled="refused"` is for development: only what was refused or failed, with its error code.
+    `enabled="refused"` is for development: only what was refused or failed, with its error code, and without the 404s
+    that Streamlit expects.
     """
 
     def __init__(self, *, enabled: bool | Literal["refused"]) -> None:
@@ -59,7 +63,7 @@ class AccessLog:
     def write(
         self, scope: Scope, client: str, request_id: str, route: str, status: int, seconds: float, *, code: str = ""
     ) -> None:
-        if not self._enabled or (self._enabled == "refused" and status < FIRST_REFUSAL):
+        if not self._enabled or (self._enabled == "refused" and _is_usual(scope, status)):
             return
         self._log.info(
             "request",
@@ -72,3 +76,10 @@ class AccessLog:
             request_id=request_id,
             **({"code": code} if code else {}),
         )
+
+
+def _is_usual(scope: Scope, status: int) -> bool:
+    """No refusal, or one that comes with every deep link."""
+    if status == 404 and PROBED_BELOW_A_PAGE.fullmatch(scope.get("raw_path", b"")):
+        return True
+    return status < FIRST_REFUSAL

@@ -98,6 +98,8 @@ class Supervisor:
         if self._stopping.is_set():
             for child in (*self._workers, *self._others):
                 child.kill()
+        else:
+            self._log.info("stopping")
         self._stopping.set()
 
     async def _wait_until_ready(self, children: Sequence[Child]) -> None:

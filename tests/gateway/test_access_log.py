@@ -19,8 +19,9 @@ REQUEST_ID = "0123456789abcdef"
 SCOPE: Scope = {"type": "http", "method": "GET", "raw_path": b"/api/predict"}
 
 
-async def lines(enabled: bool | Literal["refused"], status: int, body: bytes) -> list[str]:
+async def lines(enabled: bool | Literal["refused"], status: int, body: bytes, *, path: str = "") -> list[str]:
     """What is logged of one answer."""
+    scope: Scope = {**SCOPE, "raw_path": path.encode()} if path else SCOPE
     stream = io.StringIO()
     configure_logging(LogSettings(format="console"), stream=stream)
     log, sent = AccessLog(enabled=enabled), list[Message]()
@@ -31,7 +32,7 @@ async def lines(enabled: bool | Literal["refused"], status: int, body: bytes) ->
     watched = log.watching(send)
     await watched.send({"type": "http.response.start", "status": status, "headers": []})
     await watched.send({"type": "http.response.body", "body": body})
-    log.write(SCOPE, "127.0.0.1", REQUEST_ID, "api", watched.status, 0.001, code=watched.code)
+    log.write(scope, "127.0.0.1", REQUEST_ID, "api", watched.status, 0.001, code=watched.code)
     assert sent[1]["body"] == body
     return stream.getvalue().splitlines()
 
@@ -49,3 +50,15 @@ async def test_a_refusal_is_found_by_the_request_id_that_was_shown(*, navigation
 @pytest.mark.parametrize(("enabled", "status", "count"), [("refused", 200, 0), (False, 403, 0), (True, 200, 1)])
 async def test_only_what_is_asked_for_is_logged(enabled: bool | Literal["refused"], status: int, count: int) -> None:
     assert len(await lines(enabled, status, b"")) == count
+
+
+@pytest.mark.parametrize("path", ["/explore/_stcore/health", "/a/b/_stcore/host-config"])
+async def test_streamlits_search_for_its_server_is_no_news_in_development(path: str) -> None:
+    assert await lines("refused", 404, b"", path=path) == []
+    assert len(await lines("refused", 502, b"", path=path)) == 1
+    assert len(await lines(True, 404, b"", path=path)) == 1
+
+
+@pytest.mark.parametrize("path", ["/_stcore/health", "/explore/_stcore/metrics", "/explore/_stcore/health/x", "/x"])
+async def test_every_other_404_is_logged_in_development(path: str) -> None:
+    assert len(await lines("refused", 404, b"", path=path)) == 1

@@ -112,6 +112,7 @@ def test_sigterm_ends_everything_in_time_and_frees_the_ports(start: Start, free_
     everything, began = door.processes(), time.monotonic()
     door.process.send_signal(signal.SIGTERM)
     assert door.process.wait(WITHIN_SECONDS) == 0
+    assert door.log.read_text().count('"stopping"') == 1
     wait_until_gone(everything, seconds=WITHIN_SECONDS - (time.monotonic() - began))
     for address in (door.addresses["bind"], door.addresses["management"], f"127.0.0.1:{free_port}"):
         host, _, port = address.rpartition(":")
