@@ -30,7 +30,7 @@ CLIENT = "dashboards"
 PEOPLE = (Person("alice", ("analyst", "admin")), Person("bob", ("viewer",)))
 PASSED_TO_API = ("COLONY_SIMULATION_SECONDS",)
 HINTS = (
-    "The mock provider has no passwords and takes any other name too; that person has no roles.",
+    "The mock provider has no passwords, and also takes any name in plain (ASCII) letters; that person has no roles.",
     "alice may do everything. Try Explore, Predict, Simulate, and reload while it runs;",
     "open a second tab, sign out there (the provider asks once more: End session), and look at the first.",
     "bob gets a clear no on Predict and on the Admin card of Start.",
@@ -77,10 +77,12 @@ def run_demo(
 
 
 def _api_child(scene: Scene, folder: Path, *, environ: Mapping[str, str]) -> ChildSpec:
+    command = f"-m uvicorn api:app --host {HOST} --port {scene.api_port} --log-level warning"
+    command += f" --root-path {scene.api_prefix}"  # so that its /docs work
     passed = {name: environ[name] for name in PASSED_TO_API if name in environ}
     return ChildSpec(
         name="api",
-        program=("-m", "uvicorn", "api:app", *f"--host {HOST} --port {scene.api_port} --log-level warning".split()),
+        program=tuple(command.split()),
         environment=minimal_environment(environ) | passed | api_variables(scene),
         folder=str(folder),
         ready=http_probe(f"http://{HOST}:{scene.api_port}/healthz"),

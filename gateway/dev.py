@@ -103,7 +103,10 @@ def _api_child(
     return ChildSpec(
         name="api",
         program=("-m", "gateway.dev_api", api, HOST, str(scene.api_port), *page_files(script)),
-        environment=dict(variables) | minimal_environment(environ) | api_variables(scene) | {"PYTHONSAFEPATH": "1"},
+        environment=dict(variables)
+        | minimal_environment(environ)
+        | api_variables(scene)
+        | {"PYTHONSAFEPATH": "1", "UVICORN_ROOT_PATH": scene.api_prefix.rstrip("/")},  # so that its /docs work
         ready=_not_for_ever(http_probe(f"http://{HOST}:{scene.api_port}/", any_status=True)),
         required=False,
     )

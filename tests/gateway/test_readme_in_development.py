@@ -86,6 +86,8 @@ def test_the_readmes_page_and_api_work_together(running: Development) -> None:
         sign_in(alice, running.url, "alice")
         answer = alice.fetch(f"{running.url}/api/predict", method="POST", json={"temperature": 21.5})
         assert (answer.status_code, answer.json()) == (200, {"for": "alice"})
+        assert "'/api/openapi.json'" in alice.get(f"{running.url}/api/docs").text
+        assert "/predict" in alice.get(f"{running.url}/api/openapi.json").json()["paths"]
         sign_in(bob, running.url, "bob")
         refused = bob.fetch(f"{running.url}/api/predict", method="POST", json={})
         assert refused.status_code == 403
