@@ -64,7 +64,10 @@ def parse_people(texts: Sequence[str]) -> tuple[Person, ...]:
         name, _, roles = text.partition(":")
         given = tuple(role for role in roles.split("+") if role)
         if not all(NAME.fullmatch(word) for word in (name, *given)):
-            raise UsageFault(f"--as {text!r}: write a name, or name:role, or name:role+role")
+            raise UsageFault(
+                f"--as {text!r}: write a name, or name:role, or name:role+role; names and roles are letters and digits "
+                "of ASCII, and . _ @ - after the first, at most 64"
+            )
         if any(person.name == name for person in people):
             raise UsageFault(f"--as: {name} is given twice; join the roles with +")
         people.append(Person(name, given))

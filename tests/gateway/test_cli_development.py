@@ -37,6 +37,11 @@ def test_people_that_nobody_could_be_are_refused(given: list[str]) -> None:
         parse_people(given)
 
 
+def test_the_refusal_of_a_name_says_which_are_allowed() -> None:
+    with pytest.raises(UsageFault, match="letters and digits of ASCII"):
+        parse_people(["Zoë"])
+
+
 def test_a_person_has_the_claims_that_apps_look_at() -> None:
     claims = Person("ada.lovelace@example.org", ("analyst",)).claims()
     assert claims["sub"] == "ada.lovelace@example.org"
