@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
-from bff.audit import attribute_events, masked
+from bff.audit import masked
 from bff.contract import EndReason
 from bff.errors import AuthError, BadRequest, LoginRequired, NotFound
 from bff.session import Session
@@ -21,7 +21,7 @@ Answer = dict[str, object]
 
 
 class Admin:
-    """Handlers by method and path; every change leaves an audit line."""
+    """Handlers by method and path; every change and every look at people's sessions leaves an audit line."""
 
     def __init__(self, app: FrontDoor) -> None:
         self._bff = app.bff
@@ -48,7 +48,9 @@ class Admin:
 
     async def find(self, query: Query) -> Answer:
         """Sessions of `sub` (and `iss`, when several providers are configured), or of a masked `session` id."""
-        return {"sessions": [_describe(session) for session in await self._selected(query)]}
+        found = await self._selected(query)
+        self._bff.audit.event("admin_action", reason="look_up", detail=f"{len(found)} of {_whom(query)}")
+        return {"sessions": [_describe(session) for session in found]}
 
     async def revoke(self, query: Query) -> Answer:
         """End one `session` of a `sub`, all of a `sub` or `sid`, or everybody's (`all=yes`); logins under way too."""
@@ -71,12 +73,19 @@ class Admin:
                     ended += await sessions.end_provider_session(issuer, sid, EndReason.REVOKED, sub=sub)
                 else:
                     ended += await sessions.end_person(issuer, sub, EndReason.REVOKED)
+        self._note_revoke(query, ended)
         for session in ended:
-            self._bff.audit.event("admin_action", session=session, reason="revoke")
             if session.provider in self._bff.sign_in.providers:
                 provider = self._bff.sign_in.providers[session.provider]
                 self._bff.sign_in.revoke_later(provider, session.tokens.refresh_token)
         return {"ended": len(ended)}
+
+    def _note_revoke(self, query: Query, ended: list[Session]) -> None:
+        """One event for each session; one as well for none, since sign-ins under way ended."""
+        if not ended:
+            self._bff.audit.event("admin_action", reason="revoke", detail=f"no live session of {_whom(query)}")
+        for session in ended:
+            self._bff.audit.event("admin_action", session=session, reason="revoke")
 
     async def routes(self, query: Query) -> Answer:
         """The route table as it is compiled, longest prefix first."""
@@ -117,8 +126,6 @@ class Admin:
     def _check_token(self, scope: Scope) -> None:
         expected = self._bff.settings.secrets.admin_token.get_secret_value()
         given = [value for name, value in scope["headers"] if name == b"authorization"]
-        peer = scope.get("client")
-        attribute_events(client=peer[0] if peer else "", request_id="")
         if not expected or len(given) != 1 or not hmac.compare_digest(given[0], f"Bearer {expected}".encode()):
             self._bff.audit.event("request_refused", reason="admin_token")
             raise LoginRequired("admin_token", "This needs the admin token.")
@@ -135,11 +142,29 @@ async def _json_body(receive: Receive) -> dict[str, str]:
             break
     try:
         value = json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadRequest("admin_request", "This needs JSON.") from None
-    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+    if not isinstance(value, dict) or not all(_is_text(item) for item in value.values()):
         raise BadRequest("admin_request", "This needs a JSON object of strings.")
     return value
+
+
+def _is_text(value: object) -> bool:
+    """A string of whole characters: JSON can spell half of a surrogate pair, which no store can be asked for."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _whom(query: Query) -> str:
+    """Whose sessions are meant, as the log may have it."""
+    sub, sid = query.get("sub", ""), query.get("sid", "")
+    names = (masked(sub) if sub else "", f"sid {masked(sid)}" if sid else "")
+    return ", ".join(filter(None, names))
 
 
 def _describe(session: Session) -> Answer:

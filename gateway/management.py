@@ -7,11 +7,14 @@ import json
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bff.audit import attribute_events
 from bff.errors import AuthError
 from bff.pages import Page
+from bff.provider import Provider
+from bff.request_facts import new_request_id
 from gateway.admin import Admin
 from gateway.app import FrontDoor
-from gateway.problems import send_page
+from gateway.problems import send_page, stamping
 from gateway.upstreams import NetworkUpstream
 
 PROBE_SECONDS = 2
@@ -25,6 +28,8 @@ def create_management_app(app: FrontDoor) -> ASGIApp:
     async def management(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        peer, request_id = scope.get("client"), new_request_id()
+        attribute_events(client=peer[0] if peer else "", request_id=request_id)
         match scope["path"]:
             case "/healthz":
                 page = _json(200, {"status": "ok"})
@@ -36,7 +41,7 @@ def create_management_app(app: FrontDoor) -> ASGIApp:
                 page = await _administer(admin, scope, receive)
             case _:
                 page = _json(404, {"status": "not found"})
-        await send_page(scope, send, page)
+        await send_page(scope, stamping(send, request_id, secure=False), page)
 
     return management
 
@@ -45,7 +50,7 @@ async def probe_parts(app: FrontDoor) -> dict[str, str]:
     """State of the store, of each provider (as last seen) and of each upstream (can it be dialled)."""
     parts = {"store": await _store(app)}
     for name, provider in app.bff.sign_in.providers.items():
-        parts[f"provider:{name}"] = "ok" if provider.is_known else "not asked yet"
+        parts[f"provider:{name}"] = _provider(provider)
     for route_id, chosen in app.upstreams.items():
         for upstream in chosen.upstreams:
             if isinstance(upstream, NetworkUpstream):
@@ -58,6 +63,12 @@ async def _administer(admin: Admin, scope: Scope, receive: Receive) -> Page:
         return _json(200, await admin.answer(scope, receive))
     except AuthError as error:
         return _json(error.status, {"code": error.code, "detail": error.message})
+
+
+def _provider(provider: Provider) -> str:
+    if provider.is_silent:
+        return "did not answer last time"
+    return "ok" if provider.is_known else "not asked yet"
 
 
 async def _store(app: FrontDoor) -> str:
