@@ -76,7 +76,7 @@ def build_forwarded_headers(client: ClientEndpoint, *, prefix: str = "", request
 
 @lru_cache(maxsize=4096)
 def _is_trusted(peer: str, trusted_proxies: Networks) -> bool:
-    address = _parse(peer)
+    address = _parse(peer.partition("%")[0])  # the system's own word on the interface
     return address is not None and any(address in network for network in trusted_proxies)
 
 
@@ -99,7 +99,12 @@ def _listed(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[str]:
 
 
 def _parse(text: str) -> Address | None:
-    """Read an address with or without brackets and port; IPv4 inside IPv6 is IPv4."""
+    """Read an address with or without brackets and port; IPv4 inside IPv6 is IPv4.
+
+    A scope id (`%eth0`) means something on its sender's machine alone and may hold any text: None.
+    """
+    if "%" in text:
+        return None
     bare = text.strip('"')
     if bare.startswith("["):
         bare = bare[1:].partition("]")[0]

@@ -41,6 +41,9 @@ def test_loopback_is_not_trusted_by_itself() -> None:
         (["10.1.2.3"], "10.1.2.3"),
         (["198.51.100.1, unknown, 10.1.2.3"], "10.1.2.3"),
         (["garbage"], "10.0.0.1"),
+        (["fe80::1%eth0"], "10.0.0.1"),
+        (["198.51.100.1, fe80::1%\u00e9, 10.1.2.3"], "10.1.2.3"),
+        (["[fe80::1%1]:4711"], "10.0.0.1"),
         ([], "10.0.0.1"),
         (["198.51.100.1:4711"], "198.51.100.1"),
         (["[2001:db8::1]:4711"], "2001:db8::1"),
@@ -51,6 +54,11 @@ def test_loopback_is_not_trusted_by_itself() -> None:
 )
 def test_behind_proxies_the_right_most_untrusted_address_is_the_client(chain: list[str], address: str) -> None:
     assert find("10.0.0.1", *chain).address == address
+
+
+def test_a_trusted_peer_of_this_link_is_recognised() -> None:
+    headers = [(b"x-forwarded-for", b"198.51.100.1")]
+    assert client_address("fe80::1%eth0", headers, (ip_network("fe80::/10"),)).address == "198.51.100.1"
 
 
 def test_a_mapped_peer_address_is_recognised() -> None:

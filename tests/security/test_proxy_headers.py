@@ -213,6 +213,15 @@ def test_px_4_of_a_trusted_proxys_chain_the_rightmost_stranger_counts(build_hous
         assert house.refusals()[-1]["client"] == expected
 
 
+@pytest.mark.parametrize("scope_id", ["\xe9", "a b<script>", "z" * 3000, "1"], ids=["latin", "markup", "long", "plain"])
+def test_px_4_a_forwarded_address_has_no_scope_id(build_house: Callable[..., House], scope_id: str) -> None:
+    """It means something on one machine alone, holds any text, and makes one address many."""
+    house = build_house(server={"trusted_proxies": ["127.0.0.0/8"]})
+    assert house.get_raw("/public/x", f"X-Forwarded-For: fe80::1%{scope_id}").status == 200
+    assert house.upstream.last.values("x-forwarded-for") == ["127.0.0.1"]
+    assert [event for event in house.audit if event["event"] == "unexpected_error"] == []
+
+
 @pytest.mark.parametrize("spelling", COOKIE_NAMES)
 def test_px_5_no_spelling_of_our_cookies_reaches_an_upstream(house: House, cookie: str, spelling: bytes) -> None:
     secret = b"canary-of-the-session"
