@@ -9,6 +9,8 @@ from bff import contract
 from bff.errors import Forbidden
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+READING_SITES = frozenset({"", "none", "same-origin"})
+"""Whose scripts and documents may read: ours, the person's own act, and clients that are no browsers."""
 _SITE, _MODE, _DEST, _ORIGIN = b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"origin"
 _CSRF = contract.HEADER_CSRF.lower().encode("ascii")
 _WANTED = frozenset({_SITE, _MODE, _DEST, _ORIGIN, _CSRF})
@@ -56,7 +58,7 @@ def check_same_origin(method: str, fetch: FetchMetadata, *, origins: Collection[
     if fetch.origin and fetch.origin.lower() not in origins:
         raise Forbidden("csrf_origin", "This request came from another site.")
     if method in SAFE_METHODS:
-        if fetch.site in ("cross-site", "same-site", AMBIGUOUS) and not (fetch.is_navigation and method == "GET"):
+        if fetch.site not in READING_SITES and not (fetch.is_navigation and method == "GET"):
             raise Forbidden("csrf_cross_site", "This request came from another site.")
         if strict_reads and fetch.says_nothing and fetch.csrf != "1":
             raise Forbidden("csrf_missing", f"Send {contract.HEADER_CSRF}: 1 with calls from outside a browser.")

@@ -106,7 +106,7 @@ class TestUnsafeMethods:
 
 class TestSafeMethods:
     @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-    @pytest.mark.parametrize("site", ["cross-site", "same-site", AMBIGUOUS])
+    @pytest.mark.parametrize("site", ["cross-site", "same-site", AMBIGUOUS, "Cross-Site", "same-origin ", "x", "NONE"])
     def test_are_refused_as_embeds_of_other_sites(self, method: str, site: str) -> None:
         assert refusal(method, site=site, mode="no-cors", dest="image") == "csrf_cross_site"
         assert refusal(method, site=site, mode="navigate", dest="iframe") == "csrf_cross_site"
