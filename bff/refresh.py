@@ -24,7 +24,7 @@ from bff.oidc.id_token import IdTokenExpectation, check_same_person
 from bff.oidc.jwt_reading import UnknownKey
 from bff.oidc.tokens import GrantRefused, TokenResponse, build_refresh_grant
 from bff.provider import Provider
-from bff.session import Session, TokenSet
+from bff.session import EverythingUnknown, Session, SessionEvent, TokenSet
 from bff.sessions import Sessions
 
 LOCK_SECONDS = 6
@@ -32,7 +32,8 @@ LOCK_SECONDS = 6
 LOCK_RENEW_SECONDS = 2
 LOCK_POLL_SECONDS = 0.05
 STORE_AGAIN_SECONDS = 0.1
-HEARD_AGAIN_SECONDS = 1.0
+UNHEARD_SECONDS = 3.0
+AFTER_OUTAGE_SECONDS = 1.0
 STORE_GIVE_UP_SECONDS = 60
 RETRY_SECONDS = 5
 MARGIN_SHARE = 0.2
@@ -112,6 +113,8 @@ class TokenRefresher:
         self._before = refresh_before_expiry
         self._flights: dict[str, _Flight] = {}
         self._retry_at: dict[str, float] = {}
+        self._missed_until = 0.0
+        sessions.store.subscribe(self._on_event)
 
     async def access_token(self, session: Session, *, beside_id_token: bool = False) -> TokenOutcome:
         """The token to send for `session` now. Waits for a grant only when the token has expired.
@@ -183,15 +186,21 @@ class TokenRefresher:
                 await self._sessions.store.unlock(lock, holder)
 
     async def _let_holders_go_first(self) -> None:
-        """Wait, for a second at most, until the store is heard again.
+        """After an outage of the store, begin a second later than it is heard again.
 
         When it was away for longer than a lock lasts, somebody may still hold a grant that could not be stored: they
-        try every `STORE_AGAIN_SECONDS`, and the refresh token that the record shows meanwhile is spent.
+        try every `STORE_AGAIN_SECONDS`, and the refresh token that the record shows meanwhile is spent. A store that is
+        not heard at all for long is used all the same.
         """
-        for _ in range(int(HEARD_AGAIN_SECONDS / LOCK_POLL_SECONDS)):
+        for _ in range(int(UNHEARD_SECONDS / LOCK_POLL_SECONDS)):
             if self._sessions.store.is_hearing:
-                return
+                break
             await asyncio.sleep(LOCK_POLL_SECONDS)
+        await asyncio.sleep(max(0.0, self._missed_until - asyncio.get_running_loop().time()))
+
+    def _on_event(self, event: SessionEvent) -> None:
+        if isinstance(event, EverythingUnknown):  # told once the store is heard again
+            self._missed_until = asyncio.get_running_loop().time() + AFTER_OUTAGE_SECONDS
 
     async def _keep(self, lock: str, holder: str) -> None:
         while True:

@@ -6,6 +6,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from bff.refresh import LOCK_SECONDS
 from tests.replicas.replica_set import OUTAGE_SECONDS, SAME_ORIGIN, Replica, ReplicaSet, until
 from tests.replicas.store_wire import StoreWire
 from tests.replicas.traffic import Watch
@@ -114,3 +115,20 @@ def test_an_outage_in_the_middle_of_a_refresh_does_not_cost_the_session(doors: R
     (grant,) = doors.provider.grants("refresh_token")
     assert set(tokens_at_upstream(doors)) == {grant.access_token}
     assert doors.provider.reuse_detected == []
+
+
+def test_sl_5_an_outage_longer_than_the_lock_does_not_spend_a_refresh_token_twice(
+    doors: ReplicaSet, wire: StoreWire
+) -> None:
+    """The others may take the lock as soon as the store is back; whoever holds a grant stores it before they begin."""
+    (cookie,) = expired(doors, "alice")
+    with ThreadPoolExecutor(1) as pool, doors.provider.bend.token.hold(times=1, when=REFRESH) as gate:
+        waiting = pool.submit(doors[0].call_api, cookie)
+        gate.wait_arrived()
+        with wire.cut():
+            gate.release()
+            assert waiting.result().status == 503
+            time.sleep(LOCK_SECONDS + 1)
+        until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
+    assert doors.provider.reuse_detected == []
+    assert len(doors.provider.grants("refresh_token")) == 1
