@@ -18,7 +18,7 @@ from bff.login import Browser, Targets
 from bff.login_requests import query_pairs
 from bff.problems import render_problem
 from bff.request_facts import RequestFacts, facts_of
-from bff.return_to import local_target
+from bff.return_to import is_local, local_target
 from bff.session import Session
 
 MAX_FORM = 16_384
@@ -91,19 +91,20 @@ class Handling:
         return self._bff.with_roles(session, scopes=frozenset(session.tokens.scope.split()))
 
     def _local(self, text: str, facts: RequestFacts) -> str:
-        """`text` as a place a person may be sent to, else the start; what was replaced is noted, not written down."""
+        """`text` as a place a person may be sent to, else the start.
+
+        A target elsewhere is noted, not written down. A path of ours that is no page is nobody's attack: we send people
+        to the sign-in from such paths ourselves.
+        """
         target = self._local_or_none(text, facts)
-        if target is None and text:
+        if target is None and text and not is_local(text, own_origin=facts.urls.origin):
             self._bff.audit.event("request_refused", reason="return_to_replaced")
         return target or facts.urls.base_path + "/"
 
     def _local_or_none(self, text: str, facts: RequestFacts) -> str | None:
         account = facts.urls.base_path + facts.urls.auth_path + contract.PATH_ACCOUNT
-
-        def is_page(path: str) -> bool:
-            return path == account or self._targets.is_page(path)
-
-        return local_target(text, own_origin=facts.urls.origin, allowed=is_page, fallback="") or None
+        is_page, origin = self._targets.is_page, facts.urls.origin
+        return local_target(text, own_origin=origin, allowed=is_page, named=(account,), fallback="") or None
 
     async def _form(self, request: Request, *, code: str) -> list[tuple[str, str]]:
         body = bytearray()
@@ -118,11 +119,21 @@ class Handling:
         return query_pairs(bytes(body), code=code)
 
     def _audit_refusal(self, error: AuthError, request: Request) -> None:
-        at_callback = contract.PATH_CALLBACK in request.url.path
-        event: Event = "login_failed" if at_callback else refusal_event(error)
-        if error.is_noted or (error.status in (401, 404, 405) and event != "kit_refused"):
-            return
-        self._bff.audit.event(event, reason=error.code, detail=error.detail)
+        base = self._bff.urls.auth_path + contract.PATH_CALLBACK + "/"
+        _, at_callback, provider = request.scope["path"].partition(base)
+        note_refusal(
+            self._bff,
+            error,
+            event="login_failed" if at_callback else refusal_event(error),
+            provider=provider if provider in self._bff.sign_in.providers else "",
+        )
+
+
+def note_refusal(bff: Bff, error: AuthError, *, event: Event, provider: str = "") -> None:
+    """One event for what operators look for; that somebody is not signed in or went astray is none."""
+    if error.is_noted or (error.status in (401, 404, 405) and event != "kit_refused"):
+        return
+    bff.audit.event(event, reason=error.code, provider=provider, detail=error.detail)
 
 
 def _wants_html(request: Request) -> bool:

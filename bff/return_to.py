@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from urllib.parse import unquote, urlsplit
 
 MAX_RETURN_TO = 2048
@@ -11,15 +11,28 @@ PRINTABLE = re.compile(r"[!-~]+")
 FORBIDDEN_SEGMENTS = frozenset({".", ".."})
 
 
-def local_target(text: str, *, own_origin: str, allowed: Callable[[str], bool], fallback: str = "/") -> str:
+def local_target(
+    text: str, *, own_origin: str, allowed: Callable[[str], bool], named: Collection[str] = (), fallback: str = "/"
+) -> str:
     """`text` as a local path with query when it is safe, else `fallback`.
 
     An absolute URL of exactly `own_origin` counts as its path. `allowed` gets the decoded path without query and
-    refuses what is no page (sign-in endpoints, APIs, uploads). The fragment is dropped.
+    refuses what is no page (sign-in endpoints, APIs, uploads); `named` paths count in exactly this spelling. The
+    fragment is dropped.
     """
+    path = _relative(text, own_origin)
+    raw = path.partition("?")[0]
+    return path if _is_local(path) and (raw in named or allowed(unquote(raw))) else fallback
+
+
+def is_local(text: str, *, own_origin: str) -> bool:
+    """True for a path of this origin, a page or not."""
+    return _is_local(_relative(text, own_origin))
+
+
+def _relative(text: str, own_origin: str) -> str:
     path = text.removeprefix(own_origin) if text.startswith(own_origin + "/") else text
-    path = path.partition("#")[0]
-    return path if _is_local(path) and allowed(unquote(path.partition("?")[0])) else fallback
+    return path.partition("#")[0]
 
 
 def _is_local(text: str) -> bool:

@@ -100,6 +100,7 @@ def test_lg_3_a_sign_in_that_fails_leaves_its_reason(house: House, case: str) ->
     bend(house.provider)
     answer, event = only_event(house, lambda: browser.get(url), "login_failed", reason=reason)
     assert_where(event, answer)
+    assert event["provider"] == "corp"
 
 
 @pytest.mark.parametrize(("form", "reason"), [({}, "by_its_person"), ({"everywhere": "1"}, "everywhere")])
@@ -359,6 +360,16 @@ def test_lg_3_a_target_elsewhere_is_replaced_and_never_written_down(house: House
     for event in left:
         assert_where(event, answer)
         assert "evil" not in repr(event)
+
+
+@pytest.mark.parametrize("target", ["/api/x", "/_stcore/stream", "/auth/logout", "/auth%2faccount", "/models/x?a=b"])
+def test_lg_3_a_local_target_that_is_no_page_is_replaced_without_a_word(house: House, target: str) -> None:
+    """Whoever opens such an address signed out is sent there by ourselves; nothing is wrong with that."""
+    browser = house.browser()
+    noted = len(house.audit)
+    browser.walk(house.start_login(browser, return_to=target))
+    left = [(each["event"], each.get("reason")) for each in house.audit[noted:] if each.get("audit")]
+    assert left == [("login_started", None), ("login_ok", None)]
 
 
 @pytest.mark.parametrize("path", ["/page", "/auth/session", "/auth/login"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import httpx
 import pytest
@@ -199,6 +199,23 @@ def test_or_3_sign_in_endpoints_apis_and_sockets_are_no_targets(house: House, ta
     for encoded in encodings(target)[:1]:
         answer = finish(house, house.browser(), f"return_to={encoded}")
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/auth/account", "/auth/account"),
+        ("/auth/account?x=1", "/auth/account?x=1"),
+        ("/auth%2faccount", "/"),
+        ("/%61uth/account", "/"),
+        ("/auth/account%2f..%2flogout", "/"),
+        ("/auth/account/", "/"),
+    ],
+)
+def test_or_3_the_account_page_is_a_target_under_its_own_name_alone(house: House, target: str, expected: str) -> None:
+    """Under another spelling a browser would ask for another page than the one that was allowed."""
+    answer = finish(house, house.browser(), f"return_to={quote(target, safe='')}")
+    assert (answer.status_code, answer.headers["location"]) == (303, expected)
 
 
 def test_or_3_a_page_is_a_target(house: House) -> None:
