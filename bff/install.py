@@ -27,10 +27,11 @@ from fastapi import Depends, FastAPI, Request, Response
 
 from bff.answers import redirect, respond
 from bff.assembly import Bff, assemble
-from bff.audit import attribute_events
+from bff.audit import attribute_events, refusal_event
 from bff.cookies import DuplicateCookie, cookie_headers, find_session_cookie
 from bff.csrf import check_same_origin
 from bff.errors import AuthError, Forbidden, LoginRequired
+from bff.handling import note_refusal
 from bff.login import Demands
 from bff.problems import login_url, render_problem
 from bff.request_facts import facts_of
@@ -109,12 +110,19 @@ CurrentSession = Annotated[Session, Depends(current_session)]
 def require_session(*, roles_any: Sequence[str] = ()) -> SessionDependency:
     """A dependency like `CurrentSession` that also wants one of `roles_any`, else 403."""
 
-    async def required(session: CurrentSession) -> Session:
+    async def required(request: Request, session: CurrentSession) -> Session:
         if roles_any and not session.identity.has_role(*roles_any):
-            raise Forbidden("forbidden", detail="require.roles_any")
+            _bff_of(request).audit.event("access_denied", session=session, reason="require.roles_any")
+            raise _Denied(detail="require.roles_any")
         return session
 
     return required  # type: ignore[return-value]  # FastAPI fills `session` from the request
+
+
+class _Denied(Forbidden):
+    """Without the role; in the audit log already, with the person."""
+
+    is_noted = True
 
 
 async def _render(request: Request, error: Exception) -> Response:
@@ -123,7 +131,10 @@ async def _render(request: Request, error: Exception) -> Response:
     bff = _bff_of(request)
     try:
         facts = facts_of(request.scope, bff.origins)
+        attribute_events(client=facts.address, request_id=facts.request_id)
+        note_refusal(bff, error, event=refusal_event(error))
     except AuthError as misdirected:
+        note_refusal(bff, misdirected, event=refusal_event(misdirected))
         return Response(b"", misdirected.status)
     return_to = _target_of(request)
     navigation = facts.fetch.is_navigation

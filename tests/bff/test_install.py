@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import httpx
 import pytest
+import structlog
 from fastapi import APIRouter, Depends, FastAPI
 
+from bff.audit import masked
 from bff.configuration import parse_settings
 from bff.errors import StoreUnavailable
 from bff.install import CurrentSession, install, require_session
@@ -47,6 +49,13 @@ class OwnStore(MemoryStore):
     async def aclose(self) -> None:
         self.is_closed = True
         await super().aclose()
+
+
+@pytest.fixture
+def events() -> Iterator[list[MutableMapping[str, Any]]]:
+    """Every structured log event of this test."""
+    with structlog.testing.capture_logs() as logged:
+        yield logged
 
 
 @dataclass
@@ -184,6 +193,43 @@ def test_a_change_asked_for_by_another_site_does_not_happen(
     site.sign_in()
     answer = site.browser.fetch(f"{site.url}/report", method="POST", headers=headers)
     assert (answer.status_code, answer.json()["code"], calls) == (403, code, [])
+
+
+def refusals(events: list[MutableMapping[str, Any]]) -> list[tuple[str, str]]:
+    quiet = ("login_started", "login_ok")
+    return [(each["event"], each["reason"]) for each in events if each.get("audit") and each["event"] not in quiet]
+
+
+def test_lg_3_a_change_asked_for_by_another_site_is_one_event(
+    site: Site, events: list[MutableMapping[str, Any]]
+) -> None:
+    site.sign_in()
+    answer = site.browser.fetch(f"{site.url}/report", method="POST", headers={"Origin": "https://evil.example"})
+    assert refusals(events) == [("request_refused", "csrf_origin")]
+    assert events[-1]["request_id"] == answer.json()["request_id"]
+    assert events[-1]["client"] == "127.0.0.1"
+
+
+def test_lg_3_a_role_that_is_missing_is_one_event(site: Site, events: list[MutableMapping[str, Any]]) -> None:
+    assert site.sign_in("bob", path="/admin").status_code == 403
+    assert refusals(events) == [("access_denied", "require.roles_any")]
+    assert events[-1]["subject"] == masked("bob")
+
+
+def test_lg_3_another_host_and_a_store_out_of_reach_are_one_event_each(
+    site: Site, events: list[MutableMapping[str, Any]]
+) -> None:
+    httpx.get(f"{site.url}/report", headers={"Host": "evil.example"}, trust_env=False)
+    assert refusals(events) == [("request_refused", "unknown_host")]
+    site.sign_in()
+    site.store.is_down = True
+    site.browser.fetch(f"{site.url}/report")
+    assert refusals(events)[1:] == [("store_failed", "store_unavailable")]
+
+
+def test_lg_3_nobody_signed_in_is_no_event(site: Site, events: list[MutableMapping[str, Any]]) -> None:
+    assert site.browser.fetch(f"{site.url}/report").status_code == 401
+    assert refusals(events) == []
 
 
 def test_a_change_asked_for_by_a_page_of_its_own_happens(site: Site, calls: list[str]) -> None:
