@@ -21,6 +21,8 @@ TITLES = {
     503: "Not available right now",
     504: "The application does not answer",
 }
+TITLES_BY_CODE = dict.fromkeys(("login_cancelled", "callback_denied"), "You are not signed in")
+"""People who cancel get these; the title of the status alone would sound like a fault."""
 
 
 def login_url(urls: PublicUrls, return_to: str, *, provider: str = "", login_hint: str = "", prompt: str = "") -> str:
@@ -63,7 +65,7 @@ def _page(
     error: AuthError, headers: list[tuple[str, str]], *, request_id: str, urls: PublicUrls, return_to: str
 ) -> Page:
     actions = _actions(error, urls, return_to)
-    title = TITLES.get(error.status, status_title(error.status))
+    title = TITLES_BY_CODE.get(error.code) or TITLES.get(error.status, status_title(error.status))
     return render_page(
         "error.html",
         status=error.status,
@@ -74,6 +76,7 @@ def _page(
         code=error.code,
         request_id=request_id,
         is_fault=error.status >= 500 or (error.status == 400 and not error.is_noted),
+        is_calm=error.code in TITLES_BY_CODE,
     )
 
 

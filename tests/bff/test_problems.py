@@ -70,6 +70,14 @@ def test_every_error_has_a_page(kind: type[AuthError]) -> None:
     assert "script" not in Links(page).tags
 
 
+@pytest.mark.parametrize("code", ["login_cancelled", "callback_denied"])
+def test_who_cancels_is_not_told_of_a_fault(code: str) -> None:
+    text = problem(errors.CallbackRejected(code), navigation=True).body.decode()
+    assert "<h1>You are not signed in</h1>" in text
+    assert "mark warn" not in text
+    assert "mark warn" in problem(errors.CallbackRejected(), navigation=True).body.decode()
+
+
 def test_only_a_missing_sign_in_names_the_way_to_it() -> None:
     document = json.loads(problem(errors.LoginRequired(), navigation=False).body)
     assert document["login_url"] == "/base/auth/login?return_to=%2Freport%3Fx%3D1"
@@ -126,6 +134,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "code": XSS,
             "request_id": XSS,
             "is_fault": True,
+            "is_calm": False,
         },
     ),
     ("sign_in.html", {"choices": [{"href": XSS, "label": XSS}]}),
