@@ -92,7 +92,7 @@ def outbreak_curve(curve: Sequence[Mapping[str, Any]], *, days: int) -> Picture:
 
 
 def arrival_map(arrival_day: Sequence[Sequence[int | None]]) -> Picture:
-    """The colony from above: the day on which each nest fell ill; nests that never did stay pale."""
+    """The colony from above: the day on which each nest fell ill; nests that never did are light grey."""
     cells = [
         {"row": row, "column": column, "day": day}
         for row, days in enumerate(arrival_day)

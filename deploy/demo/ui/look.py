@@ -33,7 +33,9 @@ _STYLE: Final = """
 .rk-head h1{font-family:"Source Serif","Source Serif 4",Georgia,serif;font-weight:600;
   font-size:clamp(1.75rem,4.6vw,2.5rem);line-height:1.15;padding:.25rem 0 .45rem;margin:0;letter-spacing:-.015em}
 .rk-head .lead{font-size:1.06rem;line-height:1.55;max-width:44rem;margin:0;color:#3E5058}
-@media (max-width:640px){.stMainBlockContainer{padding-left:1.1rem;padding-right:1.1rem}}
+.rk-account,.rk-account:visited{color:inherit!important;font-size:.875rem;opacity:.85}
+@media (max-width:640px){.stMainBlockContainer{padding-left:1.1rem;padding-right:1.1rem}
+  .st-key-figures>*{flex:1 1 40%!important;min-width:40%!important}}
 </style>
 """
 
@@ -53,8 +55,8 @@ def page_head(over: str, title: str, lead: str) -> None:
 
 
 def figures(*pairs: tuple[str, str], help: str | None = None) -> None:
-    """A row of labelled figures that wraps on narrow screens."""
-    with st.container(horizontal=True):
+    """The page's row of labelled figures, one a page: two by two on narrow screens."""
+    with st.container(horizontal=True, key="figures"):
         for label, value in pairs:
             st.metric(label, value, border=True, help=help, width="stretch")
 

@@ -94,7 +94,7 @@ def show_outcome(run: dict[str, Any]) -> None:
     with right:
         st.subheader("Through the colony")
         st.altair_chart(charts.arrival_map(outcome["arrival_day"]), alt="The day on which each nest fell ill")
-        st.caption("The median run from above. Pale nests stayed healthy.")
+        st.caption("The median run from above. Light grey nests stayed healthy.")
 
 
 def show_run(run_id: str) -> None:

@@ -77,6 +77,10 @@ with right:
     show_session(person.expires_at, person.auth_time)
 
 st.subheader("What the API sees")
+st.caption(
+    "Two issuers, two notes: the identity provider (`iss` under Claims) tells the front door who you are, and the "
+    "front door (`issuer` here) tells the API, in a note of its own that is good for a minute."
+)
 with asking():
     me = prepare_client().get("users/me").raise_for_status().json()
 with st.container(border=True):
