@@ -107,7 +107,8 @@ def test_tk_3_redirects_are_not_followed(
             if endpoint == "revocation":
                 sign_out(house, browser)
                 house.door.do(house.door.app.bff.sign_in.drain())
-            assert len(provider.hits_of(endpoint)) == number
+            # A provider that did not answer with its document is asked again after a while, not for each who comes.
+            assert len(provider.hits_of(endpoint)) == (1 if endpoint == "discovery" else number)
         assert attacker.connections == 0
 
 
