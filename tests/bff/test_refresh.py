@@ -44,6 +44,25 @@ class TestWithoutAGrant:
 
 
 class TestOneGrantPerExpiry:
+    @pytest.mark.parametrize(
+        ("given", "left"),
+        [
+            ("openid models:read models:write admin", SCOPE),
+            ("models:read", "models:read"),
+            ("admin", ""),
+            (None, SCOPE),
+        ],
+    )
+    async def test_never_widens_the_scope(self, bench: Bench, given: str | None, left: str) -> None:
+        """TK-6: whatever the answer says, a route that asks for a scope opens no wider than at sign-in."""
+        session = await bench.sign_in()
+        bench.fake.bend.token.json(lambda answer: {**answer, "scope": given} if given is not None else answer, times=1)
+        bench.clock.advance(LIFETIME)
+        await bench.tokens.access_token(session)
+        stored = await bench.again(session)
+        assert stored is not None
+        assert stored.tokens.scope == left
+
     async def test_two_hundred_requests_share_it(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
