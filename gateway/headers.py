@@ -82,6 +82,23 @@ _OWNED_PREFIXES: Final = (
     b"x-webauth-",
 )
 """Our own sets and those of other front doors, which libraries in upstreams believe when they see them."""
+_IDENTITY: Final = frozenset(
+    {
+        b"x-access-token",
+        b"x-forwarded-access-token",
+        b"x-forwarded-email",
+        b"x-forwarded-groups",
+        b"x-forwarded-preferred-username",
+        b"x-forwarded-user",
+        b"x-streamlit-user",
+        b"x-vestibule-assertion",
+    }
+)
+_IDENTITY_PREFIXES: Final = tuple(
+    prefix
+    for prefix in _OWNED_PREFIXES
+    if prefix not in (b"x-accel-", b"x-forwarded", b"x-original-", b"x-sendfile", b"x-vestibule")
+)
 _CONDITIONALS: Final = frozenset(
     {b"if-match", b"if-modified-since", b"if-none-match", b"if-range", b"if-unmodified-since", b"range"}
 )
@@ -132,6 +149,13 @@ class RequestHygiene:
             elif self.forward_headers == "all" or _is_listed(name, self.forward_headers):
                 cleaned.append((name, value))
         return cleaned
+
+
+@lru_cache(maxsize=4096)
+def says_who_somebody_is(name: bytes) -> bool:
+    """True for a header, in any spelling, by which a client would name itself to an upstream that believes it."""
+    plain = name.lower().replace(b"_", b"-").replace(b".", b"-")
+    return plain in _IDENTITY or plain.startswith(_IDENTITY_PREFIXES)
 
 
 def nominated_headers(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:

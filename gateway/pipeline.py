@@ -33,6 +33,7 @@ from gateway.relaying import Relaying
 from gateway.request import Incoming, read_endpoint, read_request
 from gateway.rules import RouteTable, is_method_allowed
 from gateway.session_cache import SessionCache
+from gateway.spoofing import SpoofedIdentities
 from gateway.upstreams import RouteUpstreams
 
 NAVIGABLE = frozenset({"GET", "HEAD"})
@@ -49,6 +50,7 @@ class Pipeline:
         self._routes = RouteTable(bff.settings.routes)
         self._credentials = Credentials(bff, cache)
         self._machines = MachineCallers(bff)
+        self._spoofed = SpoofedIdentities(bff.audit, clock=bff.clock)
         self._access = AccessLog(enabled=bff.settings.log.access)
         self._log = structlog.get_logger("vestibule.gateway")
         self.connections = LiveConnections(
@@ -133,6 +135,7 @@ class Pipeline:
         token = await self._bff.upstream_tokens.for_route(chosen.route, live.session if live else None)
         if live is not None and is_activity(incoming, chosen.route, caller):
             await self._cache.slide(live)
+        self._spoofed.note(incoming.headers, incoming.client, route=chosen.route.id)
         headers = build_headers(incoming, caller, chosen, bearer=token.token if token else "", bff=self._bff)
         if incoming.scope["type"] == "websocket":
             await self._relaying.websocket(incoming, caller, chosen, headers, receive, send)

@@ -129,6 +129,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "gateway.request",
             "gateway.server",
             "gateway.session_cache",
+            "gateway.spoofing",
             "gateway.settings_text",
             "gateway.tether",
             "gateway.upstream",

@@ -372,6 +372,42 @@ def test_lg_3_a_local_target_that_is_no_page_is_replaced_without_a_word(house: H
     assert left == [("login_started", None), ("login_ok", None)]
 
 
+SPOOFED = ["X-Auth-Request-User", "x_forwarded_user", "X-Forwarded.Email", "Remote-User", "X-Vestibule-Assertion"]
+
+
+@pytest.mark.parametrize("name", SPOOFED)
+def test_lg_3_a_client_that_names_itself_is_one_event_a_minute(build_house: Callable[..., House], name: str) -> None:
+    house = build_house()
+    cookie = house.session_cookie(house.sign_in())
+    answer, event = only_event(
+        house,
+        lambda: house.get_raw("/page", READ, f"{name}: canary", cookie=cookie),
+        "request_refused",
+        reason="identity_headers_removed",
+    )
+    assert answer.status == 200, "removed, not refused"
+    assert event["route"] == "dashboards"
+    assert_where(event, answer)
+    assert "canary" not in repr(event)
+    noted = len(house.audit)
+    for _ in range(20):
+        house.get_raw("/page", READ, f"{name}: canary", cookie=cookie)
+    assert [each for each in house.audit[noted:] if each.get("audit")] == []
+
+
+def test_lg_3_what_a_trusted_proxy_adds_and_what_browsers_send_is_none(build_house: Callable[..., House]) -> None:
+    house = build_house(server={"trusted_proxies": ["127.0.0.1/32"]})
+    cookie = house.session_cookie(house.sign_in())
+    noted = len(house.audit)
+    house.get_raw("/page", READ, "X-Forwarded-User: alice", "X-Forwarded-For: 192.0.2.7", cookie=cookie)
+    assert [each for each in house.audit[noted:] if each.get("audit")] == []
+    house = build_house()
+    cookie = house.session_cookie(house.sign_in())
+    noted = len(house.audit)
+    house.get_raw("/page", READ, "X-Forwarded-For: 192.0.2.7", "X-Real-IP: 192.0.2.7", "Accept: */*", cookie=cookie)
+    assert [each for each in house.audit[noted:] if each.get("audit")] == []
+
+
 @pytest.mark.parametrize("path", ["/page", "/auth/session", "/auth/login"])
 def test_lg_3_two_session_cookies_are_one_event(house: House, path: str) -> None:
     value = house.session_cookie(house.sign_in())
