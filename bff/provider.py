@@ -112,8 +112,8 @@ class Provider:
             try:
                 async with asyncio.timeout(seconds):
                     return await self._refetched_metadata()
-            except TimeoutError:
-                raise self._is_not_heard(ProviderUnavailable("provider_timeout", detail="no answer in time")) from None
+            except TimeoutError:  # the patience of this caller; whether it answers the call itself will tell
+                raise ProviderUnavailable("provider_timeout", detail="no answer in time") from None
             except ProviderUnavailable as exc:
                 if self._silence is not None:  # an answer that is no good is the business of `metadata`
                     raise self._is_not_heard(exc) from None

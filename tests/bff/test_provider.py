@@ -137,6 +137,8 @@ class TestAnswering:
         with fake.bend.discovery.hold():
             async with asyncio.timeout(2):
                 assert await code_of(provider.answering_metadata(seconds=0.1)) == "provider_timeout"
+        assert not provider.is_silent, "a sign-out has less patience than a sign-in, and must not speak for it"
+        await provider.answering_metadata()
 
     @pytest.mark.parametrize("bend", [{"body": "<html>maintenance"}, {"json": {"issuer": "x"}}])
     async def test_nonsense_is_an_answer_and_what_is_known_still_counts(
