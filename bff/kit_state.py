@@ -12,7 +12,7 @@ from bff.session import Session, Store, TooMany
 STATE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_BYTES = 65_536
 MAX_STATES = 50
-"""Per person."""
+"""Per person and kit client."""
 PURPOSE = "kit-state"
 
 
@@ -43,7 +43,7 @@ class KitStates:
         """Keep `value`, at most `MAX_BYTES`, for as long as a session may last.
 
         Raises:
-            Unavailable: `state_limit`, the person has `MAX_STATES` already.
+            Unavailable: `state_limit`, the person has `MAX_STATES` at this client already.
         """
         kind, name = self._place(session, client, state_id)
         sealed = self._keyring.seal(value, purpose=PURPOSE, name=f"{kind}/{name}")
@@ -60,4 +60,5 @@ class KitStates:
         if not STATE_ID.fullmatch(state_id):
             raise BadRequest("state_id")
         owner = self._keyring.owner_names("sub", session.identity.iss, session.identity.sub)[0]
-        return f"state:{owner}", hashlib.sha256(f"{client}|{state_id}".encode()).hexdigest()
+        # The store counts by kind, so the client is part of it: no client can fill another one's places.
+        return f"state:{owner}:{client}", hashlib.sha256(f"{client}|{state_id}".encode()).hexdigest()

@@ -281,6 +281,23 @@ def test_page_state_is_limited_in_number_for_each_person(kit_house: House) -> No
         assert drop(kit_house, handle, state_id) == 204
 
 
+def test_page_state_of_one_client_takes_no_place_from_another(kit_house: House) -> None:
+    handle, _ = fetch_handle(kit_house)
+    elsewhere, _ = fetch_handle(kit_house, client="app-b")
+    names = [f"n{number}" for number in range(50)]
+    assert keep(kit_house, elsewhere, "first", b"of app-b", client="app-b") == 204
+    assert {keep(kit_house, handle, name, b"of app-a") for name in names} == {204}
+    assert keep(kit_house, handle, "one-more", b"x") == 503
+    assert keep(kit_house, elsewhere, "second", b"of app-b", client="app-b") == 204
+    assert kept(kit_house, elsewhere, "first", client="app-b") == b"of app-b"
+    for name in names:
+        assert drop(kit_house, elsewhere, name, client="app-b") == 204
+        assert kept(kit_house, handle, name) == b"of app-a"
+        assert drop(kit_house, handle, name) == 204
+    for name in ("first", "second"):
+        assert drop(kit_house, elsewhere, name, client="app-b") == 204
+
+
 @pytest.mark.parametrize("state_id", ["a.b", "x" * 65, "a%00b", "%2e%2e", "a*", "é", "a:b", "a%2fb", "a|b"])
 def test_an_id_of_page_state_is_a_plain_word(kit_house: House, state_id: str) -> None:
     handle, _ = fetch_handle(kit_house)
