@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import partial, wraps
 
 from fastapi import Request, Response
 
@@ -103,7 +103,7 @@ class Handling:
 
     def _local_or_none(self, text: str, facts: RequestFacts) -> str | None:
         account = facts.urls.base_path + facts.urls.auth_path + contract.PATH_ACCOUNT
-        is_page, origin = self._targets.is_page, facts.urls.origin
+        is_page, origin = partial(self._targets.is_page, urls=facts.urls), facts.urls.origin
         return local_target(text, own_origin=origin, allowed=is_page, named=(account,), fallback="") or None
 
     async def _form(self, request: Request, *, code: str) -> list[tuple[str, str]]:

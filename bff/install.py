@@ -34,6 +34,7 @@ from bff.errors import AuthError, Forbidden, LoginRequired
 from bff.handling import note_refusal
 from bff.login import Demands
 from bff.problems import login_url, render_problem
+from bff.public_urls import PublicUrls
 from bff.request_facts import facts_of
 from bff.routes import create_auth_app
 from bff.session import Session, Store
@@ -49,10 +50,10 @@ class EveryPath:
     def __init__(self, auth_path: str) -> None:
         self._auth_path = auth_path
 
-    def is_page(self, path: str) -> bool:
+    def is_page(self, path: str, *, urls: PublicUrls) -> bool:
         return path != self._auth_path and not path.startswith(self._auth_path + "/")
 
-    def demands(self, path: str) -> Demands:
+    def demands(self, path: str, *, urls: PublicUrls) -> Demands:
         return Demands()
 
 

@@ -48,13 +48,13 @@ class Demands:
 
 
 class Targets(Protocol):
-    """What the front door knows of local paths."""
+    """What the front door knows of local paths at one of its origins."""
 
-    def is_page(self, path: str) -> bool:
-        """True when a person may be sent to `path` after signing in."""
+    def is_page(self, path: str, *, urls: PublicUrls) -> bool:
+        """True when a person may be sent to `path` after signing in at the origin of `urls`."""
         ...
 
-    def demands(self, path: str) -> Demands: ...
+    def demands(self, path: str, *, urls: PublicUrls) -> Demands: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,9 +61,25 @@ class PublicUrls:
     def jwks(self) -> str:
         return self.auth + contract.PATH_JWKS
 
+    def has(self, route_host: str) -> bool:
+        """True for a route of this origin: it names its host, with or without the port, or no host at all."""
+        return route_host.lower() in ("", self.host, without_port(self.host))
+
     @property
     def is_secure(self) -> bool:
         return self.base.startswith("https://")
+
+
+def without_port(host: str) -> str:
+    """The name in a Host header."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
+
+
+def urls_of_route(server: ServerSettings, route_host: str) -> PublicUrls:
+    """The first origin that a route with `host = "…"` is served at; `public_url` for a route that names none."""
+    every = list(all_origins(server).values())
+    return next((urls for urls in every if urls.has(route_host)), every[0])
 
 
 def all_origins(server: ServerSettings) -> dict[str, PublicUrls]:

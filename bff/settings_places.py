@@ -18,6 +18,7 @@ LEANS_ON = {
 }
 """Key → keys beside it. When one of those is broken, what the rules say of the first may be no fault of its own."""
 LEANS_ON_PLACES: dict[str, tuple[Place, ...]] = {
+    "host": (("server", "public_url"), ("server", "origins")),
     "path": (("server", "auth_path"),),
     "workers": (("store", "url"), ("routes",)),
 }

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from bff.public_urls import PublicUrls
 from bff.settings import ProviderSettings, RouteSettings, Settings
 
 MIN_KEY_BYTES = 32
@@ -88,9 +89,9 @@ def _server(settings: Settings) -> Iterator[Finding]:
     server = settings.server
     for key, text in (("server.public_url", server.public_url), *(("server.origins", text) for text in server.origins)):
         yield from _public_url(key, text, development=settings.is_development)
-    urls = [url for text in (server.public_url, *server.origins) if (url := http_url(text)) is not None]
-    if len({url.netloc.lower() for url in urls}) != len(urls):
-        yield "server.origins", "two origins share one host", "give each origin a host of its own"
+    urls = _public_urls(settings)
+    if len({url.hostname for url in urls}) != len(urls):
+        yield "server.origins", "two origins share one host", "give each its own: a cookie counts for every port of one"
     if len({url.scheme for url in urls}) > 1:
         yield "server.origins", "some are http and some https", "use one scheme: the cookies' names depend on it"
     if any(url.path not in ("", "/") for url in urls[1:]):
@@ -103,6 +104,12 @@ def _server(settings: Settings) -> Iterator[Finding]:
             yield key, "is not host:port", 'write it as "127.0.0.1:8000"'
     if bool(server.tls.certificate_file) != bool(server.tls.key_file):
         yield "server.tls", "certificate and key go together", "set both certificate_file and key_file"
+
+
+def _public_urls(settings: Settings) -> list[SplitResult]:
+    """`public_url` and `origins`, as far as they are URLs."""
+    texts = (settings.server.public_url, *settings.server.origins)
+    return [url for text in texts if (url := http_url(text)) is not None]
 
 
 def _public_url(key: str, text: str, *, development: bool) -> Iterator[Finding]:
@@ -263,6 +270,8 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
             yield "upstream", "unknown kind", "use http://, https://, unix:, streamlit:file.py or asgi:module:app"
     if not route.upstream:
         yield "upstream", "missing", "name the server behind this route"
+    if route.host and not any(PublicUrls(url.geturl()).has(route.host) for url in _public_urls(settings)):
+        yield "host", "is no host of public_url or origins", "correct it: without it, another route answers there"
     if route.kit and route.kit not in settings.kit_clients:
         yield "kit", f"no kit client {route.kit!r}", f"add [kit_clients.{route.kit}]"
     if route.provider and route.provider not in settings.providers:

@@ -38,7 +38,7 @@ class SignInRoutes(Handling):
             return_to, demands = self._kit_target(wanted, raw_return_to), Demands()
         else:
             return_to = self._local(raw_return_to, facts) if raw_return_to else self._referring_page(request, facts)
-            demands = self._targets.demands(unquote(return_to.partition("?")[0]))
+            demands = self._targets.demands(unquote(return_to.partition("?")[0]), urls=facts.urls)
         names = list(bff.sign_in.providers)
         provider = wanted.provider or demands.provider or (names[0] if len(names) == 1 else "")
         if not provider:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bff.assembly import Bff, assemble
 from bff.contract import CloseCode
 from bff.login import Demands
+from bff.public_urls import PublicUrls
 from bff.routes import create_auth_app
 from bff.session import Store
 from bff.settings import Settings
@@ -27,23 +28,21 @@ from gateway.upstreams import LocalUpstream, RouteUpstreams, build_upstreams
 class RoutedTargets:
     """`bff.login.Targets` by the route table: pages are places to return to, APIs and uploads are not."""
 
-    def __init__(self, settings: Settings, bff: Bff) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._routes = RouteTable(settings.routes)
-        self._bff = bff
 
-    def is_page(self, path: str) -> bool:
-        base = self._bff.urls.base_path
+    def is_page(self, path: str, *, urls: PublicUrls) -> bool:
+        base = urls.base_path
         if base and not (path + "/").startswith(base + "/"):
             return False
-        inner = path[len(base) :] or "/"
-        auth_path = self._bff.settings.server.auth_path
+        inner, auth_path = path[len(base) :] or "/", urls.auth_path
         if inner == auth_path or inner.startswith(auth_path + "/") or "/_stcore/" in inner + "/":
             return False
-        route = self._routes.match(self._bff.urls.host, inner)
+        route = self._routes.match(urls.host, inner)
         return route is None or route.kind in ("page", "static")
 
-    def demands(self, path: str) -> Demands:
-        route = self._routes.match(self._bff.urls.host, path[len(self._bff.urls.base_path) :] or "/")
+    def demands(self, path: str, *, urls: PublicUrls) -> Demands:
+        route = self._routes.match(urls.host, path[len(urls.base_path) :] or "/")
         return demands_of(route) if route is not None else Demands()
 
 
@@ -106,7 +105,7 @@ def create_app(
     """The front door of `settings`. `store`, `http` and `clock` stand in for the real ones in tests."""
     bff = assemble(settings, store=store, http=http, clock=clock)
     cache = SessionCache(bff)
-    auth_app: ASGIApp = create_auth_app(bff, RoutedTargets(settings, bff))
+    auth_app: ASGIApp = create_auth_app(bff, RoutedTargets(settings))
     upstreams = dict(build_upstreams(settings, base_path=bff.urls.base_path))
     pipeline = Pipeline(bff, auth_app, upstreams, cache)
     bff.store.subscribe(pipeline.connections.on_event)

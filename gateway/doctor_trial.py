@@ -23,6 +23,7 @@ from bff.oidc.tokens import TokenAnswer, TokenResponse
 from bff.pages import Page
 from bff.problems import render_problem
 from bff.provider import Provider
+from bff.public_urls import PublicUrls
 from bff.routes import create_auth_app
 from bff.sessions import Sessions
 from bff.transactions import Transactions
@@ -177,10 +178,10 @@ class Catcher:
 class _Home:
     """`Targets` of the trial: no page but the farewell, no demands of routes."""
 
-    def is_page(self, path: str) -> bool:
+    def is_page(self, path: str, *, urls: PublicUrls) -> bool:
         return False
 
-    def demands(self, path: str) -> Demands:
+    def demands(self, path: str, *, urls: PublicUrls) -> Demands:
         return Demands()
 
 

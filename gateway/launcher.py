@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bff import contract
 from bff.assembly import Bff
 from bff.pages import Page, render_page
@@ -10,11 +12,12 @@ from gateway.policy import Denied, decide
 from gateway.session_cache import LiveSession
 
 
-def launcher_page(bff: Bff, live: LiveSession) -> Page:
+def launcher_page(bff: Bff, live: LiveSession, routes: Iterable[RouteSettings]) -> Page:
+    """The page for the person of `live`; `routes` are those of the host that was asked."""
     base = bff.urls.base_path
     apps = [
         {"href": base + route.path, "title": route.title or route.id}
-        for route in bff.settings.routes
+        for route in routes
         if route.kind == "page" and _is_open_to(route, live, now=bff.clock())
     ]
     identity = live.identity

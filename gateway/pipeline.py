@@ -190,7 +190,9 @@ class Pipeline:
             raise LoginRequired()
         if incoming.path != "/" or incoming.scope["type"] != "http" or incoming.method not in NAVIGABLE:
             raise NotFound()
-        await send_page(incoming.scope, send, launcher_page(self._bff, caller.live))
+        await send_page(
+            incoming.scope, send, launcher_page(self._bff, caller.live, self._routes.on_host(incoming.facts.urls.host))
+        )
 
     async def _serve_auth(self, incoming: Incoming, receive: Receive, send: Send) -> None:
         if incoming.scope["type"] == "websocket":

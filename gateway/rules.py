@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from bff.public_urls import without_port
 from bff.settings import RouteSettings
 
 REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT", "TRACK"})
@@ -32,6 +33,10 @@ class RouteTable:
                 return route
         return None
 
+    def on_host(self, host: str) -> list[RouteSettings]:
+        """The routes that `host` has, in the order of the configuration, without those that another one replaces."""
+        return [route for hosts in self._by_prefix.values() if (route := _of_host(hosts, host)) is not None]
+
     def _prefixes(self, path: str) -> Iterable[str]:
         """Yield the prefixes of `path` that end on a segment boundary, longest first, as deep as any route goes."""
         parts = path.split("/", self._deepest + 1)
@@ -56,9 +61,4 @@ def _of_host(hosts: Mapping[str, RouteSettings], host: str) -> RouteSettings | N
     if len(hosts) == 1 and "" in hosts:
         return hosts[""]
     name = host.lower()
-    return hosts.get(name) or hosts.get(_without_port(name)) or hosts.get("")
-
-
-def _without_port(host: str) -> str:
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdigit() else host
+    return hosts.get(name) or hosts.get(without_port(name)) or hosts.get("")

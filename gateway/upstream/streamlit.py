@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bff import contract
-from bff.public_urls import PublicUrls
+from bff.public_urls import PublicUrls, urls_of_route
 from bff.settings import RouteSettings, Settings
 from gateway.children import ChildSpec, minimal_environment
 from gateway.faults import UsageFault
@@ -94,7 +94,7 @@ def build_arguments(app: ManagedApp, settings: Settings) -> list[str]:
         "server.runOnSave": "true" if development else "false",
         # An empty list cannot be given on the command line, and the default one names a hosting service, whose pages
         # could then steer this app from a frame around it. Pages of the own origin can do that anyway.
-        "client.allowedOrigins": PublicUrls(settings.server.public_url).origin,
+        "client.allowedOrigins": urls_of_route(settings.server, app.route.host).origin,
     }
     relied_on = {
         "server.address": ADDRESS,
@@ -133,7 +133,7 @@ def build_environment(
         contract.ENV_KIT_URL: kit_url,
         contract.ENV_KIT_CLIENT: route.kit,
         contract.ENV_KIT_SECRET: client.secret.get_secret_value(),
-        ENV_KIT_PUBLIC_URL: settings.server.public_url.rstrip("/"),
+        ENV_KIT_PUBLIC_URL: urls_of_route(settings.server, route.host).base,
         ENV_KIT_ROUTES: json.dumps(paths),
         ENV_KIT_AUTH_PATH: settings.server.auth_path,
     }

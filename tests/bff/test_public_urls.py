@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bff.public_urls import PublicUrls, all_origins
+from bff.public_urls import PublicUrls, all_origins, urls_of_route
 from tests.bff.factories import settings
 
 
@@ -34,3 +34,20 @@ def test_every_origin_is_served_under_its_host_and_the_path_of_the_public_url() 
     assert origins["a.example"].base == "https://a.example/base"
     assert origins["b.example"].callback("corp") == "https://B.example/base/auth/callback/corp"
     assert origins["c.example:8443"].base == "https://c.example:8443/base"
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("", "https://a.example"),
+        ("B.example", "https://b.example"),
+        ("c.example", "https://c.example:8443"),
+        ("c.example:8443", "https://c.example:8443"),
+    ],
+)
+def test_a_route_is_served_at_the_origin_of_its_host(host: str, origin: str) -> None:
+    server = settings(
+        server={"public_url": "https://a.example", "origins": ["https://b.example", "https://c.example:8443"]}
+    ).server
+    urls = urls_of_route(server, host)
+    assert (urls.origin, urls.has(host), urls.has("elsewhere.example")) == (origin, True, False)

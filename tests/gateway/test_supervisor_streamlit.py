@@ -109,6 +109,14 @@ def test_in_production_the_app_listens_on_loopback_and_shows_no_details(folder: 
     assert not [argument for argument in arguments if "baseUrlPath" in argument]
 
 
+def test_an_app_of_a_further_host_knows_its_own_address(folder: Path) -> None:
+    settings = settings_for(server={"origins": ["https://b.example.com"]})
+    route = settings.routes[0].model_copy(update={"host": "b.example.com", "kit": "pages"})
+    settings = settings.model_copy(update={"routes": (route, *settings.routes[1:])})
+    assert "--client.allowedOrigins=https://b.example.com" in arguments_of(settings, folder)
+    assert environment_of(settings, folder)["VESTIBULE_KIT__PUBLIC_URL"] == "https://b.example.com"
+
+
 def test_in_development_it_reloads_and_shows_what_went_wrong(folder: Path) -> None:
     server = {"public_url": "http://localhost:8000", "environment": "development"}
     arguments = arguments_of(settings_for(server=server), folder)
