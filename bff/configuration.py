@@ -135,8 +135,8 @@ def _read_secret_files(raw: MutableMapping[str, Any], *, folder: Path) -> Iterat
                 path = table.pop(f"{name}_file", "")
                 if not path:
                     continue
-                at: Place = (*label.split("."), f"{name}_file")
-                secret: Place = (*label.split("."), name)
+                at: Place = (*place_of(label), f"{name}_file")
+                secret: Place = (*place_of(label), name)
                 if table.get(name):
                     yield Fault(at, f"given beside {name}", f"keep one of {name} and {name}_file", secret)
                     continue
@@ -159,9 +159,16 @@ def _unreadable(error: OSError | UnicodeDecodeError, path: object, name: str) ->
 
 
 def _tables_at(raw: MutableMapping[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The tables at `place`, copied into `raw` so that they can be changed; `x.*` means every table below x."""
+    """The tables at `place`, copied into `raw` so that they can be changed; `x.*` means every table below x.
+
+    A list of tables yields each of them, as `x[0]`.
+    """
     head, _, rest = place.partition(".")
     table = raw.get(head)
+    if isinstance(table, list | tuple):
+        raw[head] = rows = [dict(row) if isinstance(row, Mapping) else row for row in table]
+        yield from ((f"{head}[{number}]", row) for number, row in enumerate(rows) if isinstance(row, dict))
+        return
     if not isinstance(table, Mapping):
         return
     raw[head] = table = dict(table)

@@ -22,12 +22,14 @@ ForwardAuthMode = Literal["nginx", "traefik", "caddy", "envoy", "haproxy"]
 HeaderPreset = Literal["x-auth-request", "x-forwarded", "remote", "none"]
 
 SECRET_FIELDS: dict[str, tuple[str, ...]] = {
+    "server": ("trusted_proxy_secret",),
     "secrets": ("keys", "admin_token"),
     "store": ("url",),
     "providers.*": ("client_secret", "client_key"),
     "kit_clients.*": ("secret",),
+    "routes": ("upstream_secret",),
 }
-"""Per table: the keys that may instead be given as `<key>_file`."""
+"""Per table (for a list, each of its tables): the keys that may instead be given as `<key>_file`."""
 
 
 class Table(BaseModel):
@@ -48,6 +50,7 @@ class ServerSettings(Table):
     public_health: bool = False
     environment: Literal["production", "development"] = "production"
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_proxy_secret: SecretStr = SecretStr("")
     workers: int = Field(1, ge=1, le=256)
     auth_path: str = Field("/auth", pattern=r"^/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")
     tls: Tls = Tls()
@@ -161,6 +164,7 @@ class RouteSettings(Table):
     host: str = ""
     methods: tuple[str, ...] = ()
     upstream: tuple[str, ...] = ()
+    upstream_secret: SecretStr = SecretStr("")
     ca_file: str = ""
     strip_prefix: bool = False
     kind: RouteKind = "api"

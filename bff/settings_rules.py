@@ -26,6 +26,7 @@ KEY_TYPE_OF = {
     "ES256": EllipticCurvePrivateKey,
     "EdDSA": Ed25519PrivateKey,
 }
+HEADER_SECRET = re.compile(r"[A-Za-z0-9+/=_.~-]+")
 ROUTE_NUMBER = re.compile(r"routes\[(\d+)\]")
 UPSTREAM_SCHEMES = ("http://", "https://", "unix:", "streamlit:", "asgi:")
 
@@ -102,6 +103,14 @@ def _server(settings: Settings) -> Iterator[Finding]:
     for key, bind in (("server.bind", server.bind), ("server.management_bind", server.management_bind)):
         if not _is_bind(bind):
             yield key, "is not host:port", 'write it as "127.0.0.1:8000"'
+    secret = server.trusted_proxy_secret.get_secret_value()
+    yield from _header_secret("server.trusted_proxy_secret", secret)
+    if secret and not server.trusted_proxies:
+        yield (
+            "server.trusted_proxy_secret",
+            "no proxy can show it",
+            "name the networks of your proxies: trusted_proxies",
+        )
     if bool(server.tls.certificate_file) != bool(server.tls.key_file):
         yield "server.tls", "certificate and key go together", "set both certificate_file and key_file"
 
@@ -122,6 +131,15 @@ def _public_url(key: str, text: str, *, development: bool) -> Iterator[Finding]:
         yield key, "names the default port", "leave the port out, as browsers do"
     elif url.scheme == "http" and not (development and is_loopback(url)):
         yield key, "is plain http", 'use https; plain http needs a loopback host and environment = "development"'
+
+
+def _header_secret(key: str, secret: str) -> Iterator[Finding]:
+    """What is sent in a header has to be long, random, and of characters that every server passes on as they are."""
+    if secret and (len(secret) < MIN_SECRET_BYTES or not HEADER_SECRET.fullmatch(secret) or not _looks_random(secret)):
+        message = (
+            f"shorter than {MIN_SECRET_BYTES} characters, not random, or not of letters, digits and + / = _ . ~ - alone"
+        )
+        yield key, message, "make it with `vestibule keys new FILE`"
 
 
 def _is_bind(text: str) -> bool:
@@ -268,6 +286,10 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
     for target in route.upstream:
         if not target.startswith(UPSTREAM_SCHEMES):
             yield "upstream", "unknown kind", "use http://, https://, unix:, streamlit:file.py or asgi:module:app"
+    secret = route.upstream_secret.get_secret_value()
+    yield from _header_secret("upstream_secret", secret)
+    if secret and any(target.startswith("streamlit:") for target in route.upstream):
+        yield "upstream_secret", "on a streamlit: upstream, which cannot check it", "remove it: page code could read it"
     if not route.upstream:
         yield "upstream", "missing", "name the server behind this route"
     if route.host and not any(PublicUrls(url.geturl()).has(route.host) for url in _public_urls(settings)):

@@ -19,6 +19,7 @@ import typer
 
 from bff.configuration import ConfigurationError, Problem, exposed_secret_files, load_settings
 from bff.settings import LogSettings, Settings
+from bff.settings_warnings import find_warnings
 from gateway import demo, dev, doctor, doctor_login, initialise, key_files, session_admin
 from gateway.configuration_file import find_configuration, with_port
 from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
@@ -68,6 +69,11 @@ def _exposed_secrets(config: Path | None) -> list[Problem]:
     return list(exposed_secret_files(file, environ=os.environ)) if file else []
 
 
+def _warnings(config: Path | None, settings: Settings) -> list[Problem]:
+    file = find_configuration(config, environ=os.environ)
+    return [*_exposed_secrets(config), *find_warnings(settings, source=str(file or "settings"))]
+
+
 def _print_version(*, wanted: bool) -> None:
     if wanted:
         try:
@@ -96,6 +102,10 @@ def run(
     if port is not None:
         settings, _ = _load(config, overrides=with_port(settings, port))
     configure_logging(settings.log)
+    for problem in _warnings(config, settings):
+        structlog.get_logger("vestibule.supervisor").warning(
+            "configuration", key=problem.key, reason=f"{problem.message}; {problem.mend}"
+        )
     raise typer.Exit(run_front_door(build_front_door(settings, folder=folder), on_ready=lambda: _say_ready(settings)))
 
 
@@ -193,9 +203,8 @@ def keys_rotate(file: Annotated[Path, typer.Argument(help="The file that secrets
 
 @config_app.command("check")
 def config_check(config: Config = None) -> None:
-    """Report every fault of the configuration at once, and secrets that lie open."""
-    _load(config)
-    for problem in _exposed_secrets(config):
+    """Report every fault of the configuration at once, and what it lets happen."""
+    for problem in _warnings(config, _load(config)[0]):
         typer.echo(f"warning: {problem}", err=True)
     typer.echo("ok")
 
@@ -272,7 +281,7 @@ def run_doctor(
             doctor_login.sign_in_once(settings, say=_say_aside, provider=provider, loopback_port=loopback_port or 0)
         )
     else:
-        report = asyncio.run(doctor.examine(settings, folder=folder, exposed=_exposed_secrets(config)))
+        report = asyncio.run(doctor.examine(settings, folder=folder, warnings=_warnings(config, settings)))
     typer.echo(json.dumps(report.as_json(strict=strict), indent=2) if as_json else report.as_text())
     if not report.is_healthy(strict=strict):
         raise typer.Exit(EXIT_FAULT)

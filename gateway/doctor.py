@@ -96,13 +96,13 @@ async def examine(
     settings: Settings,
     *,
     folder: Path = Path(),
-    exposed: Sequence[Problem] = (),
+    warnings: Sequence[Problem] = (),
     clock: Callable[[], float] = time.time,
     http_for: Callable[[ProviderSettings], httpx.AsyncClient] = http_client_for,
 ) -> Report:
     """Ask all parts at once; each answers or runs into its own time-out. Starts nothing and signs nobody in.
 
-    `exposed`: secret files that others may read (`bff.configuration.exposed_secret_files`).
+    `warnings`: what was noticed about the configuration when it was read.
     """
     asked: list[Awaitable[list[Finding]]] = [
         _provider(name, provider, http_for=http_for, clock=clock) for name, provider in settings.providers.items()
@@ -110,8 +110,8 @@ async def examine(
     asked.append(_collected(_store(settings, clock=clock)))
     asked += [_collected(_upstreams(route, folder=folder)) for route in settings.routes]
     found = await asyncio.gather(*asked)
-    warnings = [Finding("warning", problem.key, f"{problem.message}; {problem.mend}") for problem in exposed]
-    findings = [*_server(settings), *warnings, *(finding for group in found for finding in group)]
+    noticed = [Finding("warning", problem.key, f"{problem.message}; {problem.mend}") for problem in warnings]
+    findings = [*_server(settings), *noticed, *(finding for group in found for finding in group)]
     return Report(tuple(registrations(settings)), tuple(findings))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
+from bff import contract
 from gateway.headers import RawHeaders
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -16,19 +18,22 @@ Address = IPv4Address | IPv6Address
 
 _HOST: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?\Z")
 _MOST_HOPS: Final = 100
+_PROOF: Final = contract.HEADER_PROXY.lower().encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
 class ClientEndpoint:
     """The client as far as it can be known: `address` for logs and limits, `scheme` and `host` it used.
 
-    `is_through_proxy` is True when the peer is a trusted proxy, whose forwarded headers were read.
+    `is_through_proxy` is True when the peer is a trusted proxy, whose forwarded headers were read. `is_unproven_proxy`
+    is True when they were not, because the peer has a proxy's address and not its secret.
     """
 
     address: str
     scheme: str
     host: str
     is_through_proxy: bool = False
+    is_unproven_proxy: bool = False
 
 
 def client_address(
@@ -36,16 +41,20 @@ def client_address(
     headers: Sequence[tuple[bytes, bytes]],
     trusted_proxies: Networks,
     *,
+    proxy_secret: str = "",
     scheme: str = "http",
     host: str = "",
 ) -> ClientEndpoint:
     """Find the right-most address of `X-Forwarded-For` that is not a trusted proxy's; the peer's own otherwise.
 
     Scheme and host likewise come from the right-most `X-Forwarded-Proto` and `-Host`, from a trusted peer alone;
-    `scheme` and `host` are what the connection and the Host header say. `peer` is "" on a Unix socket.
+    `scheme` and `host` are what the connection and the Host header say. `peer` is "" on a Unix socket. With
+    `proxy_secret` an address is not enough: the peer has to show the secret in `X-Vestibule-Proxy`.
     """
     if not trusted_proxies or not _is_trusted(peer, trusted_proxies):
         return ClientEndpoint(peer, scheme, host)
+    if proxy_secret and not _shows(headers, proxy_secret):
+        return ClientEndpoint(peer, scheme, host, is_unproven_proxy=_speaks_as_a_proxy(headers))
     hops = _listed(headers, b"x-forwarded-for")[-_MOST_HOPS:]
     proto = (_listed(headers, b"x-forwarded-proto") or [""])[-1].lower()
     named = (_listed(headers, b"x-forwarded-host") or [""])[-1].lower()
@@ -78,6 +87,16 @@ def build_forwarded_headers(client: ClientEndpoint, *, prefix: str = "", request
 def _is_trusted(peer: str, trusted_proxies: Networks) -> bool:
     address = _parse(peer.partition("%")[0])  # the system's own word on the interface
     return address is not None and any(address in network for network in trusted_proxies)
+
+
+def _shows(headers: Iterable[tuple[bytes, bytes]], secret: str) -> bool:
+    """True for the secret once, and nothing else under that name; compared in constant time."""
+    given = [value for name, value in headers if name == _PROOF]
+    return len(given) == 1 and hmac.compare_digest(given[0], secret.encode("ascii"))
+
+
+def _speaks_as_a_proxy(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name == _PROOF or name.startswith(b"x-forwarded-") for name, _ in headers)
 
 
 def _rightmost_untrusted(peer: str, hops: Iterable[str], trusted_proxies: Networks) -> str:

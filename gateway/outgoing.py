@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bff import contract
 from bff.assembly import Bff
 from bff.settings import RouteSettings
 from gateway.credentials import Caller, kit_headers
@@ -12,11 +13,12 @@ from gateway.request import Incoming
 from gateway.upstreams import RouteUpstreams
 
 STREAMLIT_QUIET = ("/_stcore/health", "/_stcore/host-config", "/_stcore/script-health-check")
+UPSTREAM_HEADER = contract.HEADER_UPSTREAM.lower().encode("ascii")
 STREAMLIT_DENIED = ("/_stcore/metrics", "/_stcore/agent", "/oauth2callback")
 
 
 def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *, bearer: str, bff: Bff) -> RawHeaders:
-    """Hygiene first, then Host, forwarded, identity, kit and bearer headers, each set exactly once."""
+    """Hygiene first, then Host, forwarded, identity, kit, bearer and shared-secret headers, each set exactly once."""
     route, facts = chosen.route, incoming.facts
     is_public_machine_route = route.auth == "public" and caller.live is None
     headers = [
@@ -36,6 +38,8 @@ def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *,
         claim_headers=route.claim_headers,
     )
     headers += kit_headers(caller, route, bff)
+    if secret := route.upstream_secret.get_secret_value():
+        headers.append((UPSTREAM_HEADER, secret.encode("ascii")))
     if bearer:
         headers = [header for header in headers if header[0] != b"authorization"]
         headers.append((b"authorization", b"Bearer " + bearer.encode("ascii")))

@@ -66,6 +66,7 @@ class Pipeline:
         started = perf_counter()
         client, request_id = read_endpoint(scope, self._bff)
         attribute_events(client=client.address, request_id=request_id)
+        self._spoofed.note_unproven_proxy(client)
         status = self._access.watching(stamping(send, request_id, secure=self._bff.urls.is_secure))
         incoming: Incoming | None = None
         route_id = ""

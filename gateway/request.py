@@ -53,8 +53,14 @@ def read_endpoint(scope: Scope, bff: Bff) -> tuple[ClientEndpoint, str]:
     peer = scope["client"][0] if scope.get("client") else ""
     host = next((value.decode("latin-1").lower() for name, value in headers if name == b"host"), "")
     secure = scope.get("scheme") in ("https", "wss")
+    server = bff.settings.server
     client = client_address(
-        peer, headers, bff.settings.server.trusted_proxies, scheme="https" if secure else "http", host=host
+        peer,
+        headers,
+        server.trusted_proxies,
+        proxy_secret=server.trusted_proxy_secret.get_secret_value(),
+        scheme="https" if secure else "http",
+        host=host,
     )
     given = next((value for name, value in headers if name == b"x-request-id"), b"")
     believed = client.is_through_proxy and REQUEST_ID.fullmatch(given)

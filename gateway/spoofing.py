@@ -1,4 +1,4 @@
-"""Clients that name themselves in headers: removed from every request (`gateway.headers`), noted now and then."""
+"""Clients that say who they are or speak as a proxy: not believed (`gateway.headers`), and noted now and then."""
 
 from __future__ import annotations
 
@@ -20,17 +20,27 @@ class SpoofedIdentities:
     def __init__(self, audit: Audit, *, clock: Callable[[], float]) -> None:
         self._audit = audit
         self._clock = clock
-        self._noted: OrderedDict[str, float] = OrderedDict()
+        self._noted: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def note(self, headers: Iterable[tuple[bytes, bytes]], client: ClientEndpoint, *, route: str) -> None:
         """Leave an event when `headers` say who somebody is; trusted proxies may add such headers of their own."""
         if client.is_through_proxy or not any(says_who_somebody_is(name) for name, _ in headers):
             return
-        group, now = address_group(client.address), self._clock()
-        if now - self._noted.get(group, -AGAIN_SECONDS) < AGAIN_SECONDS:
-            return
-        self._noted[group] = now
-        self._noted.move_to_end(group)
+        if self._is_due("identity_headers_removed", client):
+            self._audit.event("request_refused", reason="identity_headers_removed", route=route)
+
+    def note_unproven_proxy(self, client: ClientEndpoint) -> None:
+        """Leave an event when a proxy's address sent forwarded headers without the proxy's secret."""
+        if client.is_unproven_proxy and self._is_due("proxy_secret", client):
+            self._audit.event("request_refused", reason="proxy_secret")
+
+    def _is_due(self, reason: str, client: ClientEndpoint) -> bool:
+        """True once a minute for each reason and client."""
+        key, now = (reason, address_group(client.address)), self._clock()
+        if now - self._noted.get(key, -AGAIN_SECONDS) < AGAIN_SECONDS:
+            return False
+        self._noted[key] = now
+        self._noted.move_to_end(key)
         while len(self._noted) > MAX_REMEMBERED:
             self._noted.popitem(last=False)
-        self._audit.event("request_refused", reason="identity_headers_removed", route=route)
+        return True

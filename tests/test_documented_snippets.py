@@ -44,7 +44,7 @@ def with_secrets(tables: Mapping[str, Any]) -> dict[str, Any]:
     for place, keys in SECRET_FIELDS.items():
         head, _, rest = place.partition(".")
         table = filled.get(head, {})
-        for inner in table.values() if rest else [table]:
+        for inner in table.values() if rest else table if isinstance(table, list) else [table]:
             for key in keys:
                 if inner.pop(f"{key}_file", None):
                     inner[key] = A_VALUE.get(key, A_SECRET)

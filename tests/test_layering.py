@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "bff.settings",
             "bff.settings_rules",
+            "bff.settings_warnings",
             "bff.settings_faults",
             "bff.settings_places",
             "bff.environment_settings",
@@ -86,6 +87,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "bff.pytest_plugin",
             "bff.testing",
             "bff.trusted_proxy",
+            "bff.upstream_secret",
         ),
     ),
     (

@@ -19,7 +19,7 @@ def serving(app: Any, *, sock: socket.socket | None = None, **config: Any) -> It
     """Yield the address while `app` is served; `config` is Uvicorn's."""
     sock = sock or bind_socket("127.0.0.1")
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, lifespan="on", ws="none", timeout_graceful_shutdown=1, **config)
+        uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1, **{"ws": "none", **config})
     )
     thread = threading.Thread(target=server.run, args=([sock],), daemon=True)
     thread.start()

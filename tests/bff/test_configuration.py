@@ -131,6 +131,15 @@ class TestSecretsInFiles:
         assert problem.key == "providers.corp.client_secret_file"
         assert problem.mend == f"chmod 600 {file.parent / 'secrets' / 'oidc'}"
 
+    def test_a_route_may_have_a_secret_in_a_file(self, file: Path) -> None:
+        secret = "unit-test-upstream-secret-0123456789"
+        (file.parent / "upstream").write_text(secret + "\n")
+        route = '[[routes]]\nid = "extra"\npath = "/extra/"\nupstream = "http://127.0.0.1:9"\n'
+        file.write_text(f'{TOML}\n{route}upstream_secret_file = "upstream"\n')
+        assert load_settings(file, environ={}).routes[-1].upstream_secret.get_secret_value() == secret
+        file.write_text(f'{TOML}\n{route}upstream_secret_file = "missing"\n')
+        assert faults(file)["routes[1].upstream_secret_file"].route == "extra"
+
     def test_a_secret_given_twice_in_one_source_is_a_fault(self, file: Path) -> None:
         file.write_text(TOML.replace("keys_file", 'admin_token = "a"\nadmin_token_file = "keys"\nkeys_file'))
         assert faults(file)["secrets.admin_token_file"].message == "given beside admin_token"

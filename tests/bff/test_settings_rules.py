@@ -56,6 +56,14 @@ def problems(**tables: Any) -> list[Problem]:
 
 
 REFUSED: list[tuple[str, dict[str, Any]]] = [
+    # What is shared with a proxy or an upstream
+    ("server.trusted_proxy_secret", server(trusted_proxy_secret=SECRET)),
+    ("server.trusted_proxy_secret", server(trusted_proxies=["10.0.0.0/8"], trusted_proxy_secret="short")),
+    ("server.trusted_proxy_secret", server(trusted_proxies=["10.0.0.0/8"], trusted_proxy_secret="ab" * 20)),
+    ("server.trusted_proxy_secret", server(trusted_proxies=["10.0.0.0/8"], trusted_proxy_secret=SECRET + '"')),
+    ("routes[0].upstream_secret", routes({"upstream_secret": "short"})),
+    ("routes[0].upstream_secret", routes({"upstream_secret": SECRET + "\r\nX: y"})),
+    ("routes[0].upstream_secret", routes({"upstream_secret": SECRET, "upstream": "streamlit:app.py"})),
     # Where people reach it
     ("server.public_url", server(public_url="http://apps.example.com")),
     ("server.public_url", server(public_url="http://localhost:8000")),

@@ -32,7 +32,8 @@ def settings() -> Settings:
     tables = deepcopy(tomllib.loads((FOLDER / "vestibule.toml").read_text(encoding="utf-8")))
     for place, keys in SECRET_FIELDS.items():
         head, _, rest = place.partition(".")
-        for table in tables.get(head, {}).values() if rest else [tables.get(head, {})]:
+        given = tables.get(head, {})
+        for table in given.values() if rest else given if isinstance(given, list) else [given]:
             for key in keys:
                 if table.pop(f"{key}_file", ""):
                     table[key] = [A_SECRET] if key == "keys" else A_SECRET

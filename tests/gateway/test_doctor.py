@@ -188,8 +188,8 @@ def test_as_json_it_says_the_same_to_a_program(provider: FakeProvider, tmp_path:
 
 
 async def test_secrets_that_lie_open_are_a_warning(provider: FakeProvider) -> None:
-    exposed = [Problem("vestibule.toml", "secrets.keys_file", "everybody may read keys", "chmod 600 keys")]
-    report = await examine(settings_for(provider.issuer), exposed=exposed)
+    noticed = [Problem("vestibule.toml", "secrets.keys_file", "everybody may read keys", "chmod 600 keys")]
+    report = await examine(settings_for(provider.issuer), warnings=noticed)
     (found,) = [finding for finding in report.findings if finding.part == "secrets.keys_file"]
     assert (found.level, found.message) == ("warning", "everybody may read keys; chmod 600 keys")
 
