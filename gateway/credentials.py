@@ -34,26 +34,30 @@ class Credentials:
         self._bff = bff
         self._cache = cache
 
-    async def identify(self, incoming: Incoming) -> Caller:
-        """The caller of a request.
+    async def identify(self, incoming: Incoming, route: RouteSettings | None) -> Caller:
+        """The caller of a request to `route`, None for an address without one.
+
+        A public route knows nobody: neither the cookie nor a kit's handle is looked at, whoever is signed in. A kit
+        credential is checked there too, as a Host of `internal_hosts` is accepted for its sake.
 
         Raises:
             BadRequest: a kit credential beside a session cookie, or twice.
             LoginRequired: `kit_credential`, `kit_handle`.
             StoreUnavailable: nobody can tell.
         """
+        knows_nobody = route is not None and route.auth == "public"
         credential = single_header(incoming.headers, KIT_HEADER, code="kit_credential_twice")
         if credential is not None:
-            return await self._kit_caller(incoming, credential)
-        name = self._cookie_record(incoming)
+            return await self._kit_caller(incoming, credential, knows_nobody=knows_nobody)
+        name = None if knows_nobody else self._cookie_record(incoming)
         return Caller(await self._cache.get(name) if name else None)
 
-    async def _kit_caller(self, incoming: Incoming, credential: str) -> Caller:
+    async def _kit_caller(self, incoming: Incoming, credential: str, *, knows_nobody: bool) -> Caller:
         cookies = cookie_headers(incoming.headers)
         if any(self._bff.cookie_names.session.encode() in header for header in cookies):
             raise BadRequest("kit_with_cookie", detail="a kit credential beside a session cookie")
         handle = single_header(incoming.headers, SESSION_HEADER, code="kit_handle_twice") or ""
-        call = self._bff.kit.open_call(credential, handle)
+        call = self._bff.kit.open_call(credential, "" if knows_nobody else handle)
         return Caller(await self._cache.get(call.record_name) if call.record_name else None, call.client)
 
     def _cookie_record(self, incoming: Incoming) -> str | None:

@@ -128,7 +128,7 @@ class RequestHygiene:
     def clean(self, headers: Iterable[tuple[bytes, bytes]], *, keep_authorization: bool = False) -> RawHeaders:
         """Return the client's headers without anything that is ours, hop-by-hop, nominated, framing or unlisted.
 
-        `keep_authorization` is for bearer and public machine routes. `Host` passes unchanged.
+        `keep_authorization` is for public routes. `Host` passes unchanged.
         """
         given = list(headers)
         nominated = nominated_headers(given)

@@ -20,12 +20,9 @@ STREAMLIT_DENIED = ("/_stcore/metrics", "/_stcore/agent", "/oauth2callback")
 def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *, bearer: str, bff: Bff) -> RawHeaders:
     """Hygiene first, then Host, forwarded, identity, kit, bearer and shared-secret headers, each set exactly once."""
     route, facts = chosen.route, incoming.facts
-    is_public_machine_route = route.auth == "public" and caller.live is None
-    headers = [
-        header
-        for header in chosen.requests.clean(incoming.headers, keep_authorization=is_public_machine_route)
-        if header[0] != b"host"
-    ]
+    # A public route knows nobody, so a credential that is sent there is the client's own.
+    cleaned = chosen.requests.clean(incoming.headers, keep_authorization=route.auth == "public")
+    headers = [header for header in cleaned if header[0] != b"host"]
     client = ClientEndpoint(facts.address, "https" if facts.urls.is_secure else "http", facts.urls.host)
     headers.append((b"host", facts.urls.host.encode("ascii")))
     headers += build_forwarded_headers(client, prefix=chosen.prefix, request_id=facts.request_id)

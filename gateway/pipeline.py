@@ -98,7 +98,7 @@ class Pipeline:
             status.further = cors_headers(incoming.facts.fetch.origin, route)
             if await self._answered_preflight(incoming, route, status):
                 return route.id
-        caller = await self._credentials.identify(incoming)
+        caller = await self._credentials.identify(incoming, route)
         if route is None or route.id not in self._upstreams:
             await self._serve_nowhere(incoming, caller, status.send)
             return ""
@@ -126,7 +126,7 @@ class Pipeline:
         self._check_origin(incoming, route, caller)
         if caller.live is None and route.auth == "required":
             raise LoginRequired()
-        if caller.live is not None and route.auth != "public":
+        if caller.live is not None:
             self._authorize(incoming, route, caller)
 
     async def _relay(
@@ -166,7 +166,7 @@ class Pipeline:
     def _authorize(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
         if caller.live is None:
             return
-        if route.provider and route.provider != caller.live.identity.provider:
+        if route.auth == "required" and route.provider not in ("", caller.live.identity.provider):
             raise LoginRequired("step_up_required", "Please sign in once more for this.", detail="provider")
         decision = decide(route, caller.live.identity, scopes=caller.live.scopes, now=self._bff.clock())
         match decision:

@@ -63,5 +63,10 @@ def decide(route: RouteSettings, identity: Identity, *, scopes: frozenset[str], 
 
 
 def demands_of(route: RouteSettings) -> Demands:
-    """What a sign-in that leads to `route` must ask of the provider."""
+    """What a sign-in that leads to `route` must ask of the provider; nothing where nobody has to sign in.
+
+    There `provider` may be set all the same: it says whose service token (`client_credentials`) goes upstream.
+    """
+    if route.auth != "required":
+        return Demands()
     return Demands(provider=route.provider, max_age=route.require.max_age_seconds, acr_values=route.require.acr_any)

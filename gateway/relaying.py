@@ -51,7 +51,8 @@ class Relaying:
     ) -> None:
         """Relay a request; the end of its session cuts a response still under way."""
         upstream = chosen.choose(caller.live.session.name if caller.live else incoming.facts.address)
-        inserts = chosen.route.kind == "page" and incoming.method == "GET" and _asks_for_document(incoming)
+        has_guard = chosen.route.kind == "page" and chosen.route.auth != "public"
+        inserts = has_guard and incoming.method == "GET" and _asks_for_document(incoming)
         target = self._target(incoming, chosen)
         call = _Call(
             incoming.scope,
@@ -142,7 +143,7 @@ class Relaying:
         self, exchange: Callable[[], Awaitable[None]], caller: Caller, chosen: RouteUpstreams
     ) -> None:
         task = asyncio.current_task()
-        if caller.live is None or chosen.route.auth == "public" or task is None:
+        if caller.live is None or task is None:
             await exchange()
             return
         is_over, why = False, 0
@@ -167,7 +168,7 @@ class Relaying:
 
     def _register(self, caller: Caller, chosen: RouteUpstreams, close: Callable[[int, str], None]) -> Connection | None:
         live = caller.live
-        if live is None or chosen.route.auth == "public":
+        if live is None:
             return None
         session, machine = live.session, live if caller.is_machine else None
         connection = Connection(session.name, live.owners, session.login_started_at, chosen.route, close, machine)

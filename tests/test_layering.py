@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "bff.settings",
             "bff.settings_rules",
             "bff.settings_warnings",
+            "bff.open_routes",
             "bff.settings_faults",
             "bff.settings_places",
             "bff.environment_settings",
