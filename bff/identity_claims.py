@@ -12,6 +12,7 @@ from bff.claims import claim_at, names_at, text_at
 from bff.contract import Identity
 from bff.oidc.userinfo import merge_claims
 from bff.settings import ProviderSettings
+from bff.verified_email import Email, read_email, without_email
 
 PROTOCOL_CLAIMS = frozenset(
     {"nonce", "at_hash", "c_hash", "exp", "iat", "nbf", "jti", "aud", "azp", "iss", "sub", "typ"}
@@ -60,22 +61,22 @@ def build_identity(
     speak of: names that came from elsewhere stay, for userinfo is not asked again. A source that had them once
     (`found_in`) and has the claim no longer says that nothing is left: some providers leave out what is empty.
     """
-    id_token = sources["id_token"]
+    id_token, userinfo = sources["id_token"], sources.get("userinfo", {})
     old = dict(before.claims) if before else {}
-    claims = {**old, **merge_claims(id_token, sources.get("userinfo", {}))}
+    email = read_email([userinfo, id_token], old, assumed=settings.email_verified == "assume")
+    claims = _with_email({**old, **merge_claims(id_token, userinfo)}, email)
+    named = sources if email.is_verified else {name: without_email(found) for name, found in sources.items()}
     auth_time = claims.get("auth_time", 0)
     return Identity(
         sub=str(id_token["sub"]),
         iss=str(id_token["iss"]),
         provider=provider,
         name=text_at(claims, "name"),
-        email=text_at(claims, "email"),
-        email_verified=claims.get("email_verified") is True or claims.get("email_verified") == "true",
+        email=email.address,
+        email_verified=email.is_verified,
         preferred_username=text_at(claims, "preferred_username"),
-        roles=_joined(sources, settings.roles_claim, settings, _kept_names(before, sources, "roles", found_in.roles)),
-        groups=_joined(
-            sources, settings.groups_claim, settings, _kept_names(before, sources, "groups", found_in.groups)
-        ),
+        roles=_joined(named, settings.roles_claim, settings, _kept_names(before, sources, "roles", found_in.roles)),
+        groups=_joined(named, settings.groups_claim, settings, _kept_names(before, sources, "groups", found_in.groups)),
         acr=text_at(claims, "acr"),
         auth_time=int(auth_time) if isinstance(auth_time, int | float) and 0 <= auth_time < 2**40 else 0,
         expires_at=before.expires_at if before else 0,
@@ -112,6 +113,16 @@ def _joined(sources: Sources, path: str, settings: ProviderSettings, before: tup
     if path and not any(claim_at(claims, path) is not None for claims in present):
         return before
     return tuple(dict.fromkeys(name for claims in present for name in names_at(claims, path)))
+
+
+def _with_email(claims: dict[str, Any], email: Email) -> dict[str, Any]:
+    """`claims` with the address and the word about it as one pair: neither is ever joined to another's half."""
+    rest = {name: value for name, value in claims.items() if name not in ("email", "email_verified")}
+    if email.address:
+        rest["email"] = email.address
+    if email.said is not None:
+        rest["email_verified"] = email.said
+    return rest
 
 
 def _kept(claims: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from bff.claims import claim_at
 from bff.contract import Identity
 from bff.settings import Requirements
+from bff.verified_email import claims_to_go_by
 
 CLOCK_SKEW_SECONDS = 60
 STEP_UP = frozenset({"acr", "max_age"})
@@ -70,7 +71,7 @@ def _has_domain(identity: Identity, domains: Collection[str]) -> bool:
 
 
 def _claim_holds(identity: Identity, path: str, wanted: object) -> bool:
-    value = claim_at(identity.claims, path)
+    value = claim_at(claims_to_go_by(identity), path)
     if isinstance(wanted, tuple):
         return any(_is_same(value, one) for one in wanted)
     return _is_same(value, wanted)

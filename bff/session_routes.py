@@ -33,6 +33,7 @@ class SessionRoutes(Handling):
             "provider": identity.provider,
             "name": identity.name,
             "email": identity.email,
+            "email_verified": identity.email_verified,
             "roles": list(identity.roles),
             "groups": list(identity.groups),
             "expires_at": int(session.absolute_expires_at),

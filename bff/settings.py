@@ -90,6 +90,8 @@ class ProviderSettings(Table):
     client_key_alg: Literal["RS256", "PS256", "ES256", "EdDSA"] = "ES256"
     client_auth: ClientAuth = "client_secret_basic"
     scopes: tuple[str, ...] = ("openid", "profile", "email")
+    email_verified: Literal["claim", "assume"] = "claim"
+    """`assume`: an address of which the provider says nothing is taken for verified."""
     id_token_alg: Algorithm = "RS256"
     response_mode: Literal["query", "form_post"] = "query"
     userinfo: Literal["always", "never"] = "always"

@@ -176,6 +176,7 @@ def _describe(session: Session) -> Answer:
         "provider": identity.provider,
         "sid": session.sid,
         "email": identity.email,
+        "email_verified": identity.email_verified,
         "device": session.device,
         "created_at": int(session.created_at),
         "expires_at": int(session.absolute_expires_at),

@@ -108,9 +108,13 @@ def _plain(name: str, arrived: Arrived, uses: Uses, *, provider: ProviderSetting
 
 def _email_verified(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
     shown = _plain("email_verified", arrived, uses, provider=provider)
-    if shown.level != "found" or arrived.identity.email_verified:
+    if arrived.identity.email_verified:
+        if shown.level == "found":
+            return shown
+        return Shown("found", shown.claim, 'did not arrive, and is assumed (email_verified = "assume")')
+    if shown.level != "found":
         return shown
-    text = f"{shown.text}: `emails` and `email_domains` do not count this address"
+    text = f"{shown.text}: `emails` and `email_domains` do not count this address, and applications do not get it"
     return Shown("warning" if "email_verified" in uses else "found", shown.claim, text)
 
 
@@ -149,6 +153,8 @@ def _roles_elsewhere(arrived: Arrived, provider: ProviderSettings) -> str:
 def _other(key: str, arrived: Arrived, uses: Uses) -> Shown:
     """A claim that a rule or a header names by its path."""
     path = key.removeprefix("claim ")
+    if path == "email" and arrived.identity.email and not arrived.identity.email_verified:
+        return Shown("warning", key, f"arrived, but nobody has verified it, so it counts as missing{_used(key, uses)}")
     value = claim_at(arrived.identity.claims, path)
     if value is None:
         value = getattr(arrived.identity, path, None) if path in Identity.__dataclass_fields__ else None

@@ -21,7 +21,8 @@ _GENERAL: Final[Mapping[str, str]] = {
     "sub": "no OpenID provider may leave it out",
     "name": 'add "profile" to scopes',
     "email": 'add "email" to scopes',
-    "email_verified": "without it `emails` and `email_domains` admit nobody: use groups or roles",
+    "email_verified": "without it `emails` and `email_domains` admit nobody, and applications get no address: use "
+    'groups or roles, or set email_verified = "assume" if people cannot choose their address there',
     "roles": "map roles into the ID token or userinfo at the provider, and set roles_claim to their path",
     "groups": "map groups into the ID token or userinfo at the provider, and set groups_claim to their path",
     "sid": "back-channel logout then works by `sub` alone, for all of a person's sessions",
@@ -47,7 +48,8 @@ _BY_KIND: Final[Mapping[Kind, Mapping[str, str]]] = {
     },
     "entra": {
         "email": "add the optional claim email to the ID token (Token configuration)",
-        "email_verified": "Entra ID never sends it, so `emails` and `email_domains` admit nobody: use roles or groups",
+        "email_verified": "Entra ID never sends it, so `emails` and `email_domains` admit nobody, and applications get "
+        'no address: use roles or groups, or set email_verified = "assume" if only administrators set addresses',
         "roles": 'define App roles, assign people to them, and set roles_claim = "roles"',
         "groups": "add the groups claim (Token configuration); it holds object ids, and nothing for people in more "
         "than 200 groups",

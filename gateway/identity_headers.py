@@ -13,6 +13,7 @@ from typing import Any, Final
 from bff import contract
 from bff.contract import Identity
 from bff.settings import HeaderPreset
+from bff.verified_email import claims_to_go_by
 from gateway.headers import RawHeaders
 
 _PRESETS: Final[Mapping[HeaderPreset, Mapping[str, str]]] = {
@@ -86,7 +87,7 @@ def _values(identity: Identity | None, *, several_providers: bool) -> dict[str, 
     user = f"{identity.provider}:{identity.sub}" if several_providers else identity.sub
     return {
         "user": encode_value(user),
-        "email": encode_value(identity.email),
+        "email": encode_value(_verified(identity)),
         "groups": encode_list(identity.groups),
         "roles": encode_list(identity.roles),
         "preferred_username": encode_value(identity.preferred_username),
@@ -97,14 +98,22 @@ def _values(identity: Identity | None, *, several_providers: bool) -> dict[str, 
 
 def _claim(identity: Identity, claim: str) -> Any:
     """Look a claim up by its whole name, then as a dotted path, then among the standard ones."""
-    if claim in identity.claims:
-        return identity.claims[claim]
-    value: Any = identity.claims
+    if claim == "email":
+        return _verified(identity)
+    claims = claims_to_go_by(identity)
+    if claim in claims:
+        return claims[claim]
+    value: Any = claims
     for part in claim.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     if value is None and claim in _STANDARD:
         return getattr(identity, claim)
     return value
+
+
+def _verified(identity: Identity) -> str:
+    """The address, "" while nobody has verified it: an application would take it for the person's."""
+    return identity.email if identity.email_verified else ""
 
 
 def _claim_value(value: Any) -> bytes:

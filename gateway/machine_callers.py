@@ -19,6 +19,7 @@ from bff.identity_claims import unverified_claims
 from bff.provider import Provider
 from bff.session import Session, TokenSet
 from bff.settings import RouteSettings
+from bff.verified_email import read_email
 from gateway.request import KIT_HEADER, Incoming, single_header
 from gateway.session_cache import LiveSession, describe
 
@@ -100,13 +101,14 @@ class MachineCallers:
         )
 
     def _describe(self, provider: Provider, claims: StandardClaims, token: str) -> LiveSession:
+        email = read_email([claims.claims], {}, assumed=provider.settings.email_verified == "assume")
         identity = Identity(
             sub=claims.sub,
             iss=claims.iss,
             provider=provider.name,
             name=claims.name,
-            email=claims.email,
-            email_verified=claims.email_verified,
+            email=email.address,
+            email_verified=email.is_verified,
             preferred_username=claims.preferred_username,
             roles=claims.roles,
             groups=claims.groups,

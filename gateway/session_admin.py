@@ -38,6 +38,13 @@ def revoke_sessions(settings: Settings, query: Mapping[str, str]) -> str:
     return str(_call(settings, "POST", "/admin/revoke", json=query)["ended"])
 
 
+def _person(row: dict[str, Any]) -> str:
+    """An address only with a mark when nobody has verified it: it may be somebody else's."""
+    if not row["email"]:
+        return str(row["sub"])
+    return f"{row['email']}{'' if row['email_verified'] else ' (not verified)'}"
+
+
 def as_lines(sessions: list[dict[str, Any]]) -> str:
     """One line a session: id, person, provider, device, when it began and will end."""
     if not sessions:
@@ -45,7 +52,7 @@ def as_lines(sessions: list[dict[str, Any]]) -> str:
     rows = [
         (
             row["session"],
-            row["email"] or row["sub"],
+            _person(row),
             row["provider"],
             row["device"] or "-",
             _time(row["created_at"]),

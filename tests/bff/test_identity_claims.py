@@ -61,6 +61,94 @@ def test_true_and_its_text_verify_an_email(value: object) -> None:
     assert identity(id_token=ID_TOKEN | {"email_verified": value}).email_verified
 
 
+ASSUMING = {"email_verified": "assume"}
+SILENT = {name: value for name, value in ID_TOKEN.items() if name != "email_verified"}
+
+
+@pytest.mark.parametrize("claims", [SILENT, SILENT | {"email_verified": None}, SILENT | {"email_verified": ""}])
+def test_an_address_of_which_nothing_is_said_is_verified_only_where_that_is_assumed(claims: dict[str, Any]) -> None:
+    assert not identity(id_token=claims).email_verified
+    assert identity(id_token=claims, settings=ASSUMING).email_verified
+
+
+@pytest.mark.parametrize("value", [False, 0, 1, "false", "True", "yes", [True]], ids=repr)
+def test_what_is_said_against_an_address_holds_where_its_verification_is_assumed(value: object) -> None:
+    assert not identity(id_token=ID_TOKEN | {"email_verified": value}, settings=ASSUMING).email_verified
+
+
+def test_nobody_without_an_address_has_a_verified_one() -> None:
+    claims = {name: value for name, value in ID_TOKEN.items() if name != "email"}
+    for settings in ({}, ASSUMING):
+        person = identity(id_token=claims, settings=settings)
+        assert (person.email, person.email_verified) == ("", False)
+
+
+OTHER = "ceo@example.com"
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "expected"),
+    [
+        ({"email": OTHER}, (OTHER, False)),
+        ({"email": OTHER, "email_verified": True}, (OTHER, True)),
+        ({"email": "alice@example.com"}, ("alice@example.com", True)),
+        ({"email": "alice@example.com", "email_verified": False}, ("alice@example.com", False)),
+        ({"email_verified": False}, ("alice@example.com", False)),
+        ({"email_verified": True}, ("alice@example.com", True)),
+        ({"email": [OTHER], "email_verified": True}, ("alice@example.com", True)),
+    ],
+    ids=[
+        "another-address-of-which-nothing-is-said",
+        "another-address-with-its-own-word",
+        "the-same-address",
+        "the-same-address-denied",
+        "a-denial-alone",
+        "a-word-alone",
+        "no-address",
+    ],
+)
+def test_the_word_about_one_address_is_never_taken_for_another(
+    userinfo: dict[str, Any], expected: tuple[str, bool]
+) -> None:
+    person = identity(userinfo=userinfo)
+    assert (person.email, person.email_verified) == expected
+    assert person.claims["email"] == expected[0]
+    assert person.claims.get("email_verified", False) is expected[1]
+
+
+@pytest.mark.parametrize(
+    ("renewed", "expected"),
+    [
+        ({"email": OTHER}, (OTHER, False)),
+        ({"email": OTHER, "email_verified": True}, (OTHER, True)),
+        ({"email": "alice@example.com"}, ("alice@example.com", True)),
+        ({}, ("alice@example.com", True)),
+        ({"email_verified": False}, ("alice@example.com", False)),
+        ({"email": "alice@example.com", "email_verified": False}, ("alice@example.com", False)),
+    ],
+    ids=["changed", "changed-and-verified", "same", "not-spoken-of", "denied", "same-and-denied"],
+)
+def test_a_refresh_keeps_the_word_about_an_address_only_for_that_address(
+    renewed: dict[str, Any], expected: tuple[str, bool]
+) -> None:
+    bare = {name: value for name, value in ID_TOKEN.items() if not name.startswith("email")}
+    person = identity(id_token=bare | renewed, before=identity())
+    assert (person.email, person.email_verified) == expected
+
+
+def test_a_word_of_a_later_refresh_does_not_verify_an_older_address() -> None:
+    bare = {name: value for name, value in ID_TOKEN.items() if not name.startswith("email")}
+    unverified = identity(id_token=ID_TOKEN | {"email_verified": False})
+    assert not identity(id_token=bare | {"email_verified": True}, before=unverified).email_verified
+
+
+def test_an_unverified_address_is_no_role_or_group() -> None:
+    settings = {"roles_claim": "email", "groups_claim": "email", "roles_from": ["id_token"]}
+    assert identity(settings=settings).groups == ("alice@example.com",)
+    person = identity(id_token=ID_TOKEN | {"email_verified": False}, settings=settings)
+    assert (person.roles, person.groups) == ((), ())
+
+
 @pytest.mark.parametrize("value", [-1, 2**40, 10**400, float("nan"), float("inf"), "5", None, [5]])
 def test_an_impossible_time_of_authentication_is_none(value: object) -> None:
     assert identity(id_token=ID_TOKEN | {"auth_time": value}).auth_time == 0

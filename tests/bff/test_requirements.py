@@ -98,6 +98,14 @@ def test_an_unverified_address_never_counts() -> None:
     assert missing(unverified, email_domains=("example.com",)) == "email_domains"
 
 
+def test_an_unverified_address_does_not_count_as_a_claim_either() -> None:
+    named = replace(ADA, claims={"email": "ada@example.com", "team": "a"})
+    assert missing(named, claims={"email": "ada@example.com", "team": "a"}) == ""
+    assert missing(replace(named, email_verified=False), claims={"email": "ada@example.com"}) == "claims"
+    assert missing(replace(named, email_verified=False), claims={'"email"': "ada@example.com"}) == "claims"
+    assert missing(replace(named, email_verified=False), claims={"team": "a"}) == ""
+
+
 @pytest.mark.parametrize(
     "email",
     [

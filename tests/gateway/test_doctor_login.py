@@ -478,3 +478,23 @@ def needing(**require: Any) -> dict[str, Any]:
 
 def without(*names: str) -> Any:
     return lambda document: {name: value for name, value in document.items() if name not in names}
+
+
+async def test_an_address_that_is_assumed_to_be_verified_is_shown_so(provider: FakeProvider, free_port: int) -> None:
+    provider.bend.id_token.claims(lambda claims: claims | {"email_verified": OMIT})
+    provider.bend.userinfo.json(without("email_verified"))
+    settings = settings_for(provider, free_port, routes=[needing(email_domains=["example.com"])])
+    assert line((await trial(settings))[0], "email_verified").level == "warning"
+    corp = settings.providers["corp"].model_copy(update={"email_verified": "assume"})
+    assuming = settings.model_copy(update={"providers": {"corp": corp}})
+    shown = line((await trial(assuming))[0], "email_verified")
+    assert shown.level == "found"
+    assert "assumed" in shown.text
+
+
+async def test_a_header_of_an_unverified_address_is_warned_of(provider: FakeProvider, free_port: int) -> None:
+    provider.people["alice"].email_verified = False
+    route = needing() | {"claim_headers": {"X-Mail": "email"}}
+    report, _ = await trial(settings_for(provider, free_port, routes=[route]))
+    assert line(report, "claim email").level == "warning"
+    assert "nobody has verified it" in line(report, "claim email").text

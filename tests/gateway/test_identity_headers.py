@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -58,6 +59,21 @@ def test_the_oauth2_proxy_and_authelia_presets_use_their_names() -> None:
     }
     assert set(build("remote")) == {"remote-user", "remote-groups", "remote-email", "remote-name", "x-auth-request-id"}
     assert build("none") == {}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_an_unverified_address_is_sent_to_nobody(preset: HeaderPreset) -> None:
+    """An application takes the address for the person: anybody could be anybody."""
+    claims = {**ADA.claims, "email": "ada@example.com"}
+    mallory = replace(ADA, email_verified=False, claims=claims)
+    named = {"X-Mail": "email", "X-Verified": "email_verified", "X-Department": "department"}
+    headers = build(preset, mallory, claim_headers=named)
+    assert "ada@example.com" not in headers.values()
+    assert (headers["x-mail"], headers["x-verified"], headers["x-department"]) == ("", "false", "R&D")
+    assert [value for name, value in headers.items() if name.endswith("email")] == ([""] if preset != "none" else [])
+    assert build(preset, replace(ADA, claims=claims), claim_headers=named)["x-mail"] == "ada@example.com"
+    assert build(preset, replace(ADA, claims={}), claim_headers=named)["x-mail"] == "ada@example.com"
+    assert build(preset, replace(mallory, claims={}), claim_headers=named)["x-mail"] == ""
 
 
 def test_with_several_providers_the_user_names_his() -> None:

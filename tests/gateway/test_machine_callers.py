@@ -69,6 +69,16 @@ def test_a_valid_token_gets_in_and_is_passed_on(
     assert upstream.last.header("x-auth-request-user") == "robot"
 
 
+@pytest.mark.parametrize(
+    ("word", "sent"), [(True, "robot@example.com"), ("true", "robot@example.com"), (False, ""), (OMIT, "")], ids=repr
+)
+def test_a_machines_address_is_sent_only_when_it_is_verified(
+    door: RunningDoor, provider: FakeProvider, upstream: RecordingUpstream, word: object, sent: str
+) -> None:
+    assert call(door, token(provider, email="robot@example.com", email_verified=word)).status_code == 200
+    assert upstream.last.header("x-auth-request-email") == sent
+
+
 def test_an_assertion_route_speaks_for_the_machine(
     door: RunningDoor, provider: FakeProvider, upstream: RecordingUpstream
 ) -> None:

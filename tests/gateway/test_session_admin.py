@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from gateway.session_admin import as_lines
 from tests.e2e.demo_process import CommandProcess
 from tests.fakes import CookieClient, FakeProvider
 from tests.front_door import KEY
@@ -113,3 +115,11 @@ def test_nothing_of_it_is_on_the_public_listener(door: str) -> None:
     for path in ("/admin/sessions?sub=alice", "/admin/routes", "/readyz", "/metrics", "/healthz"):
         response = httpx.get(door + path, headers={"Authorization": f"Bearer {TOKEN}"})
         assert response.status_code in (401, 404), path
+
+
+def test_an_address_that_nobody_has_verified_is_marked_in_the_list() -> None:
+    row = {"session": "a", "sub": "s-1", "provider": "corp", "device": "", "created_at": 0, "expires_at": 0}
+    addresses = [("a@b", True), ("c@d", False), ("", False)]
+    lines = as_lines([row | {"email": email, "email_verified": word} for email, word in addresses]).splitlines()
+    persons = [re.split(r"  +", line)[1] for line in lines[1:]]
+    assert persons == ["a@b", "c@d (not verified)", "s-1"]
