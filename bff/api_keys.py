@@ -26,6 +26,8 @@ from typing import Final
 from fastapi import HTTPException, Request
 from fastapi.security import APIKeyHeader
 
+from bff.secret_files import find_exposure
+
 HEADER: Final = "X-API-Key"
 ENV_KEYS: Final = "VESTIBULE_API_KEYS"
 ENV_KEYS_FILE: Final = "VESTIBULE_API_KEYS_FILE"
@@ -93,6 +95,9 @@ class APIKey(APIKeyHeader):
         if text:
             return cls(text.splitlines(), source=ENV_KEYS)
         try:
+            exposure = find_exposure(Path(file), environ=environ)
+            if exposure is not None and (exposure.who, exposure.what) == ("everybody", "change"):
+                raise APIKeyMisconfigured(f"{ENV_KEYS_FILE}: {exposure.message}; {exposure.fix}")
             return cls(Path(file).read_text(encoding="utf-8").splitlines(), source=f"{ENV_KEYS_FILE} {file}")
         except (OSError, UnicodeDecodeError) as exc:
             raise APIKeyMisconfigured(f"{ENV_KEYS_FILE} {file} cannot be read: {type(exc).__name__}") from None

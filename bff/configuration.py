@@ -5,9 +5,8 @@ Precedence: command line > environment (`VESTIBULE_SERVER__PUBLIC_URL`) > file >
 
 from __future__ import annotations
 
-import stat
 import tomllib
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from bff.environment_settings import GivenVariables, read_variables
+from bff.secret_settings import exposed_files, place_files, read_secret_files
 from bff.settings import SECRET_FIELDS, Settings
-from bff.settings_faults import Fault, Place, faults_of, read_leniently
+from bff.settings_faults import Fault, faults_of, read_leniently
 from bff.settings_places import is_doubtful, key_of, place_of, route_name
 from bff.settings_rules import Problem, find_problems
-
-OTHERS_MAY_READ = stat.S_IROTH | stat.S_IWOTH
-RUNTIME_FOLDERS = ("/run", "/var/run")
-"""Where container runtimes put secrets, with modes of their own, for one program alone."""
-MENDS = {
-    "keys": "make it with `vestibule keys new FILE`",
-    "client_secret": "put the secret that the provider issued into it",
-    "client_key": "put the PEM private key into it",
-}
 
 __all__ = ["ConfigurationError", "Problem", "load_settings", "parse_settings"]
 
@@ -60,13 +51,7 @@ def load_settings(
             raise ConfigurationError(
                 (Problem(str(file), "", f"not readable as TOML: {exc}", "mend the file"),)
             ) from exc
-    return parse_settings(
-        raw,
-        source=str(file or "settings"),
-        folder=file.parent if file else Path(),
-        environ=environ,
-        overrides=overrides,
-    )
+    return _build(raw, file=file, folder=file.parent if file else Path(), environ=environ, overrides=overrides)
 
 
 def parse_settings(
@@ -77,10 +62,26 @@ def parse_settings(
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """`load_settings` on tables already read; relative `*_file` paths are taken from `folder`."""
-    given = read_variables(environ or {})
+    """`load_settings` on tables already read; relative paths of files are taken from `folder`."""
+    return _build(raw, source=source, folder=folder, environ=environ or {}, overrides=overrides)
+
+
+def _build(
+    raw: Mapping[str, Any],
+    *,
+    file: Path | None = None,
+    source: str = "",
+    folder: Path,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any] | None,
+) -> Settings:
+    source = source or str(file or "settings")
+    given = read_variables(environ)
     merged = _merge(_merge(_merge({}, raw), given.tables), overrides or {})
-    faults = list(_read_secret_files(merged, folder=folder))
+    exposed = exposed_files(merged, raw, file=file, folder=folder, environ=environ)
+    faults = [one.fault for one in exposed if one.is_refused]
+    faults += read_secret_files(merged, folder=folder)
+    place_files(merged, folder=folder)
     settings: Settings | None = None
     try:
         settings = Settings(**merged)
@@ -97,17 +98,13 @@ def parse_settings(
     return settings
 
 
-def exposed_secret_files(file: Path, *, environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Files with secrets that everybody on this machine may read, of a configuration that is in order otherwise."""
-    tables = _merge(tomllib.loads(file.read_text(encoding="utf-8")), read_variables(environ).tables)
-    for place, names in SECRET_FIELDS.items():
-        for label, table in _tables_at(tables, place):
-            for name in names:
-                path = file.parent / str(table.get(f"{name}_file") or "")
-                is_own = path.is_file() and not str(path.absolute()).startswith(RUNTIME_FOLDERS)
-                if is_own and path.stat().st_mode & OTHERS_MAY_READ:
-                    message = f"everybody on this machine may read or change {path}"
-                    yield Problem(str(file), f"{label}.{name}_file", message, f"chmod 600 {path}")
+def weak_secret_files(file: Path, *, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """What deserves a warning about the secret files of a configuration that is in order otherwise."""
+    own = tomllib.loads(file.read_text(encoding="utf-8"))
+    tables = _merge(own, read_variables(environ).tables)
+    found = exposed_files(tables, own, file=file, folder=file.parent, environ=environ)
+    for fault in (exposed.fault for exposed in found if not exposed.is_refused):
+        yield Problem(str(file), key_of(fault.place), fault.message, fault.mend, route_name(tables, fault.place))
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,61 +121,6 @@ def _other_spelling(key: str) -> str:
     if not any(name in names for names in SECRET_FIELDS.values()):
         return ""
     return name if key != name else f"{name}_file"
-
-
-def _read_secret_files(raw: MutableMapping[str, Any], *, folder: Path) -> Iterator[Fault]:
-    """Put what the files hold into `raw`. A file that is not there or empty is one fault, and the secret is not missed
-    a second time."""
-    for place, names in SECRET_FIELDS.items():
-        for label, table in _tables_at(raw, place):
-            for name in names:
-                path = table.pop(f"{name}_file", "")
-                if not path:
-                    continue
-                at: Place = (*place_of(label), f"{name}_file")
-                secret: Place = (*place_of(label), name)
-                if table.get(name):
-                    yield Fault(at, f"given beside {name}", f"keep one of {name} and {name}_file", secret)
-                    continue
-                try:
-                    text = (folder / str(path)).read_text(encoding="utf-8")
-                except (OSError, UnicodeDecodeError) as exc:
-                    yield Fault(at, *_unreadable(exc, path, name), secret)
-                    continue
-                if not text.strip():
-                    yield Fault(at, f"{path} is empty", MENDS.get(name, "put the secret into it"), secret)
-                    continue
-                lines = [line.strip() for line in text.splitlines() if line.strip()]
-                table[name] = lines if name == "keys" else text.strip()
-
-
-def _unreadable(error: OSError | UnicodeDecodeError, path: object, name: str) -> tuple[str, str]:
-    if isinstance(error, FileNotFoundError):
-        return f"no file {path}", MENDS.get(name, "put the secret into it, readable by its owner alone")
-    return f"{path} cannot be read: {type(error).__name__}", "check the path and who may read it"
-
-
-def _tables_at(raw: MutableMapping[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The tables at `place`, copied into `raw` so that they can be changed; `x.*` means every table below x.
-
-    A list of tables yields each of them, as `x[0]`.
-    """
-    head, _, rest = place.partition(".")
-    table = raw.get(head)
-    if isinstance(table, list | tuple):
-        raw[head] = rows = [dict(row) if isinstance(row, Mapping) else row for row in table]
-        yield from ((f"{head}[{number}]", row) for number, row in enumerate(rows) if isinstance(row, dict))
-        return
-    if not isinstance(table, Mapping):
-        return
-    raw[head] = table = dict(table)
-    if not rest:
-        yield head, table
-        return
-    for name, inner in table.items():
-        if isinstance(inner, Mapping):
-            table[name] = copied = dict(inner)
-            yield f"{head}.{name}", copied
 
 
 def _problems_of(

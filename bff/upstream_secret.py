@@ -22,6 +22,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.contract import HEADER_UPSTREAM
+from bff.secret_files import find_exposure
 
 ENV_SECRET: Final = "VESTIBULE_API_UPSTREAM_SECRET"
 ENV_SECRET_FILE: Final = "VESTIBULE_API_UPSTREAM_SECRET_FILE"
@@ -38,13 +39,16 @@ def read_upstream_secret(environ: Mapping[str, str] = os.environ) -> str:
     """The secret of `VESTIBULE_API_UPSTREAM_SECRET`, or of the file that `VESTIBULE_API_UPSTREAM_SECRET_FILE` names.
 
     Raises:
-        UpstreamSecretMisconfigured: neither is set, or both, or the file cannot be read.
+        UpstreamSecretMisconfigured: neither is set, or both; the file cannot be read, or everybody may read it.
     """
     file, text = environ.get(ENV_SECRET_FILE, ""), environ.get(ENV_SECRET, "")
     if bool(file) == bool(text):
         raise UpstreamSecretMisconfigured(f"set exactly one of {ENV_SECRET_FILE} and {ENV_SECRET}")
     if file:
         try:
+            exposure = find_exposure(Path(file), environ=environ)
+            if exposure is not None and exposure.who == "everybody":
+                raise UpstreamSecretMisconfigured(f"{ENV_SECRET_FILE}: {exposure.message}; {exposure.fix}")
             text = Path(file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as exc:
             raise UpstreamSecretMisconfigured(f"{ENV_SECRET_FILE} {file}: {type(exc).__name__}") from None

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from bff.configuration import ConfigurationError, Problem, exposed_secret_files, load_settings
+from bff.configuration import ConfigurationError, Problem, load_settings, weak_secret_files
 from bff.settings import LogSettings, Settings
 from bff.settings_warnings import find_warnings
 from gateway import demo, dev, doctor, doctor_login, initialise, key_files, session_admin
@@ -64,14 +64,14 @@ def _load(config: Path | None, *, overrides: Mapping[str, Any] | None = None) ->
     return settings, (file.parent if file else Path())
 
 
-def _exposed_secrets(config: Path | None) -> list[Problem]:
+def _weak_secrets(config: Path | None) -> list[Problem]:
     file = find_configuration(config, environ=os.environ)
-    return list(exposed_secret_files(file, environ=os.environ)) if file else []
+    return list(weak_secret_files(file, environ=os.environ)) if file else []
 
 
 def _warnings(config: Path | None, settings: Settings) -> list[Problem]:
     file = find_configuration(config, environ=os.environ)
-    return [*_exposed_secrets(config), *find_warnings(settings, source=str(file or "settings"))]
+    return [*_weak_secrets(config), *find_warnings(settings, source=str(file or "settings"))]
 
 
 def _print_version(*, wanted: bool) -> None:

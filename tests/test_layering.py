@@ -26,6 +26,8 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "bff.settings_faults",
             "bff.settings_places",
             "bff.environment_settings",
+            "bff.secret_files",
+            "bff.secret_settings",
             "bff.configuration",
             "bff.public_urls",
         ),

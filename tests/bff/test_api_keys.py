@@ -56,6 +56,14 @@ def test_a_key_of_the_file_opens_what_it_is_good_for(keys_file: Path) -> None:
         assert READER.key not in answer.text
 
 
+def test_a_file_to_which_everybody_may_add_a_key_stops_the_api(keys_file: Path) -> None:
+    keys_file.chmod(0o644)  # hashes: reading them opens nothing
+    APIKey.from_env({"VESTIBULE_API_KEYS_FILE": str(keys_file)})
+    keys_file.chmod(0o646)
+    with pytest.raises(APIKeyMisconfigured, match="everybody on this machine may change"):
+        APIKey.from_env({"VESTIBULE_API_KEYS_FILE": str(keys_file)})
+
+
 def test_every_key_that_is_not_right_gets_the_same_answer(keys_file: Path) -> None:
     with serving(api_with(APIKey.from_env({"VESTIBULE_API_KEYS_FILE": str(keys_file)}))) as url:
         answers = [

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bff.configuration import ConfigurationError, Problem, exposed_secret_files, load_settings, parse_settings
+from bff.configuration import ConfigurationError, Problem, load_settings, parse_settings
 from bff.settings import ProviderSettings, Settings
 from tests.bff.factories import CLIENT_ID, ISSUER, KEY, OLD_KEY
 
@@ -39,6 +39,8 @@ def file(tmp_path: Path) -> Path:
     (tmp_path / "keys").write_bytes(KEY + b"\n\n  " + OLD_KEY + b"  \n")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "oidc").write_text("unit-test-secret\n")
+    for secret in ("keys", "secrets/oidc"):
+        (tmp_path / secret).chmod(0o600)
     path = tmp_path / "vestibule.toml"
     path.write_text(TOML)
     return path
@@ -80,6 +82,7 @@ class TestPrecedence:
         self, file: Path, tmp_path: Path
     ) -> None:
         (tmp_path / "other").write_text("another-unit-test-secret")
+        (tmp_path / "other").chmod(0o600)
         plain = load_settings(file, environ={"VESTIBULE_PROVIDERS__CORP__CLIENT_SECRET": "secret-of-environ"})
         assert plain.providers["corp"].client_secret.get_secret_value() == "secret-of-environ"
         by_file = load_settings(
@@ -106,6 +109,7 @@ class TestSecretsInFiles:
 
     def test_an_absolute_path_is_taken_as_it_is(self, file: Path, tmp_path: Path) -> None:
         (tmp_path / "abs").write_text("absolute-unit-test-secret")
+        (tmp_path / "abs").chmod(0o600)
         settings = load_settings(file, environ={"VESTIBULE_PROVIDERS__CORP__CLIENT_SECRET_FILE": str(tmp_path / "abs")})
         assert settings.providers["corp"].client_secret.get_secret_value() == "absolute-unit-test-secret"
 
@@ -124,16 +128,28 @@ class TestSecretsInFiles:
         assert (problem.key, problem.message) == ("providers.corp.client_secret_file", "secrets/oidc is empty")
         assert "the provider issued" in problem.mend
 
-    def test_files_that_everybody_may_read_are_named(self, file: Path) -> None:
-        (file.parent / "keys").chmod(0o600)
+    def test_an_open_file_is_one_fault_and_its_secret_is_not_missed_as_well(self, file: Path) -> None:
         (file.parent / "secrets" / "oidc").chmod(0o644)
-        (problem,) = exposed_secret_files(file, environ={})
+        (problem,) = faults(file).values()
         assert problem.key == "providers.corp.client_secret_file"
         assert problem.mend == f"chmod 600 {file.parent / 'secrets' / 'oidc'}"
+
+    def test_relative_paths_of_certificates_and_pythons_count_from_the_file_too(self, file: Path) -> None:
+        streamlit = '[[routes]]\nid = "page"\nupstream = "streamlit:app.py"\nstreamlit = {python = "env/bin/python"}\n'
+        tls = '[server.tls]\ncertificate_file = "tls.pem"\nkey_file = "/etc/tls.key"\n'
+        text = TOML.replace("[providers.corp]", "[providers.corp]\nca_file = 'ca.pem'") + streamlit + tls
+        file.write_text(text.replace('path = "/api/"', 'path = "/api/"\nca_file = "inner.pem"'))
+        settings, folder = load_settings(file, environ={}), file.parent
+        assert settings.server.tls.certificate_file == str(folder / "tls.pem")
+        assert settings.server.tls.key_file == "/etc/tls.key"
+        assert settings.providers["corp"].ca_file == str(folder / "ca.pem")
+        assert settings.routes[0].ca_file == str(folder / "inner.pem")
+        assert settings.routes[1].streamlit.python == str(folder / "env/bin/python")
 
     def test_a_route_may_have_a_secret_in_a_file(self, file: Path) -> None:
         secret = "unit-test-upstream-secret-0123456789"
         (file.parent / "upstream").write_text(secret + "\n")
+        (file.parent / "upstream").chmod(0o600)
         route = '[[routes]]\nid = "extra"\npath = "/extra/"\nupstream = "http://127.0.0.1:9"\n'
         file.write_text(f'{TOML}\n{route}upstream_secret_file = "upstream"\n')
         assert load_settings(file, environ={}).routes[-1].upstream_secret.get_secret_value() == secret

@@ -83,8 +83,18 @@ def test_a_websocket_needs_the_secret_too(api: str, secret: str, status: int) ->
 def test_the_secret_comes_from_a_variable_or_a_file(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(f"{SECRET}\n")
+    file.chmod(0o600)
     assert read_upstream_secret({"VESTIBULE_API_UPSTREAM_SECRET": SECRET}) == SECRET
     assert read_upstream_secret({"VESTIBULE_API_UPSTREAM_SECRET_FILE": str(file)}) == SECRET
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o602, 0o666])
+def test_a_secret_that_everybody_may_read_or_change_stops_the_api(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n")
+    file.chmod(mode)
+    with pytest.raises(UpstreamSecretMisconfigured, match="everybody on this machine may"):
+        read_upstream_secret({"VESTIBULE_API_UPSTREAM_SECRET_FILE": str(file)})
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ claims = {{ "https://example.com/department" = "physics" }}
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "vestibule.toml").write_text(GOOD)
+    (tmp_path / "vestibule.toml").chmod(0o600)  # it holds secrets
     return tmp_path
 
 
@@ -99,7 +100,7 @@ def test_config_check_warns_of_secrets_that_lie_open(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "ok\n")
     assert done.stderr == (
         "warning: vestibule.toml: secrets.keys_file: "
-        "everybody on this machine may read or change keys; chmod 600 keys\n"
+        f"everybody on this machine may read {folder / 'keys'}; chmod 600 {folder / 'keys'}\n"
     )
     (folder / "keys").chmod(0o600)
     assert vestibule("config", "check", folder=folder).stderr == ""

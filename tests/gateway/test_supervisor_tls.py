@@ -46,6 +46,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     certificate_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     private = serialization.PrivateFormat.PKCS8
     key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption()))
+    key_file.chmod(0o600)
     return certificate_file, key_file
 
 

@@ -69,4 +69,5 @@ def _write(
     pem, key_pem = folder / f"{name}.pem", folder / f"{name}.key"
     pem.write_bytes(certificate.public_bytes(Encoding.PEM))
     key_pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    key_pem.chmod(0o600)
     return pem, key_pem
