@@ -107,7 +107,7 @@ class Pipeline:
             caller = Caller(machine, is_machine=True)
         if is_denied_streamlit_path(incoming.path, route):
             raise NotFound()
-        if incoming.scope["type"] == "http" and not is_method_allowed(route, incoming.method):
+        if not is_method_allowed(route, incoming.method):  # a WebSocket handshake is a GET
             raise AuthError("method_not_allowed", "Not with this method.", status=405)
         self._authenticate(incoming, route, caller)
         await self._relay(incoming, caller, self._upstreams[route.id], receive, status.send)

@@ -64,17 +64,15 @@ def redirect_page(location: str) -> Page:
 
 
 def stamping(send: Send, request_id: str, *, secure: bool) -> Send:
-    """`send` that puts the request id, and HSTS on https, on every response that lacks them."""
-    stamp = (b"x-request-id", request_id.encode("ascii"))
+    """`send` that puts our request id, and HSTS on https, on every response, each once and nobody else's."""
+    stamps = [(b"x-request-id", request_id.encode("ascii")), *([HSTS] if secure else [])]
+    ours = (b"x-request-id", HSTS[0])
 
     async def stamped(message: dict[str, object]) -> None:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             given = message.get("headers", [])
-            headers = [header for header in given if header[0] != b"x-request-id"] if isinstance(given, list) else []
-            headers.append(stamp)
-            if secure:
-                headers.append(HSTS)
-            message = {**message, "headers": headers}
+            headers = [header for header in given if header[0] not in ours] if isinstance(given, list) else []
+            message = {**message, "headers": [*headers, *stamps]}
         await send(message)
 
     return stamped  # type: ignore[return-value]  # ASGI messages are mutable mappings there, dicts here

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -17,10 +18,11 @@ from gateway.live_connections import Connection, LiveConnections
 from gateway.paths import forward_target
 from gateway.private_caching import make_private
 from gateway.request import Incoming
+from gateway.response_headers import ResponseHygiene
 from gateway.session_cache import LiveSession, SessionCache
 from gateway.streamlit_messages import is_user_action
 from gateway.upstream.html import HeadInserter, build_script_tag, document_headers, is_html_document
-from gateway.upstream.messages import BodyTransform, RelayResult, RewriteResponse
+from gateway.upstream.messages import BodyTransform, CleanAnswer, RelayResult, RewriteResponse
 from gateway.upstream.relay import relay_http
 from gateway.upstream.socket_closer import SocketCloser
 from gateway.upstream.websocket import relay_websocket
@@ -130,6 +132,7 @@ class Relaying:
                     subprotocols=subprotocols,
                     max_client_message=limits.websocket_client_message_bytes,
                     closer=closer,
+                    clean_answer=_clean_answer(upstream.responses, incoming),
                 )
         finally:
             if connection is not None:
@@ -239,6 +242,15 @@ class _Call:
             max_body_bytes=self.max_body_bytes,
             rewrite_response=self.rewrite,
         )
+
+
+def _clean_answer(hygiene: ResponseHygiene, incoming: Incoming) -> CleanAnswer:
+    def clean(status: int, given: RawHeaders) -> RawHeaders:
+        if status == HTTPStatus.SWITCHING_PROTOCOLS:
+            return hygiene.clean_handshake(given)
+        return make_private(hygiene.clean(given, host=incoming.facts.urls.host))
+
+    return clean
 
 
 def _refusal(code: int) -> AuthError:

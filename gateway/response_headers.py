@@ -1,13 +1,13 @@
 """What of an upstream's response headers may reach a browser; pure, on raw header lists.
 
-An upstream sits behind the sign-in, not above it: it cannot set the gateway's cookies, speak to a front proxy, clear
-the site's data, widen CORS or lead a browser to an address only this server can reach.
+An upstream sits behind the sign-in, not above it: it cannot set the gateway's cookies, speak to a front proxy or for
+the whole origin (`gateway.origin_wide`), widen CORS or lead a browser to an address only this server can reach.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -15,17 +15,14 @@ from urllib.parse import SplitResult, urlsplit
 from bff.errors import UpstreamFailed
 from gateway.cookie_hygiene import is_settable
 from gateway.headers import HOP_BY_HOP, RawHeaders, is_header_name, nominated_headers
+from gateway.origin_wide import is_origin_wide
 from gateway.upstream.targets import Target
 
-_DROPPED: Final = HOP_BY_HOP | {
-    b"alt-svc",
-    b"clear-site-data",
-    b"service-worker-allowed",
-    b"x-request-id",
-    b"x-sendfile",
-    b"x-lighttpd-send-file",
-}
-_DROPPED_PREFIXES: Final = (b"x-accel-", b"x-auth-request", b"x-vestibule")
+_REPLACED: Final = HOP_BY_HOP | {b"x-request-id"}
+"""Gone without a word: every hop has its own."""
+_FORBIDDEN: Final = frozenset({b"x-sendfile", b"x-lighttpd-send-file"})
+_FORBIDDEN_PREFIXES: Final = (b"x-accel-", b"x-auth-request", b"x-vestibule")
+_OF_THE_HANDSHAKE: Final = b"sec-websocket-"
 _NOT_IN_A_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_IN_A_LOCATION: Final = re.compile(r"[\x00-\x20\x7f\\]")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -38,12 +35,17 @@ _FRAMING_RULES: Final = frozenset(
 )
 
 
+def _note_nothing(_: bytes) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseHygiene:
     """How the answers of one route's upstream are cleaned.
 
     `target` is where it is (None in process), `prefix` the stripped prefix or "", `is_page` adds frame protection,
-    `allow_cors` keeps the upstream's own `Access-Control-*`, `add_security_headers` fills in defaults it left out.
+    `allow_cors` keeps the upstream's own `Access-Control-*`, `add_security_headers` fills in defaults it left out,
+    `note_dropped` hears the name of each header that an upstream sent in vain.
     """
 
     target: Target | None = None
@@ -51,6 +53,7 @@ class ResponseHygiene:
     is_page: bool = False
     allow_cors: bool = False
     add_security_headers: bool = True
+    note_dropped: Callable[[bytes], None] = _note_nothing
 
     def clean(self, headers: Iterable[tuple[bytes, bytes]], *, host: str = "", forwarded_path: str = "") -> RawHeaders:
         """Return what may go to the browser.
@@ -60,21 +63,38 @@ class ResponseHygiene:
         Raises:
             UpstreamFailed: `upstream_protocol`, for a name or value that is not a header's.
         """
-        given = [(name.lower(), value) for name, value in headers]
-        nominated = nominated_headers(given)
         cleaned: RawHeaders = []
-        for name, value in given:
-            if not is_header_name(name) or _NOT_IN_A_VALUE.search(value):
-                raise UpstreamFailed("upstream_protocol", detail="invalid response header")
-            if self._is_dropped(name) or name in nominated or (name == b"set-cookie" and not is_settable(value)):
-                continue
+        for name, value in self._allowed(headers):
             if name == b"location":
                 value = self._rewrite_location(value.decode("latin-1"), host, forwarded_path).encode("latin-1")
             cleaned.append((name, value))
         return [*cleaned, *self._missing_defaults(cleaned)]
 
-    def _is_dropped(self, name: bytes) -> bool:
-        if name in _DROPPED or name.startswith(_DROPPED_PREFIXES):
+    def clean_handshake(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+        """Return what may go into a 101, whose own headers are the server's.
+
+        Raises:
+            UpstreamFailed: as `clean`.
+        """
+        return [header for header in self._allowed(headers) if not header[0].startswith(_OF_THE_HANDSHAKE)]
+
+    def _allowed(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+        given = [(name.lower(), value) for name, value in headers]
+        nominated = nominated_headers(given)
+        allowed: RawHeaders = []
+        for name, value in given:
+            if not is_header_name(name) or _NOT_IN_A_VALUE.search(value):
+                raise UpstreamFailed("upstream_protocol", detail="invalid response header")
+            if name in _REPLACED or name in nominated:
+                continue
+            if self._is_forbidden(name) or (name == b"set-cookie" and not is_settable(value)):
+                self.note_dropped(name)
+                continue
+            allowed.append((name, value))
+        return allowed
+
+    def _is_forbidden(self, name: bytes) -> bool:
+        if name in _FORBIDDEN or name.startswith(_FORBIDDEN_PREFIXES) or is_origin_wide(name):
             return True
         return name.startswith(b"access-control-") and not self.allow_cors
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from bff.settings import RouteSettings, Settings
+from gateway.dropped_headers import DroppedHeaders
 from gateway.headers import RequestHygiene, owned_claim_headers
 from gateway.response_headers import ResponseHygiene
 from gateway.upstream.asgi import AsgiUpstream
@@ -75,20 +76,22 @@ def build_upstreams(settings: Settings, *, base_path: str) -> Mapping[str, Route
 
 def _route_upstreams(route: RouteSettings, owned: frozenset[bytes], *, base_path: str) -> RouteUpstreams:
     prefix = (base_path + route.path).rstrip("/") if route.strip_prefix else ""
+    dropped = DroppedHeaders(route.id)
     return RouteUpstreams(
         route=route,
         requests=RequestHygiene(owned, route.forward_headers, route.forward_cookies),
         prefix=prefix,
-        upstreams=tuple(_upstream(target, route, prefix=prefix) for target in route.upstream),
+        upstreams=tuple(_upstream(target, route, prefix=prefix, dropped=dropped) for target in route.upstream),
     )
 
 
-def _upstream(target: str, route: RouteSettings, *, prefix: str) -> Upstream:
+def _upstream(target: str, route: RouteSettings, *, prefix: str, dropped: DroppedHeaders) -> Upstream:
     hygiene = ResponseHygiene(
         target=None if target.startswith("asgi:") else parse_target(target),
         prefix=prefix,
         is_page=route.kind == "page",
         add_security_headers=route.security_headers == "default",
+        note_dropped=dropped.note,
     )
     if target.startswith("asgi:"):
         return LocalUpstream(target, AsgiUpstream(target), hygiene)

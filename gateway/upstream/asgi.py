@@ -15,7 +15,7 @@ from gateway.headers import RawHeaders
 from gateway.upstream.asgi_calls import HttpCall, SocketCall
 from gateway.upstream.client_side import body_length
 from gateway.upstream.lifespan import Lifespan
-from gateway.upstream.messages import RelayResult, RewriteResponse, SocketEnd
+from gateway.upstream.messages import CleanAnswer, RelayResult, RewriteResponse, SocketEnd
 from gateway.upstream.socket_closer import SocketCloser
 
 
@@ -101,11 +101,17 @@ class AsgiUpstream:
         subprotocols: Sequence[str],
         max_client_message: int,
         closer: SocketCloser,
+        clean_answer: CleanAnswer,
         on_client_message: Callable[[], None] | None = None,
     ) -> SocketEnd:
         """Run one socket until the application, the client or `closer` ends it."""
         call = SocketCall(
-            scope, receive, send, max_client_message=max_client_message, on_client_message=on_client_message
+            scope,
+            receive,
+            send,
+            max_client_message=max_client_message,
+            on_client_message=on_client_message,
+            clean_answer=clean_answer,
         )
         inner = self._scope(scope, request_headers, target=target, root_path=root_path)
         inner["subprotocols"] = list(subprotocols)

@@ -10,8 +10,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bff.contract import CloseCode
 from bff.errors import AuthError, UpstreamFailed
+from gateway.headers import RawHeaders
 from gateway.upstream.client_side import too_large
-from gateway.upstream.messages import BodyTransform, RelayResult, RewriteResponse, Side, SocketEnd
+from gateway.upstream.messages import BodyTransform, CleanAnswer, RelayResult, RewriteResponse, Side, SocketEnd
 from gateway.upstream.socket_frames import close_client, is_larger, payload
 
 _GRACE_SECONDS: Final = 2.0
@@ -109,12 +110,14 @@ class SocketCall:
         *,
         max_client_message: int,
         on_client_message: Callable[[], None] | None,
+        clean_answer: CleanAnswer,
     ) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
         self._max = max_client_message
         self._on_client_message = on_client_message
+        self._clean_answer = clean_answer
         self._is_accepted = False
         self._over = asyncio.Event()
         self._status = 403
@@ -142,6 +145,8 @@ class SocketCall:
     async def send(self, message: Message) -> None:
         if self._over.is_set():
             return
+        if message["type"] in ("websocket.accept", "websocket.http.response.start"):
+            message = {**message, "headers": self._cleaned(message)}
         match message["type"]:
             case "websocket.accept":
                 self._is_accepted = True
@@ -153,6 +158,10 @@ class SocketCall:
             case "websocket.close":
                 self._note(message.get("code", 1000), message.get("reason") or "", "upstream")
         await self._send(message)
+
+    def _cleaned(self, message: Message) -> RawHeaders:
+        given = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers") or ()]
+        return self._clean_answer(message.get("status", 101), given)
 
     async def end_by_gateway(self, code: int, reason: str, running: asyncio.Future[Any]) -> None:
         """Close the client's side at once, then give the application a moment to notice."""

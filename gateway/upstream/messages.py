@@ -37,6 +37,10 @@ RewriteResponse = Callable[[int, RawHeaders], tuple[RawHeaders, BodyTransform | 
 """Called once with status and headers before anything reaches the client; may raise `UpstreamFailed`."""
 
 
+CleanAnswer = Callable[[int, RawHeaders], RawHeaders]
+"""Called with status and headers of the answer to a handshake, 101 or a refusal; may raise `UpstreamFailed`."""
+
+
 @dataclass(frozen=True, slots=True)
 class RelayResult:
     """How one HTTP exchange went; `status` 0 when the client left before a response began.

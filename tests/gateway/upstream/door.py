@@ -124,6 +124,7 @@ class RelayApp:
         }
         try:
             if self.asgi is not None:
+                common["clean_answer"] = lambda _, headers: ResponseHygiene().clean_handshake(headers)
                 end = await self.asgi.relay_websocket(scope, receive, send, root_path="", **common)
             else:
                 end = await self._relay_to_socket(scope, receive, send, common)
