@@ -23,7 +23,7 @@ FRESH_SECONDS = 600
 
 
 class AccountRoutes(Handling):
-    """Handlers for the signed-in person; nobody sees or ends another person's sessions."""
+    """Handlers for the signed-in person; nobody sees or ends another person's sessions, or those of another host."""
 
     async def sessions(self, request: Request) -> Response:
         current = await self._signed_in(request, "GET")
@@ -79,7 +79,7 @@ class AccountRoutes(Handling):
 
     async def _signed_in(self, request: Request, method: str) -> Session:
         facts = self._facts(request)
-        check_same_origin(method, facts.fetch, origins=self._own_origins(), strict_reads=False)
+        check_same_origin(method, facts.fetch, origin=facts.urls.origin, strict_reads=False)
         current = await self._current(request)
         if current is None:
             raise LoginRequired()
@@ -89,7 +89,9 @@ class AccountRoutes(Handling):
         return -CLOCK_SKEW_SECONDS <= self._bff.clock() - current.proved_at <= FRESH_SECONDS
 
     async def _own(self, current: Session) -> list[Session]:
-        return await self._bff.sessions.of_person(current.identity.iss, current.identity.sub)
+        """The person's sessions at this origin: pages of one host must not see or end what belongs to another."""
+        every = await self._bff.sessions.of_person(current.identity.iss, current.identity.sub)
+        return [session for session in every if session.origin == current.origin]
 
 
 def _describe(session: Session, current: Session) -> dict[str, object]:

@@ -57,10 +57,22 @@ class Bff:
         """`session` as routes, headers, assertions and the kit see it: with the local roles of `[roles.*]`."""
         return replace(session, identity=with_local_roles(session.identity, self.settings.roles, scopes=scopes))
 
-    def kit_route_paths(self, client: str) -> dict[str, str]:
-        """Paths, below the public URL, of the routes a kit client may call, by route id."""
+    def belongs_to(self, session: Session, urls: PublicUrls) -> bool:
+        """True for a session of the origin of `urls`: where its cookie is shown elsewhere it is nobody's, and noted."""
+        if session.origin == urls.origin:
+            return True
+        self.audit.event("request_refused", session=session, reason="session_origin", detail=session.origin)
+        return False
+
+    def urls_of(self, session: Session) -> PublicUrls | None:
+        """The URLs of the origin that `session` belongs to; None when it is not served any more."""
+        return next((urls for urls in self.origins.values() if urls.origin == session.origin), None)
+
+    def kit_route_paths(self, client: str, session: Session) -> dict[str, str]:
+        """Paths, below the public URL, of the routes a kit client may call for `session`, by route id."""
+        urls = self.urls_of(session)
         found = (self.settings.route(route_id) for route_id in self.settings.kit_clients[client].routes)
-        return {route.id: route.path for route in found if route is not None}
+        return {route.id: route.path for route in found if route is not None and urls and urls.has(route.host)}
 
     async def aclose(self) -> None:
         """Finish grants and revocations under way, then close every connection."""

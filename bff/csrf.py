@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bff import contract
@@ -46,16 +46,17 @@ class FetchMetadata:
         return not self.site and not self.origin
 
 
-def check_same_origin(method: str, fetch: FetchMetadata, *, origins: Collection[str], strict_reads: bool) -> None:
+def check_same_origin(method: str, fetch: FetchMetadata, *, origin: str, strict_reads: bool) -> None:
     """The `fetch` mode: unsafe methods need proof of the same origin, safe ones must not be cross-site embeds.
 
-    `origins` are this front door's own, lower case. With `strict_reads` (APIs) a safe request that says nothing of its
+    `origin` is the one the request came to, lower case: pages of another host of this door are another site's. With
+    `strict_reads` (APIs) a safe request that says nothing of its
     origin needs `X-Vestibule-CSRF: 1` as unsafe ones do.
 
     Raises:
         Forbidden: `csrf_cross_site`, `csrf_origin` or `csrf_missing`.
     """
-    if fetch.origin and fetch.origin.lower() not in origins:
+    if fetch.origin and fetch.origin.lower() != origin:
         raise Forbidden("csrf_origin", "This request came from another site.")
     if method in SAFE_METHODS:
         if fetch.site not in READING_SITES and not (fetch.is_navigation and method == "GET"):

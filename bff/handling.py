@@ -64,9 +64,6 @@ class Handling:
     def _facts(self, request: Request) -> RequestFacts:
         return facts_of(request.scope, self._bff.origins)
 
-    def _own_origins(self) -> set[str]:
-        return {urls.origin for urls in self._bff.origins.values()}
-
     def _browser(self, request: Request, facts: RequestFacts) -> Browser:
         device = describe_device(request.headers.get("user-agent", "")[:512])
         return Browser(
@@ -83,10 +80,10 @@ class Handling:
         return (self._bff.sessions.name_of(value) or "") if value else ""
 
     async def _current(self, request: Request) -> Session | None:
-        """The signed-in person's session with local roles; asking does not slide it."""
+        """The signed-in person's session at this origin, with local roles; asking does not slide it."""
         name = self._signed_record(request)
         session = await self._bff.sessions.load(name) if name else None
-        if session is None:
+        if session is None or not self._bff.belongs_to(session, self._facts(request).urls):
             return None
         return self._bff.with_roles(session, scopes=frozenset(session.tokens.scope.split()))
 

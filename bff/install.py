@@ -81,7 +81,9 @@ def install(
 
 
 async def current_session(request: Request) -> Session:
-    """The signed-in person's session; unsafe methods need proof of the same origin, safe ones no sign of another.
+    """The signed-in person's session at the request's own origin.
+
+    Unsafe methods need proof of that origin, safe ones no sign of another.
 
     Raises:
         LoginRequired: nobody is signed in.
@@ -91,15 +93,14 @@ async def current_session(request: Request) -> Session:
     bff = _bff_of(request)
     facts = facts_of(request.scope, bff.origins)
     attribute_events(client=facts.address, request_id=facts.request_id)
-    origins = {urls.origin for urls in bff.origins.values()}
-    check_same_origin(request.method, facts.fetch, origins=origins, strict_reads=False)
+    check_same_origin(request.method, facts.fetch, origin=facts.urls.origin, strict_reads=False)
     try:
         cookie = find_session_cookie(cookie_headers(request.scope["headers"]), bff.cookie_names.session)
     except DuplicateCookie:
         bff.audit.event("duplicate_cookie", reason="session_cookie")
         raise LoginRequired() from None
     session = await bff.sessions.resume(cookie) if cookie else None
-    if session is None:
+    if session is None or not bff.belongs_to(session, facts.urls):
         raise LoginRequired()
     await bff.sessions.touch(session)
     return bff.with_roles(session, scopes=frozenset(session.tokens.scope.split()))

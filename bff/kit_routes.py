@@ -50,6 +50,8 @@ class KitRoutes(Handling):
         except ValidationError:
             raise BadRequest("kit_code") from None
         session = await self._bff.kit_codes.redeem(wanted.code, client=client, binding=wanted.binding)
+        if not self._may_speak_of(session, request):
+            raise BadRequest("kit_code", detail=f"its session belongs to {session.origin}")
         identity = with_local_roles(
             session.identity, self._bff.settings.roles, scopes=frozenset(session.tokens.scope.split())
         )
@@ -70,7 +72,7 @@ class KitRoutes(Handling):
                 "auth_time": identity.auth_time,
                 "expires_at": int(session.absolute_expires_at),
             },
-            "routes": self._bff.kit_route_paths(client),
+            "routes": self._bff.kit_route_paths(client, session),
         }
         return answer_json(answer)
 
@@ -119,8 +121,15 @@ class KitRoutes(Handling):
         session = await self._bff.sessions.load(call.record_name) if call.record_name else None
         if session is None:
             raise LoginRequired()
+        if not self._may_speak_of(session, request):
+            raise LoginRequired("kit_handle", detail=f"its session belongs to {session.origin}")
         scopes = frozenset(session.tokens.scope.split())
         return call.client, self._bff.with_roles(session, scopes=scopes)
+
+    def _may_speak_of(self, session: Session, request: Request) -> bool:
+        """True at the session's own origin, and for whoever dials an internal name, which is no origin."""
+        facts = self._facts(request)
+        return facts.is_internal or session.origin == facts.urls.origin
 
     def _single(self, request: Request, name: str, *, missing: str) -> str:
         values = request.headers.getlist(name)
@@ -154,6 +163,9 @@ class KitRoutes(Handling):
 
     def _refusal(self, route: RouteSettings, session: Session) -> str:
         """Why `route` refuses the person of `session`, "" when it does not."""
+        urls = self._bff.urls_of(session)
+        if urls is None or not urls.has(route.host):
+            return "host"
         if route.provider and route.provider != session.identity.provider:
             return "provider"
         scopes = frozenset(session.tokens.scope.split())

@@ -210,6 +210,8 @@ class SignIn:
         response = parse_authorization_response(parameters)
         self._check_browser(response.state, browser)
         transaction = await self._transactions.take(response.state, address=browser.address)
+        if transaction.origin != browser.urls.origin:
+            raise CallbackRejected("callback_origin", detail=f"this sign-in began at {transaction.origin}")
         metadata = await provider.metadata()
         validate_authorization_response(response, transaction, provider=provider_name, iss_required=metadata.sends_iss)
         match response:

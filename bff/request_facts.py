@@ -16,12 +16,16 @@ SCOPE_KEY = "vestibule.facts"
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """`address` is the client's, behind trusted proxies too; `request_id` is on every hop, answer and log line."""
+    """`address` is the client's, behind trusted proxies too; `request_id` is on every hop, answer and log line.
+
+    `is_internal`: a kit dialled one of `internal_hosts`, so that the request has no origin of its own.
+    """
 
     urls: PublicUrls
     address: str
     request_id: str
     fetch: FetchMetadata
+    is_internal: bool = False
 
 
 def new_request_id() -> str:

@@ -22,7 +22,7 @@ class SessionRoutes(Handling):
     async def session(self, request: Request) -> Response:
         """Who is signed in, as JSON; asking does not count as activity."""
         facts = self._facts(request)
-        check_same_origin("GET", facts.fetch, origins=self._own_origins(), strict_reads=False)
+        check_same_origin("GET", facts.fetch, origin=facts.urls.origin, strict_reads=False)
         session = await self._current(request)
         if session is None:
             raise LoginRequired()

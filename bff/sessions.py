@@ -232,11 +232,16 @@ class Sessions:
         return await self.store.barriers(names) >= session.login_started_at
 
     async def end_replaced(self, name: str, *, by: Session) -> tuple[Ended, ...]:
-        """End the session whose place `by` takes in a browser: superseded for the same person, else a logout."""
+        """End the session whose place `by` takes in a browser: superseded for the same person, else a logout.
+
+        One of another origin has no place there; its cookie has come here by a mistake or a theft.
+        """
         if not name:
             return ()
         record = await self.store.load(name)
         old = self._unseal(name, record) if record else None
+        if old is not None and old.origin != by.origin:
+            return ()
         same = old is not None and (old.identity.iss, old.identity.sub) == (by.identity.iss, by.identity.sub)
         await self.end(name, EndReason.SUPERSEDED if same else EndReason.LOGOUT)
         return (Ended(old, "superseded" if same else "account_switch"),) if old is not None else ()

@@ -51,6 +51,7 @@ class ServerSettings(Table):
     environment: Literal["production", "development"] = "production"
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     trusted_proxy_secret: SecretStr = SecretStr("")
+    trusted_host_header: bool = False
     workers: int = Field(1, ge=1, le=256)
     auth_path: str = Field("/auth", pattern=r"^/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")
     tls: Tls = Tls()

@@ -15,6 +15,7 @@ LEANS_ON = {
     "client_secret": ("client_auth",),
     "idle_seconds": ("absolute_seconds",),
     "origins": ("public_url",),
+    "trusted_host_header": ("trusted_proxies",),
 }
 """Key → keys beside it. When one of those is broken, what the rules say of the first may be no fault of its own."""
 LEANS_ON_PLACES: dict[str, tuple[Place, ...]] = {

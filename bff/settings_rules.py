@@ -101,6 +101,8 @@ def _server(settings: Settings) -> Iterator[Finding]:
     for network in server.trusted_proxies:
         if network.prefixlen == 0:
             yield "server.trusted_proxies", "trusts every address", "name the networks of your proxies"
+    if server.trusted_host_header and not server.trusted_proxies:
+        yield "server.trusted_host_header", "no proxy is trusted", "name your proxies in server.trusted_proxies"
     for key, bind in (("server.bind", server.bind), ("server.management_bind", server.management_bind)):
         if not _is_bind(bind):
             yield key, "is not host:port", 'write it as "127.0.0.1:8000"'

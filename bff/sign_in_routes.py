@@ -78,7 +78,7 @@ class SignInRoutes(Handling):
         landing = facts.urls.base_path + facts.urls.auth_path + contract.PATH_LOGGED_OUT
         if request.method == "GET":
             return redirect(303, landing) if session is None else self._logout_question(facts, session)
-        check_same_origin("POST", facts.fetch, origins=self._own_origins(), strict_reads=True)
+        check_same_origin("POST", facts.fetch, origin=facts.urls.origin, strict_reads=True)
         form = dict(await self._form(request, code="logout_malformed"))
         if session is None:
             return redirect(303, landing, cookies=self._cleared(request))

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from bff import contract
 from bff.assembly import Bff
 from bff.cookies import DuplicateCookie, cookie_headers, find_session_cookie
-from bff.errors import BadRequest, Forbidden
+from bff.errors import BadRequest, Forbidden, LoginRequired
+from bff.public_urls import PublicUrls
 from bff.settings import RouteSettings
 from gateway.request import KIT_HEADER, SESSION_HEADER, Incoming, single_header
+from gateway.rules import RouteTable
 from gateway.session_cache import LiveSession, SessionCache
 
 
@@ -42,7 +44,7 @@ class Credentials:
 
         Raises:
             BadRequest: a kit credential beside a session cookie, or twice.
-            LoginRequired: `kit_credential`, `kit_handle`.
+            LoginRequired: `kit_credential`; `kit_handle`, also for a session of another public host.
             StoreUnavailable: nobody can tell.
         """
         knows_nobody = route is not None and route.auth == "public"
@@ -50,7 +52,10 @@ class Credentials:
         if credential is not None:
             return await self._kit_caller(incoming, credential, knows_nobody=knows_nobody)
         name = None if knows_nobody else self._cookie_record(incoming)
-        return Caller(await self._cache.get(name) if name else None)
+        live = await self._cache.get(name) if name else None
+        if live is not None and not self._bff.belongs_to(live.session, incoming.facts.urls):
+            live = None
+        return Caller(live)
 
     async def _kit_caller(self, incoming: Incoming, credential: str, *, knows_nobody: bool) -> Caller:
         cookies = cookie_headers(incoming.headers)
@@ -58,7 +63,10 @@ class Credentials:
             raise BadRequest("kit_with_cookie", detail="a kit credential beside a session cookie")
         handle = single_header(incoming.headers, SESSION_HEADER, code="kit_handle_twice") or ""
         call = self._bff.kit.open_call(credential, "" if knows_nobody else handle)
-        return Caller(await self._cache.get(call.record_name) if call.record_name else None, call.client)
+        live = await self._cache.get(call.record_name) if call.record_name else None
+        if live is not None and not incoming.facts.is_internal and live.session.origin != incoming.facts.urls.origin:
+            raise LoginRequired("kit_handle", detail=f"its session belongs to {live.session.origin}")
+        return Caller(live, call.client)
 
     def _cookie_record(self, incoming: Incoming) -> str | None:
         cookies = cookie_headers(incoming.headers)
@@ -70,6 +78,24 @@ class Credentials:
             self._bff.audit.event("duplicate_cookie", reason="session_cookie")
             return None
         return self._bff.sessions.name_of(value) if value else None
+
+
+def origin_of_kit_call(caller: Caller, path: str, routes: RouteTable, bff: Bff) -> PublicUrls:
+    """The origin an internal call is for: its session's own.
+
+    For a page where nobody is signed in it is the first origin at which `path` is a route of the kit client.
+
+    Raises:
+        LoginRequired: `kit_handle`, the session's origin is not served any more.
+    """
+    if caller.live is not None:
+        urls = bff.urls_of(caller.live.session)
+        if urls is None:
+            raise LoginRequired("kit_handle", detail="its session belongs to an origin that is not served any more")
+        return urls
+    own = bff.settings.kit_clients[caller.kit_client].routes if caller.kit_client else ()
+    found = ((urls, routes.match(urls.host, path)) for urls in bff.origins.values())
+    return next((urls for urls, route in found if route is not None and route.id in own), bff.urls)
 
 
 def check_kit_route(caller: Caller, route: RouteSettings, bff: Bff) -> None:
@@ -91,7 +117,7 @@ def kit_headers(caller: Caller, route: RouteSettings, bff: Bff) -> list[tuple[by
     if live is not None:
         assertion = live.handshakes.get(client) or ""
         if not assertion:
-            routes = bff.kit_route_paths(client)
+            routes = bff.kit_route_paths(client, live.session)
             assertion = bff.assertions.for_handshake(live.session, client=client, routes=routes)
             live.handshakes[client] = assertion
             live.handles[client] = bff.kit.handle_for(live.session.name, client=client)

@@ -26,7 +26,8 @@ class ClientEndpoint:
     """The client as far as it can be known: `address` for logs and limits, `scheme` and `host` it used.
 
     `is_through_proxy` is True when the peer is a trusted proxy, whose forwarded headers were read. `is_unproven_proxy`
-    is True when they were not, because the peer has a proxy's address and not its secret.
+    is True when they were not, because the peer has a proxy's address and not its secret. `forwarded_host` is what a
+    trusted proxy's `X-Forwarded-Host` says, believed or not, "" when it says nothing.
     """
 
     address: str
@@ -34,6 +35,7 @@ class ClientEndpoint:
     host: str
     is_through_proxy: bool = False
     is_unproven_proxy: bool = False
+    forwarded_host: str = ""
 
 
 def client_address(
@@ -44,12 +46,14 @@ def client_address(
     proxy_secret: str = "",
     scheme: str = "http",
     host: str = "",
+    trust_host: bool = False,
 ) -> ClientEndpoint:
     """Find the right-most address of `X-Forwarded-For` that is not a trusted proxy's; the peer's own otherwise.
 
-    Scheme and host likewise come from the right-most `X-Forwarded-Proto` and `-Host`, from a trusted peer alone;
-    `scheme` and `host` are what the connection and the Host header say. `peer` is "" on a Unix socket. With
-    `proxy_secret` an address is not enough: the peer has to show the secret in `X-Vestibule-Proxy`.
+    The scheme likewise comes from the right-most `X-Forwarded-Proto`, from a trusted peer alone; so does the host with
+    `trust_host`. Without it the Host header decides: many proxies pass a client's `X-Forwarded-Host` on, and a script
+    may set that one. `scheme` and `host` are what the connection and the Host header say. `peer` is "" on a Unix
+    socket. With `proxy_secret` an address is not enough: the peer has to show the secret in `X-Vestibule-Proxy`.
     """
     if not trusted_proxies or not _is_trusted(peer, trusted_proxies):
         return ClientEndpoint(peer, scheme, host)
@@ -58,11 +62,13 @@ def client_address(
     hops = _listed(headers, b"x-forwarded-for")[-_MOST_HOPS:]
     proto = (_listed(headers, b"x-forwarded-proto") or [""])[-1].lower()
     named = (_listed(headers, b"x-forwarded-host") or [""])[-1].lower()
+    forwarded_host = named if _HOST.match(named) else ""
     return ClientEndpoint(
         address=_rightmost_untrusted(peer, hops, trusted_proxies),
         scheme=proto if proto in {"http", "https"} else scheme,
-        host=named if _HOST.match(named) else host,
+        host=(trust_host and forwarded_host) or host,
         is_through_proxy=True,
+        forwarded_host=forwarded_host,
     )
 
 

@@ -22,7 +22,7 @@ from bff.problems import login_url, render_problem
 from bff.settings import RouteSettings
 from gateway.access_log import AccessLog, WatchedSend
 from gateway.cors import answer_preflight, cors_headers, is_allowed_origin, preflight_of
-from gateway.credentials import Caller, Credentials, check_kit_route
+from gateway.credentials import Caller, Credentials, check_kit_route, origin_of_kit_call
 from gateway.launcher import launcher_page
 from gateway.live_connections import Connection, LiveConnections
 from gateway.machine_callers import MachineCallers
@@ -93,6 +93,9 @@ class Pipeline:
             )
 
     async def _serve_route(self, incoming: Incoming, receive: Receive, status: WatchedSend) -> str:
+        if incoming.facts.is_internal:
+            asking = await self._credentials.identify(incoming, None)
+            incoming = incoming.at(origin_of_kit_call(asking, incoming.path, self._routes, self._bff))
         route = self._routes.match(incoming.facts.urls.host, incoming.path)
         if route is not None:
             status.further = cors_headers(incoming.facts.fetch.origin, route)
@@ -160,8 +163,8 @@ class Pipeline:
         elif route.csrf == "header":
             check_static_header(fetch)
         else:
-            origins = {urls.origin for urls in self._bff.origins.values()}
-            check_same_origin(incoming.method, fetch, origins=origins, strict_reads=route.kind == "api")
+            own = incoming.facts.urls.origin
+            check_same_origin(incoming.method, fetch, origin=own, strict_reads=route.kind == "api")
 
     def _authorize(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
         if caller.live is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.types import Scope
 
@@ -11,6 +11,7 @@ from bff import contract
 from bff.assembly import Bff
 from bff.csrf import FetchMetadata
 from bff.errors import BadRequest, Misdirected, NotFound
+from bff.public_urls import PublicUrls
 from bff.request_facts import SCOPE_KEY, RequestFacts, new_request_id
 from gateway.forwarded import ClientEndpoint, client_address
 from gateway.paths import canonical_path
@@ -39,6 +40,12 @@ class Incoming:
     def method(self) -> str:
         return str(self.scope.get("method", "GET"))
 
+    def at(self, urls: PublicUrls) -> Incoming:
+        """The same request as one to the origin of `urls`."""
+        facts = replace(self.facts, urls=urls)
+        self.scope[SCOPE_KEY] = facts
+        return replace(self, facts=facts)
+
     @property
     def here(self) -> str:
         """Path and query as the browser's address bar has them, for coming back after sign-in."""
@@ -61,6 +68,7 @@ def read_endpoint(scope: Scope, bff: Bff) -> tuple[ClientEndpoint, str]:
         proxy_secret=server.trusted_proxy_secret.get_secret_value(),
         scheme="https" if secure else "http",
         host=host,
+        trust_host=server.trusted_host_header,
     )
     given = next((value for name, value in headers if name == b"x-request-id"), b"")
     believed = client.is_through_proxy and REQUEST_ID.fullmatch(given)
@@ -78,13 +86,13 @@ def read_request(scope: Scope, bff: Bff, client: ClientEndpoint, request_id: str
     raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
     path = canonical_path(raw_path)
     urls = bff.origins.get(client.host)
-    if urls is None:
-        if client.host not in bff.settings.server.internal_hosts or not _is_internal_call(scope, path, bff):
-            raise Misdirected()
-        urls = bff.urls
-    facts = RequestFacts(urls, client.address, request_id, FetchMetadata.from_headers(scope["headers"]))
+    is_internal = urls is None and _is_internal_call(scope, path, client, bff)
+    if urls is None and not is_internal:
+        raise Misdirected(detail=_why_misdirected(client, bff))
+    fetch = FetchMetadata.from_headers(scope["headers"])
+    facts = RequestFacts(urls or bff.urls, client.address, request_id, fetch, is_internal)
     scope[SCOPE_KEY] = facts
-    base = urls.base_path
+    base = facts.urls.base_path
     if base:
         if not (path + "/").startswith(base + "/") or not raw_path.startswith(base.encode()):
             raise NotFound()
@@ -106,7 +114,19 @@ def single_header(headers: list[tuple[bytes, bytes]], name: bytes, *, code: str)
     return values[0].decode("ascii")
 
 
-def _is_internal_call(scope: Scope, path: str, bff: Bff) -> bool:
-    """Kit calls, and the public keys that APIs and kits fetch from inside."""
+def _why_misdirected(client: ClientEndpoint, bff: Bff) -> str:
+    if client.forwarded_host not in bff.origins or bff.settings.server.trusted_host_header:
+        return ""
+    return (
+        "the proxy's X-Forwarded-Host would match: let the proxy pass Host on, or, where it sets X-Forwarded-Host "
+        "itself, set server.trusted_host_header = true"
+    )
+
+
+def _is_internal_call(scope: Scope, path: str, client: ClientEndpoint, bff: Bff) -> bool:
+    """Kit calls, and the public keys that APIs and kits fetch from inside, by a name in the Host header itself."""
+    named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+    if named != [client.host] or client.host not in bff.settings.server.internal_hosts:
+        return False
     keys = bff.urls.base_path + bff.settings.server.auth_path + contract.PATH_JWKS
     return path == keys or any(name == KIT_HEADER for name, _ in scope["headers"])

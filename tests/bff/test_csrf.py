@@ -7,14 +7,14 @@ import pytest
 from bff.csrf import AMBIGUOUS, FetchMetadata, check_same_origin, check_static_header
 from bff.errors import Forbidden
 
-OWN = {"https://apps.example.com"}
+OWN = "https://apps.example.com"
 SITES = ["cross-site", "same-site", "none", "bogus", AMBIGUOUS]
 
 
 def refusal(method: str, *, strict_reads: bool = True, **fetch: str) -> str:
     """The code of the refusal, "" when the request may pass."""
     try:
-        check_same_origin(method, FetchMetadata(**fetch), origins=OWN, strict_reads=strict_reads)
+        check_same_origin(method, FetchMetadata(**fetch), origin=OWN, strict_reads=strict_reads)
     except Forbidden as refused:
         return refused.code
     return ""

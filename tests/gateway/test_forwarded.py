@@ -11,13 +11,13 @@ from gateway.forwarded import ClientEndpoint, build_forwarded_headers, client_ad
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("127.0.0.1/32"), ip_network("fd00::/8"))
 
 
-def find(peer: str, *chain: str, proto: str = "", host: str = "") -> ClientEndpoint:
+def find(peer: str, *chain: str, proto: str = "", host: str = "", trust_host: bool = True) -> ClientEndpoint:
     headers = [(b"x-forwarded-for", entry.encode()) for entry in chain]
     if proto:
         headers.append((b"x-forwarded-proto", proto.encode()))
     if host:
         headers.append((b"x-forwarded-host", host.encode()))
-    return client_address(peer, headers, TRUSTED, scheme="http", host="inner:8000")
+    return client_address(peer, headers, TRUSTED, scheme="http", host="inner:8000", trust_host=trust_host)
 
 
 def test_an_untrusted_peer_is_the_client_whatever_it_says() -> None:
@@ -74,6 +74,13 @@ def test_scheme_and_host_come_from_the_nearest_proxy() -> None:
 def test_what_is_no_scheme_or_host_is_not_believed(proto: str, host: str) -> None:
     found = find("10.0.0.1", proto=proto, host=host)
     assert (found.scheme, found.host) == ("http", "inner:8000")
+
+
+def test_a_forwarded_host_is_reported_and_not_believed_unless_it_may_be() -> None:
+    found = find("10.0.0.1", host="Apps.Example.com", trust_host=False)
+    assert (found.host, found.forwarded_host) == ("inner:8000", "apps.example.com")
+    found = find("203.0.113.9", host="apps.example.com")
+    assert (found.host, found.forwarded_host) == ("inner:8000", "")
 
 
 def test_a_unix_socket_has_no_address_and_no_trust() -> None:
