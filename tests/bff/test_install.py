@@ -125,7 +125,11 @@ def site(provider: FakeProvider, calls: list[str]) -> Iterator[Site]:
     with CookieClient() as browser:
         settings = parse_settings(
             {
-                "server": {"public_url": url, "environment": "development"},
+                "server": {
+                    "public_url": url,
+                    "origins": [url.replace("localhost", "127.0.0.1")],
+                    "environment": "development",
+                },
                 "secrets": {"keys": [KEY]},
                 "providers": {"corp": provider_table(provider)},
                 "roles": {"scientist": {"groups_any": ["science"]}},
@@ -136,6 +140,32 @@ def site(provider: FakeProvider, calls: list[str]) -> Iterator[Site]:
         app.include_router(own_routes(calls))
         with serving(app, sock=sock):
             yield Site(url, provider, store, browser)
+
+
+def test_a_session_is_nobodys_at_another_host_of_the_application(
+    site: Site, events: list[MutableMapping[str, Any]]
+) -> None:
+    other = site.url.replace("localhost", "127.0.0.1")
+    site.sign_in()
+    cookie = {"Cookie": f"vestibule={next(cookie.value for cookie in site.browser.cookies)}"}
+    with CookieClient() as browser:
+        for path in ("/report", "/scientists", "/auth/session", "/auth/sessions"):
+            assert browser.fetch(site.url + path, headers=cookie).status_code in (200, 403)
+            assert browser.fetch(other + path, headers=cookie).status_code == 401
+    assert [event["reason"] for event in events if event.get("reason") == "session_origin"] == ["session_origin"] * 4
+
+
+@pytest.mark.parametrize("metadata", [{}, {"Sec-Fetch-Site": None}], ids=["fetch metadata", "no fetch metadata"])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/report"), ("POST", "/auth/logout"), ("GET", "/auth/session")])
+def test_a_page_of_another_host_of_the_application_calls_nothing(
+    site: Site, calls: list[str], metadata: dict[str, str | None], method: str, path: str
+) -> None:
+    other = site.url.replace("localhost", "127.0.0.1")
+    site.sign_in()
+    headers = {"Cookie": f"vestibule={next(cookie.value for cookie in site.browser.cookies)}", **metadata}
+    answer = site.browser.fetch(site.url + path, method=method, initiator=other, headers=headers)
+    assert (answer.status_code, calls) == (403, [])
+    assert site.browser.fetch(f"{site.url}/auth/session").status_code == 200
 
 
 def test_opening_a_page_leads_through_the_sign_in_and_back_to_it(site: Site) -> None:

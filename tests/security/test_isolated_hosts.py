@@ -10,6 +10,7 @@ import pytest
 
 from tests.fakes import CookieClient, RecordingUpstream
 from tests.front_door import KIT_SECRET, api_route, page_route
+from tests.ports import free_port
 from tests.security.house import House
 from tests.security.kit_calls import BINDING, KIT_CLIENTS, fetch_code, kit_headers
 from tests.security.raw import handshake, websocket_status
@@ -256,6 +257,19 @@ def test_a_page_where_nobody_is_signed_in_reaches_its_clients_routes_of_either_h
     )
     assert kit_call(hosts, INTERNAL_HOST, "/api/x").status == 200
     assert upstream.last.header("host") == hosts.there.removeprefix("http://")
+
+
+def test_a_host_that_is_public_and_internal_is_internal_to_a_kit_and_public_to_a_browser(
+    build_house: Callable[..., House], upstream: RecordingUpstream
+) -> None:
+    port = free_port()
+    server = {"internal_hosts": [f"127.0.0.1:{port}"]}
+    hosts = build_two_hosts(build_house, routes(upstream), own_port=port, server=server, kit_clients=KIT)
+    browser = hosts.sign_in(hosts.here)
+    line = f"X-Vestibule-Session: {handle_of(hosts, browser, hosts.here)}"
+    assert kit_call(hosts, f"127.0.0.1:{port}", "/api/x", line).status == 200
+    assert upstream.last.header("host") == f"localhost:{port}"
+    assert hosts.ask(hosts.there, "/page", cookie=hosts.cookie(browser, hosts.here)).status == 401
 
 
 def test_the_internal_name_opens_nothing_for_a_browser(hosts: TwoHosts, here: str) -> None:

@@ -11,25 +11,27 @@ import httpx
 from tests.fakes import CookieClient
 from tests.ports import free_port
 from tests.security.house import SESSION_COOKIES, House
-from tests.security.raw import RawAnswer
+from tests.security.raw import RawAnswer, exchange
 
 INTERNAL_HOST = "door.internal:8000"
-TEST_PROXY = "127.0.0.0/8"
+PROXIES = ["127.0.0.0/8"]
+"""For `trusted_proxies`: the peer of every test."""
 
 
 @dataclass(frozen=True)
 class TwoHosts:
-    """`here` and `there` are the two origins of one house."""
+    """`here` and `there` are the two origins of one house, at `port`: the door's own, or that of a proxy before it."""
 
     house: House
+    port: int
 
     @property
     def here(self) -> str:
-        return self.house.url
+        return f"http://localhost:{self.port}"
 
     @property
     def there(self) -> str:
-        return f"http://127.0.0.1:{self.house.door.port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def sign_in(self, origin: str, person: str = "alice", *, browser: CookieClient | None = None) -> CookieClient:
         browser = browser or self.house.browser()
@@ -57,7 +59,7 @@ class TwoHosts:
             head.append(f"Cookie: vestibule={cookie}")
         if body:
             head += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}"]
-        return RawAnswer.parse(self.house.raw(("\r\n".join(head) + "\r\n\r\n" + body).encode("latin-1")))
+        return RawAnswer.parse(exchange(self.port, ("\r\n".join(head) + "\r\n\r\n" + body).encode("latin-1")))
 
     def is_signed_in(self, origin: str, cookie: str) -> bool:
         answer = self.ask(origin, "/auth/session", "Sec-Fetch-Site: same-origin", cookie=cookie)
@@ -66,9 +68,23 @@ class TwoHosts:
 
 
 def build_two_hosts(
-    build_house: Callable[..., House], routes: Sequence[Mapping[str, Any]] | None = None, **tables: Any
+    build_house: Callable[..., House],
+    routes: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    proxy_port: int = 0,
+    own_port: int = 0,
+    **tables: Any,
 ) -> TwoHosts:
-    """The house, with `tables` laid over its settings."""
-    port = free_port()
-    server = {"origins": [f"http://127.0.0.1:{port}"], "internal_hosts": [INTERNAL_HOST], **tables.pop("server", {})}
-    return TwoHosts(build_house(routes=routes, port=port, server=server, **tables))
+    """The house, with `tables` laid over its settings; its hosts are reached at `proxy_port` when that is given.
+
+    `own_port` is the door's own, any free one by default.
+    """
+    own_port = own_port or free_port()
+    port = proxy_port or own_port
+    server = {
+        "public_url": f"http://localhost:{port}",
+        "origins": [f"http://127.0.0.1:{port}"],
+        "internal_hosts": [INTERNAL_HOST],
+        **tables.pop("server", {}),
+    }
+    return TwoHosts(build_house(routes=routes, port=own_port, server=server, **tables), port)
