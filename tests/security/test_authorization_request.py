@@ -100,14 +100,22 @@ SPOOFED_ORIGINS = [
 ]
 
 
-@pytest.mark.parametrize("trusted", [(), ("127.0.0.0/8",)], ids=["untrusted peer", "trusted peer"])
+@pytest.mark.parametrize(
+    "server",
+    [
+        {},
+        {"trusted_proxies": ["127.0.0.0/8"]},
+        {"trusted_proxies": ["127.0.0.0/8"], "trusted_host_header": True},
+    ],
+    ids=["untrusted peer", "trusted peer", "trusted peer whose host is believed"],
+)
 def test_az_5_redirect_uri_comes_from_configuration_alone(
-    build_house: Callable[..., House], trusted: tuple[str, ...]
+    build_house: Callable[..., House], server: dict[str, object]
 ) -> None:
-    house = build_house(server={"trusted_proxies": trusted})
+    house = build_house(server=server)
     for headers in SPOOFED_ORIGINS:
         answer = house.browser().get(f"{house.url}/auth/login", headers=headers)
-        if trusted and "X-Forwarded-Host" in headers:
+        if "trusted_host_header" in server and "X-Forwarded-Host" in headers:
             assert answer.status_code == 421
             assert "location" not in answer.headers
         else:
