@@ -32,7 +32,7 @@ def preflight(door: RunningDoor, origin: str, *, path: str = "/api/x", headers: 
     return httpx.options(door.url + path, headers=asked)
 
 
-def test_a_named_origin_gets_its_preflight_without_an_upstream(door: RunningDoor, upstream: RecordingUpstream) -> None:
+def test_cs_4_a_named_origin_gets_its_preflight_without_an_upstream(door: RunningDoor, upstream: RecordingUpstream) -> None:
     seen = len(upstream.requests)
     response = preflight(door, FRIEND)
     assert response.status_code == 204
@@ -56,17 +56,17 @@ def test_a_named_origin_gets_its_preflight_without_an_upstream(door: RunningDoor
         "*",
     ],
 )
-def test_every_other_origin_is_refused(door: RunningDoor, origin: str) -> None:
+def test_cs_4_a_preflight_of_every_other_origin_is_refused(door: RunningDoor, origin: str) -> None:
     response = preflight(door, origin)
     assert response.status_code == 403
     assert "access-control-allow-origin" not in response.headers
 
 
-def test_routes_without_cors_refuse_preflights(door: RunningDoor) -> None:
+def test_cs_4_routes_without_cors_refuse_preflights(door: RunningDoor) -> None:
     assert preflight(door, FRIEND, path="/page").status_code == 403
 
 
-def test_a_call_of_the_named_origin_passes_and_can_be_read(door: RunningDoor) -> None:
+def test_cs_4_only_the_named_origin_can_read_an_answer(door: RunningDoor) -> None:
     with CookieClient() as browser:
         door.sign_in(browser)
         cookie = f"vestibule={browser.cookies['vestibule'].value}"
@@ -79,7 +79,7 @@ def test_a_call_of_the_named_origin_passes_and_can_be_read(door: RunningDoor) ->
     assert "access-control-allow-origin" not in stranger.headers
 
 
-def test_an_upstream_cannot_widen_it(door: RunningDoor) -> None:
+def test_cs_4_an_upstream_cannot_widen_cors(door: RunningDoor) -> None:
     with CookieClient() as browser:
         door.sign_in(browser)
         response = browser.fetch(door.url + "/api/wide")
@@ -88,7 +88,7 @@ def test_an_upstream_cannot_widen_it(door: RunningDoor) -> None:
     assert "Origin" in response.headers["vary"]
 
 
-def test_a_refusal_can_be_read_by_the_named_origin(door: RunningDoor) -> None:
+def test_cs_4_a_refusal_can_be_read_by_the_named_origin(door: RunningDoor) -> None:
     response = httpx.get(door.url + "/api/x", headers={"Origin": FRIEND, "Sec-Fetch-Mode": "cors"})
     assert response.status_code == 401
     assert response.headers["access-control-allow-origin"] == FRIEND

@@ -22,7 +22,7 @@ from tests.replicas.visits import (
 from tests.security.raw import handshake, open_websocket, read_close
 
 
-def test_a_process_that_is_told_to_stop_finishes_what_it_began_and_the_others_take_the_rest(doors: ReplicaSet) -> None:
+def test_fm_8_a_process_that_is_told_to_stop_finishes_what_it_began_and_the_others_take_the_rest(doors: ReplicaSet) -> None:
     (cookie,) = expired(doors, "alice")
     doors.upstream.respond("/slow", delay=1.0, body=b"slow, but whole")
     to_socket = handshake("/ws", doors.host, f"Cookie: {cookie}")
@@ -53,7 +53,7 @@ def test_a_process_that_is_told_to_stop_finishes_what_it_began_and_the_others_ta
     assert tokens_at_upstream(doors)[-3:] == [grant.access_token] * 3
 
 
-def test_a_new_first_key_signs_nobody_out(doors: ReplicaSet) -> None:
+def test_fm_8_a_new_first_key_signs_nobody_out(doors: ReplicaSet) -> None:
     """Cookies, records, handles, codes and sign-ins under way were all written under the old one."""
     cookie, bob = *expired(doors, "alice"), doors.sign_in("bob")
     doors.provider.options.auto_login = "alice"
@@ -82,7 +82,7 @@ def test_a_new_first_key_signs_nobody_out(doors: ReplicaSet) -> None:
 
 
 @pytest.mark.long
-def test_keys_are_rotated_without_a_stop_in_two_rounds(doors: ReplicaSet) -> None:
+def test_fm_8_keys_are_rotated_without_a_stop_in_two_rounds(doors: ReplicaSet) -> None:
     """As docs/key-rotation.md says: on the second line first, on the first line when every process has it."""
     cookie, key = doors.sign_in("alice"), fresh("unit-test-key-")
     sessions = [cookie]

@@ -290,3 +290,17 @@ def test_an_id_token_that_a_refresh_does_not_renew_is_not_sent_when_dead(
     assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
     assert len(upstream.requests) == before
     assert house.is_signed_in(browser)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_px_15_an_upstream_that_always_answers_401_is_passed_on_and_signs_nobody_out(
+    token_house: House, method: str
+) -> None:
+    browser = token_house.sign_in()
+    token_house.upstream.respond("/denied", status=401, json={"reason": "not today"})
+    before = len(token_house.upstream.requests)
+    answer = browser.fetch(f"{token_house.url}/identity/denied", method=method)
+    assert (answer.status_code, answer.json()) == (401, {"reason": "not today"})
+    assert len(token_house.upstream.requests) - before <= 2, "asked again and again"
+    assert len(token_house.provider.grants("refresh_token")) <= 1
+    assert token_house.is_signed_in(browser)

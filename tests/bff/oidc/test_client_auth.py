@@ -43,7 +43,7 @@ def test_a_public_client_only_names_itself() -> None:
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
-def test_a_client_with_a_key_signs_a_short_assertion_for_the_issuer_alone(alg: str) -> None:
+def test_tk_2_a_client_with_a_key_signs_a_short_assertion_for_the_issuer_alone(alg: str) -> None:
     key = signing_key({"PS256": "RS256"}.get(alg, alg))
     credentials = replace(
         BASIC, method="private_key_jwt", private_key_pem=key.private_pem.decode(), key_id="k-9", key_alg=alg

@@ -211,7 +211,7 @@ def test_a_refusal_of_the_upstream_is_the_answer_to_the_handshake(
         b"",
     ],
 )
-def test_anything_but_a_right_handshake_is_502_and_never_a_tunnel(
+def test_ws_7_anything_but_a_right_handshake_is_502_and_never_a_tunnel(
     door: Door, upstream: RecordingUpstream, raw: bytes
 ) -> None:
     upstream.respond("/s", raw=raw, close=True)
@@ -257,7 +257,7 @@ def test_fragments_arrive_as_one_message(door: Door, upstream: RecordingUpstream
 
 
 @pytest.mark.parametrize("message", [b"x" * 1001, "x" * 1001, "ü" * 501])
-def test_a_message_of_the_client_over_the_limit_closes_both_with_1009(
+def test_ws_7_a_message_of_the_client_over_the_limit_closes_both_with_1009(
     upstream: RecordingUpstream, message: bytes | str
 ) -> None:
     with open_door(upstream.url, max_client_message=1000) as door, dial(door) as client:
@@ -269,7 +269,7 @@ def test_a_message_of_the_client_over_the_limit_closes_both_with_1009(
         assert len(the_socket(upstream).messages) == 1
 
 
-def test_a_message_of_the_upstream_over_the_limit_closes_both_with_1009(upstream: RecordingUpstream) -> None:
+def test_ws_7_a_message_of_the_upstream_over_the_limit_closes_both_with_1009(upstream: RecordingUpstream) -> None:
     upstream.websocket("/s", echo=False)
     with open_door(upstream.url, max_upstream_message=1000) as door, dial(door) as client:
         opened = the_socket(upstream)
@@ -326,7 +326,7 @@ def test_a_session_end_during_the_handshake_refuses_the_socket(door: Door, upstr
     wait_until(lambda: upstream.connections_open == 0, seconds=4)
 
 
-def test_a_client_that_does_not_read_holds_the_upstream_back(door: Door, upstream: RecordingUpstream) -> None:
+def test_ws_7_a_client_that_does_not_read_holds_the_upstream_back(door: Door, upstream: RecordingUpstream) -> None:
     upstream.websocket("/s", echo=False)
     client, _ = raw_socket(door, receive_buffer=65_536)
     opened = the_socket(upstream)
@@ -370,7 +370,7 @@ def test_a_session_end_reaches_the_upstream_though_the_client_does_not_read(
         client.close()
 
 
-def test_an_upstream_that_does_not_read_holds_the_client_back(door: Door, upstream: RecordingUpstream) -> None:
+def test_ws_7_an_upstream_that_does_not_read_holds_the_client_back(door: Door, upstream: RecordingUpstream) -> None:
     client, _ = raw_socket(door)
     opened = the_socket(upstream)
     opened.pause_reading()

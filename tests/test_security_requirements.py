@@ -1,0 +1,38 @@
+"""The page of security requirements and the tests agree, in both directions."""
+
+from __future__ import annotations
+
+from tests.security_requirements import OPEN, PAGE, find_tests, items_of, listed_items, with_tests
+
+NOT_BUILT_YET = frozenset(
+    {"CK-7", "DS-6", "DS-7", "FA-1", "FA-2", "FA-3", "FA-4", "FA-5", "FA-6", "FA-7", "LG-5", "PX-16", "RS-7"}
+    | {"SL-3", "TK-8"}
+)
+"""Items that no test holds today. Take an item out of this list with the change that adds its first test."""
+
+
+def test_a_test_name_names_its_items() -> None:
+    assert items_of("test_cb_4_iss_of_another_issuer") == ("CB-4",)
+    assert items_of("test_lo_7_to_lo_9_a_broken_token") == ("LO-7", "LO-8", "LO-9")
+    assert items_of("test_a_page_is_shown") == ()
+
+
+def test_every_item_that_a_test_names_is_on_the_page() -> None:
+    unknown = set(find_tests()) - set(listed_items(PAGE.read_text(encoding="utf-8")))
+    assert not unknown
+
+
+def test_the_page_lists_each_item_once() -> None:
+    items = listed_items(PAGE.read_text(encoding="utf-8"))
+    assert len(items) == len(set(items)) == 150
+
+
+def test_the_page_says_which_tests_hold_each_item() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == with_tests(page, find_tests()), "run: python -m tests.security_requirements"
+
+
+def test_only_items_that_are_not_built_yet_are_open() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    is_open = {line.split(" | ")[0].removeprefix("| ") for line in page.splitlines() if line.endswith(f" | {OPEN} |")}
+    assert is_open == NOT_BUILT_YET
