@@ -1,4 +1,6 @@
-"""Read `vestibule.toml`, the environment and the command line into one `Settings`, reporting every fault at once.
+"""Read `vestibule.toml`, the environment and the command line into one `Settings`.
+
+All faults of form are reported at once; when the forms hold, all faults of rules at once.
 
 Precedence: command line > environment (`VESTIBULE_SERVER__PUBLIC_URL`) > file > defaults.
 """
@@ -16,8 +18,7 @@ from pydantic import ValidationError
 from bff.environment_settings import GivenVariables, read_variables
 from bff.secret_settings import exposed_files, place_files, read_secret_files
 from bff.settings import SECRET_FIELDS, Settings
-from bff.settings_faults import Fault, faults_of, read_leniently
-from bff.settings_places import is_doubtful, key_of, place_of, route_name
+from bff.settings_faults import Fault, faults_of, key_of, place_of, route_name
 from bff.settings_rules import Problem, find_problems
 
 __all__ = ["ConfigurationError", "Problem", "load_settings", "parse_settings"]
@@ -82,19 +83,15 @@ def _build(
     faults = [one.fault for one in exposed if one.is_refused]
     faults += read_secret_files(merged, folder=folder)
     place_files(merged, folder=folder)
-    settings: Settings | None = None
     try:
         settings = Settings(**merged)
     except ValidationError as error:
         faults += faults_of(error, merged)
-    problems = [*given.problems, *_problems_of(faults, merged, given=given, source=source)]
-    broken = {place for fault in faults for place in (fault.place, fault.meant) if place} | {*given.unread}
-    readable = settings or read_leniently(merged, faults, broken=broken)
-    if readable is not None:
-        found = find_problems(readable, source=source)
-        problems += (_blame(problem, given) for problem in found if not is_doubtful(place_of(problem.key), broken))
-    if problems or settings is None:
-        raise ConfigurationError(tuple(problems))
+    if faults or given.problems:
+        raise ConfigurationError((*given.problems, *_problems_of(faults, merged, given=given, source=source)))
+    problems = tuple(_blame(problem, given) for problem in find_problems(settings, source=source))
+    if problems:
+        raise ConfigurationError(problems)
     return settings
 
 

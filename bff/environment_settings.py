@@ -27,12 +27,11 @@ FOREIGN_PREFIXES = (
 
 @dataclass(frozen=True, slots=True)
 class GivenVariables:
-    """What the variables say. `origins`: the place of each value → its variable; `unread`: places nobody could read."""
+    """What the variables say. `origins`: the place of each value → its variable."""
 
     tables: dict[str, Any] = field(default_factory=dict)
     origins: dict[Place, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
-    unread: tuple[Place, ...] = ()
 
     def variable_of(self, place: Place) -> str:
         """The variable that set the value at `place`, or the list or secret file it is part of; "" for none."""
@@ -59,7 +58,6 @@ def read_variables(environ: Mapping[str, str]) -> GivenVariables:
     """Each variable by itself, tables before the keys in them; values may be secrets and are never repeated."""
     given = GivenVariables()
     problems: list[Problem] = []
-    unread: list[Place] = []
     for name in sorted(environ, key=lambda name: (name.count("__"), name)):
         if not name.upper().startswith(VARIABLE_PREFIX) or name.upper().startswith(FOREIGN_PREFIXES):
             continue
@@ -71,11 +69,10 @@ def read_variables(environ: Mapping[str, str]) -> GivenVariables:
             table = _GivenEnvironment({name: environ[name]})()
         except SettingsError:
             problems.append(Problem("environment", name, "cannot be read as JSON", "write lists and tables as JSON"))
-            unread.append(place)
             continue
         _put(given.tables, table)
         given.origins.update(dict.fromkeys(_leaves(table), name))
-    return GivenVariables(given.tables, given.origins, tuple(problems), tuple(unread))
+    return GivenVariables(given.tables, given.origins, tuple(problems))
 
 
 def _unknown(name: str, table: str) -> Problem:

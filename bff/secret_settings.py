@@ -10,8 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from bff.secret_files import Exposure, find_exposure
 from bff.settings import SECRET_FIELDS
-from bff.settings_faults import Fault, Place
-from bff.settings_places import place_of
+from bff.settings_faults import Fault, Place, place_of
 
 MENDS = {
     "keys": "make it with `vestibule keys new FILE`",
@@ -111,8 +110,7 @@ def _place(table: MutableMapping[str, Any], keys: tuple[str, ...], folder: Path)
 
 
 def read_secret_files(raw: MutableMapping[str, Any], *, folder: Path) -> Iterator[Fault]:
-    """Put what the files hold into `raw`. A file that is not there or empty is one fault, and the secret is not missed
-    a second time."""
+    """Put what the files hold into `raw`; report each file that is missing, empty or not readable."""
     for place, names in SECRET_FIELDS.items():
         for label, table in tables_at(raw, place):
             for name in names:
@@ -120,17 +118,16 @@ def read_secret_files(raw: MutableMapping[str, Any], *, folder: Path) -> Iterato
                 if not path:
                     continue
                 at: Place = (*place_of(label), f"{name}_file")
-                secret: Place = (*place_of(label), name)
                 if table.get(name):
-                    yield Fault(at, f"given beside {name}", f"keep one of {name} and {name}_file", secret)
+                    yield Fault(at, f"given beside {name}", f"keep one of {name} and {name}_file")
                     continue
                 try:
                     text = (folder / str(path)).read_text(encoding="utf-8")
                 except (OSError, UnicodeDecodeError) as exc:
-                    yield Fault(at, *_unreadable(exc, path, name), secret)
+                    yield Fault(at, *_unreadable(exc, path, name))
                     continue
                 if not text.strip():
-                    yield Fault(at, f"{path} is empty", MENDS.get(name, "put the secret into it"), secret)
+                    yield Fault(at, f"{path} is empty", MENDS.get(name, "put the secret into it"))
                     continue
                 lines = [line.strip() for line in text.splitlines() if line.strip()]
                 table[name] = lines if name == "keys" else text.strip()

@@ -1,12 +1,9 @@
-"""pydantic's faults in words for whoever writes `vestibule.toml`, and what is left of the tables without them.
-
-A place is a path of keys and list positions, as in `("routes", 0, "kit")`.
-"""
+"""Faults of form in the words of `vestibule.toml`, each with its place: a path such as `("routes", 0, "kit")`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from copy import deepcopy
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -16,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from bff.settings import SECRET_FIELDS, Settings
 
 Place = tuple[str | int, ...]
+PARTS = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 
 FORMS: dict[str, tuple[str, str]] = {
     "bool_parsing": ("true or false", "true"),
@@ -46,18 +44,33 @@ BOUNDS = {
     "less_than": ("must be under {lt:g}", "write a smaller number"),
     "less_than_equal": ("must be at most {le:g}", "write a smaller number"),
 }
-STAND_INS: dict[str, Any] = {"issuer": "https://unknown.invalid", "client_id": "unknown"}
-"""For required keys that are missing or broken, so that the rules can look at the rest."""
+
+
+def place_of(key: str) -> Place:
+    """`routes[0].kit` as a path."""
+    return tuple(int(number) if number else word for number, word in PARTS.findall(key))
+
+
+def key_of(place: Place) -> str:
+    """A path as people read it."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+
+
+def route_name(tables: Mapping[str, Any], place: Place) -> str:
+    """Id of the route that `place` lies in: a number alone makes the reader count."""
+    try:
+        return str(tables["routes"][place[1]]["id"]) if place[0] == "routes" else ""
+    except (IndexError, KeyError, TypeError):
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One value that has no place or the wrong form. `meant`: the place that its author probably had in mind."""
+    """One value that has no place or the wrong form."""
 
     place: Place
     message: str
     mend: str
-    meant: Place = ()
 
 
 def faults_of(error: ValidationError, tables: Mapping[str, Any]) -> list[Fault]:
@@ -119,7 +132,7 @@ def _unknown_key(place: Place) -> Fault:
     close = closest(str(place[-1]), keys_at(place[:-1]))
     if not close:
         return Fault(place, "unknown key", "remove it or correct its spelling")
-    return Fault(place, "unknown key", f"did you mean {close}?", (*place[:-1], close.removesuffix("_file")))
+    return Fault(place, "unknown key", f"did you mean {close}?")
 
 
 def closest(name: str, known: Iterable[str]) -> str:
@@ -147,43 +160,3 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield annotation
     for argument in get_args(annotation):
         yield from _models_in(argument)
-
-
-def read_leniently(tables: Mapping[str, Any], faults: Iterable[Fault], *, broken: Collection[Place]) -> Settings | None:
-    """`tables` without what `faults` name, required keys filled in; None when even that is not readable.
-
-    A broken `server.environment` counts as development: the stricter rules might blame values that are right.
-    """
-    rest: dict[str, Any] = deepcopy(dict(tables))
-    if {("server",), ("server", "environment")} & {*broken} and isinstance(rest.setdefault("server", {}), dict):
-        rest["server"]["environment"] = "development"
-    found, rounds = list(faults), 0
-    while rounds < len(Settings.model_fields):
-        rounds += 1
-        for fault in found:
-            if fault.place != ("server", "environment"):
-                _take_out(rest, fault)
-        try:
-            return Settings(**rest)
-        except ValidationError as error:
-            found = faults_of(error, rest)
-    return None
-
-
-def _take_out(tables: dict[str, Any], fault: Fault) -> None:
-    *way, last = fault.place
-    holder: Any = None
-    table: Any = tables
-    for part in way:
-        if not (part in table if isinstance(table, Mapping) else _has_item(table, part)):
-            return
-        holder, table = table, table[part]
-    if isinstance(table, dict):
-        table.pop(last, None)
-        if fault.message == "missing":
-            table[str(last)] = STAND_INS.get(str(last), f"unknown-{way[-1]}" if way else {})
-    elif _has_item(table, last):
-        items = list(table)
-        # A route that is no table leaves its number to an empty one: the numbers after it must stay what they are.
-        items[int(last)] = {"id": f"unknown-{last}", "upstream": STAND_INS["issuer"]}
-        holder[way[-1]] = items if way == ["routes"] else [item for at, item in enumerate(table) if at != last]

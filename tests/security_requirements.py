@@ -52,7 +52,7 @@ def with_tests(page: str, tests: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _cell(places: Mapping[str, int]) -> str:
-    return ", ".join(f"`{place}` × {count}" for place, count in places.items()) or OPEN
+    return ", ".join(f"`{place}` ({count})" for place, count in places.items()) or OPEN
 
 
 def _test_names(path: Path) -> Iterator[str]:

@@ -11,7 +11,10 @@ from tests.repository import ROOT, files_that_lie_here, repository_files, text_f
 
 TOP_LEVEL = {
     ".ci",
+    ".editorconfig",
+    ".github",
     ".gitignore",
+    ".pre-commit-config.yaml",
     "CHANGELOG.md",
     "LICENSE",
     "Makefile",

@@ -24,7 +24,6 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "bff.settings_warnings",
             "bff.open_routes",
             "bff.settings_faults",
-            "bff.settings_places",
             "bff.environment_settings",
             "bff.secret_files",
             "bff.secret_settings",

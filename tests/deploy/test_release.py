@@ -43,7 +43,9 @@ def test_a_release_sets_version_changelog_and_tag(checkout: Path) -> None:
     SCRIPT["release"]("0.2.0", root=checkout, day=DAY)
     assert 'version = "0.2.0"' in (checkout / "pyproject.toml").read_text()
     changelog = (checkout / "CHANGELOG.md").read_text()
-    assert changelog.index("## [Unreleased]") < changelog.index("## [0.2.0] - 2027-01-02") < changelog.index("- A door.")
+    assert (
+        changelog.index("## [Unreleased]") < changelog.index("## [0.2.0] - 2027-01-02") < changelog.index("- A door.")
+    )
     assert git(checkout, "tag", "--list") == "v0.2.0"
     assert git(checkout, "status", "--porcelain") == ""
 

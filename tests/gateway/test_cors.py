@@ -32,7 +32,9 @@ def preflight(door: RunningDoor, origin: str, *, path: str = "/api/x", headers: 
     return httpx.options(door.url + path, headers=asked)
 
 
-def test_cs_4_a_named_origin_gets_its_preflight_without_an_upstream(door: RunningDoor, upstream: RecordingUpstream) -> None:
+def test_cs_4_a_named_origin_gets_its_preflight_without_an_upstream(
+    door: RunningDoor, upstream: RecordingUpstream
+) -> None:
     seen = len(upstream.requests)
     response = preflight(door, FRIEND)
     assert response.status_code == 204

@@ -22,7 +22,9 @@ from tests.replicas.visits import (
 from tests.security.raw import handshake, open_websocket, read_close
 
 
-def test_fm_8_a_process_that_is_told_to_stop_finishes_what_it_began_and_the_others_take_the_rest(doors: ReplicaSet) -> None:
+def test_fm_8_a_stopping_process_finishes_what_it_began_and_the_others_take_the_rest(
+    doors: ReplicaSet,
+) -> None:
     (cookie,) = expired(doors, "alice")
     doors.upstream.respond("/slow", delay=1.0, body=b"slow, but whole")
     to_socket = handshake("/ws", doors.host, f"Cookie: {cookie}")
