@@ -1,4 +1,4 @@
-"""Prepare a release: `python deploy/release.py 0.2.0` sets the version, closes the changelog's section, commits and tags.
+"""Make a release: `python deploy/release.py 0.2.0` sets the version, closes the section of the changelog and tags.
 
 Run by `make release VERSION=0.2.0`, after the checks and tests. Nothing is pushed.
 """

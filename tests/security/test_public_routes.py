@@ -114,7 +114,7 @@ def test_px_3_a_kit_credential_is_checked_on_a_public_route_too(
     assert house.upstream.requests == []
 
 
-def test_sl_3_a_public_route_does_not_keep_a_session_alive(
+def test_sl_2_a_public_route_does_not_keep_a_session_alive(
     timed_house: Callable[..., House], clock: FakeClock, upstream: RecordingUpstream
 ) -> None:
     house = timed_house(
