@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from gateway import demo, dev, doctor, doctor_login, initialise, key_files, sess
 from gateway.configuration_file import find_configuration, with_port
 from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
 from gateway.front_door import build_front_door, run_front_door
+from gateway.header_warnings import find_header_warnings
 from gateway.logs import configure_logging
 from gateway.settings_text import to_masked, to_toml
 
@@ -71,7 +73,9 @@ def _weak_secrets(config: Path | None) -> list[Problem]:
 
 def _warnings(config: Path | None, settings: Settings) -> list[Problem]:
     file = find_configuration(config, environ=os.environ)
-    return [*_weak_secrets(config), *find_warnings(settings, source=str(file or "settings"))]
+    source = str(file or "settings")
+    noticed = (find_warnings(settings, source=source), find_header_warnings(settings, source=source))
+    return [*_weak_secrets(config), *chain.from_iterable(noticed)]
 
 
 def _print_version(*, wanted: bool) -> None:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from gateway.cookie_hygiene import select_cookies
+from gateway.foreign_identity import foreign_name, named_in_full
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -45,7 +46,6 @@ _OWNED: Final = frozenset(
         b"forwarded",
         b"proxy",
         b"true-client-ip",
-        b"x-access-token",
         b"x-client-ip",
         b"x-cluster-client-ip",
         b"x-host",
@@ -55,50 +55,29 @@ _OWNED: Final = frozenset(
         b"x-real-ip",
         b"x-request-id",
         b"x-rewrite-url",
-        b"x-streamlit-user",
     }
 )
 _OWNED_PREFIXES: Final = (
-    b"cf-access-",
-    b"gap-",
-    b"oidc-",
     b"remote-",
-    b"tailscale-user-",
     b"x-accel-",
-    b"x-amzn-oidc-",
     b"x-auth-request",
-    b"x-authelia-",
-    b"x-authentik-",
     b"x-forwarded",
-    b"x-goog-authenticated-",
-    b"x-goog-iap-",
-    b"x-ms-client-principal",
     b"x-original-",
-    b"x-pomerium-",
-    b"x-remote-",
     b"x-sendfile",
     b"x-vestibule",
-    b"x-vouch-",
-    b"x-webauth-",
 )
-"""Our own sets and those of other front doors, which libraries in upstreams believe when they see them."""
-_IDENTITY: Final = frozenset(
+"""What this front door sets itself, or might, and what steers a proxy or a framework: never passed on."""
+_OWN_IDENTITY: Final = frozenset(
     {
-        b"x-access-token",
         b"x-forwarded-access-token",
         b"x-forwarded-email",
         b"x-forwarded-groups",
         b"x-forwarded-preferred-username",
         b"x-forwarded-user",
-        b"x-streamlit-user",
         b"x-vestibule-assertion",
     }
 )
-_IDENTITY_PREFIXES: Final = tuple(
-    prefix
-    for prefix in _OWNED_PREFIXES
-    if prefix not in (b"x-accel-", b"x-forwarded", b"x-original-", b"x-sendfile", b"x-vestibule")
-)
+_OWN_IDENTITY_PREFIXES: Final = (b"remote-", b"x-auth-request")
 _CONDITIONALS: Final = frozenset(
     {b"if-match", b"if-modified-since", b"if-none-match", b"if-range", b"if-unmodified-since", b"range"}
 )
@@ -107,6 +86,7 @@ _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+\Z")
 
 class _Verdict(Enum):
     DROP = auto()
+    FOREIGN = auto()
     KEEP = auto()
     HOST = auto()
     COOKIE = auto()
@@ -118,7 +98,8 @@ class RequestHygiene:
     """What one route lets through.
 
     `owned` are the `claim_headers` names of every route, lower case; `forward_headers` and `forward_cookies` are globs
-    or "all" (`Host` and cookies do not need to be listed among the headers).
+    or "all" (`Host` and cookies do not need to be listed among the headers). A foreign identity
+    (`gateway.foreign_identity`) passes only where it is listed without a wildcard.
     """
 
     owned: frozenset[bytes] = frozenset()
@@ -140,6 +121,9 @@ class RequestHygiene:
                 cleaned.append((name, value))
             elif verdict is _Verdict.DROP or name in nominated or name in self.owned:
                 continue
+            elif verdict is _Verdict.FOREIGN:
+                if self.admits(name):
+                    cleaned.append((name, value))
             elif verdict is _Verdict.COOKIE:
                 if cookies := select_cookies(value, self.forward_cookies):
                     cleaned.append((name, cookies))
@@ -150,12 +134,26 @@ class RequestHygiene:
                 cleaned.append((name, value))
         return cleaned
 
+    def admits(self, name: bytes) -> bool:
+        """True for a foreign identity (lower case) that the route names in full."""
+        return self.forward_headers != "all" and name in named_in_full(self.forward_headers)
+
+    def removed_identity(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """The first header by which the client would name itself upstream, as its entry in our lists; "" when none."""
+        for name, _ in headers:
+            if (entry := identity_entry(name)) and not self.admits(name.lower()):
+                return entry
+        return ""
+
 
 @lru_cache(maxsize=4096)
-def says_who_somebody_is(name: bytes) -> bool:
-    """True for a header, in any spelling, by which a client would name itself to an upstream that believes it."""
+def identity_entry(name: bytes) -> str:
+    """The entry of our lists for a header, in any spelling, by which a client would name itself; "" when none."""
     plain = name.lower().replace(b"_", b"-").replace(b".", b"-")
-    return plain in _IDENTITY or plain.startswith(_IDENTITY_PREFIXES)
+    if plain in _OWN_IDENTITY:
+        return plain.decode("ascii")
+    own = next((prefix for prefix in _OWN_IDENTITY_PREFIXES if plain.startswith(prefix)), b"")
+    return f"{own.decode('ascii')}*" if own else foreign_name(plain)
 
 
 def nominated_headers(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
@@ -194,6 +192,8 @@ def _verdict(name: bytes) -> _Verdict:
         return _Verdict.DROP
     if name in _CREDENTIALS:
         return _Verdict.CREDENTIAL
+    if foreign_name(name):
+        return _Verdict.FOREIGN
     return {b"host": _Verdict.HOST, b"cookie": _Verdict.COOKIE}.get(name, _Verdict.KEEP)
 
 

@@ -139,7 +139,7 @@ class Pipeline:
         token = await self._bff.upstream_tokens.for_route(chosen.route, live.session if live else None)
         if live is not None and is_activity(incoming, chosen.route, caller):
             await self._cache.slide(live)
-        self._spoofed.note(incoming.headers, incoming.client, route=chosen.route.id)
+        self._spoofed.note(incoming.headers, incoming.client, chosen.requests, route=chosen.route.id)
         headers = build_headers(incoming, caller, chosen, bearer=token.token if token else "", bff=self._bff)
         if incoming.scope["type"] == "websocket":
             await self._relaying.websocket(incoming, caller, chosen, headers, receive, send)

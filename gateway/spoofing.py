@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from bff.addresses import address_group
 from bff.audit import Audit
 from gateway.forwarded import ClientEndpoint
-from gateway.headers import says_who_somebody_is
+from gateway.headers import RequestHygiene
 
 AGAIN_SECONDS = 60
 MAX_REMEMBERED = 1_000
@@ -22,12 +22,14 @@ class SpoofedIdentities:
         self._clock = clock
         self._noted: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    def note(self, headers: Iterable[tuple[bytes, bytes]], client: ClientEndpoint, *, route: str) -> None:
+    def note(
+        self, headers: Iterable[tuple[bytes, bytes]], client: ClientEndpoint, hygiene: RequestHygiene, *, route: str
+    ) -> None:
         """Leave an event when `headers` say who somebody is; trusted proxies may add such headers of their own."""
-        if client.is_through_proxy or not any(says_who_somebody_is(name) for name, _ in headers):
+        if client.is_through_proxy or not (entry := hygiene.removed_identity(headers)):
             return
         if self._is_due("identity_headers_removed", client):
-            self._audit.event("request_refused", reason="identity_headers_removed", route=route)
+            self._audit.event("request_refused", reason="identity_headers_removed", route=route, detail=entry)
 
     def note_unproven_proxy(self, client: ClientEndpoint) -> None:
         """Leave an event when a proxy's address sent forwarded headers without the proxy's secret."""

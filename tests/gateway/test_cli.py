@@ -106,6 +106,17 @@ def test_config_check_warns_of_secrets_that_lie_open(folder: Path) -> None:
     assert vestibule("config", "check", folder=folder).stderr == ""
 
 
+def test_config_check_warns_of_identity_headers_that_a_route_lets_through(folder: Path) -> None:
+    listed = GOOD.replace('kit = "pages"', 'kit = "pages"\nforward_headers = ["accept", "X-Scope-OrgID"]')
+    (folder / "vestibule.toml").write_text(listed)
+    done = vestibule("config", "check", folder=folder)
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+    assert done.stderr.startswith(
+        "warning: vestibule.toml: routes[0].forward_headers (route pages): lets clients send "
+    )
+    assert "x-scope-orgid" in done.stderr
+
+
 def test_a_taken_port_says_what_the_person_types_to_choose_another(folder: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

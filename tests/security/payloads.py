@@ -154,6 +154,23 @@ IDENTITY_HEADERS = [
     "X-WebAuth-User",
     "X-authentik-username",
     "X-Pomerium-Jwt-Assertion",
+    "Impersonate-User",
+    "Impersonate-Extra-Scopes",
+    "X-Consumer-Username",
+    "X-Credential-Identifier",
+    "X-Anonymous-Consumer",
+    "X-Authenticated-Userid",
+    "X-MS-CLIENT-PRINCIPAL-NAME",
+    "X-MS-TOKEN-AAD-ID-TOKEN",
+    "X-SSL-Client-S-DN",
+    "SSL-Client-Subject-DN",
+    "Client-Cert",
+    "X-Forwarded-Client-Cert",
+    "X-Scope-OrgID",
+    "X-Userinfo",
+    "X-User-Id",
+    "X-Token-Subject",
+    "X-Amzn-Mtls-Clientcert-Subject",
 ]
 """Headers by which somebody, somewhere, believes that a request is a certain person's."""
 

@@ -373,6 +373,7 @@ def test_lg_3_a_local_target_that_is_no_page_is_replaced_without_a_word(house: H
 
 
 SPOOFED = ["X-Auth-Request-User", "x_forwarded_user", "X-Forwarded.Email", "Remote-User", "X-Vestibule-Assertion"]
+SPOOFED += ["Impersonate-User", "X_CONSUMER_Username", "X-Scope-OrgID"]
 
 
 @pytest.mark.parametrize("name", SPOOFED)
