@@ -10,6 +10,7 @@ import structlog
 from starlette.types import Message, Scope, Send
 
 from bff.audit import clean
+from gateway.masked_paths import mask_path
 
 CODE = re.compile(rb'"code": ?"([a-z0-9_]{1,64})"|<code>([a-z0-9_]{1,64})</code>, request')
 """How the error documents and pages of this front door name what happened."""
@@ -49,6 +50,8 @@ class WatchedSend:
 class AccessLog:
     """The log `vestibule.access`. Query strings never appear: codes and state travel in them.
 
+    Of an address that opens something by itself only the beginning appears (`gateway.masked_paths`).
+
     `enabled="refused"` is for development: only what was refused or failed, with its error code, and without the 404s
     that Streamlit expects.
     """
@@ -68,7 +71,7 @@ class AccessLog:
         self._log.info(
             "request",
             method="WS" if scope["type"] == "websocket" else scope["method"],
-            path=clean(scope.get("raw_path", b"").decode("latin-1")),
+            path=clean(mask_path(scope.get("raw_path", b"").decode("latin-1"))),
             status=status,
             ms=round(seconds * 1000, 1),
             route=route,

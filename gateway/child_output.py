@@ -11,6 +11,7 @@ from typing import Literal, TextIO
 import structlog
 
 from gateway.logs import one_line
+from gateway.masked_paths import mask_text
 
 REMEMBERED_LINES = 20
 MAX_LINE_BYTES = 16_384
@@ -60,6 +61,8 @@ class ChildOutput:
         text = one_line(said.rstrip().expandtabs(4))
         if not text:
             return
+        if self._voice != "own":  # an app names sessions and media files in its warnings
+            text = mask_text(text)
         self.last.append(text)
         if self._voice == "own" and (text.startswith("{") or not self._json_lines):
             self._print(f"{self._name} | {text}" if self._prefix else text)

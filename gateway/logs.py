@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import structlog
 
 from bff.settings import LogSettings
+from gateway.masked_paths import mask_text
 
 LIBRARIES = (
     "asyncio",
@@ -38,6 +39,7 @@ def configure_logging(log: LogSettings, *, stream: TextIO = sys.stderr) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        without_capabilities,
     ]
     last = structlog.processors.JSONRenderer() if log.format == "json" else render_for_people
     handler = logging.StreamHandler(stream)
@@ -62,6 +64,14 @@ def configure_logging(log: LogSettings, *, stream: TextIO = sys.stderr) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def without_capabilities(_logger: object, _method: str, event: Event) -> Event:
+    """`event` without the parts of addresses that open something, whoever put them there (`gateway.masked_paths`)."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = mask_text(value)
+    return event
 
 
 def render_for_people(_logger: object, _method: str, event: Event) -> str:

@@ -103,6 +103,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "gateway.header_warnings",
             "gateway.headers",
             "gateway.identity_headers",
+            "gateway.masked_paths",
             "gateway.paths",
             "gateway.policy",
             "gateway.private_caching",
@@ -111,6 +112,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "gateway.response_headers",
             "gateway.rules",
             "gateway.streamlit_messages",
+            "gateway.streamlit_paths",
             "gateway.upstream.targets",
         ),
     ),
@@ -140,6 +142,8 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "gateway.session_cache",
             "gateway.spoofing",
             "gateway.settings_text",
+            "gateway.streamlit_sessions",
+            "gateway.streamlit_socket",
             "gateway.tether",
             "gateway.upstream",
             "gateway.upstreams",
@@ -202,6 +206,7 @@ PURE = (
     "gateway.header_warnings",
     "gateway.headers",
     "gateway.identity_headers",
+    "gateway.masked_paths",
     "gateway.paths",
     "gateway.policy",
     "gateway.request_guard",
@@ -209,6 +214,7 @@ PURE = (
     "gateway.response_headers",
     "gateway.rules",
     "gateway.streamlit_messages",
+    "gateway.streamlit_paths",
 )
 IMPURE_LIBRARIES = frozenset({"httpx", "redis", "fastapi", "starlette", "asyncio", "os", "time"})
 

@@ -16,8 +16,8 @@ import structlog
 from bff.session import SessionChanged
 from bff.settings import LogSettings
 from gateway.logs import configure_logging
-from tests.fakes import FakeClock, FakeProvider
-from tests.front_door import KEY, api_route, provider_table
+from tests.fakes import FakeClock, FakeProvider, RecordingUpstream
+from tests.front_door import KEY, api_route, page_route, provider_table
 from tests.security.house import House, query_of
 from tests.security.raw import connect, handshake, websocket_status
 
@@ -142,6 +142,53 @@ def test_lg_1_the_canaries_would_be_seen(log: io.StringIO, loud_house: House) ->
     structlog.get_logger("vestibule.test").info("seen", value="canary")
     logging.getLogger("vestibule.other").debug("canary-of-the-library")
     assert log.getvalue().count("canary") == 2
+
+
+SECRET_ADDRESSES = (
+    "/_stcore/upload_file/canary-session/canary-file",
+    "/base/_stcore/upload_file/canary-session/canary-file?canary=1",
+    "/_stcore/%75pload_file/canary-session/canary-file",
+    "/_stcore/%2575pload_file/canary-session/canary-file",
+    "/_stcore%2Fupload_file%2Fcanary-session%2Fcanary-file",
+    "/_stcore//upload_file/./canary-session/canary-file",
+    "/_STCORE/UPLOAD_FILE/canary-session/canary-file",
+    "/media/canary.csv",
+    "/%6Dedia/canary.csv",
+    "/media;x/canary.csv",
+    "/api/media/canary.csv",
+    "/dead/media/canary.csv",
+    "/nowhere/media/canary.csv",
+    "/auth/kit/state/canary",
+    "/auth/media/canary",
+)
+
+
+@pytest.mark.parametrize("log", ["json", "console"], indirect=True)
+def test_lg_1_an_address_that_opens_something_is_not_logged(
+    log: io.StringIO, build_logged_house: Callable[..., House], upstream: RecordingUpstream
+) -> None:
+    dead = page_route("http://127.0.0.1:9", id="dead", path="/dead")
+    house = build_logged_house(routes=[api_route(upstream), dead, page_route(upstream)])
+    cookie = house.session_cookie(house.sign_in())
+    upstream.respond("/media/canary.csv", raw=b"HTTP/1.1 200 OK\r\nBroken\r\n\r\n", close=True)
+    asked = 0
+    for address in SECRET_ADDRESSES:
+        for who in (cookie, "", "canary-cookie"):
+            for method, *headers in (("GET",), ("PUT",), ("GET", "Host: canary.example"), ("GET", "Referer: canary")):
+                lines = [*headers, "Sec-Fetch-Site: same-origin", "X-Vestibule-Kit: canary"][: 3 if not who else 2]
+                house.get_raw(address, *lines, method=method, cookie=who)
+                asked += 1
+    for path in ("/_stcore/stream", "/media/canary", "/dead/media/canary", "/dead/_stcore/stream?canary"):
+        for origin in ("", "https://canary.example"):
+            request = handshake(
+                path, house.host, origin=origin, cookie=cookie, subprotocols="streamlit, canary, canary"
+            )
+            websocket_status(house.door.port, request)
+            asked += 1
+    written = log.getvalue()
+    assert written.count("ms=") + written.count('"ms"') >= asked * 0.5, "most of them were logged"
+    assert "upload_file/*" in written
+    assert "canary" not in written.lower()
 
 
 def test_lg_1_settings_and_objects_hide_their_secrets(house: House) -> None:
