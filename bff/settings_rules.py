@@ -291,8 +291,8 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
             yield "upstream", "unknown kind", "use http://, https://, unix:, streamlit:file.py or asgi:module:app"
     secret = route.upstream_secret.get_secret_value()
     yield from _header_secret("upstream_secret", secret)
-    if secret and any(target.startswith("streamlit:") for target in route.upstream):
-        yield "upstream_secret", "on a streamlit: upstream, which cannot check it", "remove it: page code could read it"
+    if any(target.startswith("streamlit:") for target in route.upstream):
+        yield from _managed_app(route, has_secret=bool(secret))
     if not route.upstream:
         yield "upstream", "missing", "name the server behind this route"
     if route.host and not any(PublicUrls(url.geturl()).has(route.host) for url in _public_urls(settings)):
@@ -312,6 +312,17 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
     for key, origins in (("cors_origins", route.cors_origins), ("ws_origins", route.ws_origins)):
         if any(origin == "null" or "*" in origin for origin in origins):
             yield key, "holds * or null", "name each origin exactly"
+
+
+def _managed_app(route: RouteSettings, *, has_secret: bool) -> Iterator[Finding]:
+    if has_secret:
+        yield "upstream_secret", "on a streamlit: upstream, which cannot check it", "remove it: page code could read it"
+    if route.identity_headers == "none":
+        yield (
+            "identity_headers",
+            'is "none" on a streamlit: upstream, whose sessions another person could then resume',
+            "choose another preset: each of them holds X-Auth-Request-Id",
+        )
 
 
 def _not_yet(settings: Settings) -> Iterator[Finding]:

@@ -103,6 +103,7 @@ def build_arguments(app: ManagedApp, settings: Settings) -> list[str]:
         "server.headless": "true",
         "server.enableCORS": "true",
         "server.enableXsrfProtection": "true",
+        "server.trustedUserHeaders": json.dumps(TRUSTED_USER_HEADERS),
     }
     return ["run", str(app.script), *_flags(preferences), *own, *_flags(relied_on), *separator, *script_arguments]
 

@@ -38,7 +38,7 @@ import json, sys
 from streamlit.web import cli, bootstrap
 from streamlit import config
 bootstrap.run = lambda script, is_hello, args, options: bootstrap.load_config_options(options)
-cli.main(["run", "{script}"], standalone_mode=False)
+cli.main(sys.argv[1:], standalone_mode=False)
 print(json.dumps(config.get_option("server.trustedUserHeaders")))
 """
 SCRIPT = """
@@ -145,12 +145,15 @@ def test_an_app_whose_prefix_is_stripped_sees_the_root(folder: Path) -> None:
 
 
 def test_own_options_win_over_preferences_but_not_over_what_the_gateway_relies_on(folder: Path) -> None:
-    given = ["--client.toolbarMode=developer", "--server.address=0.0.0.0", "--", "--seed", "7"]
+    given = ["--client.toolbarMode=developer", "--server.address=0.0.0.0", "--server.trustedUserHeaders={}"]
+    given += ["--", "--seed", "7"]
     arguments = arguments_of(settings_for(app={"streamlit": {"args": given}}), folder)
     assert arguments[-3:] == ["--", "--seed", "7"]
     # The last of two equal options counts for Streamlit.
     assert [a for a in arguments if "toolbarMode" in a][-1] == "--client.toolbarMode=developer"
     assert [a for a in arguments if "server.address" in a][-1] == "--server.address=127.0.0.1"
+    mapped = '--server.trustedUserHeaders={"X-Auth-Request-Id": "id"}'
+    assert [a for a in arguments if "trustedUserHeaders" in a][-1] == mapped
 
 
 def test_the_environment_is_the_minimum_and_the_kits_and_nothing_else(folder: Path) -> None:
@@ -296,10 +299,11 @@ async def test_a_real_streamlit_takes_these_options(real_app: tuple[Child, str])
 
 
 async def test_a_real_streamlit_sees_the_one_stable_header_as_its_user(folder: Path) -> None:
-    """Asked of Streamlit's own configuration in the environment that the child gets."""
-    spec = spec_of(settings_for(), folder, port=free_port())
+    """Asked of Streamlit's own configuration in the environment that the child gets, and with its arguments."""
+    args = ["--server.trustedUserHeaders={}"]
+    spec = spec_of(settings_for(app={"streamlit": {"args": args}}), folder, port=free_port())
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", ASK_STREAMLIT.format(script=folder / "app.py")),
+        *(sys.executable, "-c", ASK_STREAMLIT, *spec.program[2:]),
         env=dict(spec.environment),
         stdout=asyncio.subprocess.PIPE,
     )
