@@ -14,7 +14,8 @@ from gateway.upstreams import RouteUpstreams
 
 STREAMLIT_QUIET = ("/_stcore/health", "/_stcore/host-config", "/_stcore/script-health-check")
 UPSTREAM_HEADER = contract.HEADER_UPSTREAM.lower().encode("ascii")
-STREAMLIT_DENIED = ("/_stcore/metrics", "/_stcore/agent", "/oauth2callback")
+STREAMLIT_DENIED = ("/_stcore/metrics", "/_stcore/agent")
+STREAMLIT_CALLBACK = "/oauth2callback"
 
 
 def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *, bearer: str, bff: Bff) -> RawHeaders:
@@ -55,4 +56,6 @@ def is_denied_streamlit_path(path: str, route: RouteSettings) -> bool:
     if route.kind != "page":
         return False
     rest = "/" + path.removeprefix(route.path.rstrip("/")).lstrip("/")
-    return any(rest == denied or rest.startswith(denied + "/") for denied in STREAMLIT_DENIED)
+    if (rest + "/").startswith(STREAMLIT_CALLBACK + "/"):
+        return True
+    return any(f"{denied}/" in rest + "/" for denied in STREAMLIT_DENIED)  # the app may lie below a path of its own

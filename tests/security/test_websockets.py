@@ -216,6 +216,8 @@ def test_ws_6_streamlit_shows_nothing_to_nobody(house: House, path: str, method:
     "path",
     [
         "/_stcore/metrics",
+        "/base/of/an/app/_stcore/metrics",
+        "/base/of/an/app/_stcore/agent/mcp",
         "/_stcore/metrics/",
         "/_stcore/agent/interact",
         "/_stcore/agent/mcp",
