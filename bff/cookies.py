@@ -15,6 +15,7 @@ from bff import contract
 
 SIGNED_ID = re.compile(r"[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}")
 TRANSACTION_NAME = re.compile(rb"(?:__Host-)?vestibule-tx-[0-9a-f]{8}")
+XSRF_COOKIE = re.compile(r"\"?2\|([0-9a-f]{8})\|((?:[0-9a-f]{2}){16,64})\|[0-9]{1,20}\"?", re.IGNORECASE)
 MAX_COOKIES = 200
 
 
@@ -80,6 +81,18 @@ def find_session_cookie(values: Sequence[bytes], name: str) -> str | None:
     """`find_cookie`, and only if the value has the shape of a signed session id."""
     value = find_cookie(values, name)
     return value if value is not None and SIGNED_ID.fullmatch(value) else None
+
+
+def xsrf_token(cookie: str) -> str:
+    """The token in Streamlit's XSRF cookie as hex, "" when the cookie has another form.
+
+    The cookie is `2|mask|masked token|time` and gets a new mask each time it is set; the token below stays the same.
+    """
+    found = XSRF_COOKIE.fullmatch(cookie)
+    if found is None:
+        return ""
+    mask, masked = bytes.fromhex(found[1]), bytes.fromhex(found[2])
+    return bytes(byte ^ mask[index % len(mask)] for index, byte in enumerate(masked)).hex()
 
 
 def transaction_cookie_names(values: Iterable[bytes], names: CookieNames) -> list[str]:

@@ -198,6 +198,10 @@ class Store(Protocol):
         """Give the lock up if `holder` still has it."""
         ...
 
+    async def holder_of(self, name: str) -> str | None:
+        """Who has the lock `name`; None when nobody has."""
+        ...
+
     async def put_once(self, kind: str, name: str, value: bytes, *, seconds: float, cap: int) -> bool:
         """Keep a short-lived value; False when the name is taken.
 

@@ -113,6 +113,8 @@ class Pipeline:
         if not is_method_allowed(route, incoming.method):  # a WebSocket handshake is a GET
             raise AuthError("method_not_allowed", "Not with this method.", status=405)
         self._authenticate(incoming, route, caller)
+        if incoming.scope["type"] == "http":
+            await self._relaying.streamlit.check_upload(incoming, route, caller)
         await self._relay(incoming, caller, self._upstreams[route.id], receive, status.send)
         return route.id
 
@@ -245,6 +247,8 @@ class Pipeline:
         return incoming.method in NAVIGABLE and (route is None or route.kind != "api")
 
     def _note(self, error: AuthError) -> None:
+        if error.is_noted:
+            return
         event = refusal_event(error)
         is_rule = error.code != "forbidden" and error.status in (400, 403, 413, 421)
         if is_rule or event != "request_refused" or isinstance(error, Unavailable):

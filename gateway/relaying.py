@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -21,6 +21,8 @@ from gateway.request import Incoming
 from gateway.response_headers import ResponseHygiene
 from gateway.session_cache import LiveSession, SessionCache
 from gateway.streamlit_messages import is_user_action
+from gateway.streamlit_sessions import StreamlitSessions
+from gateway.streamlit_socket import open_streamlit_socket
 from gateway.upstream.html import HeadInserter, build_script_tag, document_headers, is_html_document
 from gateway.upstream.messages import BodyTransform, CleanAnswer, RelayResult, RewriteResponse
 from gateway.upstream.relay import relay_http
@@ -38,6 +40,7 @@ class Relaying:
         self._bff = bff
         self._connections = connections
         self._cache = cache
+        self.streamlit = StreamlitSessions(bff)
         script = bff.urls.base_path + bff.settings.server.auth_path + contract.PATH_GUARD
         self._guard = build_script_tag(script)
         self._slides: set[asyncio.Task[None]] = set()
@@ -99,14 +102,37 @@ class Relaying:
         send: Send,
     ) -> None:
         """Relay a WebSocket; the end of its session, or of a machine's token, closes it with 4401."""
+        closer, subprotocols = SocketCloser(), incoming.scope["subprotocols"]
+        outage_seconds = self._bff.settings.store.outage_seconds
+        streamlit = await open_streamlit_socket(
+            self.streamlit, incoming, caller, chosen.route, outage_seconds=outage_seconds
+        )
+        if streamlit is None:
+            await self._socket(incoming, caller, chosen, headers, receive, send, subprotocols, closer)
+            return
+        announcing = streamlit.announcing(send, closer)
+        try:
+            await self._socket(incoming, caller, chosen, headers, receive, announcing, streamlit.subprotocols, closer)
+        finally:
+            streamlit.close()
+
+    async def _socket(
+        self,
+        incoming: Incoming,
+        caller: Caller,
+        chosen: RouteUpstreams,
+        headers: RawHeaders,
+        receive: Receive,
+        send: Send,
+        subprotocols: Sequence[str],
+        closer: SocketCloser,
+    ) -> None:
         live, limits = caller.live, self._bff.settings.limits
         if live is not None and self._connections.count(live.session.name) >= limits.websockets_per_session:
             raise Unavailable("websocket_limit", "Too many open connections.")
         upstream = chosen.choose(live.session.name if live else incoming.facts.address)
-        closer = SocketCloser()
         connection = self._register(caller, chosen, closer.close)
         receive, target = self._noticing_activity(receive, caller.person, chosen), self._target(incoming, chosen)
-        subprotocols = incoming.scope["subprotocols"]
         try:
             if isinstance(upstream, NetworkUpstream):
                 await relay_websocket(

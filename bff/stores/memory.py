@@ -103,16 +103,22 @@ class MemoryStore:
         return max(alive, default=0.0)
 
     async def lock(self, name: str, holder: str, *, seconds: float) -> bool:
-        now = self._clock()
+        now = self._sweep()
         current = self._locks.get(name)
         if current is not None and current[0] != holder and current[1] > now:
             return False
         self._locks[name] = (holder, now + seconds)
+        if current is None:  # one that is there already is watched already
+            self._watch("lock", name, now + seconds)
         return True
 
     async def unlock(self, name: str, holder: str) -> None:
         if self._locks.get(name, ("", 0.0))[0] == holder:
             del self._locks[name]
+
+    async def holder_of(self, name: str) -> str | None:
+        holder, ends = self._locks.get(name, ("", 0.0))
+        return holder if ends > self._clock() else None
 
     async def put_once(self, kind: str, name: str, value: bytes, *, seconds: float, cap: int) -> bool:
         now = self._sweep()
@@ -177,6 +183,13 @@ class MemoryStore:
             self._values.pop(kind, None)
         return value
 
+    def _sweep_lock(self, name: str, now: float) -> None:
+        ends = self._locks.get(name, ("", 0.0))[1]
+        if ends > now:  # extended since: look again at its new end
+            self._watch("lock", name, ends)
+        else:
+            self._locks.pop(name, None)
+
     def _watch(self, kind: str, name: str, expires_at: float) -> None:
         heapq.heappush(self._expiries, (expires_at, kind, name))
 
@@ -192,6 +205,8 @@ class MemoryStore:
             elif kind == "barrier":
                 if self._barriers.get(name, (0.0, 0.0))[1] <= now:
                     self._barriers.pop(name, None)
+            elif kind == "lock":
+                self._sweep_lock(name, now)
             else:
                 kind = kind.removeprefix("value:")
                 value = self._values.get(kind, {}).get(name)

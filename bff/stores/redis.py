@@ -153,6 +153,10 @@ class RedisStore:
     async def unlock(self, name: str, holder: str) -> None:
         await self._commands.run_script(scripts.UNLOCK, self._key("lock", name), holder)
 
+    async def holder_of(self, name: str) -> str | None:
+        holder: bytes | None = await self._commands.run_script(scripts.HOLDER, self._key("lock", name))
+        return holder.decode("utf-8", "replace") if holder is not None else None
+
     async def put_once(self, kind: str, name: str, value: bytes, *, seconds: float, cap: int) -> bool:
         # A place first, then the value: so there are never more values than places, and never more places than `cap`.
         await self._reserve(scripts.RESERVE, kind, name, seconds=seconds, cap=cap)

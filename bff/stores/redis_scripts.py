@@ -148,6 +148,14 @@ return 0
 """
 )
 
+HOLDER = Script(
+    """-- the holder; a lock without an end was not written here
+local holder = redis.pcall('GET', KEYS[1])
+if type(holder) ~= 'string' or redis.call('PTTL', KEYS[1]) < 0 then return false end
+return holder
+"""
+)
+
 _PLACE = (
     NOW
     + """-- value name, ms, cap: 1 when the name has one of the places of its kind, 0 when all are taken
@@ -206,6 +214,7 @@ SCRIPTS = (
     READ_BARRIER,
     LOCK,
     UNLOCK,
+    HOLDER,
     RESERVE,
     RENEW,
     PEEK_VALUE,

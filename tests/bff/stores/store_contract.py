@@ -237,6 +237,22 @@ class StoreContract:
         outcomes = await asyncio.gather(*(store.lock(lock, str(n), seconds=60) for n in range(20)))
         assert outcomes.count(True) == 1
 
+    async def test_who_has_a_lock_can_be_asked(self, store: Store) -> None:
+        lock = fresh("lock")
+        assert await store.holder_of(lock) is None
+        assert await store.lock(lock, "a", seconds=SHORT)
+        assert await store.holder_of(lock) == "a"
+        assert not await store.lock(lock, "b", seconds=60)
+        assert await store.holder_of(lock) == "a", "asking for a lock in vain changes nothing"
+        assert await store.lock(lock, "a", seconds=2 * SHORT)
+        await asyncio.sleep(SHORT + 0.05)
+        assert await store.holder_of(lock) == "a", "it was extended"
+        await asyncio.sleep(SHORT)
+        assert await store.holder_of(lock) is None, "its time is over"
+        assert await store.lock(lock, "b", seconds=60)
+        await store.unlock(lock, "b")
+        assert await store.holder_of(lock) is None, "it was given up"
+
     # -- short-lived values ------------------------------------------------------------------------------------------
 
     async def test_a_value_is_taken_once(self, store: Store) -> None:

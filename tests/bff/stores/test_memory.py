@@ -26,7 +26,7 @@ async def create(store: MemoryStore, name: str = "r", *, idle: float = 600, **ov
 
 def held(store: MemoryStore) -> int:
     """Entries of every kind the store keeps."""
-    containers = (store._records, store._owned, store._barriers, store._values, store._expiries)
+    containers = (store._records, store._owned, store._barriers, store._locks, store._values, store._expiries)
     return sum(len(container) for container in containers)
 
 
@@ -129,6 +129,13 @@ async def test_memory_is_bounded_by_what_is_alive(store: MemoryStore, clock: Fak
             await store.take_once(f"login-from:{number}", "n")
         await create(store, str(number), idle=20, owners=[f"owner-{number}"])
         await store.set_barrier(f"owner-{number}", seconds=20)
+        await store.lock(f"lock-{number}", "a", seconds=10)
+    clock.advance(9)
+    for number in range(0, 1000, 2):
+        await store.lock(f"lock-{number}", "a", seconds=10)
+    clock.advance(2)
+    assert await store.lock("lock-0", "b", seconds=1) is False
+    assert await store.lock("lock-1", "b", seconds=1) is True
     clock.advance(21)
     await store.set_barrier("last", seconds=1)
     assert held(store) == 2

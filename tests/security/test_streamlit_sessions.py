@@ -1,0 +1,363 @@
+"""WS-4, WS-6: a Streamlit session and its uploads belong to the person on whose socket the app announced it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from bff.errors import StoreUnavailable
+from bff.keyring import Keyring
+from gateway.streamlit_sessions import StreamlitSessions
+from tests.fakes import CookieClient
+from tests.front_door import KEY, page_route
+from tests.ports import free_port
+from tests.security.house import House
+from tests.security.raw import handshake, open_websocket
+from tests.streamlit_kit.visitor import streamlit_running
+from tests.streamlit_tab import UPLOADER, StreamlitTab, tab_at, upload
+
+UNKNOWN = "/_stcore/upload_file/0b6ff2f5-8ba9-4a3c-a9a1-0d21c1b2a1aa/45c1ff0e-58d6-4a67-a9d2-6c4f8b5d9b11"
+OpenTab = Callable[..., StreamlitTab]
+
+
+@pytest.fixture(scope="module")
+def streamlit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Streamlit that was started by hand, without a mapped identity header."""
+    script = tmp_path_factory.mktemp("page") / "page.py"
+    script.write_text(UPLOADER)
+    port = free_port()
+    with streamlit_running(Path(script), port, {}):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def pages(build_house: Callable[..., House], streamlit: str) -> House:
+    return build_house(routes=[page_route(streamlit)])
+
+
+@pytest.fixture
+def open_tab(stack: ExitStack) -> OpenTab:
+    return lambda browser, page, **how: stack.enter_context(tab_at(browser, page, **how))
+
+
+def sessions_of(house: House) -> StreamlitSessions:
+    return house.door.app.pipeline._relaying.streamlit
+
+
+def reasons(house: House) -> list[str]:
+    return [event["reason"] for event in house.refusals()]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_ws_6_an_upload_is_for_the_person_whose_page_it_is(pages: House, open_tab: OpenTab, method: str) -> None:
+    alice, bob = pages.sign_in("alice"), pages.sign_in("bob")
+    tab, other = open_tab(alice, pages.url), open_tab(bob, pages.url)
+    tab.run(), other.run()
+    address = tab.ask_for_address()
+    pages.audit.clear()
+    refused = upload(bob, pages.url, address, method=method)
+    assert (refused.status_code, refused.json()["code"]) == (403, "upload_not_yours")
+    (event,) = pages.refusals()
+    assert (event["event"], event["reason"], event["route"]) == ("access_denied", "upload_not_yours", "dashboards")
+    assert "subject" in event, "the event says who it was"
+    assert upload(alice, pages.url, address, method=method).status_code == 204
+    assert upload(bob, pages.url, other.ask_for_address()).status_code == 204
+
+
+UPLOAD_SPELLINGS = {
+    "plain": UNKNOWN,
+    "below a path of the app": f"/base/of/an/app{UNKNOWN}",
+    "encoded letter": UNKNOWN.replace("upload", "%75pload"),
+    "encoded underscore": UNKNOWN.replace("_stcore", "%5Fstcore"),
+    "upper case": UNKNOWN.replace("_stcore", "_STCORE").replace("upload_file", "Upload_File"),
+    "twice": UNKNOWN + UNKNOWN,
+    "no session": "/_stcore/upload_file",
+    "empty session": "/_stcore/upload_file/",
+    "odd session": "/_stcore/upload_file/(x)/y",
+}
+AMBIGUOUS_SPELLINGS = {
+    "encoded twice": UNKNOWN.replace("upload", "%2575pload"),
+    "two slashes": UNKNOWN.replace("/upload", "//upload"),
+    "a dot segment": UNKNOWN.replace("/upload", "/./upload"),
+    "a backslash": UNKNOWN.replace("/upload", "\\upload"),
+    "an encoded slash": UNKNOWN.replace("/upload", "%2fupload"),
+    "a parameter": UNKNOWN.replace("upload_file", "upload_file;x"),
+    "an encoded parameter": UNKNOWN.replace("upload_file", "upload_file%3bx"),
+}
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST", "GET", "OPTIONS"])
+@pytest.mark.parametrize("address", UPLOAD_SPELLINGS.values(), ids=UPLOAD_SPELLINGS)
+def test_ws_6_a_session_that_no_socket_announced_takes_nothing(house: House, address: str, method: str) -> None:
+    cookie = house.session_cookie(house.sign_in())
+    house.upstream.clear()
+    answer = house.get_raw(address, "Sec-Fetch-Site: same-origin", method=method, cookie=cookie)
+    assert answer.status == 403
+    assert house.upstream.requests == []
+
+
+@pytest.mark.parametrize("address", AMBIGUOUS_SPELLINGS.values(), ids=AMBIGUOUS_SPELLINGS)
+def test_ws_6_an_address_that_can_be_read_as_an_upload_is_refused(house: House, address: str) -> None:
+    cookie = house.session_cookie(house.sign_in())
+    house.upstream.clear()
+    answer = house.get_raw(address, "Sec-Fetch-Site: same-origin", method="PUT", cookie=cookie)
+    assert answer.status == 400
+    assert house.upstream.requests == []
+
+
+def test_ws_6_the_owner_is_the_person_not_the_session(pages: House, open_tab: OpenTab) -> None:
+    alice = pages.sign_in("alice")
+    tab = open_tab(alice, pages.url)
+    session_id, address = tab.run(), tab.ask_for_address()
+    assert upload(pages.sign_in("alice"), pages.url, address).status_code == 204, "from another browser of hers"
+    pages.sign_in("alice", browser=alice, path="/auth/login?prompt=login")
+    assert tab.close_code() == 1012, "the page reconnects"
+    open_tab(alice, pages.url, resume=session_id)
+    assert upload(alice, pages.url, address).status_code == 204, "after she signed in anew"
+
+
+def test_ws_6_several_tabs_and_a_resumed_one_upload(pages: House, open_tab: OpenTab) -> None:
+    alice = pages.sign_in("alice")
+    first, second = open_tab(alice, pages.url), open_tab(alice, pages.url)
+    assert first.run() != second.run()
+    address = first.ask_for_address()
+    assert upload(alice, pages.url, address).status_code == 204
+    assert upload(alice, pages.url, second.ask_for_address()).status_code == 204
+    first.socket.close()
+    again = open_tab(alice, pages.url, resume=first.session_id)
+    assert upload(alice, pages.url, address, method="DELETE").status_code == 204, "before the app said anything"
+    assert upload(alice, pages.url, again.ask_for_address()).status_code == 204
+    assert again.run() == first.session_id
+    assert pages.refusals() == []
+
+
+def test_ws_4_somebody_else_does_not_resume_a_session(pages: House, open_tab: OpenTab) -> None:
+    alice, bob = pages.sign_in("alice"), pages.sign_in("bob")
+    tab = open_tab(alice, pages.url)
+    session_id, address = tab.run(), tab.ask_for_address()
+    intruder = open_tab(bob, pages.url, resume=session_id)
+    assert intruder.run() != session_id
+    assert reasons(pages) == ["streamlit_session_not_yours"]
+    assert upload(bob, pages.url, address).status_code == 403
+    assert upload(bob, pages.url, intruder.ask_for_address()).status_code == 204
+    assert tab.run() == session_id, "and hers goes on"
+
+
+@pytest.mark.parametrize(
+    "subprotocols", ["streamlit, x, {id}", "streamlit, x, {id}, y", "streamlit, x, {id}, {id}", "streamlit, , {id}"]
+)
+def test_ws_4_a_claim_of_another_persons_session_does_not_reach_the_app(house: House, subprotocols: str) -> None:
+    alice, bob = house.sign_in("alice"), house.sign_in("bob")
+    house.upstream.websocket("/_stcore/stream", on_open=lambda opened: opened.send(new_session("alices-session")))
+    client = hear(house, alice, "alices-session")
+    house.upstream.websocket("/_stcore/stream")
+    text = subprotocols.replace("{id}", "alices-session")
+    answer, second = open_websocket(
+        house.door.port,
+        handshake("/_stcore/stream", house.host, cookie=house.session_cookie(bob), subprotocols=text),
+    )
+    assert answer.status == 101
+    assert house.upstream.websockets[-1].request.header("sec-websocket-protocol") in ("streamlit, x", "streamlit, ")
+    client.close()
+    second.close()
+
+
+def test_ws_6_a_claim_alone_makes_nobody_the_owner(pages: House, open_tab: OpenTab) -> None:
+    bob = pages.sign_in("bob")
+    session_id = UNKNOWN.split("/")[3]
+    tab = open_tab(bob, pages.url, resume=session_id)
+    assert tab.run() != session_id
+    assert upload(bob, pages.url, UNKNOWN).status_code == 403
+
+
+def test_ws_4_an_app_that_resumes_it_all_the_same_is_cut_off(house: House, open_tab: OpenTab) -> None:
+    """What an app announces on Bob's socket does not make Alice's session his."""
+    house.upstream.websocket("/_stcore/stream", on_open=lambda opened: opened.send(new_session("alices-session-2")))
+    hers = open_tab(house.sign_in("alice"), house.url)
+    assert hers.receive().new_session.initialize.session_id == "alices-session-2"
+    assert open_tab(house.sign_in("bob"), house.url).close_code() == 4403
+    assert reasons(house) == ["streamlit_session_not_yours"]
+
+
+def test_ws_4_a_socket_has_one_session(house: House, open_tab: OpenTab) -> None:
+    def announce(opened: Any) -> None:
+        for session_id in ("one-session", "one-session", "two-session"):
+            opened.send(new_session(session_id))
+
+    house.upstream.websocket("/_stcore/stream", on_open=announce)
+    tab = open_tab(house.sign_in(), house.url)
+    assert tab.close_code() == 4403
+    assert tab.heard == [new_session("one-session")] * 2
+    assert reasons(house) == ["streamlit_session_changed"]
+
+
+def hear(house: House, browser: CookieClient, session_id: str) -> socket.socket:
+    """A socket of this browser on which the app has announced `session_id`."""
+    request = handshake("/_stcore/stream", house.host, cookie=house.session_cookie(browser))
+    answer, client = open_websocket(house.door.port, request)
+    received = answer.received
+    while session_id.encode() not in received:
+        received += client.recv(256)
+    return client
+
+
+def new_session(session_id: str) -> bytes:
+    message = ForwardMsg()
+    message.new_session.initialize.session_id = session_id
+    return bytes(message.SerializeToString())
+
+
+@pytest.mark.parametrize("auth", ["optional", "public"])
+def test_ws_6_who_is_not_signed_in_is_the_browser(
+    build_house: Callable[..., House], streamlit: str, open_tab: OpenTab, auth: str
+) -> None:
+    house = build_house(routes=[page_route(streamlit, auth=auth)])
+    visitor, stranger, alice = house.browser(), house.browser(), house.sign_in("alice")
+    tab = open_tab(visitor, house.url)
+    session_id, address = tab.run(), tab.ask_for_address()
+    assert upload(visitor, house.url, address).status_code == 204
+    for other in (stranger, alice):
+        assert upload(other, house.url, address).status_code == 403
+        assert open_tab(other, house.url, resume=session_id).run() != session_id
+    house.sign_in("bob", browser=visitor)
+    assert upload(visitor, house.url, address).status_code == 204, "the same browser, signed in since"
+
+
+def test_ws_6_a_signed_in_persons_session_is_out_of_reach_of_visitors(
+    build_house: Callable[..., House], streamlit: str, open_tab: OpenTab
+) -> None:
+    house = build_house(routes=[page_route(streamlit, auth="optional")])
+    tab = open_tab(house.sign_in("alice"), house.url)
+    session_id, address = tab.run(), tab.ask_for_address()
+    visitor = house.browser()
+    assert upload(visitor, house.url, address).status_code == 403
+    assert open_tab(visitor, house.url, resume=session_id).run() != session_id
+
+
+def test_ws_6_the_browser_hears_of_a_session_when_it_is_recorded(
+    pages: House, open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = pages.store.lock
+
+    async def slow(*given: Any, **how: Any) -> bool:
+        await asyncio.sleep(0.5)
+        return await lock(*given, **how)
+
+    alice = pages.sign_in("alice")
+    monkeypatch.setattr(pages.store, "lock", slow)
+    tab = open_tab(alice, pages.url)
+    tab.run()
+    started = time.monotonic()
+    address = tab.ask_for_address()
+    assert time.monotonic() - started >= 0.5
+    assert upload(alice, pages.url, address).status_code == 204
+
+
+def test_ws_6_an_outage_of_the_store_refuses_nobody_for_good(
+    pages: House, open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def out(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable
+
+    alice = pages.sign_in("alice")
+    tab = open_tab(alice, pages.url)
+    tab.run()
+    address = tab.ask_for_address()
+    with monkeypatch.context() as outage:
+        outage.setattr(pages.store, "holder_of", out)
+        refused = upload(alice, pages.url, address)
+        assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+    assert upload(alice, pages.url, address).status_code == 204
+
+
+def test_ws_6_an_outage_that_lasts_ends_the_socket_before_the_browser_hears(
+    build_house: Callable[..., House], streamlit: str, open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def out(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable
+
+    house = build_house(routes=[page_route(streamlit)])
+    bff = house.door.app.bff
+    store = bff.settings.store.model_copy(update={"outage_seconds": 1})
+    object.__setattr__(bff, "settings", bff.settings.model_copy(update={"store": store}))
+    alice = house.sign_in("alice")
+    tab = open_tab(alice, house.url)
+    monkeypatch.setattr(house.store, "lock", out)
+    with pytest.raises(Exception, match="1013"):
+        tab.run()
+    assert tab.session_id == ""
+
+
+def test_ws_6_a_page_that_stands_open_stays_its_owners(
+    build_house: Callable[..., House], streamlit: str, open_tab: OpenTab
+) -> None:
+    house = build_house(routes=[page_route(streamlit)])
+    alice, bob = house.sign_in("alice"), house.sign_in("bob")
+    sessions_of(house).seconds = 1.2
+    tab = open_tab(alice, house.url)
+    tab.run()
+    address = tab.ask_for_address()
+    time.sleep(2.5)
+    assert upload(alice, house.url, address).status_code == 204
+    assert upload(bob, house.url, address).status_code == 403
+    tab.socket.close()
+    time.sleep(1.5)
+    assert upload(alice, house.url, address).status_code == 403, "nobody is there any more"
+
+
+def test_ws_6_a_page_that_was_resumed_in_silence_stays_its_owners(
+    build_house: Callable[..., House], streamlit: str, open_tab: OpenTab
+) -> None:
+    house = build_house(routes=[page_route(streamlit)])
+    alice = house.sign_in("alice")
+    sessions_of(house).seconds = 1.2
+    tab = open_tab(alice, house.url)
+    session_id, address = tab.run(), tab.ask_for_address()
+    tab.socket.close()
+    again = open_tab(alice, house.url, resume=session_id)
+    time.sleep(2.5)
+    assert upload(alice, house.url, address, method="DELETE").status_code == 204
+    again.socket.close()
+
+
+def test_ws_6_uploads_go_on_after_new_keys(pages: House, open_tab: OpenTab) -> None:
+    """An old key still reads: what was recorded under it counts, and goes on under it and the new one."""
+    bff = pages.door.app.bff
+    alice, bob = pages.sign_in("alice"), pages.sign_in("bob")
+    tab = open_tab(alice, pages.url)
+    session_id, address = tab.run(), tab.ask_for_address()
+    rotated = Keyring([b"unit-test-key-of-tomorrow-0123456789-abcdefgh", KEY.encode()])
+    object.__setattr__(bff, "keyring", rotated)
+    assert upload(alice, pages.url, address).status_code == 204
+    assert upload(bob, pages.url, address).status_code == 403
+    tab.socket.close()
+    assert open_tab(bob, pages.url, resume=session_id).run() != session_id
+    again = open_tab(alice, pages.url, resume=session_id)
+    assert again.run() == session_id
+    assert upload(alice, pages.url, again.ask_for_address()).status_code == 204
+
+
+def test_ws_6_names_in_the_store_open_nothing(pages: House, open_tab: OpenTab) -> None:
+    tab = open_tab(pages.sign_in("alice"), pages.url)
+    session_id = tab.run()
+    kept = json.dumps(pages.store._locks)
+    assert "streamlit:" in kept
+    assert session_id not in kept
+    assert "alice" not in kept
+
+
+def test_ws_6_other_addresses_of_a_page_are_not_touched(pages: House, open_tab: OpenTab) -> None:
+    alice: CookieClient = pages.sign_in("alice")
+    tab = open_tab(alice, pages.url)
+    tab.run()
+    assert alice.fetch(pages.url + tab.media).content == b"bytes of a report"
+    assert alice.fetch(f"{pages.url}/_stcore/health").status_code == 200
