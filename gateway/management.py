@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.audit import attribute_events
-from bff.errors import AuthError
+from bff.errors import AuthError, Misdirected
 from bff.pages import Page
 from bff.provider import Provider
+from bff.public_urls import without_port
 from bff.request_facts import new_request_id
 from gateway.admin import Admin
 from gateway.app import FrontDoor
+from gateway.listeners import split_bind
 from gateway.problems import send_page, stamping
 from gateway.upstreams import NetworkUpstream
 
@@ -21,16 +24,26 @@ PROBE_SECONDS = 2
 
 
 def create_management_app(app: FrontDoor) -> ASGIApp:
-    """`/healthz`: the process turns; `/readyz`: each part answers, as JSON, 503 when one does not."""
+    """`/healthz`: the process is running; `/readyz`: each part answers, as JSON, 503 when one does not.
 
+    Under a name that is not ours there is nothing: a page of an attacker, whose name has come to mean this machine,
+    would otherwise read it in a browser here (DNS rebinding).
+    """
     admin = Admin(app)
+    server = app.bff.settings.server
+    names = frozenset(
+        without_port(host).lower()
+        for host in ("localhost", split_bind(server.management_bind)[0], *server.internal_hosts)
+    )
 
     async def management(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         peer, request_id = scope.get("client"), new_request_id()
         attribute_events(client=peer[0] if peer else "", request_id=request_id)
-        match scope["path"]:
+        match scope["path"] if _is_asked_under(names, scope) else None:
+            case None:
+                page = _misdirected(app)
             case "/healthz":
                 page = _json(200, {"status": "ok"})
             case "/readyz":
@@ -44,6 +57,29 @@ def create_management_app(app: FrontDoor) -> ASGIApp:
         await send_page(scope, stamping(send, request_id, secure=False), page)
 
     return management
+
+
+def _is_asked_under(names: frozenset[str], scope: Scope) -> bool:
+    """True for one Host that is an address or one of `names`, whatever its port: probes come through mapped ports."""
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) != 1:
+        return False
+    name = without_port(hosts[0]).lower()
+    return name in names or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
+    try:
+        return (ip_address(bare).version == 6) == (bare != name)  # IPv6 has brackets in a Host, IPv4 has none
+    except ValueError:
+        return False
+
+
+def _misdirected(app: FrontDoor) -> Page:
+    error = Misdirected(detail="management: probe by address, or add the name to server.internal_hosts")
+    app.bff.audit.event("request_refused", reason=error.code, detail=error.detail)
+    return _json(error.status, {"code": error.code, "detail": error.message})
 
 
 async def probe_parts(app: FrontDoor) -> dict[str, str]:
