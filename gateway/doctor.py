@@ -22,6 +22,8 @@ from bff.settings import ProviderSettings, RouteSettings, Settings
 from bff.settings_rules import Problem
 from bff.stores import StoreNotSupported, open_store
 from bff.stores.redis import RedisStore
+from bff.stores.redis_openness import is_open_to_strangers
+from bff.stores.redis_url import parse_redis_url
 from gateway.logs import one_line
 from gateway.readiness import fetch_status
 from gateway.upstream.streamlit import SCHEME
@@ -229,13 +231,29 @@ async def _store(settings: Settings, *, clock: Callable[[], float]) -> AsyncIter
         yield Finding("fault", part, f"{kind} does not answer ({type(exc).__name__}); check its address and password")
     else:
         yield Finding("ok", part, f"{kind} answers")
-        if isinstance(store, RedisStore) and (policy := await store.eviction_policy()) != "noeviction":
-            mend = "set maxmemory-policy noeviction: any other may throw sessions and sign-outs away"
-            yield Finding("fault", part, f"Redis evicts ({policy or 'unknown policy'}); {mend}")
+        if isinstance(store, RedisStore):
+            async for finding in _redis(store, settings):
+                yield finding
         if kind == "memory" and not settings.is_development:
             yield Finding("warning", part, "memory:// forgets every session when this program ends; use Redis")
     finally:
         await store.aclose()
+
+
+async def _redis(store: RedisStore, settings: Settings) -> AsyncIterator[Finding]:
+    part = "store.url"
+    if (policy := await store.eviction_policy()) != "noeviction":
+        mend = "set maxmemory-policy noeviction: any other may throw sessions and sign-outs away"
+        yield Finding("fault", part, f"Redis evicts ({policy or 'unknown policy'}); {mend}")
+    target = parse_redis_url(settings.store.url.get_secret_value())
+    if await is_open_to_strangers(target, prefix=settings.store.prefix, seconds=settings.store.timeout_seconds):
+        yield Finding(
+            "warning",
+            part,
+            "Redis serves whoever reaches it without a password, code of pages on this machine too: they can end "
+            "sessions and bring ended ones back; set requirepass, or an ACL user with the user default off, and put it "
+            "into store.url_file (docs/redis.md)",
+        )
 
 
 async def _upstreams(route: RouteSettings, *, folder: Path) -> AsyncIterator[Finding]:

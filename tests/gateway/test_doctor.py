@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from bff.configuration import parse_settings
 from bff.settings import Settings
 from bff.settings_rules import Problem
 from gateway.doctor import Finding, Report, examine
+from tests.bff.stores.redis_servers import start_server
 from tests.fakes import FakeProvider, RecordingUpstream
 from tests.gateway.commands import vestibule
+from tests.ports import free_port as port_for_a_program
 
 
 @pytest.fixture
@@ -210,3 +212,24 @@ def write_configuration(folder: Path, issuer: str, *, upstream: str = "") -> Non
     if upstream:
         lines += ["[[routes]]", 'id = "api"', 'path = "/api/"', f'upstream = "{upstream}"']
     (folder / "vestibule.toml").write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("password", ["", "unit-test-redis-password"], ids=["without a password", "with one"])
+async def test_a_redis_without_a_password_is_named_with_the_fix(
+    provider: FakeProvider, component: Callable[[str], Path], tmp_path: Path, password: str
+) -> None:
+    server = start_server(component("redis-server"), tmp_path, port_for_a_program())
+    try:
+        with server.client() as client:
+            client.config_set("requirepass", password)
+        tables = tables_for(provider.issuer)
+        tables["store"] = {"url": f"redis://:{password}@127.0.0.1:{server.port}/0"}
+        report = await examine(parse_settings(tables))
+    finally:
+        server.kill()
+    messages = [finding.message for finding in report.findings if finding.part == "store.url"]
+    assert messages[0] == "redis answers"
+    assert [("without a password" in one, "requirepass" in one) for one in messages[1:]] == [(True, True)] * (
+        not password
+    )
+    assert "unit-test-redis-password" not in report.as_text()

@@ -1,0 +1,73 @@
+"""Whether a Redis serves strangers is asked of the server, not read from the URL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bff.stores.redis_openness import is_open_to_strangers
+from bff.stores.redis_url import parse_redis_url
+from tests.bff.stores.redis_servers import Deployment, Server, start_server
+from tests.ports import free_port
+
+PASSWORD = "unit-test-redis-password"
+PREFIX = "vestibule:"
+
+
+async def is_open(url: str) -> bool:
+    return await is_open_to_strangers(parse_redis_url(url), prefix=PREFIX, seconds=2)
+
+
+@pytest.fixture
+def own_server(component: Callable[[str], Path], tmp_path: Path) -> Iterator[Callable[[], Server]]:
+    """`own_server()`: a server of this test's own."""
+    started: list[Server] = []
+
+    def start() -> Server:
+        started.append(start_server(component("redis-server"), tmp_path, free_port()))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.mark.parametrize("kind", ["standalone", "cluster", "sentinel"])
+async def test_a_deployment_without_a_password_is_open(deployment_of: Callable[[str], Deployment], kind: str) -> None:
+    assert await is_open(deployment_of(kind).url)
+
+
+async def test_a_password_closes_it(own_server: Callable[[], Server]) -> None:
+    server = own_server()
+    with server.client() as client:
+        client.config_set("requirepass", PASSWORD)
+    assert not await is_open(f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0")
+    assert not await is_open(f"redis://127.0.0.1:{server.port}/0")
+
+
+async def test_a_user_of_ours_does_not_close_the_default_one(own_server: Callable[[], Server]) -> None:
+    server = own_server()
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "vestibule", "on", f">{PASSWORD}", "~*", "&*", "+@all")
+    url = f"redis://vestibule:{PASSWORD}@127.0.0.1:{server.port}/0"
+    assert await is_open(url)
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "off")
+    assert not await is_open(url)
+
+
+async def test_a_default_user_without_our_keys_is_no_way_in(own_server: Callable[[], Server]) -> None:
+    server = own_server()
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "resetkeys", "~other:*")
+    assert not await is_open(f"redis://127.0.0.1:{server.port}/0")
+
+
+async def test_client_certificates_close_it(deployment_of: Callable[[str], Deployment]) -> None:
+    assert not await is_open(deployment_of("secured").url)
+
+
+async def test_a_server_that_is_not_there_is_not_open() -> None:
+    assert not await is_open(f"redis://127.0.0.1:{free_port()}/0")
