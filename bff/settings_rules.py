@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from bff.claim_header_names import claim_header_findings
 from bff.open_routes import open_route_findings
 from bff.public_urls import PublicUrls
 from bff.settings import ProviderSettings, RouteSettings, Settings
@@ -309,6 +310,7 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
     if route.accept_bearer.providers and not (route.accept_bearer.audience or route.audience):
         yield "accept_bearer.audience", "missing", "name the audience that tokens of machine clients must carry"
     yield from open_route_findings(route)
+    yield from claim_header_findings(route)
     for key, origins in (("cors_origins", route.cors_origins), ("ws_origins", route.ws_origins)):
         if any(origin == "null" or "*" in origin for origin in origins):
             yield key, "holds * or null", "name each origin exactly"

@@ -17,6 +17,7 @@ ORIGIN_WIDE: Final = frozenset(
         b"clear-site-data",  # cookies, storage and caches (W3C Clear Site Data)
         b"critical-ch",  # as accept-ch, with a second request
         b"expect-ct",  # reports for the host (RFC 9163)
+        b"idp-signin-status",  # set-login by its old name
         b"nel",  # reports of every request's fate (W3C Network Error Logging)
         b"observe-browsing-topics",  # topics of the site (Topics API)
         b"origin-agent-cluster",  # which process the origin's pages share (HTML)

@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "bff.settings_rules",
             "bff.settings_warnings",
             "bff.open_routes",
+            "bff.claim_header_names",
             "bff.settings_faults",
             "bff.environment_settings",
             "bff.secret_files",

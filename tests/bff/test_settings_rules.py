@@ -152,6 +152,20 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("routes[0].audience", routes({"token": "assertion"})),
     ("routes[0].accept_bearer.providers", routes({"accept_bearer": {"providers": ["nobody"], "audience": "a"}})),
     ("routes[0].accept_bearer.audience", routes({"accept_bearer": {"providers": ["corp"]}})),
+    # Headers made of claims
+    *(
+        ("routes[0].claim_headers", routes({"claim_headers": {name: "team"}}))
+        for name in (
+            *("X_Team", "X.Team", "X Team", "X-Te\u00e4m", "", "X-Team\r\nX-Evil", "Host", "Authorization", "COOKIE"),
+            *("Content-Length", "Transfer-Encoding", "X-Request-ID", "X-Auth-Request-User", "x-auth-request-id"),
+            *("X-Forwarded-For", "X-Vestibule-Assertion", "Sec-WebSocket-Protocol", "Proxy-Authorization"),
+        )
+    ),
+    ("routes[0].claim_headers", routes({"claim_headers": {"X-Team": "team", "x-team": "department"}})),
+    (
+        "routes[0].claim_headers",
+        routes({"identity_headers": "remote", "claim_headers": {"Remote-User": "preferred_username"}}),
+    ),
     # Routes that let everybody in
     ("routes[0].require", routes({"auth": "public", "require": {"roles_any": ["a"]}})),
     ("routes[0].require", routes({"auth": "optional", "require": {"roles_any": ["a"]}})),
@@ -210,6 +224,9 @@ def test_an_unsafe_setting_is_refused_by_its_key_and_with_a_mend(key: str, table
         routes({"accept_bearer": {"providers": ["corp"]}, "audience": "models-api"}),
         server(origins=["https://b.example.com"]) | routes({}, {"id": "b", "host": "b.example.com"}),
         routes({"path": "/authors/"}),
+        routes(
+            {"claim_headers": {"X-Team": "team", "Remote-User": "preferred_username", "X-Consumer-Username": "sub"}}
+        ),
         routes({"auth": "public", "token": "client_credentials", "provider": "corp"}),
         routes({"auth": "optional", "token": "client_credentials", "provider": "corp"}),
         routes({"auth": "optional", "token": "access_token", "kit": "dash", "claim_headers": {"X-T": "t"}}) | kit(),

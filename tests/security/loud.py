@@ -13,6 +13,7 @@ OURS_TO_SAY: Final[dict[str, str]] = {
     "Clear-Site-Data": '"*"',
     "Critical-CH": "Sec-CH-UA-Full-Version-List",
     "Expect-CT": 'max-age=86400, enforce, report-uri="https://evil.example"',
+    "IdP-SignIn-Status": "action=signout-all",
     "NEL": '{"report_to":"evil","max_age":86400,"include_subdomains":true,"success_fraction":1.0}',
     "Observe-Browsing-Topics": "?1",
     "Origin-Agent-Cluster": "?0",
