@@ -27,6 +27,10 @@ class Connections:
         self._open[group] += 1
         return self._open[group] <= self._limit
 
+    def is_flooded(self, address: str) -> bool:
+        """True when so many are open that even a refusal, which stays open for a moment, is too much."""
+        return bool(address) and not self._is_trusted(address) and self.count(address) > 2 * self._limit
+
     def close(self, address: str) -> None:
         """Undo one `open`, allowed or not."""
         if not address or self._is_trusted(address):

@@ -1,32 +1,31 @@
-"""Uvicorn's HTTP and WebSocket protocols with the guards that Uvicorn lacks.
+"""Uvicorn's HTTP protocol with the guards that Uvicorn lacks.
 
 A request reaches the application only when its head can be read in one way (`gateway.request_guard`), is within the
 limits, and arrives in time. A refusal is one small answer, one event, and the end of the connection: whatever follows
 on it is never parsed. Trailers are dropped; Uvicorn would append them to the request's headers.
+
+An answer whose request still has body to come is the last of its connection and says so. Kept open, the connection
+would be read in two ways: the server waits for the rest of the body, the client, or a proxy for its next client, sends
+the next request.
 """
 
 from __future__ import annotations
 
 import asyncio
-import http
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
-from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.utils import get_remote_addr
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from bff.audit import Audit
-from gateway.request_guard import RequestRefused, validate_head
-from gateway.upstream.socket_frames import CLOSE_EXTENSION
+from gateway.gentle_transport import GentleTransport
+from gateway.request_guard import RequestRefused, expects_continue, validate_head
 
 if TYPE_CHECKING:
     from gateway.server import GuardedConfig
 
-LINGER_SECONDS = 1.0
-"""How long a refused client may read its answer: closing at once would reset it out of its hands."""
 BODY_FLOOR_BYTES_PER_SECOND = 100
 BODY_WINDOWS = 3
 """Body progress is measured over this many `header_timeout_seconds`."""
@@ -37,8 +36,6 @@ WRITE_STALL_SECONDS = 300.0
 """A client that takes nothing of its answer for so long is gone or hostile."""
 
 _audit = Audit()
-CLOSE_SECONDS = 2
-"""Between our close frame and the end of the connection."""
 
 
 class GuardedHttpProtocol(HttpToolsProtocol):
@@ -64,14 +61,21 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._body_bytes_at_check = 0
         self._framing_bytes = 0
         self._was_paused = False
-        self._refused = False
+        self._is_deaf = False
+        """Nothing is parsed any more, and what comes is thrown away."""
+        self._answered_early = False
+        self._gentle: GentleTransport = cast(GentleTransport, None)
         self._owed: asyncio.TimerHandle | None = None
         self._write_stall: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the class above: a stream transport
         super().connection_made(transport)
+        self._gentle = GentleTransport(transport, self.loop, on_end=self._on_end)
         self._address = self.client[0] if self.client else ""
-        if not self.config.open_connections.open(self._address):
+        connections = self.config.open_connections
+        if not connections.open(self._address):
+            if connections.is_flooded(self._address):
+                transport.abort()  # before the answer: what is still being written stays open for a while
             self._refuse(RequestRefused("connections_too_many", 429))
         else:
             self._expect_something()
@@ -82,6 +86,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _release(self) -> None:
         self._stop_waiting()
+        self._gentle.forget()
         if self._write_stall is not None:
             self._write_stall.cancel()
         self.config.open_connections.close(self._address)
@@ -89,7 +94,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        if self._refused:
+        if self._is_deaf:
+            self._gentle.discard(len(data))
             return
         was_in_head = self._in_head and self._begun
         body_before = self._body_bytes if not self._in_head else -1
@@ -104,13 +110,16 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             return
         except httptools.HttpParserError as fault:
             cause = fault.__context__
+            if isinstance(cause, _Over):
+                self._is_deaf = True
+                return
             self._refuse(cause if isinstance(cause, RequestRefused) else RequestRefused(self._malformed))
             return
         if was_in_head and self._in_head:
             self._count_unfinished_head(len(data))
         elif body_before >= 0 and not self._in_head:
             self._count_framing(len(data) - (self._body_bytes - body_before))
-        if not self._refused:
+        if not self._is_deaf:
             self._expect_something()
 
     def _count_unfinished_head(self, received: int) -> None:
@@ -127,6 +136,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     # The parser's callbacks. What they raise comes back as the context of the parser's own error.
 
     def on_message_begin(self) -> None:
+        if self.cycle is not None and not self.cycle.keep_alive:
+            raise _Over  # the request before this one is the last
         super().on_message_begin()
         self._in_head, self._begun = True, True
         self._head_bytes = self._head_fed = 0
@@ -156,7 +167,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         )
         if upgrade and self._answering():
             raise RequestRefused("upgrade_refused")  # the tunnel would mix with an answer still to come
+        if upgrade and not self._should_upgrade():
+            raise RequestRefused("upgrade_refused")  # Uvicorn sees none: it would answer, and then upgrade as well
+        if self.expect_100_continue and not expects_continue(self.parser.get_http_version(), self.headers):
+            self.expect_100_continue = False
         super().on_headers_complete()
+        if not upgrade:
+            self.cycle.transport = cast(asyncio.Transport, self._gentle)
         self._stop_waiting()
         self._in_head = self._begun = False
         self._body_bytes = self._body_bytes_at_check = self._framing_bytes = 0
@@ -171,13 +188,42 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._in_head = True
         super().on_message_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        async def answering(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            async def sending(message: ASGISendEvent) -> None:
+                if message["type"] == "http.response.start" and cycle.more_body:
+                    cycle.keep_alive = False
+                    self._answered_early = True
+                await send(message)
+
+            await app(scope, receive, sending)
+
+        super()._start_asgi_task(cycle, answering)
+
+    def on_response_complete(self) -> None:
+        if self._gentle.is_ending:
+            self.server_state.total_requests += 1
+        else:
+            super().on_response_complete()
+
+    def shutdown(self) -> None:
+        if not self._gentle.is_ending:
+            super().shutdown()
+
+    def _on_end(self) -> None:
+        self._is_deaf = True
+        self._stop_waiting()
+        self._unset_keepalive_if_required()
+        self.pipeline.clear()
+        self.flow.resume_reading()
+
     def handle_websocket_upgrade(self) -> None:
         self._release()
         super().handle_websocket_upgrade()
 
     def _expect_something(self) -> None:
         """Arm the timer for what the client owes next: the rest of a head, or the rest of a body."""
-        if self._owed is not None or self.transport.is_closing():
+        if self._owed is not None or self._gentle.is_closing() or self._answered_early:
             return
         seconds = self._limits.header_timeout_seconds
         if not self._in_head:
@@ -200,6 +246,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _check_body(self) -> None:
         self._owed = None
+        if self._answered_early:
+            return  # a client that has its answer may keep its body
         waiting_for_us = self._was_paused or self.cycle.waiting_for_100_continue
         floor = BODY_FLOOR_BYTES_PER_SECOND * BODY_WINDOWS * self._limits.header_timeout_seconds
         if not waiting_for_us and self._body_bytes - self._body_bytes_at_check < floor:
@@ -229,14 +277,11 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         return not self.cycle.response_complete
 
     def _refuse(self, refusal: RequestRefused) -> None:
-        self._refused = True
+        self._is_deaf = True
         self._stop_waiting()
         _audit.event("request_refused", reason=refusal.code, client=self._address)
         if not self._answering():
-            if self._in_head:
-                self._answer_and_close(refusal)
-            else:
-                self.transport.close()  # the broken body belongs to a request that has had its answer
+            self._answer_and_close(refusal)
         elif self._in_head:
             # The requests before this one were sound: they get their answers, then the connection ends.
             self.cycle.keep_alive = False
@@ -258,44 +303,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._answer_and_close(refusal)
 
     def _answer_and_close(self, refusal: RequestRefused) -> None:
-        self.transport.write(_answer(refusal.status))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-            self.loop.call_later(LINGER_SECONDS, self.transport.close)
-        else:
-            self.transport.close()
+        if not self._gentle.is_closing():
+            self.transport.write(refusal.answer)
+            self._gentle.close()
 
 
-class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
-    """Keeps a WebSocket counted among the connections of its address, and can close it past flow control."""
-
-    config: GuardedConfig
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        remote = get_remote_addr(cast(asyncio.Transport, transport))
-        self._address = remote[0] if remote else ""
-        self.config.open_connections.open(self._address)
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.config.open_connections.close(self._address)
-        super().connection_lost(exc)
-
-    def handle_connect(self, event: Any) -> None:
-        super().handle_connect(event)
-        if not self.close_sent:
-            extensions: Any = self.scope["extensions"]
-            extensions[CLOSE_EXTENSION] = self.close_now
-
-    def close_now(self, code: int, reason: str) -> None:
-        """Write a close frame although the client may not be reading; cut the connection soon after."""
-        if self.close_sent or self.transport.is_closing():
-            return
-        self.conn.send_close(code, reason)
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+class _Over(Exception):
+    """Whatever begins here comes after the last answer of its connection."""
 
 
 class _Refusal:
@@ -305,19 +319,7 @@ class _Refusal:
         self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        body = _phrase(self._refusal.status)
+        body = self._refusal.phrase
         headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": self._refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-
-
-def _phrase(status: int) -> bytes:
-    return http.HTTPStatus(status).phrase.encode("ascii")
-
-
-def _answer(status: int) -> bytes:
-    phrase = _phrase(status)
-    return (
-        b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n"
-        b"cache-control: no-store\r\n\r\n%s" % (status, phrase, len(phrase), phrase)
-    )

@@ -28,7 +28,7 @@ from gateway.live_connections import Connection, LiveConnections
 from gateway.machine_callers import MachineCallers
 from gateway.outgoing import build_headers, is_activity, is_denied_streamlit_path
 from gateway.policy import Allowed, Denied, StepUp, decide
-from gateway.problems import redirect_page, send_last_page, send_page, stamping, wants_page
+from gateway.problems import redirect_page, send_page, stamping, wants_page
 from gateway.relaying import Relaying
 from gateway.request import Incoming, read_endpoint, read_request
 from gateway.rules import RouteTable, is_method_allowed
@@ -81,12 +81,12 @@ class Pipeline:
                 route_id = await self._serve_route(incoming, receive, status)
         except AuthError as error:
             self._note(error)
-            await self._refuse(incoming, error, scope, receive, status, request_id=request_id)
+            await self._refuse(incoming, error, scope, status, request_id=request_id)
         except ClientDisconnect:
             pass  # there is nobody left to answer
         except Exception as error:
             self._log.error("unexpected_error", kind=type(error).__name__, request_id=request_id, exc_info=True)
-            await self._refuse(incoming, AuthError(), scope, receive, status, request_id=request_id)
+            await self._refuse(incoming, AuthError(), scope, status, request_id=request_id)
         finally:
             self._access.write(
                 scope, client.address, request_id, route_id, status.status, perf_counter() - started, code=status.code
@@ -218,7 +218,6 @@ class Pipeline:
         incoming: Incoming | None,
         error: AuthError,
         scope: Scope,
-        receive: Receive,
         status: WatchedSend,
         *,
         request_id: str,
@@ -236,10 +235,7 @@ class Pipeline:
             await send_page(scope, send, redirect_page(login_url(urls, here)))
             return
         problem = render_problem(error, navigation=page, request_id=request_id, urls=urls, return_to=here)
-        if error.status == 413:
-            await send_last_page(scope, receive, send, problem)
-        else:
-            await send_page(scope, send, problem)
+        await send_page(scope, send, problem)
 
     def _may_return(self, incoming: Incoming) -> bool:
         """A navigation that can be repeated after sign-in; an API's address is no place to come back to."""

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from bff.csrf import FetchMetadata
 from bff.pages import Page
 
 HSTS = (b"strict-transport-security", b"max-age=31536000")
-LINGER_SECONDS = 1.0
-LINGER_BYTES = 16_777_216
 
 
 def wants_page(fetch: FetchMetadata, headers: list[tuple[bytes, bytes]]) -> bool:
@@ -30,31 +25,6 @@ async def send_page(scope: Scope, send: Send, page: Page) -> None:
     await send({"type": f"{kind}.start", "status": page.status, "headers": headers})
     body = b"" if scope.get("method") == "HEAD" else page.body
     await send({"type": f"{kind}.body", "body": body, "more_body": False})
-
-
-async def send_last_page(scope: Scope, receive: Receive, send: Send, page: Page) -> None:
-    """Answer with `page` and end the connection, although the client is still sending its body.
-
-    A little more of the body is read, so that the client gets to the answer before the end (RFC 9112 section 9.6).
-    """
-    closing = Page(page.status, [*page.headers, ("connection", "close")], page.body)
-
-    async def send_but_stay(message: Message) -> None:
-        await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
-
-    await send_page(scope, send_but_stay, closing)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            await _read_away(receive, at_most=LINGER_BYTES)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _read_away(receive: Receive, *, at_most: int) -> None:
-    more = True
-    while more and at_most > 0:
-        message = await receive()
-        at_most -= len(message.get("body", b""))
-        more = message["type"] == "http.request" and message.get("more_body", False)
 
 
 def redirect_page(location: str) -> Page:

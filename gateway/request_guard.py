@@ -6,6 +6,7 @@ Content-Length, and Content-Length beside Transfer-Encoding. What it lets pass a
 
 from __future__ import annotations
 
+import http
 import re
 from collections.abc import Sequence
 
@@ -14,12 +15,13 @@ from bff.settings import LimitSettings
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://")
+CONTINUE = b"100-continue"
 REFUSED_METHODS = frozenset(
     b"CONNECT TRACE TRACK "
     b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN PRI".split()
 )
 """Tunnels and echoes, then the words of RTSP, ICE and HTTP/2 that the parser also knows."""
-WATCHED_HEADERS = frozenset((b"host", b"content-length", b"transfer-encoding", b"cookie"))
+WATCHED_HEADERS = frozenset((b"host", b"content-length", b"transfer-encoding", b"cookie", b"expect"))
 WEBSOCKET_LINE_BYTES = 8000
 """The WebSocket handshake parser refuses longer lines, and not gracefully."""
 WEBSOCKET_HEADERS = 120
@@ -34,6 +36,18 @@ class RequestRefused(Exception):
         self.code = code
         self.status = status
         super().__init__(code)
+
+    @property
+    def phrase(self) -> bytes:
+        return http.HTTPStatus(self.status).phrase.encode("ascii")
+
+    @property
+    def answer(self) -> bytes:
+        """The whole answer, the last of its connection."""
+        return (
+            b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n"
+            b"cache-control: no-store\r\n\r\n%s" % (self.status, self.phrase, len(self.phrase), self.phrase)
+        )
 
 
 def validate_head(
@@ -53,6 +67,7 @@ def validate_head(
     hosts: list[bytes] = []
     lengths: list[bytes] = []
     encodings: list[bytes] = []
+    expectations: list[bytes] = []
     cookies = 0
     for name, value in headers:
         if name in WATCHED_HEADERS:
@@ -62,6 +77,8 @@ def validate_head(
                 cookies += value.count(b";") + 1
             elif name == b"content-length":
                 lengths.append(value)
+            elif name == b"expect":
+                expectations.append(value)
             else:
                 encodings.append(value)
     if lengths or encodings:
@@ -69,9 +86,21 @@ def validate_head(
     if cookies > limits.cookie_count:
         raise RequestRefused("cookies_too_many", 431)
     _validate_host(hosts)
+    if expectations and version != "1.0" and [value.lower() for value in expectations] != [CONTINUE]:
+        raise RequestRefused("expectation_refused", 417)
     if upgrade:
         _validate_upgrade(method, target, version=version, headers=headers, has_body=bool(lengths or encodings))
     return _origin_form(target, host=hosts[0])
+
+
+def expects_continue(version: str, headers: Headers) -> bool:
+    """True when a client that says `Expect: 100-continue` means it: HTTP/1.0 knows none, and no body needs none.
+
+    RFC 9110 section 10.1.1.
+    """
+    return version != "1.0" and any(
+        name == b"transfer-encoding" or (name == b"content-length" and int(value) > 0) for name, value in headers
+    )
 
 
 def _validate_framing(lengths: list[bytes], encodings: list[bytes], *, version: str) -> None:

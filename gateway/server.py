@@ -12,7 +12,8 @@ from uvicorn import Config, Server
 
 from bff.settings import Settings
 from gateway.connections import Connections
-from gateway.guarded_http import GuardedHttpProtocol, GuardedWebSocketProtocol
+from gateway.guarded_http import GuardedHttpProtocol
+from gateway.guarded_websocket import GuardedWebSocketProtocol
 
 DRAIN_SECONDS = 3
 """What requests in flight get after a stop signal; with the rest of the stop it stays under 5 s."""

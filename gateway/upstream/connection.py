@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, cast
 
 from bff.errors import AuthError, UpstreamFailed
@@ -174,7 +177,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_lost = True
         if self._parser.is_expecting and self._error is None:
             try:
-                if exc is not None:
+                if exc is not None and not self._is_answered_after_all():
                     raise UpstreamFailed("upstream_closed", detail=type(exc).__name__)
                 self._parser.finish()
             except UpstreamFailed as failure:
@@ -183,6 +186,27 @@ class UpstreamConnection(asyncio.Protocol):
         self._wake()
         self.resume_writing()
         self._on_lost(self)
+
+    def _is_answered_after_all(self) -> bool:
+        """Read what upstream had said before it reset the connection; True when that makes the answer whole.
+
+        An upstream that refuses a body and goes away answers first. When our next write fails before that answer is
+        read, the loop gives the connection up; what the kernel has received can still be read. Not so under TLS.
+
+        Raises:
+            UpstreamFailed: `upstream_protocol`.
+        """
+        ended = self._transport.get_extra_info("socket")
+        if ended is None or self._transport.get_extra_info("ssl_object") is not None:
+            return False
+        with suppress(OSError), socket.socket(fileno=os.dup(ended.fileno())) as left:
+            left.setblocking(False)
+            while not self._parser.is_complete and self._parser.buffered <= HIGH_WATER:
+                data = left.recv(HIGH_WATER)
+                if not data:
+                    break
+                self._parser.feed(data)
+        return self._parser.is_complete
 
     def pause_writing(self) -> None:
         self._is_write_paused = True

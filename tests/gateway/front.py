@@ -20,7 +20,11 @@ from gateway.server import build_server
 
 @dataclass
 class Recorder:
-    """Answers every request with its body, and keeps what it saw. A path with `slow` waits, `early` reads no body."""
+    """Answers every request with its body, and keeps what it saw.
+
+    A path with `slow` waits, `early` reads no body, `halfway` begins its answer before it reads, `long` and a number
+    answers with so many bytes, `drip` takes a second for its answer, `refused` opens no WebSocket.
+    """
 
     requests: list[dict[str, Any]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -43,6 +47,8 @@ class Recorder:
         self.requests.append(dict(scope, headers_at_start=list(scope["headers"])))
         if "slow" in scope["path"]:
             await asyncio.sleep(0.3)
+        if "halfway" in scope["path"]:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
         body = b""
         while "early" not in scope["path"]:
             message = await receive()
@@ -54,13 +60,27 @@ class Recorder:
                 break
         self.bodies.append(body)
         answer = scope["raw_path"] + b" " + body
+        if "long" in scope["path"]:
+            answer = b"x" * int(scope["path"].rpartition("/")[2])
+        if "halfway" in scope["path"]:
+            await send({"type": "http.response.body", "body": answer})
+            return
         headers = [(b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        while "drip" in scope["path"] and len(answer) > 1:
+            await asyncio.sleep(1 / len(answer))
+            await send({"type": "http.response.body", "body": answer[:1], "more_body": True})
+            answer = answer[1:]
         await send({"type": "http.response.body", "body": answer})
 
     async def _websocket(self, scope: Any, receive: Any, send: Any) -> None:
         self.websockets.append(scope)
         await receive()
+        if "refused" in scope["path"]:
+            await asyncio.sleep(0.2)
+            await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b"no"})
+            return
         await send({"type": "websocket.accept"})
         while (message := await receive())["type"] == "websocket.receive":
             await send({"type": "websocket.send", "bytes": message.get("bytes") or message["text"].encode()})
