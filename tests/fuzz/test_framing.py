@@ -45,7 +45,7 @@ bodies = st.lists(
 @st.composite
 def requests(draw: st.DrawFn) -> Framed:
     kind = draw(st.sampled_from(["echo", "early", "halfway"]))
-    path = f"/{kind}/{draw(st.integers(0, 9))}"
+    path = f"/{kind}/{draw(st.integers(0, 99))}"
     content = draw(bodies)
     headers = b"Host: front\r\n" + (b"Expect: 100-continue\r\n" if draw(st.booleans()) else b"")
     if draw(st.booleans()):
@@ -67,7 +67,10 @@ def front() -> Iterator[Front]:
 
 
 @SHORT
-@given(sequence=st.lists(requests(), min_size=1, max_size=5), cuts=st.lists(st.integers(0, 600), max_size=6))
+@given(
+    sequence=st.lists(requests(), min_size=1, max_size=5, unique_by=lambda one: one.path),
+    cuts=st.lists(st.integers(0, 600), max_size=6),
+)
 def test_px_7_only_framed_requests_reach_the_application_whatever_comes_when(
     front: Front, sequence: list[Framed], cuts: list[int]
 ) -> None:
