@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.fakes import FakeProvider, RecordingUpstream
+from gateway.management import create_management_app
+from gateway.server import build_server, wait_until_started
+from tests.fakes import FakeProvider, RecordingUpstream, bind_socket
 from tests.front_door import api_route
 from tests.ports import free_port
 from tests.security.house import House, attack_routes, open_house
-from tests.security.raw import RawAnswer, connect, count_answers, read_all
+from tests.security.raw import RawAnswer, connect, count_answers, handshake, read_all
 
 SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
 OTHER_SITE = "https://pages.example"
@@ -187,3 +190,79 @@ def test_px_7_a_request_whose_body_came_keeps_its_connection(house: House, victi
     assert answer.status == EARLY[case].status
     assert "close" not in answer.header("connection").lower()
     assert house.upstream.last.path == "/public/next"
+
+
+def test_px_7_the_list_of_applications_is_no_exception(
+    provider: FakeProvider, upstream: RecordingUpstream, build_house: Callable[..., House]
+) -> None:
+    """Without a route at `/` the door itself answers there."""
+    house = build_house(routes=[api_route(upstream, id="public", path="/public", auth="public", strip_prefix=False)])
+    cookie = house.session_cookie(house.sign_in())
+    head, body = carrier(house, cookie)
+    first = house.request("/", "Expect: 100-continue", f"Content-Length: {len(head)}", cookie=cookie)
+    with connect(house.door.port) as client:
+        client.sendall(first.replace(b"Connection: close\r\n", b""))
+        answer = read_final(client)
+        client.sendall(head + body)
+        answer += read_all(client)
+    assert RawAnswer.parse(answer).status == 200
+    assert RawAnswer.parse(answer).header("connection") == "close"
+    assert count_answers(answer) == 1
+    assert house.upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [("POST /healthz", 200), ("POST /readyz", 200), ("POST /admin/revoke", 401), ("POST /nothing", 404)],
+)
+def test_px_7_the_management_listener_keeps_the_rule_too(house: House, line: str, status: int) -> None:
+    server = build_server(create_management_app(house.door.app), house.door.settings, lifespan="off", tls=False)
+    listener = bind_socket("127.0.0.1", 0)
+
+    async def start() -> asyncio.Task[None]:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await wait_until_started(server, serving)
+        return serving
+
+    async def stop(serving: asyncio.Task[None]) -> None:
+        server.should_exit = True
+        await serving
+
+    serving = house.door.do(start())
+    try:
+        with connect(listener.getsockname()[1]) as client:
+            client.sendall(f"{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc".encode())
+            answer = read_final(client)
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5)
+            answer += read_all(client)
+    finally:
+        house.door.do(stop(serving))
+        listener.close()
+    assert RawAnswer.parse(answer).status == status
+    assert RawAnswer.parse(answer).header("connection") == "close"
+    assert count_answers(answer) == 1
+
+
+@pytest.mark.parametrize("behind", [b"GET /public/smuggled HTTP/1.1\r\nHost: x\r\n\r\n", b"\0" * 200])
+@pytest.mark.parametrize(("cookie", "origin", "status"), [("", "", 401), ("victim", "https://evil.example", 403)])
+def test_px_7_what_follows_a_refused_handshake_is_never_a_request(
+    house: House, victim: str, cookie: str, origin: str, status: int, behind: bytes
+) -> None:
+    opened = handshake("/api/socket", house.host, origin=origin, cookie=victim if cookie else "")
+    with connect(house.door.port) as client:
+        client.sendall(opened)
+        answer = read_final(client)
+        with suppress(ConnectionError):
+            client.sendall(behind)
+        answer += read_all(client)
+    assert RawAnswer.parse(answer).status == status
+    assert count_answers(answer) == 1
+    assert house.upstream.requests == []
+
+
+def test_px_7_of_a_refused_flood_of_bodies_each_gets_its_answer(house: House) -> None:
+    """Clients that send everything before they read: none of their answers is lost to a reset."""
+    body = b"a" * 400_000
+    request = f"POST /api/x HTTP/1.1\r\nHost: {house.host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    answers = [RawAnswer.parse(house.raw(request)) for _ in range(20)]
+    assert [answer.status for answer in answers] == [401] * 20
