@@ -56,6 +56,8 @@ def read_announcement(message: bytes) -> Announcement | None:
     hands out the address of each upload.
     """
     try:
+        if not _may_announce(message):
+            return None
         for field, value in _fields(memoryview(message)[:PREFIX_BYTES], is_cut=True):
             if field in (HASH, METADATA):
                 continue
@@ -68,6 +70,17 @@ def read_announcement(message: bytes) -> Announcement | None:
     except (IndexError, ValueError):
         return None
     return None
+
+
+def _may_announce(message: bytes) -> bool:
+    """A quick no for most messages: pass over the short fields that come first and look at the tag after them."""
+    at = 0
+    while message[at] in (HASH << 3 | 2, METADATA << 3 | 2):
+        length = message[at + 1]
+        if length > 0x7F:
+            return True
+        at += 2 + length
+    return message[at] in (NEW_SESSION << 3 | 2, 0x80 | (FILE_URLS_RESPONSE << 3 | 2) & 0x7F)
 
 
 def _announced(session_id: str, *, hands_out_address: bool = False) -> Announcement | None:

@@ -113,7 +113,8 @@ class AsgiUpstream:
             on_client_message=on_client_message,
             clean_answer=clean_answer,
         )
-        inner = self._scope(scope, request_headers, target=target, root_path=root_path)
+        headers = _with_subprotocols(request_headers, subprotocols)
+        inner = self._scope(scope, headers, target=target, root_path=root_path)
         inner["subprotocols"] = list(subprotocols)
         running = asyncio.ensure_future(self._app(inner, call.receive, call.send))
         ordered = asyncio.create_task(closer.wait())
@@ -153,6 +154,14 @@ class AsgiUpstream:
             state=dict(self._lifespan.state),
         )
         return inner
+
+
+def _with_subprotocols(headers: RawHeaders, subprotocols: Sequence[str]) -> RawHeaders:
+    """Applications read the header as well as the scope (Streamlit does), so both say the same."""
+    kept = [(name, value) for name, value in headers if name != b"sec-websocket-protocol"]
+    if subprotocols:
+        kept.append((b"sec-websocket-protocol", ", ".join(subprotocols).encode("latin-1")))
+    return kept
 
 
 def _framing_headers(scope: Scope) -> RawHeaders:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from bff.errors import StoreUnavailable
 from bff.keyring import Keyring
@@ -22,6 +21,7 @@ from tests.front_door import KEY, page_route
 from tests.ports import free_port
 from tests.security.house import House
 from tests.security.raw import handshake, open_websocket
+from tests.security.resuming import new_session
 from tests.streamlit_kit.visitor import streamlit_running
 from tests.streamlit_tab import UPLOADER, StreamlitTab, tab_at, upload
 
@@ -210,10 +210,37 @@ def hear(house: House, browser: CookieClient, session_id: str) -> socket.socket:
     return client
 
 
-def new_session(session_id: str) -> bytes:
-    message = ForwardMsg()
-    message.new_session.initialize.session_id = session_id
-    return bytes(message.SerializeToString())
+def test_ws_4_an_app_in_this_process_gets_no_claim_of_another_persons_session(
+    build_house: Callable[..., House], open_tab: OpenTab
+) -> None:
+    house = build_house(routes=[page_route("asgi:tests.security.resuming:app")])
+    alice, bob = house.sign_in("alice"), house.sign_in("bob")
+    hers = open_tab(alice, house.url).receive().new_session.initialize.session_id
+    his = open_tab(bob, house.url, resume=hers).receive().new_session.initialize.session_id
+    assert his != hers
+    again = open_tab(alice, house.url, resume=hers)
+    assert again.receive().new_session.initialize.session_id == hers, "her own claim goes through"
+    assert upload(alice, house.url, f"/_stcore/upload_file/{hers}/f").status_code == 204
+    assert upload(bob, house.url, f"/_stcore/upload_file/{hers}/f").status_code == 403
+
+
+def test_ws_4_an_app_in_this_process_reads_one_handshake_header(
+    build_house: Callable[..., House], open_tab: OpenTab
+) -> None:
+    """Two header lines are one list, for the front door and for the app."""
+    house = build_house(routes=[page_route("asgi:tests.security.resuming:app")])
+    alice, bob = house.sign_in("alice"), house.sign_in("bob")
+    hers = open_tab(alice, house.url).receive().new_session.initialize.session_id
+    lines = [f"Sec-WebSocket-Protocol: {entries}" for entries in ("streamlit, x", f"session-y, {hers}")]
+    for order in (lines, lines[::-1], [f"Sec-WebSocket-Protocol: streamlit, x, {hers}", *lines]):
+        request = handshake("/_stcore/stream", house.host, *order, cookie=house.session_cookie(bob))
+        answer, client = open_websocket(house.door.port, request)
+        received = answer.received
+        assert answer.status == 101
+        while received.endswith(b"\r\n\r\n"):
+            received += client.recv(256)
+        assert hers.encode() not in received
+        client.close()
 
 
 @pytest.mark.parametrize("auth", ["optional", "public"])
