@@ -190,6 +190,7 @@ class RouteSettings(Table):
     max_body_bytes: int = Field(10_485_760, ge=0)
     max_concurrency: int = Field(0, ge=0)
     security_headers: Literal["default", "off"] = "default"
+    session_guard: Literal["on", "off"] = "on"
     kit: str = ""
     title: str = ""
     streamlit: StreamlitChild = StreamlitChild()

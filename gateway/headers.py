@@ -169,8 +169,15 @@ def owned_claim_headers(claim_headers: Iterable[str]) -> frozenset[bytes]:
 
 def without_conditionals(headers: Sequence[tuple[bytes, bytes]]) -> RawHeaders:
     """Ask for the whole document, uncompressed: for responses the gateway writes into."""
-    dropped = _CONDITIONALS | {b"accept-encoding"}
-    return [*((name, value) for name, value in headers if name not in dropped), (b"accept-encoding", b"identity")]
+    return uncompressed([(name, value) for name, value in headers if name not in _CONDITIONALS])
+
+
+def uncompressed(headers: Sequence[tuple[bytes, bytes]]) -> RawHeaders:
+    """Ask for a response that can be read as it comes."""
+    return [
+        *((name, value) for name, value in headers if name != b"accept-encoding"),
+        (b"accept-encoding", b"identity"),
+    ]
 
 
 def is_header_name(name: bytes) -> bool:

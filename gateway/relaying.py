@@ -7,30 +7,29 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+import structlog
 from starlette.types import Message, Receive, Scope, Send
 
 from bff import contract
 from bff.assembly import Bff
 from bff.errors import AuthError, Forbidden, LoginRequired, StoreUnavailable, Unavailable
 from gateway.credentials import Caller
-from gateway.headers import RawHeaders, without_conditionals
+from gateway.headers import RawHeaders, uncompressed, without_conditionals
 from gateway.live_connections import Connection, LiveConnections
 from gateway.paths import forward_target
 from gateway.private_caching import make_private
 from gateway.request import Incoming
 from gateway.response_headers import ResponseHygiene
 from gateway.session_cache import LiveSession, SessionCache
+from gateway.session_script import SessionScript
 from gateway.streamlit_messages import is_user_action
 from gateway.streamlit_sessions import StreamlitSessions
 from gateway.streamlit_socket import open_streamlit_socket
-from gateway.upstream.html import HeadInserter, build_script_tag, document_headers, is_html_document
 from gateway.upstream.messages import BodyTransform, CleanAnswer, RelayResult, RewriteResponse
 from gateway.upstream.relay import relay_http
 from gateway.upstream.socket_closer import SocketCloser
 from gateway.upstream.websocket import relay_websocket
 from gateway.upstreams import LocalUpstream, NetworkUpstream, RouteUpstreams, Upstream
-
-NO_STORE = (b"cache-control", b"no-store")
 
 
 class Relaying:
@@ -41,8 +40,7 @@ class Relaying:
         self._connections = connections
         self._cache = cache
         self.streamlit = StreamlitSessions(bff)
-        script = bff.urls.base_path + bff.settings.server.auth_path + contract.PATH_GUARD
-        self._guard = build_script_tag(script)
+        self._script = SessionScript(structlog.get_logger("vestibule.gateway"))
         self._slides: set[asyncio.Task[None]] = set()
 
     async def http(
@@ -56,14 +54,15 @@ class Relaying:
     ) -> None:
         """Relay a request; the end of its session cuts a response still under way."""
         upstream = chosen.choose(caller.live.session.name if caller.live else incoming.facts.address)
-        has_guard = chosen.route.kind == "page" and chosen.route.auth != "public"
-        inserts = has_guard and incoming.method == "GET" and _asks_for_document(incoming)
+        inserts = self._script.is_wanted(incoming, chosen.route)
+        if inserts:
+            headers = without_conditionals(headers) if incoming.method == "GET" else uncompressed(headers)
         target = self._target(incoming, chosen)
         call = _Call(
             incoming.scope,
             receive,
             send,
-            headers=without_conditionals(headers) if inserts else headers,
+            headers=headers,
             target=target,
             max_body_bytes=chosen.route.max_body_bytes,
             rewrite=self._rewriting(upstream, chosen, incoming, target, inserts=inserts),
@@ -79,15 +78,15 @@ class Relaying:
     def _rewriting(
         self, upstream: Upstream, chosen: RouteUpstreams, incoming: Incoming, target: bytes, *, inserts: bool
     ) -> RewriteResponse:
-        """Response hygiene, no shared caching of what was answered to a person, the guard script in documents."""
+        """Response hygiene, no shared caching of what was answered to a person, the session-end script in documents."""
         host, path = incoming.facts.urls.host, target.partition(b"?")[0].decode("latin-1")
 
         def rewrite(status: int, given: RawHeaders) -> tuple[RawHeaders, BodyTransform | None]:
             cleaned = _without(upstream.responses.clean(given, host=host, forwarded_path=path), b"date")
             if chosen.route.auth != "public" or any(name == b"set-cookie" for name, _ in cleaned):
                 cleaned = make_private(cleaned)
-            if inserts and is_html_document(status, cleaned):
-                return [*_without(document_headers(cleaned), b"cache-control"), NO_STORE], HeadInserter(self._guard)
+            if inserts:
+                return cleaned, self._script.inserter(status, cleaned, incoming=incoming, route=chosen.route)
             return cleaned, None
 
         return rewrite
@@ -288,13 +287,6 @@ def _refusal(code: int) -> AuthError:
             return Forbidden(detail="no longer allowed")
         case _:
             return LoginRequired()
-
-
-def _asks_for_document(incoming: Incoming) -> bool:
-    fetch = incoming.facts.fetch
-    if fetch.dest:
-        return fetch.dest in ("document", "iframe")
-    return any(name == b"accept" and b"text/html" in value for name, value in incoming.headers)
 
 
 def _without(headers: RawHeaders, dropped: bytes) -> RawHeaders:

@@ -99,6 +99,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "gateway.cookie_hygiene",
             "gateway.cors",
+            "gateway.documents",
             "gateway.foreign_identity",
             "gateway.forwarded",
             "gateway.header_warnings",
@@ -112,9 +113,12 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "gateway.origin_wide",
             "gateway.response_headers",
             "gateway.rules",
+            "gateway.script_policy",
             "gateway.streamlit_messages",
             "gateway.streamlit_paths",
+            "gateway.upstream.head_tag",
             "gateway.upstream.targets",
+            "gateway.upstream.text_encodings",
         ),
     ),
     (
@@ -143,6 +147,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "gateway.request",
             "gateway.server",
             "gateway.session_cache",
+            "gateway.session_script",
             "gateway.spoofing",
             "gateway.settings_text",
             "gateway.streamlit_sessions",
@@ -204,6 +209,7 @@ PURE = (
     "bff.roles",
     "bff.verified_email",
     "gateway.cookie_hygiene",
+    "gateway.documents",
     "gateway.foreign_identity",
     "gateway.forwarded",
     "gateway.header_warnings",
@@ -216,8 +222,11 @@ PURE = (
     "gateway.origin_wide",
     "gateway.response_headers",
     "gateway.rules",
+    "gateway.script_policy",
     "gateway.streamlit_messages",
     "gateway.streamlit_paths",
+    "gateway.upstream.head_tag",
+    "gateway.upstream.text_encodings",
 )
 IMPURE_LIBRARIES = frozenset({"httpx", "redis", "fastapi", "starlette", "asyncio", "os", "time"})
 

@@ -28,6 +28,7 @@ class HttpCall:
         self._max = max_body_bytes
         self._rewrite = rewrite_response
         self._transform: BodyTransform | None = None
+        self._given_status = 0
         self._status = 0
         self._received = 0
         self._sent = 0
@@ -61,16 +62,21 @@ class HttpCall:
         except AuthError as exc:
             self._error = exc
             raise
-        if self._transform is not None:
-            headers = [(name, value) for name, value in headers if name != b"content-length"]
-        self._status = message["status"]
-        await self._send({"type": "http.response.start", "status": self._status, "headers": headers})
+        self._given_status = message["status"]
+        await self._begin(headers if self._transform is None else self._transform.headers)
+
+    async def _begin(self, headers: RawHeaders | None) -> None:
+        """Send status and headers once they are decided."""
+        if headers is not None and not self._status:
+            self._status = self._given_status
+            await self._send({"type": "http.response.start", "status": self._status, "headers": headers})
 
     async def _body(self, message: Message) -> None:
         data: bytes = bytes(message.get("body", b""))
         more: bool = message.get("more_body", False)
         if self._transform is not None:
             data = self._transform.feed(data) + (b"" if more else self._transform.finish())
+            await self._begin(self._transform.headers)
         self._sent += len(data)
         self._is_complete = not more
         if data or not more:

@@ -26,7 +26,14 @@ class UpstreamRequest:
 
 
 class BodyTransform(Protocol):
-    """Change a body while it passes: `feed` gives what can go on, `finish` what was held back."""
+    """Change a body while it passes: `feed` gives what can go on, `finish` what was held back.
+
+    The response starts with `headers`, which may be decided by the body's first bytes: None until then, and never None
+    once a byte was given or the body is finished.
+    """
+
+    @property
+    def headers(self) -> RawHeaders | None: ...
 
     def feed(self, data: bytes) -> bytes: ...
 
@@ -34,7 +41,10 @@ class BodyTransform(Protocol):
 
 
 RewriteResponse = Callable[[int, RawHeaders], tuple[RawHeaders, BodyTransform | None]]
-"""Called once with status and headers before anything reaches the client; may raise `UpstreamFailed`."""
+"""Called once with status and headers before anything reaches the client; may raise `UpstreamFailed`.
+
+Gives the headers of a response whose body passes as it is, or those from which a transform makes its own.
+"""
 
 
 CleanAnswer = Callable[[int, RawHeaders], RawHeaders]

@@ -77,15 +77,22 @@ class _Relay:
     async def run(self, upstream: HttpUpstream, request: UpstreamRequest, rewrite_response: RewriteResponse) -> None:
         self._response = response = await upstream.send(request)
         headers, transform = rewrite_response(response.status, response.headers)
-        if transform is not None or response.status in (204, 304):
-            # A changed body has another length; a 304 tells one that servers would wait for.
+        if response.status in (204, 304):
+            # A 304 tells a length that servers would wait for.
             headers = [(name, value) for name, value in headers if name != b"content-length"]
-        self._status = response.status
-        await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await self._start(response.status, headers if transform is None else transform.headers)
         try:
             await self._send_body(response, transform)
         except AuthError as exc:
+            if not self._status:
+                raise
             self._error = exc
+
+    async def _start(self, status: int, headers: RawHeaders | None) -> None:
+        """Send status and headers once they are decided."""
+        if headers is not None and not self._status:
+            self._status = status
+            await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _send_body(self, response: UpstreamResponse, transform: BodyTransform | None) -> None:
         is_finished = False
@@ -94,6 +101,7 @@ class _Relay:
             is_finished = response.is_finished
             if transform is not None:
                 data = transform.feed(data) + (transform.finish() if is_finished else b"")
+                await self._start(response.status, transform.headers)
             if data or is_finished:
                 self._sent += len(data)
                 await self._send({"type": "http.response.body", "body": data, "more_body": not is_finished})

@@ -18,12 +18,13 @@ import uvloop
 
 from bff.errors import AuthError
 from bff.settings import Settings
+from gateway.documents import Document, read_document
 from gateway.headers import RawHeaders, RequestHygiene
 from gateway.paths import forward_target
 from gateway.response_headers import ResponseHygiene
 from gateway.server import build_server
 from gateway.upstream.asgi import AsgiUpstream
-from gateway.upstream.html import HeadInserter, document_headers, is_html_document
+from gateway.upstream.html import HeadInserter
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.messages import BodyTransform, RelayResult, SocketEnd
 from gateway.upstream.relay import relay_http
@@ -50,6 +51,8 @@ class RelayApp:
     errors: list[AuthError] = field(default_factory=list)
     ends: list[SocketEnd] = field(default_factory=list)
     closers: list[SocketCloser] = field(default_factory=list)
+    left_alone: list[str] = field(default_factory=list)
+    """Why documents were left alone."""
     client_messages: int = 0
     http: HttpUpstream | None = None
     asgi: AsgiUpstream | None = None
@@ -107,8 +110,10 @@ class RelayApp:
 
     def _rewrite(self, status: int, headers: RawHeaders) -> tuple[RawHeaders, BodyTransform | None]:
         cleaned = ResponseHygiene(add_security_headers=False).clean(headers)
-        if is_html_document(status, cleaned):
-            return document_headers(cleaned), HeadInserter(SNIPPET)
+        document = read_document(status, cleaned)
+        if isinstance(document, Document):
+            inserter = HeadInserter(SNIPPET, cleaned, family=document.family, on_left_alone=self.left_alone.append)
+            return cleaned, inserter
         return cleaned, None
 
     async def _relay_websocket(self, scope: Any, receive: Any, send: Any) -> None:
