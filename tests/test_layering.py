@@ -50,6 +50,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "bff.return_to",
             "bff.verified_email",
             "bff.roles",
+            "bff.running_test",
         ),
     ),
     ("record and keys", ("bff.session", "bff.keyring")),

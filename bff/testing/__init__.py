@@ -8,7 +8,7 @@
 The plugin comes with the installation and brings the fixtures `fake_clock` and `fake_provider`.
 """
 
-from bff.pytest_plugin import NotUnderTest
+from bff.running_test import NotUnderTest
 from bff.testing.callers import bearer_for
 from bff.testing.clock import FakeClock
 from bff.testing.provider import FakeProvider, Person

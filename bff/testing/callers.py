@@ -13,7 +13,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
 from bff.bearer import JWTBearer, RequireRoles, mint_development_token
-from bff.pytest_plugin import undo_later
+from bff.running_test import undo_later
 
 _SECRET = secrets.token_urlsafe(48)
 """Of this process alone: what is minted here is worth nothing anywhere else."""

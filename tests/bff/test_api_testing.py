@@ -15,7 +15,7 @@ from bff.bearer import JWTBearer, RequireRoles, RequireScopes, StandardClaims
 from bff.configuration import parse_settings
 from bff.install import CurrentSession, install
 from bff.oidc.jwks import parse_jwks
-from bff.pytest_plugin import running_test
+from bff.running_test import running_test
 from bff.testing import FakeClock, FakeProvider, NotUnderTest, bearer_for
 from tests.bff.installed_plugin import with_plugin
 from tests.bff.serving import serving
