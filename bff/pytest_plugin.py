@@ -16,6 +16,7 @@ from bff.running_test import running_test
 if TYPE_CHECKING:
     from bff.testing import FakeClock, FakeProvider
 
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Generator[None, Any, Any]:
     with running_test():

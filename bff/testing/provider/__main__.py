@@ -1,0 +1,75 @@
+"""Runs the provider with its sign-in page until a signal: `python -m bff.testing.provider < configuration.json`.
+
+The configuration comes by standard input, as it holds the client's secret.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bff.testing.provider.client import CLIENT_ID, Client
+from bff.testing.provider.fake_provider import FakeProvider
+from bff.testing.provider.people import Person
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class ClientConfiguration(_Table):
+    """The fields of `Client`."""
+
+    client_id: str = CLIENT_ID
+    secret: str
+    name: str = "Vestibule"
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str = ""
+
+
+class Configuration(_Table):
+    """What standard input holds; each of `people` is the claims of one, `sub` among them."""
+
+    port: int
+    client: ClientConfiguration
+    people: tuple[dict[str, Any], ...] = ()
+    audience: str = "api"
+    seconds: int = 300
+
+
+def main(text: str) -> int:
+    """Serve what `text` describes until SIGTERM or SIGINT; the exit code."""
+    try:
+        wanted = Configuration.model_validate_json(text)
+        people = [Person.of_claims(claims) for claims in wanted.people]
+        client = Client(**wanted.client.model_dump())
+    except (ValidationError, KeyError) as exc:
+        print(f"ERROR: this is no configuration of a provider: {exc}", file=sys.stderr)
+        return 2
+    try:
+        provider = FakeProvider(
+            interactive=True,
+            port=wanted.port,
+            client=client,
+            people=people,
+            audience=wanted.audience,
+            seconds=wanted.seconds,
+        )
+    except OSError as exc:
+        print(f"ERROR: the provider cannot listen on port {wanted.port}: {exc.strerror}", file=sys.stderr)
+        return 1
+    told_to_end = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told_to_end.set())
+    with provider:
+        told_to_end.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.stdin.read()))
