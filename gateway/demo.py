@@ -30,9 +30,9 @@ CLIENT = "dashboards"
 PEOPLE = (Person("alice", ("analyst", "admin")), Person("bob", ("viewer",)))
 PASSED_TO_API = ("COLONY_SIMULATION_SECONDS",)
 HINTS = (
-    "The mock provider has no passwords, and also takes any name in plain (ASCII) letters; that person has no roles.",
+    "The mock provider has no passwords. It also takes any other name, with the roles that you enter there.",
     "alice may do everything. Try Explore, Predict, Simulate, and reload while it runs;",
-    "open a second tab, sign out there (the provider asks once more: End session), and look at the first.",
+    "open a second tab, sign out there, and look at the first.",
     "bob gets a clear no on Predict and on the Admin card of Start.",
 )
 
@@ -67,11 +67,12 @@ def run_demo(
     )
     settings = build_settings(scene)
     configure_logging(settings.log)
+    hints = (*HINTS, f"End a session at the provider, {scene.issuer}/, and the tabs of that person follow.")
     door = build_front_door(settings, folder=folder, environ=environ, mend=port_option)
     return run_front_door(
         door,
         others=(provider_child(scene, PEOPLE, environ=environ), _api_child(scene, folder, environ=environ)),
-        on_ready=lambda: print(welcome(scene, PEOPLE, title="The demonstration", hints=HINTS), flush=True),
+        on_ready=lambda: print(welcome(scene, PEOPLE, title="The demonstration", hints=hints), flush=True),
         apps_required=True,
     )
 

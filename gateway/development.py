@@ -1,4 +1,4 @@
-"""A whole front door on one machine: a mock provider, an API, a Streamlit app, and settings that join them.
+"""A whole front door on one machine: a mock identity provider, an API, a Streamlit app, and settings that join them.
 
 Shared by `vestibule demo` and `vestibule dev`. Nothing is written to disk: keys and secrets are made for one run. The
 provider is on 127.0.0.1 and the door on localhost, two sites to a browser, so that cookies behave as they will later.
@@ -10,11 +10,12 @@ import importlib.util
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bff.configuration import ConfigurationError, parse_settings
+from bff.public_urls import PublicUrls
 from bff.settings import Settings
 from gateway.children import ChildSpec, minimal_environment
 from gateway.faults import UsageFault
@@ -89,10 +90,16 @@ class Scene:
     """0: there is no API."""
     api_prefix: str = DEFAULT_API_PREFIX
     audience: str = "api"
+    client_secret: str = field(default_factory=new_secret, repr=False)
+    """Of the front door at the provider."""
 
     @property
     def public_url(self) -> str:
         return f"http://localhost:{self.port}"
+
+    @property
+    def title(self) -> str:
+        return self.app_title or self.app.stem
 
     @property
     def issuer(self) -> str:
@@ -122,7 +129,8 @@ def build_settings(scene: Scene) -> Settings:
                 "issuer": scene.issuer,
                 "display_name": "Mock provider",
                 "client_id": CLIENT_ID,
-                "client_secret": new_secret(),
+                "client_secret": scene.client_secret,
+                "id_token_alg": "ES256",
                 "roles_claim": "roles",
                 "roles_from": ["userinfo", "id_token"],
             }
@@ -149,7 +157,7 @@ def _app_route(scene: Scene) -> dict[str, Any]:
         "path": "/",
         "upstream": f"streamlit:{scene.app}",
         "kit": scene.app_id,
-        "title": scene.app_title or scene.app.stem,
+        "title": scene.title,
         "streamlit": {"env": dict(scene.app_variables or {})},
     }
 
@@ -161,7 +169,7 @@ def _api_route(scene: Scene) -> dict[str, Any]:
         "upstream": f"http://{HOST}:{scene.api_port}",
         "strip_prefix": True,
         "kind": "api",
-        "token": "assertion",  # the mock provider's access tokens are opaque
+        "token": "assertion",
         "audience": scene.audience,
         "csrf": "fetch",
         "timeouts": {"connect": 2, "first_byte": 30},
@@ -169,14 +177,27 @@ def _api_route(scene: Scene) -> dict[str, Any]:
 
 
 def provider_child(scene: Scene, people: Sequence[Person], *, environ: Mapping[str, str]) -> ChildSpec:
-    """The mock provider: its own form lists `people`, and it takes any client and any secret."""
-    require_module("oidc_provider_mock", "oidc-provider-mock")
-    claims = [argument for person in people for argument in ("--user-claims", json.dumps(person.claims()))]
+    """The mock provider: its page lists `people`, and the front door is its one client."""
+    urls = PublicUrls(scene.public_url)
+    configuration = {
+        "port": scene.provider_port,
+        "people": [person.claims() for person in people],
+        "audience": scene.audience,
+        "client": {
+            "client_id": CLIENT_ID,
+            "secret": scene.client_secret,
+            "name": scene.title,
+            "redirect_uris": [urls.callback(PROVIDER)],
+            "post_logout_redirect_uris": [urls.post_logout],
+            "backchannel_logout_uri": urls.backchannel_logout(PROVIDER),
+        },
+    }
     return ChildSpec(
         name="provider",
-        program=("-m", "oidc_provider_mock", "--host", HOST, "--port", str(scene.provider_port), *claims),
-        # It uses a part of a library that warns on import; the person at the terminal can do nothing about it.
-        environment=minimal_environment(environ) | {"NO_COLOR": "1", "PYTHONWARNINGS": "ignore"},
+        program=("-m", "bff.testing.provider"),
+        # Safe for this program: a module in the folder this is run in must not take the place of one that it needs.
+        environment=minimal_environment(environ) | {"PYTHONSAFEPATH": "1"},
+        handed=json.dumps(configuration).encode(),
         ready=http_probe(f"{scene.issuer}/.well-known/openid-configuration"),
         voice="quiet",
     )

@@ -14,7 +14,6 @@ from fastapi import APIRouter, Depends, FastAPI
 from bff.bearer import JWTBearer, RequireRoles, RequireScopes, StandardClaims
 from bff.configuration import parse_settings
 from bff.install import CurrentSession, install
-from bff.oidc.jwks import parse_jwks
 from bff.running_test import running_test
 from bff.testing import FakeClock, FakeProvider, NotUnderTest, bearer_for
 from tests.bff.installed_plugin import with_plugin
@@ -191,6 +190,22 @@ def test_the_plugin_itself_brings_no_server_library_into_a_test_run() -> None:
     assert done.stdout.strip() == "set()"
 
 
+WITHOUT_PYTEST = """
+import sys
+sys.modules["pytest"] = None
+from bff.testing import FakeProvider
+print(FakeProvider().issuer, {"uvicorn", "jinja2", "multipart", "redis", "typer"} & set(sys.modules))
+"""
+
+
+def test_the_provider_needs_neither_pytest_nor_a_server_package() -> None:
+    """Without pytest it runs in `vestibule demo`, without Uvicorn and Jinja in the tests of an API."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_PYTEST], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("http://127.0.0.1:")
+    assert done.stdout.strip().endswith("set()")
+
+
 @pytest.fixture
 def provider() -> Iterator[FakeProvider]:
     with FakeProvider() as running:
@@ -232,32 +247,12 @@ async def test_the_small_provider_signs_in_and_out_for_the_whole_front_door(door
         assert browser.walk(browser.get(door + "/me"))[-1].json()["sub"] == "bob"
 
 
-def test_the_small_provider_keeps_to_the_protocol(provider: FakeProvider) -> None:
-    with httpx.Client(base_url=provider.issuer, trust_env=False) as http:
-        refused = http.get("/authorize", params={"client_id": "another", "code_challenge_method": "S256"})
-        assert refused.status_code == 400
-        query = {"client_id": "vestibule", "code_challenge_method": "S256", "code_challenge": "x", "redirect_uri": "u"}
-        code = httpx.URL(http.get("/authorize", params=query).headers["location"]).params["code"]
-        exchange = {"grant_type": "authorization_code", "code": code, "redirect_uri": "u", "code_verifier": "y"}
-        own = {"client_id": "vestibule", "client_secret": provider.client_secret}
-        assert http.post("/token", data=exchange).json() == {"error": "invalid_client"}
-        assert http.post("/token", data=exchange | own).json() == {"error": "invalid_grant"}, "PKCE is checked"
-        assert http.get("/userinfo", headers={"Authorization": "Bearer x"}).status_code == 401
-        assert http.get("/nowhere").status_code == 404
-        before = parse_jwks(http.get("/jwks.json").json())
-        provider.rotate_keys()
-        after = parse_jwks(http.get("/jwks.json").json())
-        assert before[0].kid != after[0].kid
-
-
-def test_a_refresh_token_of_the_small_provider_works_once(provider: FakeProvider) -> None:
-    verifier, challenge = "v" * 43, "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM"
-    own = {"client_id": "vestibule", "client_secret": provider.client_secret}
-    query = {"client_id": "vestibule", "code_challenge_method": "S256", "code_challenge": challenge}
-    with httpx.Client(base_url=provider.issuer, trust_env=False) as http:
-        location = http.get("/authorize", params=query | {"redirect_uri": "u", "scope": "openid"}).headers["location"]
-        exchange = {"grant_type": "authorization_code", "code": httpx.URL(location).params["code"]}
-        first = http.post("/token", data=exchange | own | {"redirect_uri": "u", "code_verifier": verifier}).json()
-        again = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]} | own
-        assert http.post("/token", data=again).json()["scope"] == "openid"
-        assert http.post("/token", data=again).json() == {"error": "invalid_grant"}
+def test_a_session_that_ends_at_the_small_provider_ends_here(door: str, provider: FakeProvider) -> None:
+    provider.client.backchannel_logout_uri = f"{door}/auth/backchannel-logout/corp"
+    with CookieClient() as browser:
+        assert browser.walk(browser.get(door + "/me"))[-1].json()["sub"] == "alice"
+        assert browser.fetch(door + "/auth/session").status_code == 200
+        assert provider.end_sessions("alice") == [
+            "The session of Alice has ended. Vestibule was told (back-channel logout, status 200)."
+        ]
+        assert browser.fetch(door + "/auth/session").status_code == 401

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from gateway.demo import FOLDER, PEOPLE
 from gateway.development import Person, Scene, api_variables, build_settings, parse_people, provider_child, welcome
+from gateway.doctor import registrations
 from gateway.faults import UsageFault
 
 
@@ -98,8 +100,28 @@ def test_the_api_finds_keys_by_the_internal_host_that_the_door_lets_in() -> None
 
 def test_the_mock_provider_knows_the_people_and_no_variable_of_the_shell() -> None:
     child = provider_child(scene(), PEOPLE, environ={"PATH": "/bin", "SECRET": "canary"})
-    assert sum(argument == "--user-claims" for argument in child.program) == 2
+    handed = json.loads(child.handed)
+    assert [person["sub"] for person in handed["people"]] == ["alice", "bob"]
+    assert handed["people"][0]["roles"] == ["analyst", "admin"]
     assert "SECRET" not in child.environment
+
+
+def test_the_mock_provider_and_the_door_agree_on_secret_and_addresses() -> None:
+    given = scene()
+    [wanted] = registrations(build_settings(given))
+    client = json.loads(provider_child(given, PEOPLE, environ={}).handed)["client"]
+    assert client["client_id"] == wanted.client_id
+    assert client["redirect_uris"] == [wanted.redirect_uri]
+    assert client["post_logout_redirect_uris"] == [wanted.post_logout_redirect_uri]
+    assert client["backchannel_logout_uri"] == wanted.backchannel_logout_uri
+    assert client["secret"] == build_settings(given).providers["mock"].client_secret.get_secret_value()
+
+
+def test_the_secret_of_the_mock_provider_is_in_no_command_line_and_no_variable() -> None:
+    given = scene()
+    child = provider_child(given, PEOPLE, environ={"PATH": "/bin"})
+    assert given.client_secret not in repr((given, child, child.program, dict(child.environment)))
+    assert given.client_secret.encode() in child.handed
 
 
 def test_the_greeting_has_one_address_the_people_and_how_to_stop() -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bff.testing.provider.client import CLIENT_ID, Client
 from bff.testing.provider.fake_provider import FakeProvider
@@ -32,12 +31,24 @@ class ClientConfiguration(_Table):
     backchannel_logout_uri: str = ""
 
 
+class PersonConfiguration(BaseModel):
+    """What the provider says of one person; further claims may stand beside these."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+
+    sub: str = Field(min_length=1)
+    email: str = ""
+    name: str = ""
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
 class Configuration(_Table):
-    """What standard input holds; each of `people` is the claims of one, `sub` among them."""
+    """What standard input holds."""
 
     port: int
     client: ClientConfiguration
-    people: tuple[dict[str, Any], ...] = ()
+    people: tuple[PersonConfiguration, ...] = ()
     audience: str = "api"
     seconds: int = 300
 
@@ -46,10 +57,11 @@ def main(text: str) -> int:
     """Serve what `text` describes until SIGTERM or SIGINT; the exit code."""
     try:
         wanted = Configuration.model_validate_json(text)
-        people = [Person.of_claims(claims) for claims in wanted.people]
+        people = [Person.of_claims(person.model_dump(exclude_unset=True)) for person in wanted.people]
         client = Client(**wanted.client.model_dump())
-    except (ValidationError, KeyError) as exc:
-        print(f"ERROR: this is no configuration of a provider: {exc}", file=sys.stderr)
+    except ValidationError as exc:
+        faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'all of it'}: {one['msg']}" for one in exc.errors())
+        print(f"ERROR: this is no configuration of a provider: {faults}", file=sys.stderr)
         return 2
     try:
         provider = FakeProvider(

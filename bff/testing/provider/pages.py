@@ -43,7 +43,7 @@ class Desk:
         )
         choice = node("ul", *(self._choice(person, is_expected=person is expected) for person in self.people))
         choice.set("class", "people")
-        deny = button("Cancel", name="action", value="deny")
+        deny = button("Cancel", id="cancel", name="action", value="deny")
         return render(
             "Sign in",
             intro,
@@ -58,7 +58,7 @@ class Desk:
         if person.sub == self.here:
             facts.append("signed in now")
         kind = "person main" if is_expected else "person"
-        chosen = button(person.name, kind=kind, name="sub", value=person.sub)
+        chosen = button(person.name, kind=kind, id=f"person-{person.sub}", name="sub", value=person.sub)
         if is_expected:
             chosen.set("autofocus", "")
         chosen.append(node("span", " · ".join(facts)))
@@ -69,7 +69,7 @@ class Desk:
         for name, label, hint in SOMEBODY_ELSE:
             wrong = str(fault) if fault and fault.field == name else ""
             fields += _field(name, label, hint, value=getattr(typed, name), fault=wrong)
-        submit = node("div", button("Sign in as this person", kind="main"), class_="actions")
+        submit = node("div", button("Sign in as this person", kind="main", id="somebody-else"), class_="actions")
         details = node("details", node("summary", "Somebody else"), self._form(*fields, submit))
         if fault or typed.name or not self.people:
             details.set("open", "")
@@ -98,7 +98,10 @@ def _field(name: str, label: str, hint: str, *, value: str, fault: str) -> list[
 def sign_out_question(name: str, *, action: str) -> Reply:
     """Asked when no ID token shows which session is meant."""
     actions = node(
-        "div", button("Sign out", kind="main"), node("a", "Stay signed in", class_="button", href="/"), class_="actions"
+        "div",
+        button("Sign out", kind="main", id="sign-out"),
+        node("a", "Stay signed in", class_="button", href="/"),
+        class_="actions",
     )
     return render(
         "Sign out?",
@@ -134,8 +137,8 @@ def sessions_page(
     else:
         content = [node("p", f"Nobody is signed in at this provider. {intro}")]
     discovery = f"{issuer}/.well-known/openid-configuration"
-    about = node("p", "This provider is for development. Its ", class_="small")
-    about.append(node("a", "discovery document", href=discovery))
+    link = node("a", "discovery document", href=discovery)
+    about = node("p", "This provider is for development. Programs read its ", link, ".", class_="small")
     return render("Sessions at this provider", *said, *content, about, width="wide")
 
 
@@ -151,7 +154,7 @@ def _session_row(session: Session, *, people: dict[str, Person], here: str) -> E
     name = people[session.sub].name if session.sub in people else session.sub
     since = f"{datetime.fromtimestamp(session.auth_time):%Y-%m-%d %H:%M:%S}"
     where = "this browser" if session.sid == here else "another browser"
-    end = button("End this session", name="sid", value=session.sid, aria_label=f"End the session of {name}, {where}")
+    end = button("End this session", name="sid", value=session.sid, aria_label=f"End this session: {name}, {where}")
     cells = [("Person", name), ("Signed in", since), ("Where", where)]
     return node(
         "tr",
