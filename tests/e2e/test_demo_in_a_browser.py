@@ -107,7 +107,7 @@ def test_a_large_table_arrives(tab: Page, demo: Demo) -> None:
 def test_cancelling_at_the_provider_offers_another_try(tab: Page, demo: Demo, artefacts: Path) -> None:
     tab.goto(demo.url + DEEP_LINK)
     tab.locator("button[value=deny]").click()
-    expect(tab.get_by_text("cancelled or refused")).to_be_visible()
+    expect(tab.get_by_text("The sign-in was cancelled")).to_be_visible()
     tab.screenshot(path=artefacts / "error-1280.png")
     tab.get_by_role("link", name="Try again").click()
     tab.locator("button[value=alice]").click()

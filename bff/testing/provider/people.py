@@ -128,7 +128,7 @@ def _read_claims(text: str) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        claims = parse_object(text.encode(), code="further_claims", max_bytes=MAX_CLAIMS_BYTES)
+        claims = parse_object(text.encode(), code="login_parameters", max_bytes=MAX_CLAIMS_BYTES)
     except InvalidToken:
         example = '{"department": "physics"}'
         raise FormFault("claims", f"This is not a JSON object. Write one like {example}.") from None
