@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
+from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -75,13 +75,17 @@ def main(text: str) -> int:
     except OSError as exc:
         print(f"ERROR: the provider cannot listen on port {wanted.port}: {exc.strerror}", file=sys.stderr)
         return 1
-    told_to_end = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told_to_end.set())
     with provider:
-        told_to_end.wait()
-    return 0
+        while True:
+            signal.pause()
+
+
+def _end(*_: object) -> NoReturn:
+    """Leave whatever the main thread is at: an event set here could be one that it holds the lock of."""
+    raise SystemExit(0)
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     sys.exit(main(sys.stdin.read()))

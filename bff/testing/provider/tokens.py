@@ -55,7 +55,7 @@ class TokenEndpoints:
         return json_reply(person.claims())
 
     def sign_access_token(
-        self, sub: str, *, audience: str = "", scopes: Iterable[str] = (), grant_id: str = "", **claims: Any
+        self, sub: str, /, *, audience: str = "", scopes: Iterable[str] = (), grant_id: str = "", **claims: Any
     ) -> str:
         """An RFC 9068 access token; `claims` are laid over it."""
         state = self._state
