@@ -111,7 +111,8 @@ def test_cancelling_at_the_provider_offers_another_try(tab: Page, demo: Demo, ar
     tab.screenshot(path=artefacts / "error-1280.png")
     tab.get_by_role("link", name="Try again").click()
     tab.locator("button[value=alice]").click()
-    expect(tab.get_by_text("Welcome to the rookery")).to_be_visible()
+    expect(tab.get_by_text("33 of 342")).to_be_visible()
+    assert tab.url == demo.url + DEEP_LINK
 
 
 PAGES = {
