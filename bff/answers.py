@@ -21,10 +21,16 @@ def respond(page: Page, *, cookies: list[str] | None = None) -> Response:
     return response
 
 
-def redirect(status: Literal[302, 303], location: str, *, cookies: list[str] | None = None) -> Response:
+def redirect(
+    status: Literal[302, 303],
+    location: str,
+    *,
+    cookies: list[str] | None = None,
+    headers: list[tuple[str, str]] | None = None,
+) -> Response:
     """Send the browser to `location`: never cached, and no referrer leaves with it."""
-    headers = [("location", location), NO_STORE, ("referrer-policy", "no-referrer")]
-    return respond(Page(status, headers, b""), cookies=cookies)
+    own = [("location", location), NO_STORE, ("referrer-policy", "no-referrer")]
+    return respond(Page(status, own + (headers or []), b""), cookies=cookies)
 
 
 def answer_json(value: object, headers: list[tuple[str, str]] | None = None) -> Response:

@@ -19,6 +19,7 @@ from bff.login_requests import query_pairs
 from bff.problems import render_problem
 from bff.request_facts import RequestFacts, facts_of
 from bff.return_to import is_local, local_target
+from bff.service_workers import refuse_worker
 from bff.session import Session
 
 MAX_FORM = 16_384
@@ -40,6 +41,7 @@ class Handling:
             try:
                 facts = self._facts(request)
                 attribute_events(client=facts.address, request_id=facts.request_id)
+                refuse_worker(request.scope["headers"])
                 return await handler(request)
             except AuthError as error:
                 return self.problem(request, error)

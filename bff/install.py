@@ -56,6 +56,9 @@ class EveryPath:
     def demands(self, path: str, *, urls: PublicUrls) -> Demands:
         return Demands()
 
+    def clears_storage(self, urls: PublicUrls) -> bool:
+        return False
+
 
 def install(
     app: FastAPI,

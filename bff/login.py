@@ -56,6 +56,10 @@ class Targets(Protocol):
 
     def demands(self, path: str, *, urls: PublicUrls) -> Demands: ...
 
+    def clears_storage(self, urls: PublicUrls) -> bool:
+        """True when signing out at the origin of `urls` is to clear what its pages stored in the browser."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Browser:

@@ -47,5 +47,6 @@ class SessionRoutes(Handling):
         return answer_json(self._bff.assertions.jwks(), [("cache-control", "public, max-age=300")])
 
     async def guard_script(self, request: Request) -> Response:
-        headers = {"cache-control": "public, max-age=300", "x-content-type-options": "nosniff"}
+        caching = {"cache-control": "public, max-age=300", "vary": "Service-Worker"}
+        headers = {**caching, "x-content-type-options": "nosniff"}
         return Response(GUARD_SCRIPT, media_type="text/javascript; charset=utf-8", headers=headers)

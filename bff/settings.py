@@ -178,6 +178,8 @@ class RouteSettings(Table):
     exchange: ExchangeSettings = ExchangeSettings()
     accept_bearer: AcceptBearer = AcceptBearer()
     csrf: Literal["fetch", "header", "off"] = "fetch"
+    service_workers: bool = False
+    clear_storage_at_sign_out: bool = False
     cors_origins: tuple[str, ...] = ()
     ws_origins: tuple[str, ...] = ()
     identity_headers: HeaderPreset = "x-auth-request"

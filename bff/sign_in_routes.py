@@ -21,6 +21,7 @@ from bff.pages import render_page
 from bff.problems import login_url
 from bff.request_facts import RequestFacts
 from bff.return_to import is_allowed_origin_target
+from bff.service_workers import CLEAR_STORAGE
 from bff.session import Session
 
 SILENT = ("provider", "silent")
@@ -80,13 +81,14 @@ class SignInRoutes(Handling):
             return redirect(303, landing) if session is None else self._logout_question(facts, session)
         check_same_origin("POST", facts.fetch, origin=facts.urls.origin, strict_reads=True)
         form = dict(await self._form(request, code="logout_malformed"))
+        clears = [CLEAR_STORAGE] if self._targets.clears_storage(facts.urls) else []
         if session is None:
-            return redirect(303, landing, cookies=self._cleared(request))
+            return redirect(303, landing, cookies=self._cleared(request), headers=clears)
         everywhere = form.get("everywhere") == "1"
         started = await self._bff.sign_in.start_logout(session, everywhere=everywhere, urls=facts.urls)
         if started.is_provider_silent:
             landing += f"?{SILENT[0]}={SILENT[1]}"
-        return redirect(303, started.url or landing, cookies=self._cleared(request))
+        return redirect(303, started.url or landing, cookies=self._cleared(request), headers=clears)
 
     async def logged_out(self, request: Request) -> Response:
         facts = self._facts(request)

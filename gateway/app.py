@@ -45,6 +45,9 @@ class RoutedTargets:
         route = self._routes.match(urls.host, path[len(urls.base_path) :] or "/")
         return demands_of(route) if route is not None else Demands()
 
+    def clears_storage(self, urls: PublicUrls) -> bool:
+        return any(route.clear_storage_at_sign_out for route in self._routes.on_host(urls.host))
+
 
 @dataclass(slots=True)
 class FrontDoor:

@@ -184,6 +184,9 @@ class _Home:
     def demands(self, path: str, *, urls: PublicUrls) -> Demands:
         return Demands()
 
+    def clears_storage(self, urls: PublicUrls) -> bool:
+        return False
+
 
 def explain(error: AuthError) -> str:
     """Code, the operator's detail, and where the code is explained."""

@@ -19,6 +19,7 @@ from bff.csrf import FetchMetadata, check_same_origin, check_static_header
 from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, Unavailable
 from bff.pages import Page
 from bff.problems import login_url, render_problem
+from bff.service_workers import asks_for_worker
 from bff.settings import RouteSettings
 from gateway.access_log import AccessLog, WatchedSend
 from gateway.cors import answer_preflight, cors_headers, is_allowed_origin, preflight_of
@@ -35,6 +36,7 @@ from gateway.rules import RouteTable, is_method_allowed
 from gateway.session_cache import SessionCache
 from gateway.spoofing import SpoofedIdentities
 from gateway.upstreams import RouteUpstreams
+from gateway.worker_scripts import check_worker_script
 
 NAVIGABLE = frozenset({"GET", "HEAD"})
 
@@ -72,6 +74,7 @@ class Pipeline:
         route_id = ""
         try:
             incoming = read_request(scope, self._bff, client, request_id)
+            self._check_worker(incoming)
             if self._is_public_health(incoming):
                 await send_page(scope, status.send, _health())
             elif self._belongs_to_auth(incoming):
@@ -91,6 +94,13 @@ class Pipeline:
             self._access.write(
                 scope, client.address, request_id, route_id, status.status, perf_counter() - started, code=status.code
             )
+
+    def _check_worker(self, incoming: Incoming) -> None:
+        if incoming.scope["type"] != "http" or not asks_for_worker(incoming.headers):
+            return
+        host, auth_path = incoming.facts.urls.host, self._bff.settings.server.auth_path
+        route = None if self._belongs_to_auth(incoming) else self._routes.match(host, incoming.path)
+        check_worker_script(incoming.path, route, host=host, routes=self._routes, auth_path=auth_path)
 
     async def _serve_route(self, incoming: Incoming, receive: Receive, status: WatchedSend) -> str:
         if incoming.facts.is_internal:

@@ -30,6 +30,7 @@ from gateway.upstream.relay import relay_http
 from gateway.upstream.socket_closer import SocketCloser
 from gateway.upstream.websocket import relay_websocket
 from gateway.upstreams import LocalUpstream, NetworkUpstream, RouteUpstreams, Upstream
+from gateway.worker_scripts import keep_from_workers
 
 
 class Relaying:
@@ -85,6 +86,7 @@ class Relaying:
             cleaned = _without(upstream.responses.clean(given, host=host, forwarded_path=path), b"date")
             if chosen.route.auth != "public" or any(name == b"set-cookie" for name, _ in cleaned):
                 cleaned = make_private(cleaned)
+            cleaned = keep_from_workers(cleaned)
             if inserts:
                 return cleaned, self._script.inserter(status, cleaned, incoming=incoming, route=chosen.route)
             return cleaned, None

@@ -51,6 +51,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "bff.verified_email",
             "bff.roles",
             "bff.running_test",
+            "bff.service_workers",
         ),
     ),
     ("record and keys", ("bff.session", "bff.keyring")),
@@ -120,6 +121,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "gateway.upstream.head_tag",
             "gateway.upstream.targets",
             "gateway.upstream.text_encodings",
+            "gateway.worker_scripts",
         ),
     ),
     (
@@ -208,6 +210,7 @@ PURE = (
     "bff.requirements",
     "bff.return_to",
     "bff.roles",
+    "bff.service_workers",
     "bff.verified_email",
     "gateway.cookie_hygiene",
     "gateway.documents",
@@ -228,6 +231,7 @@ PURE = (
     "gateway.streamlit_paths",
     "gateway.upstream.head_tag",
     "gateway.upstream.text_encodings",
+    "gateway.worker_scripts",
 )
 IMPURE_LIBRARIES = frozenset({"httpx", "redis", "fastapi", "starlette", "asyncio", "os", "time"})
 
