@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,27 +12,16 @@ from tests.fakes import RecordingUpstream
 from tests.front_door import KIT_SECRET, api_route, page_route
 from tests.ports import free_port
 from tests.security.house import House
+from tests.security.nginx import running_nginx
 from tests.security.raw import handshake, websocket_status
 from tests.security.two_hosts import INTERNAL_HOST, PROXIES, TwoHosts, build_two_hosts
 
 KIT = {"desk": {"secret": KIT_SECRET, "routes": ["here"]}}
 OWN = ("Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty")
-NGINX = """
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log stderr error;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
+BEFORE_THE_DOOR = """
+  server {{{{
+    listen 127.0.0.1:{{port}};
+    location / {{{{
       proxy_pass http://127.0.0.1:{door};
       proxy_http_version 1.1;
       proxy_set_header Host {host};
@@ -43,10 +29,10 @@ http {{
       proxy_set_header Connection $http_connection;
       proxy_set_header X-Forwarded-For $remote_addr;
       {more}
-    }}
-  }}
-}}
+    }}}}
+  }}}}
 """
+"""Headers of the client that it does not set pass unchanged, as in any nginx."""
 SETS_IT_ITSELF = "proxy_set_header X-Forwarded-Host $http_host;"
 
 
@@ -61,35 +47,21 @@ def routes(upstream: RecordingUpstream) -> list[dict[str, object]]:
 
 @pytest.fixture
 def build(build_house: Callable[..., House], upstream: RecordingUpstream) -> Callable[..., TwoHosts]:
-    def hosts(*, trusted: bool = False, proxy_port: int = 0) -> TwoHosts:
+    def hosts(*, trusted: bool = False, **ports: int) -> TwoHosts:
         server = {"trusted_proxies": PROXIES, "trusted_host_header": trusted}
-        return build_two_hosts(build_house, routes(upstream), proxy_port=proxy_port, server=server, kit_clients=KIT)
+        return build_two_hosts(build_house, routes(upstream), server=server, kit_clients=KIT, **ports)
 
     return hosts
 
 
 @contextmanager
-def nginx(
-    program: Path, folder: Path, *, port: int, door: int, more: str = "", host: str = "$http_host"
-) -> Iterator[None]:
-    """A real nginx on `port` before the door; headers of the client that `more` does not set pass unchanged."""
-    configuration = folder / "nginx.conf"
-    configuration.write_text(NGINX.format(folder=folder, port=port, door=door, more=more, host=host))
-    process = subprocess.Popen([str(program), "-c", str(configuration), "-p", str(folder)])
-    try:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, "nginx did not start"
-                assert process.poll() is None, "nginx ended"
-                time.sleep(0.02)
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
+def behind_nginx(
+    build: Callable[..., TwoHosts], folder: Path, *, trusted: bool, host: str = "$http_host", more: str = ""
+) -> Iterator[TwoHosts]:
+    """The hosts at the port of a real nginx before their door."""
+    door = free_port()
+    with running_nginx(folder, BEFORE_THE_DOOR.format(door=door, host=host, more=more)) as port:
+        yield build(trusted=trusted, proxy_port=port, own_port=door)
 
 
 def forwarded(origin: str) -> str:
@@ -138,11 +110,9 @@ def test_the_internal_name_is_not_believed_from_a_forwarded_host(build: Callable
 @pytest.mark.component("nginx")
 @pytest.mark.parametrize("trusted", [False, True], ids=["not trusted", "trusted by mistake"])
 def test_px_4_through_nginx_that_passes_it_on_a_script_reaches_no_other_host(
-    build: Callable[..., TwoHosts], component: Callable[[str], Path], tmp_path: Path, trusted: bool
+    build: Callable[..., TwoHosts], tmp_path: Path, trusted: bool
 ) -> None:
-    port = free_port()
-    hosts = build(trusted=trusted, proxy_port=port)
-    with nginx(component("nginx"), tmp_path, port=port, door=hosts.house.door.port):
+    with behind_nginx(build, tmp_path, trusted=trusted) as hosts:
         browser = hosts.sign_in(hosts.there, browser=hosts.sign_in(hosts.here))
         here, upstream = hosts.cookie(browser, hosts.here), hosts.house.upstream
         upstream.clear()
@@ -153,7 +123,7 @@ def test_px_4_through_nginx_that_passes_it_on_a_script_reaches_no_other_host(
         there = hosts.there.removeprefix("http://")
         assert not [person for host, person in seen if host == there and person]
         request = handshake("/ws", hosts.here.removeprefix("http://"), forwarded(hosts.there), cookie=here)
-        assert websocket_status(port, request) == (403 if trusted else 101)
+        assert websocket_status(hosts.port, request) == (403 if trusted else 101)
         sign_out = (*OWN, forwarded(hosts.there))
         assert hosts.ask(hosts.here, "/auth/logout", *sign_out, method="POST", cookie=here, body="x=1").status == 303
         assert browser.fetch(f"{hosts.there}/auth/session").status_code == 200
@@ -162,12 +132,9 @@ def test_px_4_through_nginx_that_passes_it_on_a_script_reaches_no_other_host(
 
 @pytest.mark.component("nginx")
 def test_a_proxy_that_sets_the_forwarded_host_itself_may_be_believed(
-    build: Callable[..., TwoHosts], component: Callable[[str], Path], tmp_path: Path
+    build: Callable[..., TwoHosts], tmp_path: Path
 ) -> None:
-    port = free_port()
-    hosts = build(trusted=True, proxy_port=port)
-    own_name = "inner:8000"
-    with nginx(component("nginx"), tmp_path, port=port, door=hosts.house.door.port, host=own_name, more=SETS_IT_ITSELF):
+    with behind_nginx(build, tmp_path, trusted=True, host="inner:8000", more=SETS_IT_ITSELF) as hosts:
         browser = hosts.sign_in(hosts.there, browser=hosts.sign_in(hosts.here))
         here = hosts.cookie(browser, hosts.here)
         assert hosts.ask(hosts.here, "/api/x", *OWN, forwarded(hosts.there), cookie=here).status == 200
