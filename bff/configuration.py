@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bff.environment_settings import GivenVariables, read_variables
-from bff.secret_settings import exposed_files, place_files, read_secret_files
+from bff.secret_settings import exposed_files, holds_secrets, place_files, read_secret_files, secret_paths
 from bff.settings import SECRET_FIELDS, Settings
 from bff.settings_faults import Fault, faults_of, key_of, place_of, route_name
 from bff.settings_rules import Problem, find_problems
@@ -102,6 +102,16 @@ def weak_secret_files(file: Path, *, environ: Mapping[str, str]) -> Iterator[Pro
     found = exposed_files(tables, own, file=file, folder=file.parent, environ=environ)
     for fault in (exposed.fault for exposed in found if not exposed.is_refused):
         yield Problem(str(file), key_of(fault.place), fault.message, fault.mend, route_name(tables, fault.place))
+
+
+def secret_places(file: Path | None, *, environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """Key and path of every file with a secret in it, the configuration itself if one is written there."""
+    own = tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
+    tables = _merge(_merge({}, own), read_variables(environ).tables)
+    for place, path in secret_paths(tables, file.parent if file else Path()):
+        yield key_of(place), path
+    if file is not None and holds_secrets(own):
+        yield "a secret is written into it", file
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,12 +37,12 @@ def exposed_files(
     """
     server = tables.get("server")
     is_development = isinstance(server, Mapping) and server.get("environment") == "development"
-    for place, path in (*_secret_paths(tables, folder), *_itself(file)):
+    for place, path in (*secret_paths(tables, folder), *_itself(file)):
         try:
             exposure = find_exposure(path, environ=environ)
         except OSError:
             continue  # whoever reads it says what is wrong with it
-        if exposure is None or (not place and exposure.what == "read" and not _holds_secrets(own)):
+        if exposure is None or (not place and exposure.what == "read" and not holds_secrets(own)):
             continue
         is_open = exposure.who == "everybody" and (exposure.what == "change" or not is_development)
         yield ExposedFile(Fault(place, exposure.message, _fix(exposure, place)), is_open)
@@ -59,7 +59,7 @@ def _itself(file: Path | None) -> Iterator[tuple[Place, Path]]:
         yield (), file
 
 
-def _secret_paths(tables: Mapping[str, Any], folder: Path) -> Iterator[tuple[Place, Path]]:
+def secret_paths(tables: Mapping[str, Any], folder: Path) -> Iterator[tuple[Place, Path]]:
     """(key, file) of every secret in a file, of the private key of our certificate, and of the client's at Redis."""
     for place, names in SECRET_FIELDS.items():
         for label, table in tables_at(dict(tables), place):
@@ -82,7 +82,7 @@ def _key_files_of(url: str) -> list[str]:
         return []  # no URL: the rules say so
 
 
-def _holds_secrets(tables: Mapping[str, Any]) -> bool:
+def holds_secrets(tables: Mapping[str, Any]) -> bool:
     return any(
         table.get(name)
         for place, names in SECRET_FIELDS.items()

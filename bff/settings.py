@@ -159,6 +159,10 @@ class StreamlitChild(Table):
     cwd: str = ""
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}
+    sandbox: Literal["auto", "none"] = "auto"
+    user: str = ""
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
 
 
 class RouteSettings(Table):

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from bff.claim_header_names import claim_header_findings
 from bff.open_routes import open_route_findings
 from bff.public_urls import PublicUrls
-from bff.settings import ProviderSettings, RouteSettings, Settings
+from bff.settings import ProviderSettings, RouteSettings, Settings, StreamlitChild
 
 MIN_KEY_BYTES = 32
 MIN_SECRET_BYTES = 16
@@ -311,6 +311,7 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
         yield "accept_bearer.audience", "missing", "name the audience that tokens of machine clients must carry"
     yield from open_route_findings(route)
     yield from claim_header_findings(route)
+    yield from _sandbox(route.streamlit)
     for key, origins in (("cors_origins", route.cors_origins), ("ws_origins", route.ws_origins)):
         if any(origin == "null" or "*" in origin for origin in origins):
             yield key, "holds * or null", "name each origin exactly"
@@ -325,6 +326,14 @@ def _managed_app(route: RouteSettings, *, has_secret: bool) -> Iterator[Finding]
             'is "none" on a streamlit: upstream, whose sessions another person could then resume',
             "choose another preset: each of them holds X-Auth-Request-Id",
         )
+
+
+def _sandbox(child: StreamlitChild) -> Iterator[Finding]:
+    named = [key for key in ("user", "read", "write") if getattr(child, key)]
+    if child.sandbox == "none" and named:
+        yield f"streamlit.{named[0]}", 'has no meaning with sandbox = "none"', "remove one of the two"
+    if child.user in ("root", "0"):
+        yield "streamlit.user", "is root", "name a user that owns nothing but what the page needs"
 
 
 def _not_yet(settings: Settings) -> Iterator[Finding]:

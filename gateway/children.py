@@ -16,6 +16,8 @@ import structlog
 
 from gateway.child_output import ChildOutput, Voice
 from gateway.readiness import Probe
+from gateway.sandbox.interpreters import PACKAGES_FOLDER
+from gateway.sandbox.plan import Plan, launch_command
 
 TETHER = str(Path(__file__).with_name("tether.py"))
 FIRST_PAUSE_SECONDS = 0.5
@@ -24,7 +26,6 @@ CANNOT_START = 127
 LAST_WORDS_SECONDS = 0.5
 SETTLED_SECONDS = 60.0
 """A child that lived this long had a good start: the next pause is the shortest again."""
-PACKAGES_FOLDER = Path(__file__).parent.parent
 PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE")
 PLAIN_OUTPUT = {"NO_COLOR": "1", "TERM": "dumb", "STREAMLIT_LOGGER_ENABLE_RICH": "false"}
 """What children print goes into a log, where colours and frames are noise; Streamlit alone does not know NO_COLOR."""
@@ -45,6 +46,8 @@ class ChildSpec:
     required: bool = True
     """Nothing works without it: when it does not answer at the start, the start has failed."""
     voice: Voice = "shown"
+    plan: Plan | None = None
+    """What is given up before the program starts; None: nothing."""
 
 
 def minimal_environment(environ: Mapping[str, str], *, own_python: bool = True) -> dict[str, str]:
@@ -135,17 +138,17 @@ class Child:
 
     async def _start(self, output: int) -> asyncio.subprocess.Process:
         spec = self.spec
+        program, kept = (spec.python, TETHER, str(self._tether), *spec.program), (self._tether, *spec.descriptors)
+        if spec.plan is not None:
+            program = tuple(launch_command(spec.plan, program, python=sys.executable, descriptors=kept))
         process = await asyncio.create_subprocess_exec(
-            spec.python,
-            TETHER,
-            str(self._tether),
-            *spec.program,
+            *program,
             stdin=asyncio.subprocess.PIPE if spec.handed else asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             env=dict(spec.environment),
             cwd=spec.folder or None,
-            pass_fds=(self._tether, *spec.descriptors),
+            pass_fds=kept,
             start_new_session=True,
         )
         self.starts += 1

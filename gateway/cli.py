@@ -27,6 +27,8 @@ from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
 from gateway.front_door import build_front_door, run_front_door
 from gateway.header_warnings import find_header_warnings
 from gateway.logs import configure_logging
+from gateway.managed_apps import Described, describe_apps
+from gateway.sandbox.privileges import refuse_inspection
 from gateway.settings_text import to_masked, to_toml
 
 
@@ -78,6 +80,10 @@ def _warnings(config: Path | None, settings: Settings) -> list[Problem]:
     return [*_weak_secrets(config), *chain.from_iterable(noticed)]
 
 
+def _pages(settings: Settings, *, folder: Path) -> list[Described]:
+    return list(describe_apps(settings, folder=folder, secrets=(), environ=os.environ))
+
+
 def _print_version(*, wanted: bool) -> None:
     if wanted:
         try:
@@ -110,7 +116,8 @@ def run(
         structlog.get_logger("vestibule.supervisor").warning(
             "configuration", key=problem.key, reason=f"{problem.message}; {problem.mend}"
         )
-    raise typer.Exit(run_front_door(build_front_door(settings, folder=folder), on_ready=lambda: _say_ready(settings)))
+    door = build_front_door(settings, folder=folder)
+    raise typer.Exit(run_front_door(door, on_ready=lambda: _say_ready(settings)))
 
 
 def _say_ready(settings: Settings) -> None:
@@ -139,11 +146,24 @@ def run_dev(
     ] = None,
     port: Port = 8000,
     api_prefix: Annotated[str, typer.Option("--api-prefix", help="Path of the API.")] = "/api",
+    read: Annotated[
+        list[Path] | None, typer.Option("--read", help="A file or folder the script may read, besides its own folder.")
+    ] = None,
+    write: Annotated[list[Path] | None, typer.Option("--write", help="A file or folder it may change.")] = None,
+    sandbox: Annotated[str, typer.Option("--sandbox", help="none: let it reach all that you may.")] = "auto",
     port_option: PortOption = "--port",
 ) -> None:
     """Run your own app, and API, behind a mock sign-in, reloaded as you save."""
     raise typer.Exit(
-        dev.run_dev(script, api=api, people=people or (), port=port, api_prefix=api_prefix, port_option=port_option)
+        dev.run_dev(
+            script,
+            api=api,
+            people=people or (),
+            port=port,
+            api_prefix=api_prefix,
+            port_option=port_option,
+            reach=dev.Reach(read=read or (), write=write or (), sandbox=sandbox),
+        )
     )
 
 
@@ -208,8 +228,16 @@ def keys_rotate(file: Annotated[Path, typer.Argument(help="The file that secrets
 @config_app.command("check")
 def config_check(config: Config = None) -> None:
     """Report every fault of the configuration at once, and what it lets happen."""
-    for problem in _warnings(config, _load(config)[0]):
+    settings, folder = _load(config)
+    for problem in _warnings(config, settings):
         typer.echo(f"warning: {problem}", err=True)
+    pages = _pages(settings, folder=folder)
+    if faults := [page.fault for page in pages if page.fault]:
+        raise UsageFault("\n".join(faults))
+    for page in pages:
+        _say_aside(f"page {page.name}: {page.says}")
+        if page.warning:
+            typer.echo(f"warning: page {page.name}: {page.warning}", err=True)
     typer.echo("ok")
 
 
@@ -285,7 +313,9 @@ def run_doctor(
             doctor_login.sign_in_once(settings, say=_say_aside, provider=provider, loopback_port=loopback_port or 0)
         )
     else:
-        report = asyncio.run(doctor.examine(settings, folder=folder, warnings=_warnings(config, settings)))
+        pages = _pages(settings, folder=folder)
+        noticed = _warnings(config, settings)
+        report = asyncio.run(doctor.examine(settings, folder=folder, warnings=noticed, pages=pages))
     typer.echo(json.dumps(report.as_json(strict=strict), indent=2) if as_json else report.as_text())
     if not report.is_healthy(strict=strict):
         raise typer.Exit(EXIT_FAULT)
@@ -298,6 +328,7 @@ def _say_aside(line: str) -> None:
 
 def main() -> None:
     """Entry point of the command. Every fault that has a name ends here, as lines on standard error and a code."""
+    refuse_inspection()  # before configuration and secrets are read
     try:
         app(prog_name="vestibule")
     except CommandFault as fault:

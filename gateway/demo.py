@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.children import PACKAGES_FOLDER, ChildSpec, minimal_environment
+from gateway.children import ChildSpec, minimal_environment
 from gateway.development import (
     DEFAULT_PORT,
     HOST,
@@ -23,6 +23,7 @@ from gateway.front_door import build_front_door, run_front_door
 from gateway.listeners import free_port
 from gateway.logs import configure_logging
 from gateway.readiness import http_probe
+from gateway.sandbox.interpreters import PACKAGES_FOLDER
 
 FOLDER = PACKAGES_FOLDER / "deploy" / "demo"
 AUDIENCE = "models-api"

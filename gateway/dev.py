@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.children import ChildSpec, minimal_environment
@@ -30,6 +31,27 @@ from gateway.readiness import Probe, http_probe
 APPLICATION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*")
 API_PATIENCE_SECONDS = 6.0
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
+OF_THE_PERSON = re.compile(r"HOME|USER|LOGNAME|TMPDIR|TEMP|TMP|XDG_[A-Z]+_(HOME|DIR)")
+"""Variables of a shell that name places of its owner, in whose stead a page kept apart has its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What the page may reach besides its own folder: `read`, `write` and `sandbox` of [routes.streamlit]."""
+
+    read: Sequence[Path] = ()
+    write: Sequence[Path] = ()
+    sandbox: str = "auto"
+
+    def settings(self) -> dict[str, object]:
+        paths = {"read": self.read, "write": self.write}
+        named = {key: [str(path.absolute()) for path in some] for key, some in paths.items() if some}
+        return {"sandbox": self.sandbox, **named}
+
+    def variables(self, of_shell: Mapping[str, str]) -> dict[str, str]:
+        """Those of the shell that are true for the page."""
+        is_apart = self.sandbox != "none"
+        return {name: value for name, value in of_shell.items() if not (is_apart and OF_THE_PERSON.fullmatch(name))}
 
 
 def run_dev(
@@ -40,6 +62,7 @@ def run_dev(
     port: int = DEFAULT_PORT,
     api_prefix: str = DEFAULT_API_PREFIX,
     port_option: str = "--port",
+    reach: Reach | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> int:
     """Start provider, API, app and front door, say where, and stay until a signal; the exit code.
@@ -50,6 +73,7 @@ def run_dev(
         CommandFault: something named is not there or not well formed, or the port is taken.
     """
     _validate(script, api, api_prefix)
+    reach = reach or Reach()
     require_module("streamlit", "streamlit")
     if api:
         require_module("watchfiles", "watchfiles")
@@ -61,7 +85,8 @@ def run_dev(
         provider_port=free_port(),
         app=script.absolute(),
         app_id="app",
-        app_variables=variables | minimal_environment(environ),
+        app_variables=reach.variables(variables | minimal_environment(environ)),
+        app_sandbox=reach.settings(),
         api_port=free_port() if api else 0,
         api_prefix=api_prefix,
     )

@@ -86,6 +86,8 @@ class Scene:
     app_title: str = ""
     app_variables: Mapping[str, str] | None = None
     """What the app's process gets besides the minimum."""
+    app_sandbox: Mapping[str, Any] | None = None
+    """Keys `sandbox`, `read` and `write` of the app's [routes.streamlit]."""
     api_port: int = 0
     """0: there is no API."""
     api_prefix: str = DEFAULT_API_PREFIX
@@ -158,7 +160,7 @@ def _app_route(scene: Scene) -> dict[str, Any]:
         "upstream": f"streamlit:{scene.app}",
         "kit": scene.app_id,
         "title": scene.title,
-        "streamlit": {"env": dict(scene.app_variables or {})},
+        "streamlit": {"env": dict(scene.app_variables or {}), **(scene.app_sandbox or {})},
     }
 
 

@@ -25,6 +25,7 @@ from bff.stores.redis import RedisStore
 from bff.stores.redis_openness import is_open_to_strangers
 from bff.stores.redis_url import parse_redis_url
 from gateway.logs import one_line
+from gateway.managed_apps import Described
 from gateway.readiness import fetch_status
 from gateway.upstream.streamlit import SCHEME
 
@@ -99,12 +100,13 @@ async def examine(
     *,
     folder: Path = Path(),
     warnings: Sequence[Problem] = (),
+    pages: Sequence[Described] = (),
     clock: Callable[[], float] = time.time,
     http_for: Callable[[ProviderSettings], httpx.AsyncClient] = http_client_for,
 ) -> Report:
     """Ask all parts at once; each answers or runs into its own time-out. Starts nothing and signs nobody in.
 
-    `warnings`: what was noticed about the configuration when it was read.
+    `warnings`: what was noticed about the configuration when it was read. `pages`: how each is kept apart.
     """
     asked: list[Awaitable[list[Finding]]] = [
         _provider(name, provider, http_for=http_for, clock=clock) for name, provider in settings.providers.items()
@@ -113,7 +115,8 @@ async def examine(
     asked += [_collected(_upstreams(route, folder=folder)) for route in settings.routes]
     found = await asyncio.gather(*asked)
     noticed = [Finding("warning", problem.key, f"{problem.message}; {problem.mend}") for problem in warnings]
-    findings = [*_server(settings), *noticed, *(finding for group in found for finding in group)]
+    kept_apart = [finding for page in pages for finding in _page(page)]
+    findings = [*_server(settings), *noticed, *(finding for group in found for finding in group), *kept_apart]
     return Report(tuple(registrations(settings)), tuple(findings))
 
 
@@ -267,6 +270,16 @@ async def _upstreams(route: RouteSettings, *, folder: Path) -> AsyncIterator[Fin
             yield _local_application(part, target)
         else:
             yield await _network(part, target, ca_file=route.ca_file)
+
+
+def _page(page: Described) -> Iterator[Finding]:
+    part = f"routes.{page.route}.streamlit.sandbox"
+    if page.fault:
+        yield Finding("fault", part, page.fault)
+        return
+    yield Finding("ok", part, f"page {page.name}: {page.says}")
+    if page.warning:
+        yield Finding("warning", part, f"page {page.name}: {page.warning}")
 
 
 def _local_application(part: str, target: str) -> Finding:

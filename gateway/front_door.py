@@ -12,11 +12,14 @@ from bff.public_urls import PublicUrls
 from bff.settings import RouteSettings, Settings
 from gateway.children import ChildSpec, minimal_environment
 from gateway.faults import CommandFault
-from gateway.listeners import bind_listeners, close_all, free_port, port_of, split_bind
+from gateway.listeners import bind_listeners, close_all, port_of, split_bind
+from gateway.managed_apps import find_apps, log_separations, private_places, separate_apps, worker_plan
 from gateway.readiness import http_probe
+from gateway.sandbox.reach import Secret
+from gateway.sandbox.separation import Separation
 from gateway.settings_text import to_pipe
 from gateway.supervisor import READY_SECONDS, supervise
-from gateway.upstream.streamlit import SCHEME, ManagedApp, build_child, find_app, host_of
+from gateway.upstream.streamlit import SCHEME, ManagedApp, build_child, host_of
 
 WORKER = ("-m", "gateway.worker")
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}
@@ -45,6 +48,8 @@ class FrontDoor:
     listeners: tuple[socket.socket, ...]
     internal_url: str
     """Where programs on this machine reach the front door."""
+    separations: tuple[tuple[str, Separation], ...] = ()
+    """How each app is kept apart, by name."""
 
 
 def build_front_door(
@@ -54,13 +59,17 @@ def build_front_door(
     environ: Mapping[str, str] = os.environ,
     worker: Sequence[str] = WORKER,
     mend: str = "--port or server.bind",
+    secrets: Sequence[Secret] = (),
 ) -> FrontDoor:
     """Bind the sockets and plan the processes. Relative paths of managed apps are taken from `folder`.
 
+    `secrets`: files that no app may reach.
+
     Raises:
-        CommandFault: a port is taken, or an app's script is not there.
+        CommandFault: a port is taken, an app's script is not there, or an app cannot be kept apart.
     """
-    apps = _find_apps(settings, folder=folder)
+    apps = find_apps(settings, folder=folder)
+    separations = separate_apps(apps, settings, secrets=secrets, environ=environ)
     listeners = _bind(settings, for_kits=bool(apps), mend=mend)
     try:
         kit_url = _internal_url(settings, listeners)
@@ -69,9 +78,13 @@ def build_front_door(
         return FrontDoor(
             settings=for_workers,
             workers=_workers(for_workers, listeners, folder=folder, environ=environ, program=worker),
-            apps=tuple(build_child(app, settings, kit_url=kit_url + base_path, environ=environ) for app in apps),
+            apps=tuple(
+                build_child(app, settings, kit_url=kit_url + base_path, environ=environ, separation=separation)
+                for app, separation in zip(apps, separations, strict=True)
+            ),
             listeners=tuple(listeners.all),
             internal_url=kit_url + base_path,
+            separations=tuple((app.name, found) for app, found in zip(apps, separations, strict=True)),
         )
     except BaseException:
         close_all(listeners.all)
@@ -93,25 +106,16 @@ def run_front_door(
     Raises:
         CommandFault: a part that nothing works without did not answer.
     """
-    return supervise(
-        front_door.workers,
-        (*others, *(replace(app, required=apps_required) for app in front_door.apps)),
-        listeners=front_door.listeners,
-        log=front_door.settings.log,
-        on_ready=on_ready,
-        ready_seconds=ready_seconds,
-    )
-
-
-def _find_apps(settings: Settings, *, folder: Path) -> list[ManagedApp]:
-    urls = PublicUrls(settings.server.public_url.rstrip("/"))
-    apps: list[ManagedApp] = []
-    for route in settings.routes:
-        targets = [target for target in route.upstream if target.startswith(SCHEME)]
-        for number, target in enumerate(targets, start=1):
-            name = route.id if len(targets) == 1 else f"{route.id}-{number}"
-            apps.append(find_app(route, target, folder=folder, port=free_port(), urls=urls, name=name))
-    return apps
+    log_separations(front_door.separations)
+    with private_places([app.plan for app in front_door.apps if app.plan is not None]):
+        return supervise(
+            front_door.workers,
+            (*others, *(replace(app, required=apps_required) for app in front_door.apps)),
+            listeners=front_door.listeners,
+            log=front_door.settings.log,
+            on_ready=on_ready,
+            ready_seconds=ready_seconds,
+        )
 
 
 def _bind(settings: Settings, *, for_kits: bool, mend: str) -> Listeners:
@@ -179,7 +183,7 @@ def _workers(
 ) -> tuple[ChildSpec, ...]:
     handed = to_pipe(settings)
     management = f"http://{reachable(settings.server.management_bind, listeners.management)}/healthz"
-    environment = worker_environment(environ)
+    environment, plan = worker_environment(environ), worker_plan()
     specs: list[ChildSpec] = []
     for number in range(settings.server.workers):
         # The first serves the management listener, so it is the one that can be asked.
@@ -193,6 +197,7 @@ def _workers(
                 program=(*program, *flags, f"--folder={folder.absolute()}"),
                 environment=environment,
                 handed=handed,
+                plan=plan,
                 descriptors=tuple(listener.fileno() for sockets in shown.values() for listener in sockets),
                 ready=http_probe(management) if number == 0 else None,
                 voice="own",

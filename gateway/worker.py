@@ -24,6 +24,7 @@ from bff.stores import StoreNotSupported
 from gateway.connections import Connections
 from gateway.faults import EXIT_OK, EXIT_USAGE
 from gateway.logs import configure_logging
+from gateway.sandbox.privileges import refuse_inspection
 from gateway.server import Application, GuardedServer, adopt, build_server, wait_until_started
 from gateway.settings_text import from_pipe
 
@@ -33,6 +34,7 @@ MANAGEMENT_APP = "gateway.management:create_management_app"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve; the exit code is 2 when the settings cannot work, which a restart would not change."""
+    refuse_inspection()  # before the secrets arrive
     given = _parse(arguments)
     settings = from_pipe(sys.stdin.buffer.read())
     configure_logging(settings.log)

@@ -20,6 +20,7 @@ from bff.settings import RouteSettings, Settings
 from gateway.children import ChildSpec, minimal_environment
 from gateway.faults import UsageFault
 from gateway.readiness import http_probe
+from gateway.sandbox.separation import Page, Separation
 
 SCHEME = "streamlit:"
 ADDRESS = "127.0.0.1"
@@ -50,6 +51,9 @@ class ManagedApp:
 def find_app(route: RouteSettings, target: str, *, folder: Path, port: int, urls: PublicUrls, name: str) -> ManagedApp:
     """The app behind `target`, whose script is looked for below `streamlit.cwd`, itself below `folder`.
 
+    A script elsewhere, of a route without `streamlit.cwd`, runs in its own folder: that of the configuration may hold
+    secrets.
+
     Raises:
         UsageFault: no such folder, script or Python.
     """
@@ -62,21 +66,53 @@ def find_app(route: RouteSettings, target: str, *, folder: Path, port: int, urls
         raise UsageFault(f"{key}.upstream: no script {script}; correct the path after {SCHEME}")
     if route.streamlit.python and shutil.which(route.streamlit.python) is None:
         raise UsageFault(f"{key}.streamlit.python: no program {route.streamlit.python}; name a Python with streamlit")
+    if not route.streamlit.cwd and not script.is_relative_to(working):
+        working = script.parent
     base_path = urls.base_path + ("" if route.strip_prefix else route.path.rstrip("/"))
     return ManagedApp(name=name, route=route, script=script, folder=working, port=port, base_path=base_path)
 
 
-def build_child(app: ManagedApp, settings: Settings, *, kit_url: str, environ: Mapping[str, str]) -> ChildSpec:
-    """The child that serves `app`; its kit dials the front door at `kit_url`."""
+def page_of(app: ManagedApp, *, environ: Mapping[str, str]) -> Page:
+    """What decides how `app` is kept apart."""
+    child = app.route.streamlit
+    return Page(
+        key=f"routes.{app.route.id}",
+        name=app.name,
+        settings=child,
+        python=_python(child.python),
+        has_own_python=not child.python,
+        script=app.script,
+        folder=app.folder,
+        environment=minimal_environment(environ, own_python=not child.python) | dict(child.env),
+    )
+
+
+def _python(wish: str) -> str:
+    return shutil.which(wish) or sys.executable
+
+
+def build_child(
+    app: ManagedApp,
+    settings: Settings,
+    *,
+    kit_url: str,
+    environ: Mapping[str, str],
+    separation: Separation | None = None,
+) -> ChildSpec:
+    """The child that serves `app`, kept apart by `separation`; its kit dials the front door at `kit_url`."""
     route, own_python = app.route, not app.route.streamlit.python
+    private = separation.environment if separation else {}
     return ChildSpec(
         name=app.name,
         program=("-m", "streamlit", *build_arguments(app, settings)),
-        environment=build_environment(route, settings, kit_url=kit_url, environ=environ, own_python=own_python),
+        environment=build_environment(
+            route, settings, kit_url=kit_url, environ=environ, own_python=own_python, private=private
+        ),
         folder=str(app.folder),
-        python=shutil.which(route.streamlit.python) or sys.executable,
+        python=_python(route.streamlit.python),
         ready=http_probe(f"{app.origin}{app.base_path}/_stcore/health"),
         required=False,
+        plan=separation.plan if separation else None,
     )
 
 
@@ -121,10 +157,16 @@ def _flags(options: Mapping[str, str]) -> list[str]:
 
 
 def build_environment(
-    route: RouteSettings, settings: Settings, *, kit_url: str, environ: Mapping[str, str], own_python: bool
+    route: RouteSettings,
+    settings: Settings,
+    *,
+    kit_url: str,
+    environ: Mapping[str, str],
+    own_python: bool,
+    private: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The minimum, the route's own variables, and what the kit needs of its client; no other secret of the gateway."""
-    child = minimal_environment(environ, own_python=own_python) | dict(route.streamlit.env)
+    """The minimum, a home of its own, the route's variables, what the kit needs of its client; no other secret."""
+    child = minimal_environment(environ, own_python=own_python) | dict(private or {}) | dict(route.streamlit.env)
     child["STREAMLIT_SERVER_TRUSTED_USER_HEADERS"] = json.dumps(TRUSTED_USER_HEADERS)
     client = settings.kit_clients.get(route.kit)
     if client is None:

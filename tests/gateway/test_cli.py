@@ -37,6 +37,8 @@ id = "pages"
 path = "/"
 upstream = "streamlit:app.py"
 kit = "pages"
+[routes.streamlit]
+cwd = "pages"
 [routes.streamlit.env]
 MODEL_KEY = "canary-variable"
 [routes.require]
@@ -46,6 +48,8 @@ claims = {{ "https://example.com/department" = "physics" }}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)  # a page runs as another user where the front door may switch
+    (tmp_path / "pages").mkdir()
     (tmp_path / "vestibule.toml").write_text(GOOD)
     (tmp_path / "vestibule.toml").chmod(0o600)  # it holds secrets
     return tmp_path
@@ -242,7 +246,7 @@ def test_keys_rotate_refuses_what_is_no_key_file(content: str | None, tmp_path: 
 
 
 def test_run_with_a_taken_port_is_one_line_and_1(folder: Path) -> None:
-    (folder / "app.py").touch()
+    (folder / "pages" / "app.py").touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = vestibule("run", "--port", str(port), folder=folder)

@@ -19,6 +19,7 @@ ISSUER = "https://idp.example.com/realms/corp"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)  # a page runs as another user where the front door may switch
     (tmp_path / "My Dashboard.py").write_text("")
     (tmp_path / "app.py").write_text("")
     return tmp_path

@@ -72,6 +72,7 @@ def settings_for(**changes: Any) -> Settings:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)  # a page runs as another user where the front door may switch
     (tmp_path / "app.py").write_text(SCRIPT)
     return tmp_path
 

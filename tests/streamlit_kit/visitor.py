@@ -68,10 +68,10 @@ class Visitor:
 
 
 @contextmanager
-def visiting(port: int, headers: Sequence[tuple[str, str]]) -> Iterator[Visitor]:
-    """Open a tab at a Streamlit server; its handshake carries `headers`."""
+def visiting(port: int, headers: Sequence[tuple[str, str]], *, base_path: str = "") -> Iterator[Visitor]:
+    """Open a tab at a Streamlit server whose pages lie below `base_path`; its handshake carries `headers`."""
     with connect(
-        f"ws://127.0.0.1:{port}/_stcore/stream",
+        f"ws://127.0.0.1:{port}{base_path}/_stcore/stream",
         additional_headers=list(headers),
         subprotocols=[Subprotocol("streamlit"), Subprotocol("PLACEHOLDER_AUTH_TOKEN")],
         max_size=None,

@@ -1,0 +1,105 @@
+"""Which user a managed page runs as, and what that user may reach by the modes of files alone."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FIRST, LAST = 60_706, 61_183
+"""Numbers that systemd's list of users leaves free, below what its services and containers take. One for each page."""
+NAMELESS = "vestibule-page"
+SEARCH, READ, WRITE = 1, 4, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user and its first group. `name` is for people; a user of our own choice has none in the system."""
+
+    uid: int
+    gid: int
+    name: str = NAMELESS
+
+    def __str__(self) -> str:
+        return f"user {self.uid}" if self.name == NAMELESS else f"user {self.name} ({self.uid})"
+
+
+def find_account(text: str) -> Account | None:
+    """The account called or numbered `text`; None when nobody is. A number needs no entry in the system's list."""
+    try:
+        if text.isdecimal():
+            try:
+                entry = pwd.getpwuid(int(text))
+            except KeyError:
+                return Account(int(text), int(text))
+        else:
+            entry = pwd.getpwnam(text)
+    except (KeyError, OverflowError):
+        return None
+    return Account(entry.pw_uid, entry.pw_gid, entry.pw_name)
+
+
+def free_account(*, taken: Collection[int]) -> Account | None:
+    """A user that nobody is, for one page; None when none is left or this system knows no such numbers."""
+    running = taken_by_processes()
+    for uid in range(FIRST, LAST + 1):
+        if uid not in taken and uid not in running and not _is_somebody(uid) and is_mapped(uid):
+            return Account(uid, uid)
+    return None
+
+
+def _is_somebody(uid: int) -> bool:
+    for look_up in (pwd.getpwuid, grp.getgrgid):
+        try:
+            look_up(uid)
+        except KeyError:
+            continue
+        return True
+    return False
+
+
+def taken_by_processes() -> set[int]:
+    """Users of running programs: another front door on this machine may have chosen too."""
+    found: set[int] = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            found.add(entry.stat().st_uid)
+        except OSError:
+            continue
+    return found
+
+
+def is_mapped(uid: int) -> bool:
+    """False in a container that knows only a few users, this not among them."""
+    try:
+        lines = Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return True
+    ranges = [[int(number) for number in line.split()] for line in lines]
+    return any(first <= uid < first + count for first, _, count in ranges)
+
+
+def closed_folders(path: Path, account: Account) -> Iterator[Path]:
+    """Folders on the way to `path` that `account` cannot pass."""
+    return (folder for folder in path.parents if not may(account, folder, SEARCH))
+
+
+def may(account: Account, path: Path, wish: int) -> bool:
+    """What the mode says. A path with an access list counts as open: trying will tell."""
+    try:
+        found = path.stat()
+        if hasattr(os, "getxattr") and "system.posix_acl_access" in os.listxattr(path):
+            return True
+    except OSError:
+        return not path.exists()
+    if account.uid == found.st_uid:
+        shift = 6
+    elif account.gid == found.st_gid:
+        shift = 3
+    else:
+        shift = 0
+    return stat.S_IMODE(found.st_mode) >> shift & wish == wish

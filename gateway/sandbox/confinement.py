@@ -1,0 +1,35 @@
+"""Carry out a plan on the process itself.
+
+Run by the launcher before anything else, so nothing but the standard library here.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gateway.sandbox import landlock, mounts, private_folders, privileges
+from gateway.sandbox.plan import Plan
+
+
+def carry_out(plan: Plan) -> None:
+    """In this order, since each step takes away what those before it needed.
+
+    Raises:
+        OSError: a step failed, and the program must not be started.
+    """
+    if plan.closed:
+        mounts.open_ways(plan.closed, plan.binds)
+    if plan.private:
+        private_folders.make(plan.private, uid=plan.uid, gid=plan.gid)
+    privileges.drop_bounding_set(plan.capabilities)
+    if plan.switches:
+        privileges.switch_user(plan.uid, plan.gid)
+    privileges.keep_capabilities(plan.capabilities)
+    if not plan.new_privileges:
+        privileges.forbid_new_privileges()
+    if plan.private:
+        private_folders.fill(plan.private)
+    if plan.folder:
+        os.chdir(plan.folder)
+    if plan.landlock:
+        landlock.restrict(plan.rules, version=plan.landlock)

@@ -1,0 +1,46 @@
+"""How another user gets to what a page needs: as the modes of files allow, or around the folders that are closed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from gateway.sandbox import accounts
+from gateway.sandbox.accounts import Account
+from gateway.sandbox.reach import Allowed
+
+
+class Impossible(Exception):
+    """This way of keeping a page apart does not work here; the message says why."""
+
+
+def find_ways(
+    allowed: Iterable[Allowed], account: Account, *, may_mount: bool
+) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Folders that are closed to `account`, and what it needs from below them, under the name given and the real one.
+
+    Raises:
+        Impossible: something needed is closed itself, or nothing can be done about the folders around it.
+    """
+    closed: set[str] = set()
+    binds: dict[str, str] = {}
+    for one in allowed:
+        real = Path(os.path.realpath(one.path))
+        if not real.exists():
+            continue
+        wish = accounts.READ | (accounts.SEARCH if real.is_dir() else 0) | (accounts.WRITE if one.writing else 0)
+        if not accounts.may(account, real, wish):
+            do = "change" if one.writing else "read"
+            raise Impossible(f"{account}, as which the page would run, may not {do} {real} ({one.why}); let it")
+        for name in {real, Path(os.path.abspath(one.path))}:
+            around = [str(folder) for folder in accounts.closed_folders(name, account)]
+            if around and not may_mount:
+                raise Impossible(
+                    f"{account}, as which the page would run, cannot get to {name} ({one.why}): {around[-1]} is closed "
+                    f"to it; move it elsewhere, or open the way with chmod o+x {around[-1]}"
+                )
+            if around:
+                closed.update(around)
+                binds[str(name)] = str(real)
+    return tuple(sorted(closed)), tuple((source, target) for target, source in sorted(binds.items()))

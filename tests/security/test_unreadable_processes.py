@@ -1,0 +1,85 @@
+"""PX-16: the processes of the front door show no other program of their user what they know, and leave no core file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.processes import command_line_of, wait_until
+from tests.security.paged_door import PagedDoor, command_as, environment, laid_out, running
+
+PARTS = ("environ", "mem", "maps", "auxv", "io")
+SPY = """
+import ctypes, json, sys
+pid, parts, found = int(sys.argv[1]), sys.argv[2:], {}
+for part in parts:
+    try:
+        with open(f"/proc/{pid}/{part}", "rb") as file:
+            found[part] = "opened" if part == "mem" else f"read {len(file.read(64))}"
+    except OSError as exc:
+        found[part] = type(exc).__name__
+found["ptrace"] = ctypes.CDLL(None).ptrace(16, pid, 0, 0)
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def door() -> Iterator[PagedDoor]:
+    """As a plain user, which this test's own user is or becomes."""
+    with laid_out(starter="plain") as place, running(place, starter="plain") as started:
+        yield started
+
+
+def spy_on(door: PagedDoor, pid: int) -> dict[str, object]:
+    """What another program of the door's user, in no sandbox, gets of `pid`."""
+    program = (sys.executable, "-I", "-S", "-c", SPY, str(pid), *PARTS)
+    command = command_as("plain", program, place=door.place)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=30)
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("target", ["supervisor", "worker"])
+def test_px_16_another_program_of_the_same_user_cannot_look_into(door: PagedDoor, target: str) -> None:
+    pid = {"supervisor": door.supervisor, "worker": door.worker}[target]
+    assert spy_on(door, pid) == dict.fromkeys(PARTS, "PermissionError") | {"ptrace": -1}
+
+
+def test_px_16_the_spy_sees_a_process_that_does_not_defend_itself(door: PagedDoor) -> None:
+    """The control: the same program, looking at a process of the same user that has done nothing."""
+    command = command_as("plain", (sys.executable, "-I", "-S", "-c", "input()"), place=door.place)
+    with subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE) as victim:
+        wait_until(lambda: "launcher.py" not in command_line_of(victim.pid), seconds=10)
+        found = spy_on(door, victim.pid)
+        victim.kill()
+    assert str(found["environ"]).startswith("read ")
+    assert str(found["maps"]).startswith("read ")
+
+
+@pytest.mark.parametrize("target", ["supervisor", "worker", "page"])
+def test_px_16_no_process_leaves_a_core_file(door: PagedDoor, target: str) -> None:
+    pid = {"supervisor": door.supervisor, "worker": door.worker, "page": door.page("alpha")}[target]
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    [line] = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert line.split()[4:6] == ["0", "0"]
+
+
+ASK = """
+import ctypes
+from gateway import cli
+dumpable = lambda: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+print(dumpable())
+cli.app = lambda prog_name: print(dumpable())
+cli.main()
+"""
+
+
+def test_px_16_every_command_defends_itself_before_it_reads_anything() -> None:
+    command = [sys.executable, "-c", ASK]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["1", "0"]
