@@ -31,8 +31,8 @@ Event = MutableMapping[str, Any]
 SHOWN_APART = ("timestamp", "level", "event", "exception", "logger", "audit")
 
 
-def configure_logging(log: LogSettings, *, stream: TextIO = sys.stderr) -> None:
-    """Send every logger of this process to `stream`, replacing what was set up before."""
+def configure_logging(log: LogSettings, *, stream: TextIO | None = None) -> None:
+    """Send every logger of this process to `stream`, else to standard error, replacing what was set up before."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -42,7 +42,7 @@ def configure_logging(log: LogSettings, *, stream: TextIO = sys.stderr) -> None:
         without_capabilities,
     ]
     last = structlog.processors.JSONRenderer() if log.format == "json" else render_for_people
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,10 @@ def pytest_configure() -> None:
     """Make the run independent of its surroundings: no settings, no secrets, no proxies from the caller's shell.
 
     Here and not in a fixture, so that test modules and the programs they start see a clean environment as well.
+    Compiled modules are kept, whatever the shell says: else each of these programs compiles all of them again.
     """
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in list(os.environ):
         if name.upper().startswith("VESTIBULE_") or name.upper() in PROXY_VARIABLES:
             del os.environ[name]

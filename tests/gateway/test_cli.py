@@ -1,4 +1,7 @@
-"""The command line: exit codes, clear words for every fault, and secrets that stay secret."""
+"""The command line: exit codes, clear words for every fault, and secrets that stay secret.
+
+Five tests start the command as a process: what the entry point passes on is the same for every command.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import pytest
 
 from bff.configuration import parse_settings
 from gateway.configuration_file import find_configuration, with_port
-from tests.gateway.commands import vestibule
+from tests.gateway.commands import vestibule, vestibule_process
 
 KEY = secrets.token_urlsafe(32)
 GOOD = f"""
@@ -56,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_without_a_command_it_says_what_there_is(tmp_path: Path) -> None:
-    done = vestibule("--help", folder=tmp_path)
+    done = vestibule_process("--help", folder=tmp_path)
     assert done.returncode == 0
     for command in ("run", "demo", "dev", "init", "keys", "config", "doctor", "--version"):
         assert command in done.stdout
@@ -83,7 +86,7 @@ def test_config_check_is_content_with_a_good_file(folder: Path) -> None:
 def test_config_check_names_all_problems_at_once_with_file_key_and_mend(folder: Path) -> None:
     bad = GOOD.replace("public_url", "pubic_url").replace('kit = "pages"', 'kit = "nobody"') + "nonsense = 1\n"
     (folder / "vestibule.toml").write_text(bad.replace(KEY, "short"))
-    done = vestibule("config", "check", folder=folder)
+    done = vestibule_process("config", "check", folder=folder)
     lines = done.stderr.splitlines()
     assert done.returncode == 2
     assert done.stdout == ""
@@ -126,7 +129,7 @@ def test_a_taken_port_says_what_the_person_types_to_choose_another(folder: Path)
         other.bind(("127.0.0.1", 0))
         other.listen()
         arguments = ("demo", "--port", str(other.getsockname()[1]), "--port-option", "PORT=")
-        done = vestibule(*arguments, folder=folder)
+        done = vestibule_process(*arguments, folder=folder)
     assert done.returncode == 1
     assert "choose another with PORT=" in done.stderr
 
@@ -188,7 +191,7 @@ def test_the_environment_wins_over_the_file(folder: Path) -> None:
 def test_the_file_may_be_named_by_a_variable(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     variables = {"VESTIBULE_CONFIG": str(folder / "vestibule.toml")}
-    assert vestibule("config", "check", folder=elsewhere, variables=variables).stdout == "ok\n"
+    assert vestibule_process("config", "check", folder=elsewhere, variables=variables).stdout == "ok\n"
 
 
 def test_variables_alone_are_enough_where_there_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +252,7 @@ def test_run_with_a_taken_port_is_one_line_and_1(folder: Path) -> None:
     (folder / "pages" / "app.py").touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = vestibule("run", "--port", str(port), folder=folder)
+        done = vestibule_process("run", "--port", str(port), folder=folder)
     assert done.returncode == 1
     assert (
         done.stderr

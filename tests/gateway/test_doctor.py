@@ -16,7 +16,7 @@ from bff.settings_rules import Problem
 from gateway.doctor import Finding, Report, examine
 from tests.bff.stores.redis_servers import start_server
 from tests.fakes import FakeProvider, RecordingUpstream
-from tests.gateway.commands import vestibule
+from tests.gateway.commands import vestibule, vestibule_process
 from tests.ports import free_port as port_for_a_program
 
 
@@ -170,7 +170,7 @@ async def test_a_missing_certificate_is_a_fault(provider: FakeProvider) -> None:
 
 def test_the_command_prints_uris_and_one_line_per_fault_and_ends_with_1(provider: FakeProvider, tmp_path: Path) -> None:
     write_configuration(tmp_path, provider.issuer + "/other", upstream="http://127.0.0.1:9")
-    done = vestibule("doctor", folder=tmp_path)
+    done = vestibule_process("doctor", folder=tmp_path)
     assert done.returncode == 1
     assert "http://localhost:8000/auth/callback/corp" in done.stdout
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("fault")] == [

@@ -12,7 +12,7 @@ import pytest
 from bff.configuration import load_settings
 from gateway.faults import UsageFault
 from gateway.initialise import Wishes, build_tables, build_toml, initialise
-from tests.gateway.commands import vestibule
+from tests.gateway.commands import vestibule, vestibule_process
 
 ISSUER = "https://idp.example.com/realms/corp"
 
@@ -157,7 +157,7 @@ def test_a_known_client_secret_is_written_and_not_asked_for_again(folder: Path) 
 
 def test_the_command_reads_the_client_secret_from_standard_input(folder: Path) -> None:
     arguments = ("init", "--issuer", ISSUER, "--client-id", "x", "--streamlit", "app.py", "--client-secret-file", "-")
-    done = vestibule(*arguments, folder=folder, given="from-standard-input\n")
+    done = vestibule_process(*arguments, folder=folder, given="from-standard-input\n")
     assert done.returncode == 0
     assert (folder / "secrets" / "client-secret").read_text() == "from-standard-input\n"
     assert "http://localhost:8000/auth/callback/corp" in done.stdout
