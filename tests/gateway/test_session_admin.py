@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from gateway.session_admin import as_lines
 from tests.e2e.demo_process import CommandProcess
 from tests.fakes import CookieClient, FakeProvider
 from tests.front_door import KEY
+from tests.gateway.commands import vestibule
 from tests.ports import free_port
 
 TOKEN = "unit-test-admin-token-0123456789"
@@ -58,10 +58,10 @@ def door(file: Path) -> Iterator[str]:
         process.stop()
 
 
-def vestibule(*arguments: str) -> tuple[int, str]:
-    process = CommandProcess(["sessions", *arguments], environ=dict(os.environ))
-    code = process.wait()
-    return code, process.output
+def sessions(*arguments: str, file: Path) -> tuple[int, str]:
+    """What `vestibule sessions …` says, on both outputs."""
+    done = vestibule("sessions", *arguments, "--config", str(file), folder=file.parent)
+    return done.returncode, done.stdout + done.stderr
 
 
 def sign_in(door: str) -> CookieClient:
@@ -76,20 +76,20 @@ def is_signed_in(browser: CookieClient, door: str) -> bool:
 
 def test_sessions_are_found_and_ended_one_by_one_and_all(door: str, file: Path) -> None:
     first, second = sign_in(door), sign_in(door)
-    code, listed = vestibule("list", "--config", str(file), "--sub", "alice")
+    code, listed = sessions("list", "--sub", "alice", file=file)
     assert code == 0
     assert listed.count("alice@example.com") == 2
     one = listed.splitlines()[2].split()[0]
-    code, said = vestibule("revoke", "--config", str(file), "--sub", "alice", "--session", one)
+    code, said = sessions("revoke", "--sub", "alice", "--session", one, file=file)
     assert (code, said.strip()) == (0, "ended: 1")
     assert [is_signed_in(browser, door) for browser in (first, second)].count(True) == 1
-    code, said = vestibule("revoke", "--config", str(file), "--sub", "alice")
+    code, said = sessions("revoke", "--sub", "alice", file=file)
     assert (code, said.strip()) == (0, "ended: 1")
     assert not is_signed_in(first, door)
     assert not is_signed_in(second, door)
     third = sign_in(door)
     assert is_signed_in(third, door), "a later sign-in works"
-    code, said = vestibule("revoke", "--config", str(file), "--all")
+    code, said = sessions("revoke", "--all", file=file)
     assert (code, said.strip()) == (0, "ended: all")
     assert not is_signed_in(third, door)
     for browser in (first, second, third):
@@ -97,7 +97,7 @@ def test_sessions_are_found_and_ended_one_by_one_and_all(door: str, file: Path) 
 
 
 def test_nothing_is_listed_without_a_name(door: str, file: Path) -> None:
-    code, said = vestibule("list", "--config", str(file))
+    code, said = sessions("list", file=file)
     assert code == 2
     assert "--sub" in said
 
