@@ -1,6 +1,7 @@
 """Which headers `claim_headers` may set: none that the front door sets for itself, and none read in two ways. Pure.
 
-Application servers take `_` for `-`. A claim header with `_` would have a twin that a client may send.
+Application servers write `_` for `-`, and some for every other sign. A claim header with such a sign would have a twin
+that a client may send.
 """
 
 from __future__ import annotations

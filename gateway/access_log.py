@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +11,9 @@ import structlog
 from starlette.types import Message, Scope, Send
 
 from bff.audit import clean
+from gateway.headers import RawHeaders
 from gateway.masked_paths import mask_path
+from gateway.private_caching import vary_by
 
 CODE = re.compile(rb'"code": ?"([a-z0-9_]{1,64})"|<code>([a-z0-9_]{1,64})</code>, request')
 """How the error documents and pages of this front door name what happened."""
@@ -38,7 +41,7 @@ class WatchedSend:
         if kind in ("http.response.start", "websocket.http.response.start"):
             self.status = message["status"]
             if self.further:
-                message = {**message, "headers": [*message.get("headers", []), *self.further]}
+                message = {**message, "headers": _with_further(message.get("headers", []), self.further)}
         elif kind == "websocket.accept":
             self.status = 101
         elif self.reads_codes and self.status >= FIRST_REFUSAL and not self.code:
@@ -79,6 +82,12 @@ class AccessLog:
             request_id=request_id,
             **({"code": code} if code else {}),
         )
+
+
+def _with_further(headers: Iterable[tuple[bytes, bytes]], further: RawHeaders) -> RawHeaders:
+    """Return both lists as one, with one `Vary`."""
+    varies = [value for name, value in further if name == b"vary"]
+    return vary_by([*headers, *(header for header in further if header[0] != b"vary")], *varies)
 
 
 def _is_usual(scope: Scope, status: int) -> bool:

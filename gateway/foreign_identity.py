@@ -64,12 +64,13 @@ FOREIGN: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("Grafana, Loki, Mimir, Tempo", ("x-webauth-*", "x-grafana-user", "x-grafana-id", "x-scope-orgid")),
     ("Elasticsearch, OpenSearch", ("es-security-runas-user", "x-proxy-user", "x-proxy-roles")),
     (
-        "platforms for data apps: Snowflake, Posit, Domino, Kubeflow, Streamlit",
+        "platforms for data apps: Snowflake, Posit, Domino, Kubeflow, Streamlit, Replit",
         (
             *("sf-context-*", "posit-connect-*", "rstudio-connect-*", "x-rstudio-*", "shiny-server-credentials"),
-            *("domino-username", "x-domino-username", "kubeflow-*", "x-streamlit-user"),
+            *("domino-username", "x-domino-username", "kubeflow-*", "x-streamlit-user", "x-replit-user-*"),
         ),
     ),
+    ("Apache NiFi", ("x-proxiedentitieschain", "x-proxiedentitygroups")),
     ("OpenStack, Red Hat", ("x-identity-status", "x-rh-identity")),
     (
         "common names of home-made gateways",

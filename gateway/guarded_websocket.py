@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -16,6 +17,7 @@ from gateway.upstream.socket_frames import CLOSE_EXTENSION
 if TYPE_CHECKING:
     from gateway.server import GuardedConfig
 
+NO_STORE = (b"cache-control", b"no-store")
 CLOSE_SECONDS = 2
 """Between our close frame and the end of the connection."""
 
@@ -45,6 +47,14 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         """The handshake is accepted: from here a close frame ends the connection, no answer has to survive it."""
         self.transport = self._plain
         super().start_keepalive()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """As in the class above; a handshake that is closed instead of answered is kept by no cache either."""
+        if message["type"] == "websocket.close" and not self.handshake_complete and self.initial_response is None:
+            await super().send({"type": "websocket.http.response.start", "status": 403, "headers": [NO_STORE]})
+            await super().send({"type": "websocket.http.response.body", "body": b"", "more_body": False})
+        else:
+            await super().send(message)
 
     def data_received(self, data: bytes) -> None:
         if self._gentle.is_ending:

@@ -42,25 +42,45 @@ _CREDENTIALS: Final = frozenset({b"authorization", b"dpop"})
 _OWNED: Final = frozenset(
     {
         b"cf-connecting-ip",
+        b"cf-connecting-ipv6",
+        b"cf-pseudo-ipv4",
         b"client-ip",
+        b"fastly-client-ip",
+        b"fly-client-ip",
         b"forwarded",
+        b"front-end-https",
         b"proxy",
+        b"script-name",
         b"true-client-ip",
+        b"x-azure-clientip",
+        b"x-azure-socketip",
+        b"x-backend-host",
         b"x-client-ip",
         b"x-cluster-client-ip",
+        b"x-envoy-external-address",
+        b"x-envoy-internal",
         b"x-host",
+        b"x-http-host-override",
         b"x-http-method",
         b"x-http-method-override",
+        b"x-http-path-override",
         b"x-method-override",
+        b"x-originating-ip",
+        b"x-override-url",
+        b"x-proxyuser-ip",
         b"x-real-ip",
         b"x-request-id",
         b"x-rewrite-url",
+        b"x-scheme",
+        b"x-script-name",
+        b"x-url-scheme",
     }
 )
 _OWNED_PREFIXES: Final = (
     b"remote-",
     b"x-accel-",
     b"x-auth-request",
+    b"x-envoy-original-",
     b"x-forwarded",
     b"x-original-",
     b"x-sendfile",
@@ -82,6 +102,8 @@ _CONDITIONALS: Final = frozenset(
     {b"if-match", b"if-modified-since", b"if-none-match", b"if-range", b"if-unmodified-since", b"range"}
 )
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+\Z")
+_PLAIN: Final = re.compile(rb"[0-9a-z-]+\Z")
+_SIGN: Final = re.compile(rb"[^0-9a-z-]")
 
 
 class _Verdict(Enum):
@@ -149,7 +171,7 @@ class RequestHygiene:
 @lru_cache(maxsize=4096)
 def identity_entry(name: bytes) -> str:
     """The entry of our lists for a header, in any spelling, by which a client would name itself; "" when none."""
-    plain = name.lower().replace(b"_", b"-").replace(b".", b"-")
+    plain = _SIGN.sub(b"-", name.lower())
     if plain in _OWN_IDENTITY:
         return plain.decode("ascii")
     own = next((prefix for prefix in _OWN_IDENTITY_PREFIXES if plain.startswith(prefix)), b"")
@@ -192,8 +214,8 @@ def header_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes |
 
 @lru_cache(maxsize=2048)
 def _verdict(name: bytes) -> _Verdict:
-    """Judge a lower-case name; `_` and `.` are read by some upstreams as `-`, so names with them never pass."""
-    if not is_header_name(name) or b"_" in name or b"." in name:
+    """Judge a lower-case name. With signs other than `-` it never passes: application servers write `_` for any."""
+    if not _PLAIN.match(name):
         return _Verdict.DROP
     if name in HOP_BY_HOP or name in _FRAMING or name in _OWNED or name.startswith(_OWNED_PREFIXES):
         return _Verdict.DROP

@@ -20,8 +20,18 @@ from gateway.upstream.targets import Target
 
 _REPLACED: Final = HOP_BY_HOP | {b"x-request-id"}
 """Gone without a word: every hop has its own."""
-_FORBIDDEN: Final = frozenset({b"x-sendfile", b"x-lighttpd-send-file"})
-_FORBIDDEN_PREFIXES: Final = (b"x-accel-", b"x-auth-request", b"x-vestibule")
+_FORBIDDEN_PREFIXES: Final = (
+    b"x-accel-",  # nginx, Caddy: another file or address as the answer, caching, pace
+    b"x-envoy-",  # Envoy: the health of the front door, retries
+    b"x-lighttpd-",  # lighttpd: files
+    b"x-litespeed-",  # LiteSpeed: another address as the answer, what its cache keeps and forgets
+    b"x-lsadc-",  # the same in LiteSpeed's balancer
+    b"x-reproxy-",  # H2O, Perlbal: another address or file as the answer
+    b"x-sendfile",  # Apache, lighttpd, Caddy: files
+    b"x-auth-request",
+    b"x-vestibule",
+)
+"""What a proxy before this front door acts on, and what is ours to say."""
 _OF_THE_HANDSHAKE: Final = b"sec-websocket-"
 _NOT_IN_A_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_IN_A_LOCATION: Final = re.compile(r"[\x00-\x20\x7f\\]")
@@ -94,7 +104,7 @@ class ResponseHygiene:
         return allowed
 
     def _is_forbidden(self, name: bytes) -> bool:
-        if name in _FORBIDDEN or name.startswith(_FORBIDDEN_PREFIXES) or is_origin_wide(name):
+        if name.startswith(_FORBIDDEN_PREFIXES) or is_origin_wide(name):
             return True
         return name.startswith(b"access-control-") and not self.allow_cors
 

@@ -13,6 +13,7 @@ from bff.errors import AuthError, UpstreamFailed
 from gateway.headers import RawHeaders
 from gateway.upstream.client_side import too_large
 from gateway.upstream.messages import BodyTransform, CleanAnswer, RelayResult, RewriteResponse, Side, SocketEnd
+from gateway.upstream.response_parser import check_final
 from gateway.upstream.socket_frames import close_client, is_larger, payload
 
 _GRACE_SECONDS: Final = 2.0
@@ -58,11 +59,14 @@ class HttpCall:
     async def _start(self, message: Message) -> None:
         given = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", [])]
         try:
+            check_final(message["status"], given)
             headers, self._transform = self._rewrite(message["status"], given)
         except AuthError as exc:
             self._error = exc
             raise
         self._given_status = message["status"]
+        if message["status"] in (204, 304):
+            headers = [header for header in headers if header[0] != b"content-length"]
         await self._begin(headers if self._transform is None else self._transform.headers)
 
     async def _begin(self, headers: RawHeaders | None) -> None:
@@ -167,6 +171,8 @@ class SocketCall:
 
     def _cleaned(self, message: Message) -> RawHeaders:
         given = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers") or ()]
+        if message["type"] == "websocket.http.response.start":
+            check_final(message["status"], given)
         return self._clean_answer(message.get("status", 101), given)
 
     async def end_by_gateway(self, code: int, reason: str, running: asyncio.Future[Any]) -> None:

@@ -203,5 +203,16 @@ def body_framing(method: str, status: int, headers: Iterable[tuple[bytes, bytes]
     return Framing.LENGTH if lengths else Framing.EOF
 
 
+def check_final(status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Check the head of a final response that came without a wire, from an application in this process.
+
+    Raises:
+        UpstreamFailed: `upstream_protocol`, for an interim status or an ambiguous framing.
+    """
+    if not 200 <= status <= 599:
+        raise _protocol("status")
+    body_framing("GET", status, headers)
+
+
 def _protocol(detail: str) -> UpstreamFailed:
     return UpstreamFailed("upstream_protocol", detail=detail)

@@ -203,7 +203,11 @@ def _abort_late(connecting: asyncio.Task[ClientConnection]) -> None:
 async def _pass_refusal(scope: Scope, send: Send, refusal: UpstreamRefused) -> SocketEnd:
     if "websocket.http.response" in (scope.get("extensions") or {}):
         headers = [(name, value) for name, value in refusal.headers if name in _PASSED_ON]
-        headers.append((b"content-length", b"%d" % len(refusal.body)))
+        headers += [
+            (b"content-length", b"%d" % len(refusal.body)),
+            (b"cache-control", b"no-store"),  # a shared cache would take it for the answer to a plain GET
+            (b"x-content-type-options", b"nosniff"),
+        ]
         await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": refusal.body})
     else:
