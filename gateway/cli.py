@@ -22,7 +22,7 @@ from bff.configuration import ConfigurationError, Problem, load_settings, weak_s
 from bff.settings import LogSettings, Settings
 from bff.settings_warnings import find_warnings
 from gateway import demo, dev, doctor, doctor_login, initialise, key_files, session_admin
-from gateway.configuration_file import find_configuration, with_port
+from gateway.configuration_file import DEFAULT, find_configuration, folder_for_new, usual_places, with_port
 from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
 from gateway.front_door import build_front_door, run_front_door
 from gateway.header_warnings import find_header_warnings
@@ -49,7 +49,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
 
 Config = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Configuration file; vestibule.toml in this folder by default.")
+    Path | None, typer.Option("--config", "-c", help="Configuration file; else the first of the usual places.")
 ]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of this machine to listen on.")]
 
@@ -58,14 +58,25 @@ PortOption = Annotated[
 ]
 
 
-def _load(config: Path | None, *, overrides: Mapping[str, Any] | None = None) -> tuple[Settings, Path]:
-    """The settings, and the folder that relative paths in them start from."""
+def _load(
+    config: Path | None, *, overrides: Mapping[str, Any] | None = None, says: bool = True
+) -> tuple[Settings, Path]:
+    """The settings, and the folder that relative paths in them start from; the file is named on standard error."""
     file = find_configuration(config, environ=os.environ)
+    if file == DEFAULT and not file.exists():
+        looked = ", ".join(str(place) for place in usual_places(os.environ))
+        raise UsageFault(f"no configuration: looked for {looked}; run `vestibule init`, or name a file with --config")
     try:
         settings = load_settings(file, environ=os.environ, overrides=overrides)
     except ConfigurationError as exc:
         raise UsageFault("\n".join(str(problem) for problem in exc.problems)) from None
+    if says:
+        _say_aside(f"configuration: {_named(file)}")
     return settings, (file.parent if file else Path())
+
+
+def _named(file: Path | None) -> str:
+    return str(file.absolute()) if file else "environment variables alone"
 
 
 def _weak_secrets(config: Path | None) -> list[Problem]:
@@ -108,22 +119,26 @@ def run(
     port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port instead of server.bind's.")] = None,
 ) -> None:
     """Start the front door, its workers and its managed apps."""
-    settings, folder = _load(config)
+    settings, folder = _load(config, says=False)
     if port is not None:
-        settings, _ = _load(config, overrides=with_port(settings, port))
+        settings, _ = _load(config, overrides=with_port(settings, port), says=False)
     configure_logging(settings.log)
     for problem in _warnings(config, settings):
         structlog.get_logger("vestibule.supervisor").warning(
             "configuration", key=problem.key, reason=f"{problem.message}; {problem.mend}"
         )
     door = build_front_door(settings, folder=folder)
-    raise typer.Exit(run_front_door(door, on_ready=lambda: _say_ready(settings)))
+    raise typer.Exit(run_front_door(door, on_ready=lambda: _say_ready(settings, config)))
 
 
-def _say_ready(settings: Settings) -> None:
+def _say_ready(settings: Settings, config: Path | None) -> None:
     server = settings.server
     structlog.get_logger("vestibule.supervisor").info(
-        "ready", public_url=server.public_url, bind=server.bind, management=server.management_bind
+        "ready",
+        public_url=server.public_url,
+        bind=server.bind,
+        management=server.management_bind,
+        configuration=_named(find_configuration(config, environ=os.environ)),
     )
 
 
@@ -174,15 +189,18 @@ def init(
     client_secret_file: Annotated[
         str, typer.Option("--client-secret-file", help="File with the secret the provider gave out; - reads it.")
     ] = "",
-    streamlit: Annotated[str, typer.Option("--streamlit", help="Streamlit script, below --folder.")] = "",
+    streamlit: Annotated[str, typer.Option("--streamlit", help="Streamlit script.")] = "",
     api: Annotated[str, typer.Option("--api", help="Address of the API, as in http://127.0.0.1:9000.")] = "",
     public_url: Annotated[
         str, typer.Option("--public-url", help="What people type into the browser.")
     ] = initialise.DEFAULT_PUBLIC_URL,
-    folder: Annotated[Path, typer.Option("--folder", help="Where to write.")] = Path(),
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", help="Where to write; /etc/vestibule for root, ~/.config/vestibule for others."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there, secrets too.")] = False,
 ) -> None:
-    """Write vestibule.toml and its secrets."""
+    """Write vestibule.toml and its secrets, for you alone and outside of the folder of the pages."""
     wishes = initialise.Wishes(
         issuer=issuer,
         client_id=client_id,
@@ -191,7 +209,7 @@ def init(
         api=api,
         public_url=public_url,
     )
-    written = initialise.initialise(wishes, folder=folder, force=force)
+    written = initialise.initialise(wishes, folder=folder or folder_for_new(os.environ), force=force)
     typer.echo(f"Wrote {written.file} and {written.file.parent / initialise.SECRETS}{os.sep}. Next:")
     for step in written.next_steps:
         typer.echo(f"  {step}")
@@ -220,9 +238,13 @@ def keys_new(file: Annotated[str, typer.Argument(help="File to write; - prints t
 
 @keys_app.command("rotate")
 def keys_rotate(file: Annotated[Path, typer.Argument(help="The file that secrets.keys_file names.")]) -> None:
-    """Put a new key in front of the old ones, of which three are kept; restart to use it."""
+    """Put a new key in front of the old ones, of which three are kept; takes effect at the next start."""
     count = key_files.rotate_keys(file)
-    typer.echo(f"{file} has {count} keys now, the newest first; restart the front door to use it")
+    typer.echo(
+        f"{file} has {count} keys now, the newest first. Keys are read at the start: a front door that is running"
+    )
+    typer.echo("goes on with the old ones until it is restarted. As a service: systemctl restart vestibule, which also")
+    typer.echo("loads its credentials anew. Several replicas: give all of them this file first (docs/key-rotation.md).")
 
 
 @config_app.command("check")

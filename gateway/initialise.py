@@ -6,7 +6,9 @@ But for one secret that only the provider can give: until it is known its file i
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +19,11 @@ from urllib.parse import urlsplit
 from bff.configuration import ConfigurationError, load_settings, parse_settings
 from bff.public_urls import PublicUrls
 from bff.settings_rules import is_loopback
+from gateway.configuration_file import NAME as FILE
+from gateway.configuration_file import find_configuration
 from gateway.faults import CommandFault, UsageFault
 from gateway.key_files import new_key, new_secret, write_secret
 
-FILE = "vestibule.toml"
 SECRETS = "secrets"
 PROVIDER = "corp"
 CLIENT_SECRET = "client-secret"
@@ -31,7 +34,10 @@ DEFAULT_PUBLIC_URL = "http://localhost:8000"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What was asked for on the command line. `client_secret` "" means that nobody knows it yet."""
+    """What was asked for on the command line. `client_secret` "" means that nobody knows it yet.
+
+    `streamlit` is a script, taken from the folder that the command runs in.
+    """
 
     issuer: str
     client_id: str
@@ -46,9 +52,14 @@ class Wishes:
         return self.public_url.startswith("http://") and is_loopback(urlsplit(self.public_url))
 
     @property
+    def script(self) -> Path:
+        """Where the page's script is, in full: the configuration lies elsewhere."""
+        return Path(os.path.abspath(self.streamlit))
+
+    @property
     def app_id(self) -> str:
-        """Route id and kit client of the app: its file name in the letters that names may have."""
-        name = re.sub(r"[^a-z0-9_-]+", "-", Path(self.streamlit).stem.lower()).strip("-_")
+        """Route id and kit client of the app: its file name in the letters that names of variables may have too."""
+        name = re.sub(r"[^a-z0-9]+", "_", self.script.stem.lower()).strip("_")
         return name if name and name != "api" else "app"
 
 
@@ -60,46 +71,71 @@ class Written:
     next_steps: tuple[str, ...]
 
 
-def initialise(wishes: Wishes, *, folder: Path, force: bool = False) -> Written:
-    """Write `vestibule.toml` and `secrets/` into `folder`. Nothing is written unless all of it can be.
+def initialise(
+    wishes: Wishes, *, folder: Path, force: bool = False, environ: Mapping[str, str] = os.environ
+) -> Written:
+    """Write `vestibule.toml` and `secrets/` into `folder`, for their owner alone. Nothing is written unless all can be.
 
     Raises:
-        UsageFault: the wishes make no working configuration, or a file is there already and `force` is not given.
+        UsageFault: the wishes make no working configuration, pages could read the secrets there, others could change
+            them, or a file is there already and `force` is not given.
     """
-    _validate(wishes, folder=folder)
-    secrets = _secrets(wishes)
-    files = {folder / FILE: build_toml(wishes), folder / SECRETS / ".gitignore": "*"}
-    places = {folder / SECRETS / name: value for name, value in secrets.items()}
-    taken = [str(path) for path in (folder / FILE, *places) if path.exists()]
+    _validate(wishes)
+    _see_that_it_is_kept_from_pages(wishes, folder)
+    _see_that_nobody_else_may_write(folder)
+    places = {folder / SECRETS / name: value for name, value in _secrets(wishes).items()}
+    places |= {folder / FILE: build_toml(wishes)}
+    taken = sorted(str(path) for path in places if path.exists())
     if taken and not force:
         raise UsageFault(f"there already: {', '.join(taken)}; --force writes all of it anew, secrets too")
     try:
-        (folder / SECRETS).mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path, text in files.items():
-            path.write_text(text + "\n", encoding="utf-8")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / SECRETS).mkdir(mode=0o700, exist_ok=True)
+        (folder / SECRETS).chmod(0o700)
+        (folder / SECRETS / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as exc:
         raise CommandFault(f"{exc.filename} cannot be written: {exc.strerror}") from exc
     for path, text in places.items():
         write_secret(path, text, replace=force)
     _check(wishes, folder / FILE)
-    return Written(folder / FILE, _next_steps(wishes, folder=folder))
+    return Written(folder / FILE, _next_steps(wishes, folder=folder, environ=environ))
+
+
+def _see_that_it_is_kept_from_pages(wishes: Wishes, folder: Path) -> None:
+    """A page's code may read the folder that its script is in, with everything below."""
+    pages = wishes.script.resolve().parent
+    if wishes.streamlit and folder.resolve().is_relative_to(pages):
+        raise UsageFault(
+            f"the secrets in {folder} would lie in the folder of the page, {pages}, whose code could read them; put "
+            "the page into a folder of its own, or name a place outside of it with --folder"
+        )
+
+
+def _see_that_nobody_else_may_write(folder: Path) -> None:
+    """Nor to a folder further up, as far as it is there: only a sticky one, as /tmp is, keeps what is in it."""
+    place = folder.resolve()
+    for one in (place, *place.parents):
+        mode = one.stat().st_mode if one.is_dir() else 0
+        is_open = mode & 0o022 if one == place else mode & stat.S_IWOTH and not mode & stat.S_ISVTX
+        if is_open:
+            raise UsageFault(f"others may write to {one}, and so could replace the secrets below it; chmod 700 {one}")
 
 
 def _check(wishes: Wishes, file: Path) -> None:
-    """What was just written must pass, but for a client secret that nobody knows yet, or this command has a defect."""
+    """What was just written must pass, but for a client secret that nobody knows yet."""
     try:
         load_settings(file, environ={})
     except ConfigurationError as error:
         keys = [problem.key for problem in error.problems]
         if wishes.client_secret or keys != [f"providers.{PROVIDER}.client_secret_file"]:
-            raise
+            raise UsageFault(str(error)) from None
 
 
-def _validate(wishes: Wishes, *, folder: Path) -> None:
+def _validate(wishes: Wishes) -> None:
     if not wishes.streamlit and not wishes.api:
         raise UsageFault("nothing to put behind the sign-in; name --streamlit app.py, or --api http://127.0.0.1:9000")
-    if wishes.streamlit and not (folder / wishes.streamlit).is_file():
-        raise UsageFault(f"no script {folder / wishes.streamlit}; --streamlit is taken from --folder")
+    if wishes.streamlit and not wishes.script.is_file():
+        raise UsageFault(f"no script {wishes.script}; correct --streamlit")
     try:
         raw = tomllib.loads(build_toml(wishes))
         secrets = _secrets(wishes)
@@ -169,7 +205,8 @@ def build_tables(wishes: Wishes) -> dict[str, Any]:
     }
     if wishes.streamlit:
         app = wishes.app_id
-        routes.append({"id": app, "path": "/", "upstream": f"streamlit:{wishes.streamlit}", "kit": app})
+        page = {"id": app, "path": "/", "upstream": f"streamlit:{wishes.script}", "kit": app}
+        routes.append(page | {"streamlit": {"cwd": str(wishes.script.parent)}})
         client = {"secret_file": f"{SECRETS}/kit-{app}", "routes": ["api"] if wishes.api else []}
         client["audiences"] = [API_AUDIENCE] if wishes.api else []
         tables["kit_clients"] = {app: client}
@@ -201,6 +238,7 @@ COMMENTS = {
     "routes.token": "this front door's own signed token; `access_token` sends the provider's instead",
     "routes.audience": "what the API checks: VESTIBULE_JWT__AUDIENCE",
     "routes.strip_prefix": "the API sees /users, not /api/users",
+    "routes.streamlit": "The folder that the page runs in: its own, which holds no secret of this program.",
 }
 
 
@@ -223,13 +261,17 @@ def _table(heading: str, place: str, table: Mapping[str, Any], *, say: bool = Tr
     if say and place in COMMENTS:
         lines.append(f"# {COMMENTS[place]}")
     lines.append(heading)
+    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
     for key, value in table.items():
         comment = COMMENTS.get(f"{place}.{key}")
-        lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}" + (f"  # {comment}" if comment else ""))
+        if key not in inner:
+            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}" + (f"  # {comment}" if comment else ""))
+    for key, value in inner.items():
+        lines += _table(f"[{place}.{key}]", f"{place}.{key}", value)
     return lines
 
 
-def _next_steps(wishes: Wishes, *, folder: Path) -> tuple[str, ...]:
+def _next_steps(wishes: Wishes, *, folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
     urls = PublicUrls(wishes.public_url.rstrip("/"))
     steps = [
         f"Register at {wishes.issuer} for client {wishes.client_id}: redirect URI {urls.callback(PROVIDER)}",
@@ -243,5 +285,7 @@ def _next_steps(wishes: Wishes, *, folder: Path) -> tuple[str, ...]:
             f"Start the API with VESTIBULE_JWT__ISSUER={urls.base} VESTIBULE_JWT__AUDIENCE={API_AUDIENCE} "
             f"VESTIBULE_JWT__JWKS_URL={urls.jwks}"
         )
-    config = "" if folder == Path() else f" --config {folder / FILE}"
+    found = find_configuration(None, environ=environ)
+    is_found = found is not None and found.resolve() == (folder / FILE).resolve()
+    config = "" if is_found else f" --config {folder / FILE}"
     return (*steps, f"Check it with: vestibule doctor{config}", f"Start it with: vestibule run{config}")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bff.configuration import parse_settings
-from gateway.configuration_file import find_configuration, with_port
+from gateway.configuration_file import find_configuration, folder_for_new, with_port
 from tests.gateway.commands import vestibule, vestibule_process
 
 KEY = secrets.token_urlsafe(32)
@@ -80,7 +80,8 @@ def test_a_wrong_command_line_ends_with_2(arguments: tuple[str, ...], tmp_path: 
 
 def test_config_check_is_content_with_a_good_file(folder: Path) -> None:
     done = vestibule("config", "check", folder=folder)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
+    said = f"configuration: {folder / 'vestibule.toml'}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", said)
 
 
 def test_config_check_names_all_problems_at_once_with_file_key_and_mend(folder: Path) -> None:
@@ -105,12 +106,13 @@ def test_config_check_warns_of_secrets_that_lie_open(folder: Path) -> None:
     (folder / "vestibule.toml").write_text(GOOD.replace(f'keys = ["{KEY}"]', 'keys_file = "keys"'))
     done = vestibule("config", "check", folder=folder)
     assert (done.returncode, done.stdout) == (0, "ok\n")
+    said = f"configuration: {folder / 'vestibule.toml'}\n"
     assert done.stderr == (
-        "warning: vestibule.toml: secrets.keys_file: "
+        f"{said}warning: vestibule.toml: secrets.keys_file: "
         f"everybody on this machine may read {folder / 'keys'}; chmod 600 {folder / 'keys'}\n"
     )
     (folder / "keys").chmod(0o600)
-    assert vestibule("config", "check", folder=folder).stderr == ""
+    assert vestibule("config", "check", folder=folder).stderr == said
 
 
 def test_config_check_warns_of_identity_headers_that_a_route_lets_through(folder: Path) -> None:
@@ -118,9 +120,7 @@ def test_config_check_warns_of_identity_headers_that_a_route_lets_through(folder
     (folder / "vestibule.toml").write_text(listed)
     done = vestibule("config", "check", folder=folder)
     assert (done.returncode, done.stdout) == (0, "ok\n")
-    assert done.stderr.startswith(
-        "warning: vestibule.toml: routes[0].forward_headers (route pages): lets clients send "
-    )
+    assert "\nwarning: vestibule.toml: routes[0].forward_headers (route pages): lets clients send " in done.stderr
     assert "x-scope-orgid" in done.stderr
 
 
@@ -138,9 +138,13 @@ def test_a_taken_port_says_what_the_person_types_to_choose_another(folder: Path)
 def test_every_command_that_needs_a_configuration_says_when_there_is_none(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    done = vestibule(*command, folder=tmp_path)
+    done = vestibule(*command, folder=tmp_path, variables={"HOME": str(tmp_path / "home")})
+    own = tmp_path / "home/.config/vestibule/vestibule.toml"
     assert done.returncode == 2
-    assert done.stderr == "vestibule.toml: no such file; run `vestibule init`\n"
+    assert done.stderr == (
+        f"no configuration: looked for vestibule.toml, {own}, /etc/vestibule/vestibule.toml; "
+        "run `vestibule init`, or name a file with --config\n"
+    )
 
 
 @pytest.mark.parametrize("content", [b"[server", b"\xff\xfe", b"server = 1\n"], ids=["broken", "binary", "no table"])
@@ -196,10 +200,56 @@ def test_the_file_may_be_named_by_a_variable(folder: Path, tmp_path_factory: pyt
 
 def test_variables_alone_are_enough_where_there_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gateway.configuration_file.SYSTEM_FOLDER", tmp_path / "etc")
     assert find_configuration(None, environ={}) == Path("vestibule.toml")
     assert find_configuration(None, environ={"VESTIBULE_PROVIDERS__CORP__ISSUER": "x"}) is None
     (tmp_path / "vestibule.toml").touch()
     assert find_configuration(None, environ={"VESTIBULE_PROVIDERS__CORP__ISSUER": "x"}) == Path("vestibule.toml")
+
+
+def test_the_file_is_looked_for_here_then_with_the_persons_settings_then_with_the_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, home, xdg, system = (tmp_path / name for name in ("here", "home", "xdg", "etc"))
+    files = [here / "vestibule.toml", home / ".config/vestibule/vestibule.toml", system / "vestibule.toml"]
+    for file in (*files, xdg / "vestibule/vestibule.toml"):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("gateway.configuration_file.SYSTEM_FOLDER", system)
+    environ = {"HOME": str(home)}
+
+    def found(**more: str) -> Path | None:
+        return find_configuration(None, environ=environ | more)
+
+    assert find_configuration(Path("given"), environ=environ | {"VESTIBULE_CONFIG": "named"}) == Path("given")
+    assert found(VESTIBULE_CONFIG="named") == Path("named")
+    assert found() == Path("vestibule.toml")
+    files[0].unlink()
+    assert found() == files[1]
+    assert found(XDG_CONFIG_HOME=str(xdg)) == xdg / "vestibule/vestibule.toml"
+    assert found(XDG_CONFIG_HOME="relative") == files[1]
+    files[1].unlink()
+    assert found(VESTIBULE_PROVIDERS__CORP__ISSUER="x") == files[2]
+    files[2].unlink()
+    assert found() == Path("vestibule.toml")
+
+
+@pytest.mark.parametrize(
+    "command", [("config", "check"), ("config", "show"), ("config", "show", "--json")], ids=" ".join
+)
+def test_a_command_says_which_file_it_read(folder: Path, command: tuple[str, ...]) -> None:
+    done = vestibule(*command, folder=folder)
+    assert done.stderr == f"configuration: {folder / 'vestibule.toml'}\n"
+    assert "configuration:" not in done.stdout
+
+
+def test_a_new_file_belongs_with_the_persons_settings_and_for_root_with_the_systems() -> None:
+    home = {"HOME": "/srv/ann"}
+    assert folder_for_new(home, is_root=True) == Path("/etc/vestibule")
+    assert folder_for_new(home, is_root=False) == Path("/srv/ann/.config/vestibule")
+    assert folder_for_new({"XDG_CONFIG_HOME": "/srv/ann/own"}, is_root=False) == Path("/srv/ann/own/vestibule")
+    assert folder_for_new({}, is_root=False) == Path("/etc/vestibule"), "a service's user has no home"
 
 
 def test_keys_new_writes_a_file_for_its_owner_once(tmp_path: Path) -> None:
@@ -230,7 +280,10 @@ def test_keys_rotate_puts_a_new_key_in_front_and_keeps_three(tmp_path: Path) -> 
     vestibule("keys", "new", "keys", folder=tmp_path)
     seen = [(tmp_path / "keys").read_text().split()]
     for _ in range(3):
-        assert vestibule("keys", "rotate", "keys", folder=tmp_path).returncode == 0
+        done = vestibule("keys", "rotate", "keys", folder=tmp_path)
+        assert done.returncode == 0
+        assert "until it is restarted" in done.stdout
+        assert "systemctl restart vestibule" in done.stdout
         seen.append((tmp_path / "keys").read_text().split())
     assert [len(keys) for keys in seen] == [1, 2, 3, 3]
     assert all(later[1:] == earlier[:2] for earlier, later in itertools.pairwise(seen))

@@ -18,11 +18,21 @@ ISSUER = "https://idp.example.com/realms/corp"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the pages, in which the command runs."""
+    folder = tmp_path / "pages"
+    folder.mkdir()
     tmp_path.chmod(0o755)  # a page runs as another user where the front door may switch
-    (tmp_path / "My Dashboard.py").write_text("")
-    (tmp_path / "app.py").write_text("")
-    return tmp_path
+    (folder / "My Dashboard.py").write_text("")
+    (folder / "app.py").write_text("")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, pages: Path) -> Path:
+    """Where the configuration goes: not there yet, and beside the pages."""
+    return tmp_path / "settings" / "vestibule"
 
 
 def wishes(
@@ -53,7 +63,8 @@ CASES = {
 def test_what_is_written_passes_config_check_unchanged(wished: Wishes, folder: Path) -> None:
     wished = replace(wished, client_secret="the-one-from-the-provider")
     written = initialise(wished, folder=folder)
-    checked = vestibule("config", "check", folder=folder)
+    (folder.parent / "elsewhere").mkdir()
+    checked = vestibule("config", "check", "--config", str(written.file), folder=folder.parent / "elsewhere")
     assert (checked.returncode, checked.stdout) == (0, "ok\n")
     settings = load_settings(written.file, environ={})
     assert settings.providers["corp"].client_id == wished.client_id
@@ -81,10 +92,10 @@ def test_the_file_says_with_comments_what_the_tables_say(wished: Wishes) -> None
 def test_the_app_and_the_api_are_joined_by_a_kit_client(folder: Path) -> None:
     initialise(wishes(streamlit="My Dashboard.py", client_secret="the-one-from-the-provider"), folder=folder)
     settings = load_settings(folder / "vestibule.toml", environ={})
-    assert settings.kit_clients["my-dashboard"].routes == ("api",)
-    page = settings.route("my-dashboard")
+    assert settings.kit_clients["my_dashboard"].routes == ("api",), "a variable can name it: no -"
+    page = settings.route("my_dashboard")
     assert page is not None
-    assert (page.path, page.kit, page.kind) == ("/", "my-dashboard", "page")
+    assert (page.path, page.kit, page.kind) == ("/", "my_dashboard", "page")
     api = settings.route("api")
     assert api is not None
     assert (api.token, api.audience, api.strip_prefix) == ("assertion", "api", True)
@@ -94,8 +105,8 @@ def test_secrets_are_random_and_for_their_owner_alone(folder: Path) -> None:
     initialise(wishes(client_secret="the-one-from-the-provider-" + "x" * 32), folder=folder)
     names = ("keys", "admin-token", "client-secret", "kit-app")
     files = [folder / "secrets" / name for name in names]
-    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600] * 4
-    assert stat.S_IMODE((folder / "secrets").stat().st_mode) == 0o700
+    assert [stat.S_IMODE(file.stat().st_mode) for file in (*files, folder / "vestibule.toml")] == [0o600] * 5
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (folder, folder / "secrets")] == [0o700] * 2
     values = {file.read_text() for file in files}
     assert len(values) == 4
     assert all(len(value.strip()) >= 32 for value in values)
@@ -106,7 +117,7 @@ def test_secrets_are_random_and_for_their_owner_alone(folder: Path) -> None:
 def test_nothing_is_overwritten_unless_forced(folder: Path) -> None:
     initialise(wishes(), folder=folder)
     before = {path: path.read_text() for path in folder.rglob("*") if path.is_file()}
-    with pytest.raises(UsageFault, match=r"vestibule\.toml.*secrets/keys.*--force"):
+    with pytest.raises(UsageFault, match=r"secrets/keys.*vestibule\.toml.*--force"):
         initialise(wishes(), folder=folder)
     assert before == {path: path.read_text() for path in folder.rglob("*") if path.is_file()}
     initialise(wishes(), folder=folder, force=True)
@@ -115,7 +126,7 @@ def test_nothing_is_overwritten_unless_forced(folder: Path) -> None:
 
 
 def test_one_secret_left_over_is_enough_to_stop(folder: Path) -> None:
-    (folder / "secrets").mkdir()
+    (folder / "secrets").mkdir(parents=True)
     (folder / "secrets" / "keys").write_text("somebody's")
     with pytest.raises(UsageFault, match="secrets/keys"):
         initialise(wishes(), folder=folder)
@@ -135,10 +146,9 @@ REFUSED = {
 
 @pytest.mark.parametrize(("wished", "named"), REFUSED.values(), ids=REFUSED.keys())
 def test_wishes_that_cannot_work_write_nothing(wished: Wishes, named: str, folder: Path) -> None:
-    before = sorted(folder.rglob("*"))
     with pytest.raises(UsageFault, match=named):
         initialise(wished, folder=folder)
-    assert sorted(folder.rglob("*")) == before
+    assert not folder.parent.exists()
 
 
 def test_the_next_steps_name_the_exact_redirect_uri_and_what_is_left_to_do(folder: Path) -> None:
@@ -155,13 +165,68 @@ def test_a_known_client_secret_is_written_and_not_asked_for_again(folder: Path) 
     assert "client-secret" not in "\n".join(written.next_steps)
 
 
-def test_the_command_reads_the_client_secret_from_standard_input(folder: Path) -> None:
+def test_the_command_reads_the_client_secret_from_standard_input(folder: Path, pages: Path) -> None:
     arguments = ("init", "--issuer", ISSUER, "--client-id", "x", "--streamlit", "app.py", "--client-secret-file", "-")
-    done = vestibule_process(*arguments, folder=folder, given="from-standard-input\n")
-    assert done.returncode == 0
+    done = vestibule_process(*arguments, "--folder", str(folder), folder=pages, given="from-standard-input\n")
+    assert (done.returncode, done.stderr) == (0, "")
     assert (folder / "secrets" / "client-secret").read_text() == "from-standard-input\n"
     assert "http://localhost:8000/auth/callback/corp" in done.stdout
     assert "from-standard-input" not in done.stdout + done.stderr
-    again = vestibule(*arguments, folder=folder, given="x")
+    assert f"Wrote {folder / 'vestibule.toml'} and {folder / 'secrets'}/" in done.stdout
+    again = vestibule(*arguments, "--folder", str(folder), folder=pages, given="x")
     assert again.returncode == 2
     assert "--force" in again.stderr
+
+
+def test_a_page_is_named_in_full_and_runs_in_its_own_folder(folder: Path, pages: Path) -> None:
+    initialise(wishes(client_secret="the-one-from-the-provider"), folder=folder)
+    page = load_settings(folder / "vestibule.toml", environ={}).route("app")
+    assert page is not None
+    assert page.upstream == (f"streamlit:{pages / 'app.py'}",)
+    assert page.streamlit.cwd == str(pages)
+
+
+@pytest.mark.parametrize("place", [".", "secret", "deep/down", "../pages", "../link"])
+def test_secrets_never_go_into_the_folder_of_the_pages(place: str, pages: Path) -> None:
+    (pages.parent / "link").symlink_to(pages)
+    with pytest.raises(UsageFault, match=r"whose code could read them.*--folder"):
+        initialise(wishes(), folder=Path(place))
+    assert sorted(path.name for path in pages.iterdir()) == ["My Dashboard.py", "app.py"]
+
+
+def test_without_pages_the_folder_is_free_to_choose(pages: Path) -> None:
+    initialise(wishes(streamlit=""), folder=Path())
+    assert (pages / "vestibule.toml").is_file()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
+def test_a_folder_that_others_may_write_to_is_refused(folder: Path, mode: int) -> None:
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    with pytest.raises(UsageFault, match=r"others may write to .*chmod 700"):
+        initialise(wishes(), folder=folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_below_one_that_everybody_may_write_to_is_refused_in_one_line(folder: Path) -> None:
+    folder.parent.mkdir()
+    folder.parent.chmod(0o777)
+    with pytest.raises(UsageFault, match=f"others may write to {folder.parent}, "):
+        initialise(wishes(), folder=folder)
+    assert not folder.exists()
+
+
+def test_the_command_writes_where_the_other_commands_look(pages: Path) -> None:
+    """As root /etc/vestibule would be meant: so this names the folder that others have by default."""
+    variables = {"HOME": str(pages.parent / "home")}
+    own = pages.parent / "home/.config/vestibule"
+    arguments = ("init", "--issuer", ISSUER, "--client-id", "x", "--streamlit", "app.py", "--client-secret-file", "-")
+    done = vestibule(*arguments, "--folder", str(own), folder=pages, variables=variables, given="given-by-the-provider")
+    assert "Start it with: vestibule run\n" in done.stdout
+    checked = vestibule("config", "check", folder=pages, variables=variables)
+    assert (checked.returncode, checked.stderr) == (0, f"configuration: {own / 'vestibule.toml'}\n")
+
+
+def test_the_next_steps_name_the_file_where_it_would_not_be_found(folder: Path) -> None:
+    steps = initialise(wishes(), folder=folder, environ={"HOME": "/nowhere"}).next_steps
+    assert steps[-1] == f"Start it with: vestibule run --config {folder / 'vestibule.toml'}"
