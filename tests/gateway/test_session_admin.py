@@ -59,9 +59,9 @@ def door(file: Path) -> Iterator[str]:
 
 
 def sessions(*arguments: str, file: Path) -> tuple[int, str]:
-    """What `vestibule sessions …` says, on both outputs."""
+    """What `vestibule sessions …` says, on both outputs, without the line that names the configuration."""
     done = vestibule("sessions", *arguments, "--config", str(file), folder=file.parent)
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, done.stdout + done.stderr.replace(f"configuration: {file}\n", "")
 
 
 def sign_in(door: str) -> CookieClient:
