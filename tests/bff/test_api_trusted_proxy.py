@@ -21,6 +21,7 @@ ADA = Identity(
     provider="corp",
     name="Ada Løvelace, 100%",
     email="ada@example.com",
+    email_verified=True,
     preferred_username="ada",
     roles=("analyst", "a,b"),
     groups=("科学",),
