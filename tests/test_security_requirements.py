@@ -5,8 +5,7 @@ from __future__ import annotations
 from tests.security_requirements import OPEN, PAGE, find_tests, items_of, listed_items, with_tests
 
 NOT_BUILT_YET = frozenset(
-    {"CK-7", "DS-6", "DS-7", "FA-1", "FA-2", "FA-3", "FA-4", "FA-5", "FA-6", "FA-7", "LG-5", "PX-16", "RS-7"}
-    | {"SL-3", "TK-8"}
+    {"DS-6", "DS-7", "FA-1", "FA-2", "FA-3", "FA-4", "FA-5", "FA-6", "FA-7", "LG-5", "RS-7", "SL-3", "TK-8"}
 )
 """Items that no test holds today. Take an item out of this list with the change that adds its first test."""
 
@@ -24,7 +23,7 @@ def test_every_item_that_a_test_names_is_on_the_page() -> None:
 
 def test_the_page_lists_each_item_once() -> None:
     items = listed_items(PAGE.read_text(encoding="utf-8"))
-    assert len(items) == len(set(items)) == 150
+    assert len(items) == len(set(items)) == 151
 
 
 def test_the_page_says_which_tests_hold_each_item() -> None:
