@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from bff.configuration import ConfigurationError, Problem, load_settings, weak_secret_files
+from bff.configuration import ConfigurationError, Problem, load_settings, secret_places, weak_secret_files
 from bff.settings import LogSettings, Settings
 from bff.settings_warnings import find_warnings
 from gateway import demo, dev, doctor, doctor_login, initialise, key_files, session_admin
@@ -29,6 +29,7 @@ from gateway.header_warnings import find_header_warnings
 from gateway.logs import configure_logging
 from gateway.managed_apps import Described, describe_apps
 from gateway.sandbox.privileges import refuse_inspection
+from gateway.sandbox.reach import Secret
 from gateway.settings_text import to_masked, to_toml
 
 
@@ -91,8 +92,13 @@ def _warnings(config: Path | None, settings: Settings) -> list[Problem]:
     return [*_weak_secrets(config), *chain.from_iterable(noticed)]
 
 
-def _pages(settings: Settings, *, folder: Path) -> list[Described]:
-    return list(describe_apps(settings, folder=folder, secrets=(), environ=os.environ))
+def _secrets(config: Path | None) -> list[Secret]:
+    file = find_configuration(config, environ=os.environ)
+    return [Secret(path, key) for key, path in secret_places(file, environ=os.environ)]
+
+
+def _pages(config: Path | None, settings: Settings, *, folder: Path) -> list[Described]:
+    return list(describe_apps(settings, folder=folder, secrets=_secrets(config), environ=os.environ))
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -127,7 +133,7 @@ def run(
         structlog.get_logger("vestibule.supervisor").warning(
             "configuration", key=problem.key, reason=f"{problem.message}; {problem.mend}"
         )
-    door = build_front_door(settings, folder=folder)
+    door = build_front_door(settings, folder=folder, secrets=_secrets(config))
     raise typer.Exit(run_front_door(door, on_ready=lambda: _say_ready(settings, config)))
 
 
@@ -253,7 +259,7 @@ def config_check(config: Config = None) -> None:
     settings, folder = _load(config)
     for problem in _warnings(config, settings):
         typer.echo(f"warning: {problem}", err=True)
-    pages = _pages(settings, folder=folder)
+    pages = _pages(config, settings, folder=folder)
     if faults := [page.fault for page in pages if page.fault]:
         raise UsageFault("\n".join(faults))
     for page in pages:
@@ -335,7 +341,7 @@ def run_doctor(
             doctor_login.sign_in_once(settings, say=_say_aside, provider=provider, loopback_port=loopback_port or 0)
         )
     else:
-        pages = _pages(settings, folder=folder)
+        pages = _pages(config, settings, folder=folder)
         noticed = _warnings(config, settings)
         report = asyncio.run(doctor.examine(settings, folder=folder, warnings=noticed, pages=pages))
     typer.echo(json.dumps(report.as_json(strict=strict), indent=2) if as_json else report.as_text())
