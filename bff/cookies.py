@@ -1,7 +1,9 @@
 """Cookies read strictly from raw bytes and written with every attribute.
 
 Framework parsers trim exotic white space, unquote and let the last duplicate win; each of these turns a foreign cookie
-into ours. Here a cookie is `name=value` between semicolons and single spaces, and nothing else.
+into ours. Here a cookie is `name=value` between semicolons and single spaces, and nothing else. Foreign cookies never
+decide about ours: a page of a neighbouring host may set any number of them for this one. `$Version` and its like
+(RFC 2965), which made old parsers read the rest in another way, are such cookies.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ def split_cookies(values: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
 
 
 def find_cookie(values: Sequence[bytes], name: str) -> str | None:
-    """Value of the one cookie called exactly `name`, None when there is none.
+    """Value of the one cookie called exactly `name`, None when there is none; no other cookie decides about it.
 
     Raises:
         DuplicateCookie: `name` came twice, in one header or in several.
@@ -69,7 +71,7 @@ def find_cookie(values: Sequence[bytes], name: str) -> str | None:
     found = [value for cookie, value in pairs if cookie == wanted]
     if len(found) > 1:
         raise DuplicateCookie(name)
-    if not found or any(cookie.startswith(b"$") for cookie, _ in pairs):  # RFC 2965 relics change how parsers read
+    if not found:
         return None
     try:
         return found[0].decode("ascii")

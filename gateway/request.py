@@ -18,6 +18,7 @@ from gateway.paths import canonical_path
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 KIT_HEADER = contract.HEADER_KIT.lower().encode("ascii")
+_KIT_PATHS = "/kit/"
 SESSION_HEADER = contract.HEADER_SESSION.lower().encode("ascii")
 
 
@@ -124,9 +125,16 @@ def _why_misdirected(client: ClientEndpoint, bff: Bff) -> str:
 
 
 def _is_internal_call(scope: Scope, path: str, client: ClientEndpoint, bff: Bff) -> bool:
-    """Kit calls, and the public keys that APIs and kits fetch from inside, by a name in the Host header itself."""
+    """Kit calls, and the public keys that APIs and kits fetch from inside, by a name in the Host header itself.
+
+    Below `/auth` these are what kits call: the rest is for browsers, and looks at the cookie and not at the credential.
+    """
     named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
     if named != [client.host] or client.host not in bff.settings.server.internal_hosts:
         return False
-    keys = bff.urls.base_path + bff.settings.server.auth_path + contract.PATH_JWKS
-    return path == keys or any(name == KIT_HEADER for name, _ in scope["headers"])
+    auth = bff.urls.base_path + bff.settings.server.auth_path
+    if path == auth + contract.PATH_JWKS:
+        return True
+    if path.startswith(auth + "/") and not path.startswith(auth + _KIT_PATHS):
+        return False
+    return any(name == KIT_HEADER for name, _ in scope["headers"])

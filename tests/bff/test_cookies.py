@@ -38,7 +38,17 @@ def test_only_cookie_headers_are_read() -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [[SENT], [b"a=1; " + SENT], [SENT + b"; b=2"], [b"a=1", SENT], [b"a=1;" + SENT + b";b"], [b"  " + SENT + b"  "]],
+    [
+        [SENT],
+        [b"a=1; " + SENT],
+        [SENT + b"; b=2"],
+        [b"a=1", SENT],
+        [b"a=1;" + SENT + b";b"],
+        [b"  " + SENT + b"  "],
+        [b"$Version=1; " + SENT],
+        [SENT + b"; $Path=/; $x=1"],
+        [b'$Version="1', SENT],
+    ],
 )
 def test_the_session_cookie_is_found_wherever_it_stands(headers: list[bytes]) -> None:
     assert find_session_cookie(headers, NAME) == VALUE
@@ -62,8 +72,7 @@ def test_a_prefixed_name_is_another_cookie(prefix: bytes) -> None:
         f"{NAME} ={VALUE}".encode(),
         f"{NAME}-tx={VALUE}".encode(),
         f"{NAME}".encode(),
-        f"$Version=1; {NAME}={VALUE}".encode(),
-        f"{NAME}={VALUE}; $Path=/".encode(),
+        f"${NAME}={VALUE}".encode(),
         f'x="a; {NAME}'.encode(),
         b"",
         b";;;",

@@ -111,8 +111,7 @@ def reference(lines: Sequence[bytes], name: str) -> str | None:
     matching = [value for cookie, value in found if cookie == name.encode()]
     if len(matching) > 1:
         return DUPLICATE
-    relics = [cookie for cookie, _ in found if cookie[:1] == b"$"]
-    if not matching or relics or any(byte > 0x7F for byte in matching[0]):
+    if not matching or any(byte > 0x7F for byte in matching[0]):
         return None
     return "".join(map(chr, matching[0]))
 

@@ -119,7 +119,7 @@ COOKIE_NAMES: list[bytes] = [
     b"{Name}",
     b"%76{rest}",
     b"={name}",
-    b"$Version=1; {name}",
+    b"${name}",
     b'"{name}"',
     b"{name}[]",
     b"{name}.x",

@@ -277,6 +277,22 @@ def test_the_internal_name_opens_nothing_for_a_browser(hosts: TwoHosts, here: st
     assert hosts.ask_host(INTERNAL_HOST, "/page", KIT_LINE, cookie=here).status == 400
 
 
+@pytest.mark.parametrize("line", [KIT_LINE, "X-Vestibule-Kit: nobody:x", "X-Vestibule-Kit:"])
+@pytest.mark.parametrize("path", ["/auth/session", "/auth/sessions", "/auth/account", "/auth/login"])
+def test_ck_a_cookie_opens_nothing_at_the_internal_name(hosts: TwoHosts, here: str, path: str, line: str) -> None:
+    """What is there for browsers never looks at a kit's credential, so a header alone must not open it."""
+    answer = hosts.ask_host(INTERNAL_HOST, path, line, "Sec-Fetch-Site: same-origin", cookie=here)
+    assert answer.status == 421
+    assert b"alice" not in answer.received
+
+
+def test_ck_a_cookie_ends_nothing_at_the_internal_name(hosts: TwoHosts, here: str) -> None:
+    lines = (KIT_LINE, "Sec-Fetch-Site: same-origin")
+    answer = hosts.ask_host(INTERNAL_HOST, "/auth/logout", *lines, method="POST", cookie=here, body="everywhere=1")
+    assert answer.status == 421
+    assert hosts.is_signed_in(hosts.here, here)
+
+
 def test_a_code_is_redeemed_at_the_host_of_its_session(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:

@@ -20,6 +20,16 @@ from tests.security.certificates import Authority
 from tests.security.house import House, WatchedStore, attack_routes
 from tests.security.payloads import COOKIE_NAMES, COOKIE_VALUES
 
+FOREIGN_COOKIES = {
+    "dollar name": b"$x=1",
+    "version of RFC 2965": b'$Version="1"',
+    "path of RFC 2965": b"$Path=/",
+    "open quote": b'x="',
+    "ours as a value": b"x=vestibule=y",
+    "ours in another case": b"Vestibule=y",
+    "ours behind a dollar": b"$vestibule=y",
+    "bytes of another alphabet": b"x=\xff\xfe",
+}
 OLD_KEY = "unit-test-old-key-9876543210-zyxwvutsrqponmlk"
 
 
@@ -165,6 +175,15 @@ def test_ck_3_only_the_exact_name_counts(house: House, spelling: bytes) -> None:
     name = name.replace(b"{Name}", b"Vestibule").replace(b"{rest}", b"estibule")
     answer = house.get_raw("/auth/session", cookie_line(b"a=1; " + name + b"=" + value + b"; b=2"))
     assert answer.status in (400, 401)
+
+
+@pytest.mark.parametrize("foreign", FOREIGN_COOKIES.values(), ids=FOREIGN_COOKIES)
+def test_ck_3_a_foreign_cookie_signs_nobody_out(house: House, foreign: bytes) -> None:
+    """A page of a neighbouring host sets cookies for this one too (`Domain=`), and they stay in the browser."""
+    ours = b"vestibule=" + house.session_cookie(house.sign_in()).encode()
+    for lines in ([foreign + b"; " + ours], [ours + b"; " + foreign], [foreign, ours], [ours, foreign]):
+        answer = house.get_raw("/auth/session", *map(cookie_line, lines), "Sec-Fetch-Site: same-origin")
+        assert answer.status == 200
 
 
 @pytest.mark.parametrize("spelling", COOKIE_VALUES)
