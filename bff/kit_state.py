@@ -30,14 +30,14 @@ class KitStates:
         Raises:
             NotFound: there is none any more.
         """
-        kind, name = self._place(session, client, state_id)
-        sealed = await self._store.peek(kind, name)
-        if sealed is None:
-            raise NotFound("state_not_found")
-        try:
-            return self._keyring.unseal(sealed, purpose=PURPOSE, name=f"{kind}/{name}")
-        except SealBroken:
-            raise NotFound("state_not_found") from None
+        for kind, name in self._places(session, client, state_id):
+            sealed = await self._store.peek(kind, name)
+            if sealed is not None:
+                try:
+                    return self._keyring.unseal(sealed, purpose=PURPOSE, name=f"{kind}/{name}")
+                except SealBroken:
+                    continue
+        raise NotFound("state_not_found")
 
     async def save(self, session: Session, value: bytes, *, client: str, state_id: str) -> None:
         """Keep `value`, at most `MAX_BYTES`, for as long as a session may last.
@@ -45,20 +45,24 @@ class KitStates:
         Raises:
             Unavailable: `state_limit`, the person has `MAX_STATES` at this client already.
         """
-        kind, name = self._place(session, client, state_id)
+        (kind, name), *older = self._places(session, client, state_id)
         sealed = self._keyring.seal(value, purpose=PURPOSE, name=f"{kind}/{name}")
         try:
             await self._store.keep(kind, name, sealed, seconds=self._seconds, cap=MAX_STATES)
         except TooMany:
             raise Unavailable("state_limit", "Too much is saved already.", retry_after=3600) from None
+        for place in older:  # read by nobody any more, and back again if this one were deleted alone
+            await self._store.take_once(*place)
 
     async def delete(self, session: Session, *, client: str, state_id: str) -> None:
-        kind, name = self._place(session, client, state_id)
-        await self._store.take_once(kind, name)
+        for place in self._places(session, client, state_id):
+            await self._store.take_once(*place)
 
-    def _place(self, session: Session, client: str, state_id: str) -> tuple[str, str]:
+    def _places(self, session: Session, client: str, state_id: str) -> list[tuple[str, str]]:
+        """Kind and name under each key, newest first: written under the first, read under all."""
         if not STATE_ID.fullmatch(state_id):
             raise BadRequest("state_id")
-        owner = self._keyring.owner_names("sub", session.identity.iss, session.identity.sub)[0]
+        name = hashlib.sha256(f"{client}|{state_id}".encode()).hexdigest()
+        owners = self._keyring.owner_names("sub", session.identity.iss, session.identity.sub)
         # The store counts by kind, so the client is part of it: no client can fill another one's places.
-        return f"state:{owner}:{client}", hashlib.sha256(f"{client}|{state_id}".encode()).hexdigest()
+        return [(f"state:{owner}:{client}", name) for owner in owners]

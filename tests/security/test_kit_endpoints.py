@@ -9,8 +9,9 @@ from typing import Any
 import jwt
 import pytest
 
+from bff.keyring import Keyring
 from tests.fakes import FakeProvider, RecordingUpstream
-from tests.front_door import api_route, page_route, provider_table
+from tests.front_door import KEY, api_route, page_route, provider_table
 from tests.security.house import House, location_query, open_house
 from tests.security.kit_calls import (
     BINDING,
@@ -257,6 +258,20 @@ def test_page_state_is_there_in_the_persons_other_session(kit_house: House) -> N
     second, _ = fetch_handle(kit_house)
     assert kept(kit_house, second, "shared") == b"\x00\xff"
     assert drop(kit_house, second, "shared") == 204
+
+
+def test_page_state_outlives_a_new_key(build_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old key still reads: what was saved under it is found, replaced and deleted whole."""
+    house = build_house(kit_clients=KIT_CLIENTS)
+    handle, _ = fetch_handle(house)
+    assert [keep(house, handle, name, b"before") for name in ("a", "b")] == [204, 204]
+    rotated = Keyring([b"unit-test-key-of-tomorrow-0123456789-abcdefgh", KEY.encode()])
+    monkeypatch.setattr(house.door.app.bff.kit_states, "_keyring", rotated)
+    assert [kept(house, handle, name) for name in ("a", "b")] == [b"before", b"before"]
+    assert keep(house, handle, "a", b"after") == 204
+    assert kept(house, handle, "a") == b"after"
+    assert [drop(house, handle, name) for name in ("a", "b")] == [204, 204]
+    assert [kept(house, handle, name) for name in ("a", "b")] == [404, 404]
 
 
 def test_page_state_is_limited_in_size(kit_house: House) -> None:
