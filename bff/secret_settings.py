@@ -88,8 +88,13 @@ def holds_secrets(tables: Mapping[str, Any]) -> bool:
         for place, names in SECRET_FIELDS.items()
         for _, table in tables_at(dict(tables), place)
         for name in names
-        if not (place == "store" and "@" not in str(table.get(name)))
+        if not (place == "store" and not _has_password(str(table.get(name))))
     )
+
+
+def _has_password(url: str) -> bool:
+    """True for a store's URL with a login in front of its host, or the sentinels' password in its query."""
+    return "@" in url or "password=" in url.lower()
 
 
 def place_files(tables: MutableMapping[str, Any], *, folder: Path) -> None:

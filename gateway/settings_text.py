@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from bff.settings import Settings
 
 MASK = "********"
+_PASSWORD = re.compile(r"((?:^|&)[^=&]*password=)[^&]*", re.IGNORECASE)
 
 
 def to_pipe(settings: Settings) -> bytes:
@@ -28,7 +30,7 @@ def from_pipe(data: bytes) -> Settings:
 def to_masked(settings: Settings) -> dict[str, Any]:
     """Effective values with every secret, and every variable given to a child, masked."""
     masked: dict[str, Any] = _plain(settings.model_dump(), reveal=False)
-    masked["store"]["url"] = _mask_password(settings.store.url.get_secret_value())
+    masked["store"]["url"] = _mask_passwords(settings.store.url.get_secret_value())
     for route in masked["routes"]:
         route["streamlit"]["env"] = dict.fromkeys(route["streamlit"]["env"], MASK)
     return masked
@@ -49,13 +51,14 @@ def _plain(value: Any, *, reveal: bool) -> Any:
             return value
 
 
-def _mask_password(url: str) -> str:
+def _mask_passwords(url: str) -> str:
+    """`url` without the password before its host and the sentinels' in its query."""
     parts = urlsplit(url)
+    query = _PASSWORD.sub(rf"\1{MASK}", parts.query)
     userinfo, at, host = parts.netloc.rpartition("@")
-    if not at:
-        return url
     user, colon, _ = userinfo.partition(":")
-    return urlunsplit(parts._replace(netloc=f"{user}{colon}{MASK if colon else ''}@{host}"))
+    netloc = f"{user}{colon}{MASK if colon else ''}@{host}" if at else parts.netloc
+    return urlunsplit(parts._replace(netloc=netloc, query=query))
 
 
 def to_toml(tables: Mapping[str, Any]) -> str:

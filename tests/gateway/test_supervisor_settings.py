@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from bff.configuration import parse_settings
 from bff.settings import Settings
@@ -66,6 +67,20 @@ def test_a_masked_copy_holds_no_secret_and_every_other_value() -> None:
     assert masked["secrets"]["keys"] == [MASK, MASK]
     assert masked["store"]["url"] == f"redis://:{MASK}@127.0.0.1/0"
     assert masked["server"]["trusted_proxies"] == ["10.0.0.0/8", "fd00::/8"]
+
+
+@pytest.mark.parametrize("login", ["", "someone:canary-1@"])
+@pytest.mark.parametrize(
+    "query", ["sentinel_password=canary-2", "sentinel_username=s&sentinel_password=canary%26x&tls=1"]
+)
+def test_lg_1_the_password_of_sentinels_is_masked(login: str, query: str) -> None:
+    settings = full_settings()
+    store = settings.store.model_copy(update={"url": SecretStr(f"redis+sentinel://{login}127.0.0.1/mine?{query}")})
+    url = to_masked(settings.model_copy(update={"store": store}))["store"]["url"]
+    assert "canary" not in url
+    assert url.count(MASK) == (2 if login else 1)
+    assert "redis+sentinel://" in url
+    assert "127.0.0.1/mine?" in url
 
 
 def test_a_secret_that_is_not_set_shows_as_not_set() -> None:

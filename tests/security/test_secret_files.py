@@ -249,6 +249,14 @@ def test_fm_6_the_configuration_itself_is_judged(folder: Path) -> None:
     assert check(folder) == (0, "")
 
 
+@pytest.mark.parametrize("url", ["redis://:{}@127.0.0.1", "redis+sentinel://127.0.0.1/mine?sentinel_password={}"])
+def test_fm_6_a_configuration_with_a_password_of_the_store_is_not_for_everybody(folder: Path, url: str) -> None:
+    toml = folder / "vestibule.toml"
+    toml.write_text(f'{toml.read_text()}\n[store]\nurl = "{url.format(SECRET)}"\n')
+    code, said = check(folder)
+    assert (code, "it holds a secret: chmod 600" in said) == (2, True)
+
+
 def test_fm_6_the_key_of_a_redis_client_is_a_secret_too(folder: Path) -> None:
     key = folder / "redis.key"
     key.write_text("x")
