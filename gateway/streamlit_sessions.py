@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bff import contract
 from bff.assembly import Bff
 from bff.audit import Event
-from bff.cookies import DuplicateCookie, cookie_headers, find_cookie, xsrf_token
+from bff.cookies import cookie_headers, split_cookies, xsrf_token
 from bff.errors import Forbidden
 from bff.settings import RouteSettings
 from gateway.credentials import Caller
@@ -60,8 +60,11 @@ class StreamlitSessions:
         if caller.live is not None and route.auth != "public":
             identity = caller.live.identity
             names += keyring.owner_names("streamlit-person", identity.iss, identity.sub)
-        if token := _browser_token(incoming):
-            names += keyring.owner_names("streamlit-browser", token)
+        tokens = _browser_tokens(incoming)
+        if tokens:
+            names += keyring.owner_names("streamlit-browser", *tokens)
+        if len(tokens) > 1:  # one of them came since, perhaps from a neighbour
+            names += (name for token in tokens for name in keyring.owner_names("streamlit-browser", token))
         names += keyring.owner_names("streamlit-nobody")
         return Owner(names[0], frozenset(names))
 
@@ -120,12 +123,15 @@ class StreamlitSessions:
         self._bff.audit.event(event, session=session, reason=reason, route=route.id)
 
 
-def _browser_token(incoming: Incoming) -> str:
-    try:
-        cookie = find_cookie(cookie_headers(incoming.headers), contract.STREAMLIT_XSRF_COOKIE)
-    except DuplicateCookie:
-        return ""
-    return xsrf_token(cookie or "")
+def _browser_tokens(incoming: Incoming) -> list[str]:
+    """The tokens of every copy of the cookie, in one order.
+
+    A page of a neighbouring host can add a copy whose token it knows. So the copies count together: who knows one of
+    them is not this browser, and a copy does not make the browser unknown.
+    """
+    own = contract.STREAMLIT_XSRF_COOKIE.encode("ascii")
+    pairs = split_cookies(cookie_headers(incoming.headers))
+    return sorted({xsrf_token(value.decode("latin-1")) for name, value in pairs if name == own} - {""})
 
 
 def _upload_refused() -> Forbidden:
