@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests import components, ports
+from tests import authorities, components, ports
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
 
 
-def pytest_configure() -> None:
-    """Make the run independent of its surroundings: no settings, no secrets, no proxies from the caller's shell.
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the run independent of its surroundings: no settings, no secrets, no proxies from the caller's shell,
+    and none of the certificate authorities of this machine.
 
     Here and not in a fixture, so that test modules and the programs they start see a clean environment as well.
     Compiled modules are kept, whatever the shell says: else each of these programs compiles all of them again.
     """
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    trusted = ExitStack()
+    trusted.enter_context(authorities.nobody_trusted())
+    config.add_cleanup(trusted.close)
     for name in list(os.environ):
         if name.upper().startswith("VESTIBULE_") or name.upper() in PROXY_VARIABLES:
             del os.environ[name]

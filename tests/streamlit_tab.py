@@ -83,9 +83,7 @@ def upload(browser: CookieClient, page: str, address: str, *, method: str = "PUT
     headers = {"X-Xsrftoken": ready(browser, page, port=port), "Cookie": _cookies(browser)} | _host(page)
     headers |= {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
     files = {"file": ("a.txt", b"words of alice")} if method == "PUT" else None
-    return httpx.request(
-        method, _at(page, port) + address, headers=headers, files=files, trust_env=False, timeout=SECONDS
-    )
+    return httpx.request(method, _at(page, port) + address, headers=headers, files=files, timeout=SECONDS)
 
 
 def ready(browser: CookieClient, page: str, *, port: int = 0) -> str:

@@ -36,7 +36,7 @@ parser.add_argument("-H", action="append", default=[])
 parser.add_argument("url")
 asked = parser.parse_args()
 headers = [tuple(part.strip() for part in header.split(":", 1)) for header in asked.H]
-print(httpx.request(asked.X, asked.url, headers=headers, trust_env=False).text, end="")
+print(httpx.request(asked.X, asked.url, headers=headers).text, end="")
 """
 """For machines without curl: as much of it as the page uses."""
 
@@ -148,7 +148,7 @@ def test_the_page_works_from_its_first_block_to_its_last(reader: Reader) -> None
 def _see_that_proxied_routes_are_closed(reader: Reader) -> None:
     with reader.serving("uvicorn proxied:app --no-proxy-headers --port 8004"):
         url = f"http://127.0.0.1:{reader.ports['8004']}"
-        answer = httpx.get(url + "/me", headers={"X-Auth-Request-User": "eve"}, trust_env=False)
+        answer = httpx.get(url + "/me", headers={"X-Auth-Request-User": "eve"})
         assert (answer.status_code, answer.json()["detail"]["error"]) == (403, "proxy_untrusted")
 
 

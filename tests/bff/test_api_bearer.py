@@ -66,7 +66,7 @@ def api(provider: FakeProvider) -> Iterator[str]:
 
 def get(url: str, token: str = "", *, params: dict[str, str] | None = None, **headers: str) -> httpx.Response:
     bearer = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.get(url, params=params, headers=bearer | headers, trust_env=False, timeout=10)
+    return httpx.get(url, params=params, headers=bearer | headers, timeout=10)
 
 
 def test_a_token_of_the_provider_opens(api: str, provider: FakeProvider) -> None:
@@ -107,7 +107,7 @@ def test_a_token_for_something_else_is_refused_by_name(
 def test_one_token_in_one_place(api: str, provider: FakeProvider) -> None:
     token = provider.access_token("alice", audience="reports")
     twice = [("Authorization", f"Bearer {token}")] * 2
-    assert httpx.get(api + "/me", headers=twice, trust_env=False).status_code == 400
+    assert httpx.get(api + "/me", headers=twice).status_code == 400
     assert get(api + "/me", token, params={"access_token": token}).status_code == 400
     assert get(api + "/me", params={"access_token": token}).status_code == 401
 

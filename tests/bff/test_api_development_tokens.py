@@ -30,7 +30,7 @@ def api() -> FastAPI:
 
 
 def get(url: str, token: str, **headers: str) -> httpx.Response:
-    return httpx.get(url, headers={"Authorization": f"Bearer {token}"} | headers, trust_env=False)
+    return httpx.get(url, headers={"Authorization": f"Bearer {token}"} | headers)
 
 
 def test_a_minted_token_opens_the_api_on_this_machine() -> None:

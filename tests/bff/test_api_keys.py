@@ -43,7 +43,7 @@ def keys_file(tmp_path: Path) -> Path:
 
 def ask(url: str, key: str = "", *, method: str = "GET", headers: Any = None, **more: Any) -> httpx.Response:
     own = [("X-API-Key", key)] if key else []
-    return httpx.request(method, url, headers=[*own, *(headers or [])], trust_env=False, **more)
+    return httpx.request(method, url, headers=[*own, *(headers or [])], **more)
 
 
 def test_a_key_of_the_file_opens_what_it_is_good_for(keys_file: Path) -> None:

@@ -57,7 +57,7 @@ def api() -> Iterator[str]:
 
 
 def get(url: str, *headers: tuple[str, str]) -> httpx.Response:
-    return httpx.get(url, headers=list(headers), trust_env=False)
+    return httpx.get(url, headers=list(headers))
 
 
 USER = ("X-Auth-Request-User", "ada")

@@ -249,7 +249,7 @@ def test_lg_3_a_role_that_is_missing_is_one_event(site: Site, events: list[Mutab
 def test_lg_3_another_host_and_a_store_out_of_reach_are_one_event_each(
     site: Site, events: list[MutableMapping[str, Any]]
 ) -> None:
-    httpx.get(f"{site.url}/report", headers={"Host": "evil.example"}, trust_env=False)
+    httpx.get(f"{site.url}/report", headers={"Host": "evil.example"})
     assert refusals(events) == [("request_refused", "unknown_host")]
     site.sign_in()
     site.store.is_down = True
@@ -277,12 +277,12 @@ def test_reading_for_a_script_of_a_neighbouring_site_is_refused(site: Site) -> N
 def test_signing_out_ends_it_everywhere(site: Site) -> None:
     site.sign_in()
     stolen = {"Cookie": f"vestibule={site.browser.cookies['vestibule'].value}"}
-    assert httpx.get(f"{site.url}/report", headers=stolen, trust_env=False).json()["sub"] == "alice"
+    assert httpx.get(f"{site.url}/report", headers=stolen).json()["sub"] == "alice"
     out = site.browser.walk(site.browser.post(f"{site.url}/auth/logout"))
     assert out[-1].url.path == "/auth/logged-out"
     assert site.provider.hits_of("end_session")
     assert site.browser.fetch(f"{site.url}/report").status_code == 401
-    assert httpx.get(f"{site.url}/report", headers=stolen, trust_env=False).status_code == 401
+    assert httpx.get(f"{site.url}/report", headers=stolen).status_code == 401
 
 
 def test_a_store_out_of_reach_is_503_and_signs_nobody_out(site: Site) -> None:
@@ -296,7 +296,7 @@ def test_a_store_out_of_reach_is_503_and_signs_nobody_out(site: Site) -> None:
 
 
 def test_another_host_is_not_answered_for(site: Site) -> None:
-    answer = httpx.get(f"{site.url}/report", headers={"Host": "evil.example"}, trust_env=False)
+    answer = httpx.get(f"{site.url}/report", headers={"Host": "evil.example"})
     assert answer.status_code == 421
 
 

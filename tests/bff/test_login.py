@@ -51,7 +51,7 @@ class Door:
 
     async def authorize(self, started: LoginStarted) -> Pairs:
         """What the provider sends back with the browser."""
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient() as http:
             answer = await http.get(started.url)
         assert answer.status_code == 303, answer.text
         return parse_qsl(urlsplit(answer.headers["location"]).query)

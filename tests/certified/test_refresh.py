@@ -77,7 +77,7 @@ def test_a_refresh_token_that_somebody_else_has_used_ends_the_session(open_door:
         "client_id": door.client_id,
         "client_secret": SECRET,
     }
-    with httpx.Client(verify=door.trust, trust_env=False) as thief:
+    with httpx.Client(verify=door.trust) as thief:
         assert thief.post(f"{door.provider.issuer}/token", data=stolen).status_code == 200
     pass_the_end_of(tokens, door)
     assert door.fetch_as(cookie, "/api/models").status_code == 401

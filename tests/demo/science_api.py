@@ -50,7 +50,7 @@ class ScienceApi:
     ) -> httpx.Response:
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         url = f"{self.url}/{path}"
-        return httpx.request(method, url, json=json, headers={**bearer, **(headers or {})}, trust_env=False, timeout=20)
+        return httpx.request(method, url, json=json, headers={**bearer, **(headers or {})}, timeout=20)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class Keycloak:
 
     def administer(self, method: str, path: str, **how: Any) -> httpx.Response:
         """A call of the administration API of this realm."""
-        with httpx.Client(trust_env=False, timeout=20) as http:
+        with httpx.Client(timeout=20) as http:
             granted = http.post(
                 f"{self.url}/realms/master/protocol/openid-connect/token",
                 data={
@@ -116,7 +116,7 @@ def keycloak(door_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    with httpx.Client(trust_env=False) as http:
+    with httpx.Client() as http:
         while True:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()

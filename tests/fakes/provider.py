@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 
 from .background import UvicornThread, bind_socket
+from .browser import TRUSTS_NOBODY
 from .clients import AuthMethod, Client
 from .hits import Grant, Hit
 from .keys import SigningKey
@@ -175,7 +176,7 @@ class FakeProvider(ProviderState):
     # Back-channel logout
 
     def send_backchannel_logout(
-        self, url: str, token: str, *, verify: ssl.SSLContext | bool = True, timeout: float = 10.0
+        self, url: str, token: str, *, verify: ssl.SSLContext = TRUSTS_NOBODY, timeout: float = 10.0
     ) -> httpx.Response:
         """Post a logout token as a provider does (Back-Channel Logout 1.0 section 2.5)."""
         with httpx.Client(trust_env=False, verify=verify, timeout=timeout) as http:

@@ -52,7 +52,7 @@ class Api:
     def pid(self) -> int:
         """Process that answers; 0 while nobody does."""
         try:
-            return int(httpx.get(f"http://127.0.0.1:{self.port}/", timeout=2, trust_env=False).text)
+            return int(httpx.get(f"http://127.0.0.1:{self.port}/", timeout=2).text)
         except httpx.ConnectError:
             return 0
 

@@ -53,7 +53,7 @@ class Door:
         self.addresses = json.loads(line)
 
     def get(self, path: str, *, part: str = "bind", timeout: float = 10) -> Any:
-        return httpx.get(f"http://{self.addresses[part]}{path}", timeout=timeout, trust_env=False).json()
+        return httpx.get(f"http://{self.addresses[part]}{path}", timeout=timeout).json()
 
     def said(self, text: str) -> bool:
         return text in self.log.read_text()
@@ -163,14 +163,14 @@ def test_a_worker_that_exits_by_itself_is_started_again_and_the_log_says_how(sta
 def test_a_killed_part_is_started_again_without_its_old_descendants(start: Start, free_port: int) -> None:
     door = start(parts=[free_port])
     url = f"http://127.0.0.1:{free_port}/"
-    first = int(httpx.get(url, trust_env=False).text)
+    first = int(httpx.get(url).text)
     [stubborn] = descendants(first)
     os.kill(first, signal.SIGKILL)
     wait_until_gone([stubborn], seconds=1)
 
     def second() -> int:
         try:
-            return int(httpx.get(url, trust_env=False).text)
+            return int(httpx.get(url).text)
         except httpx.TransportError:
             return first
 
@@ -323,10 +323,10 @@ def test_a_signal_during_the_start_ends_it(start: Start) -> None:
 def test_localhost_listens_on_both_loopback_addresses(start: Start) -> None:
     door = start(server={"bind": "localhost:0"})
     port = door.addresses["bind"].rpartition(":")[2]
-    assert httpx.get(f"http://127.0.0.1:{port}/pid", trust_env=False).status_code == 200
+    assert httpx.get(f"http://127.0.0.1:{port}/pid").status_code == 200
     if not socket.has_ipv6 or not _loopback_6():
         pytest.skip("this machine has no ::1")
-    assert httpx.get(f"http://[::1]:{port}/pid", trust_env=False).status_code == 200
+    assert httpx.get(f"http://[::1]:{port}/pid").status_code == 200
 
 
 def _loopback_6() -> bool:
@@ -339,7 +339,7 @@ def _loopback_6() -> bool:
 
 def test_what_children_print_is_in_the_log_under_their_name(start: Start, free_port: int) -> None:
     door = start(parts=[free_port])
-    httpx.get(f"http://127.0.0.1:{free_port}/", trust_env=False)
+    httpx.get(f"http://127.0.0.1:{free_port}/")
     wait_until(lambda: door.said('"line": "part speaking"'), seconds=2)
     assert door.said('"process": "worker-0", "line": "worker speaking"')
 

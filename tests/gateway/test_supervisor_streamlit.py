@@ -289,7 +289,7 @@ def silent_output() -> ChildOutput:
 
 async def test_a_real_streamlit_takes_these_options(real_app: tuple[Child, str]) -> None:
     child, origin = real_app
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient() as http:
         config = (await http.get(f"{origin}/_stcore/host-config")).json()
         page = await http.get(origin)
         foreign = await http.get(f"{origin}/_stcore/health", headers={"Origin": "https://evil.example"})

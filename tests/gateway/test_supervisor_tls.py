@@ -84,13 +84,13 @@ def test_people_get_https_and_kits_a_plain_listener(
 ) -> None:
     process, said = door
     trusting = ssl.create_default_context(cafile=str(certificate[0]))
-    public = httpx.get(f"https://{said['bind']}/settings", verify=trusting, trust_env=False).json()
+    public = httpx.get(f"https://{said['bind']}/settings", verify=trusting).json()
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"http://{said['bind']}/", trust_env=False)
+        httpx.get(f"http://{said['bind']}/")
     [internal] = public["internal_hosts"]
     assert internal.startswith("127.0.0.1:")
     assert internal != said["bind"]
-    assert httpx.get(f"http://{internal}/settings", trust_env=False).json() == public
+    assert httpx.get(f"http://{internal}/settings").json() == public
     assert public["marked"] == [True]
     assert [command_line_of(pid) for pid in descendants(process.pid) if "streamlit run" in command_line_of(pid)]
 
@@ -106,4 +106,4 @@ def test_the_internal_listener_is_guarded_too(door: tuple[subprocess.Popen[str],
         for part in environment.split(b"\0")
         if part.startswith(b"VESTIBULE_KIT__URL=")
     }
-    assert httpx.get(f"{kit_url}/", headers={"Host": "a b"}, trust_env=False).status_code == 400
+    assert httpx.get(f"{kit_url}/", headers={"Host": "a b"}).status_code == 400

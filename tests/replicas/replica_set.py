@@ -172,7 +172,7 @@ class Replica:
 
     def manage(self, path: str, value: Mapping[str, str] | None = None) -> httpx.Response:
         """A call of the management listener, with the admin token."""
-        with httpx.Client(trust_env=False, timeout=10, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as http:
+        with httpx.Client(timeout=10, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as http:
             url = f"http://127.0.0.1:{self.management}{path}"
             return http.get(url) if value is None else http.post(url, json=dict(value))
 
@@ -213,7 +213,7 @@ class ReplicaSet:
         """From the redirect of a login to the callback that the provider sends the browser to, and its cookie."""
         assert started.status == 302, started
         transaction = started.header("set-cookie").partition(";")[0]
-        with httpx.Client(trust_env=False) as http:
+        with httpx.Client() as http:
             answer = http.get(started.header("location"))
         callback = urlsplit(answer.headers["location"])
         return f"{callback.path}?{callback.query}", transaction

@@ -71,7 +71,7 @@ def kit_headers(client: str = "app-a", *, handle: str = "") -> dict[str, str]:
 def call(house: House, path: str, *, method: str = "POST", headers: Any = None, **how: Any) -> httpx.Response:
     """One call from an app's server, to an endpoint for kits or, with a slash in front, to any path."""
     url = house.url + (path if path.startswith("/") else f"/auth/kit/{path}")
-    with httpx.Client(trust_env=False, verify=TRUST) as http:
+    with httpx.Client(verify=TRUST) as http:
         return http.request(method, url, headers=headers or {}, **how)
 
 

@@ -115,7 +115,7 @@ def test_lg_3_a_sign_out_is_one_event(house: House, form: dict[str, str], reason
 
 def post_logout(house: House, token: str) -> httpx.Response:
     url = f"{house.url}/auth/backchannel-logout/corp"
-    return httpx.post(url, data={"logout_token": token}, trust_env=False, verify=TRUST)
+    return httpx.post(url, data={"logout_token": token}, verify=TRUST)
 
 
 def test_lg_3_a_sign_out_by_the_back_channel_is_one_event(house: House) -> None:
@@ -205,7 +205,7 @@ def test_lg_3_an_administrators_end_of_sessions_is_one_event(
 
     def revoke() -> httpx.Response:
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-        return httpx.post(f"{url}/admin/revoke", json=order, headers=headers, trust_env=False, verify=TRUST)
+        return httpx.post(f"{url}/admin/revoke", json=order, headers=headers, verify=TRUST)
 
     answer, event = only_event(house, revoke, "admin_action", reason=reason)
     assert answer.status_code == 200
@@ -234,7 +234,7 @@ def test_lg_3_an_administrators_revoke_that_finds_nobody_is_one_event(
     house, url = managed_house
 
     def revoke() -> httpx.Response:
-        return httpx.post(f"{url}/admin/revoke", json=order, headers=ADMIN_HEADERS, trust_env=False, verify=TRUST)
+        return httpx.post(f"{url}/admin/revoke", json=order, headers=ADMIN_HEADERS, verify=TRUST)
 
     answer, event = only_event(house, revoke, "admin_action", reason="revoke")
     assert answer.json() == {"ended": 0}
@@ -250,7 +250,7 @@ def test_lg_3_an_administrators_look_up_is_one_event(managed_house: tuple[House,
 
     def look_up() -> httpx.Response:
         query = {"sub": sub}
-        return httpx.get(f"{url}/admin/sessions", params=query, headers=ADMIN_HEADERS, trust_env=False, verify=TRUST)
+        return httpx.get(f"{url}/admin/sessions", params=query, headers=ADMIN_HEADERS, verify=TRUST)
 
     answer, event = only_event(house, look_up, "admin_action", reason="look_up")
     assert len(answer.json()["sessions"]) == number
@@ -264,14 +264,14 @@ def test_lg_3_an_administrators_look_up_is_one_event(managed_house: tuple[House,
 )
 def test_lg_4_an_order_that_cannot_be_read_is_refused(managed_house: tuple[House, str], body: bytes) -> None:
     _, url = managed_house
-    answer = httpx.post(f"{url}/admin/revoke", content=body, headers=ADMIN_HEADERS, trust_env=False, verify=TRUST)
+    answer = httpx.post(f"{url}/admin/revoke", content=body, headers=ADMIN_HEADERS, verify=TRUST)
     assert (answer.status_code, answer.json()["code"]) == (400, "admin_request")
 
 
 @pytest.mark.parametrize("query", ["sub=%ED%A0%80", "sub=%FF", "sub=\xff", "sub="])
 def test_lg_4_a_look_up_that_makes_no_sense_is_no_fault(managed_house: tuple[House, str], query: str) -> None:
     _, url = managed_house
-    answer = httpx.get(f"{url}/admin/sessions?{query}", headers=ADMIN_HEADERS, trust_env=False, verify=TRUST)
+    answer = httpx.get(f"{url}/admin/sessions?{query}", headers=ADMIN_HEADERS, verify=TRUST)
     assert answer.status_code in (200, 400)
 
 
@@ -279,7 +279,7 @@ def test_ready_tells_of_a_provider_that_fell_silent(managed_house: tuple[House, 
     house, url = managed_house
 
     def state() -> str:
-        answer = httpx.get(f"{url}/readyz", trust_env=False, verify=TRUST)
+        answer = httpx.get(f"{url}/readyz", verify=TRUST)
         assert (answer.status_code, len(answer.headers["x-request-id"])) == (200, 24)
         return str(answer.json()["parts"]["provider:corp"])
 
@@ -299,7 +299,7 @@ def test_lg_3_a_refused_admin_token_is_one_event(managed_house: tuple[House, str
     headers = {"Authorization": token} if token else {}
 
     def revoke() -> httpx.Response:
-        return httpx.post(f"{url}/admin/revoke", json={"all": "yes"}, headers=headers, trust_env=False, verify=TRUST)
+        return httpx.post(f"{url}/admin/revoke", json={"all": "yes"}, headers=headers, verify=TRUST)
 
     answer, event = only_event(house, revoke, "request_refused", reason="admin_token")
     assert answer.status_code == 401

@@ -21,7 +21,7 @@ URL_SAFE = re.compile(r"[A-Za-z0-9_-]{43}")
 @pytest.fixture(scope="module")
 def thousand_starts(shared_house: House) -> list[dict[str, str]]:
     """Authorization parameters of 1,000 sign-ins."""
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client() as client:
         answers = [client.get(f"{shared_house.url}/auth/login") for _ in range(1_000)]
     return [location_query(answer) for answer in answers]
 

@@ -28,7 +28,7 @@ STRANGER = generate_key("RS256")
 def post_logout(house: House, token: str, *, provider: str = "corp", **how: Any) -> httpx.Response:
     """Post a logout token as a provider's server does: no cookie, no Origin."""
     url = f"{house.url}/auth/backchannel-logout/{provider}"
-    with httpx.Client(trust_env=False, verify=TRUST) as http:
+    with httpx.Client(verify=TRUST) as http:
         return http.post(url, **({"data": {"logout_token": token}} | how))
 
 
@@ -95,7 +95,7 @@ def test_lo_4_only_post_does_anything(house: House, method: str) -> None:
     browser = house.sign_in()
     params = {"logout_token": house.provider.logout_token(sub="alice")}
     url = f"{house.url}/auth/backchannel-logout/corp"
-    assert httpx.request(method, url, params=params, trust_env=False, verify=TRUST).status_code == 405
+    assert httpx.request(method, url, params=params, verify=TRUST).status_code == 405
     assert house.is_signed_in(browser)
 
 

@@ -19,7 +19,7 @@ def visit(house: House, **query: str) -> httpx.Response:
     """The frame at the provider: another site, no cookie."""
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
     url = f"{house.url}/auth/frontchannel-logout/corp"
-    return httpx.get(url, params=query, headers=headers, trust_env=False, verify=TRUST)
+    return httpx.get(url, params=query, headers=headers, verify=TRUST)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_lo_14_a_guess_ends_nothing(framed_house: House, guess: str) -> None:
     browser = house.sign_in()
     issuer, sid = house.provider.issuer, house.session_of(browser).sid
     query = GUESSES[guess].format(issuer=issuer, ISSUER=issuer.upper(), sid=sid)
-    answer = httpx.get(f"{house.url}/auth/frontchannel-logout/corp?{query}", trust_env=False, verify=TRUST)
+    answer = httpx.get(f"{house.url}/auth/frontchannel-logout/corp?{query}", verify=TRUST)
     assert answer.status_code in (200, 400)
     assert sid not in answer.text
     assert house.is_signed_in(browser)
@@ -105,8 +105,6 @@ def test_lo_14_only_get_does_anything(framed_house: House, method: str) -> None:
     house = framed_house
     browser = house.sign_in()
     params = {"iss": house.provider.issuer, "sid": house.session_of(browser).sid}
-    answer = httpx.request(
-        method, f"{house.url}/auth/frontchannel-logout/corp", params=params, trust_env=False, verify=TRUST
-    )
+    answer = httpx.request(method, f"{house.url}/auth/frontchannel-logout/corp", params=params, verify=TRUST)
     assert answer.status_code == 405
     assert house.is_signed_in(browser)

@@ -107,7 +107,7 @@ answer = (not file or bool(open(file).read(1))) and ssl.create_default_context()
     "network": """
 import os, httpx
 port = os.environ['VESTIBULE_KIT__URL'].rsplit(':', 1)[1]
-answer = httpx.get(f'http://127.0.0.1:{port}/auth/jwks.json', trust_env=False).status_code == 200
+answer = httpx.get(f'http://127.0.0.1:{port}/auth/jwks.json').status_code == 200
 """,
     "server of its own": """
 import socket

@@ -102,7 +102,7 @@ def streamlit_running(script: Path, port: int, environment: Mapping[str, str]) -
 
 def _wait_until_up(child: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + 30
-    with httpx.Client(trust_env=False) as http:
+    with httpx.Client() as http:
         while child.poll() is None and time.monotonic() < deadline:
             try:
                 if http.get(f"http://127.0.0.1:{port}/_stcore/health").is_success:

@@ -26,7 +26,7 @@ class RelyingParty:
     """The default client of one provider."""
 
     provider: FakeProvider
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=5))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=5))
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
     def authorization_params(self, **changes: str) -> dict[str, str]:

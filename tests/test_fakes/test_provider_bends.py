@@ -17,7 +17,7 @@ from .relying_party import RelyingParty
 
 
 def jwks_kids(provider: FakeProvider) -> list[str]:
-    return [key["kid"] for key in httpx.get(f"{provider.base}/jwks", trust_env=False).json()["keys"]]
+    return [key["kid"] for key in httpx.get(f"{provider.base}/jwks").json()["keys"]]
 
 
 def unverified(token: str) -> dict[str, object]:
@@ -152,6 +152,6 @@ def test_it_runs_standalone() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout is not None
         where = loads(process.stdout.readline())
-        document = httpx.get(f"{where['issuer']}/.well-known/openid-configuration", trust_env=False).json()
+        document = httpx.get(f"{where['issuer']}/.well-known/openid-configuration").json()
         process.terminate()
     assert document["issuer"] == where["issuer"]

@@ -19,7 +19,7 @@ EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 def decode(token: str, provider: FakeProvider, audience: str) -> dict[str, object]:
     """Verify against the published keys, as a stranger would."""
     kid = jwt.get_unverified_header(token)["kid"]
-    published = httpx.get(f"{provider.base}/jwks", trust_env=False).json()["keys"]
+    published = httpx.get(f"{provider.base}/jwks").json()["keys"]
     key = jwt.PyJWK(next(each for each in published if each["kid"] == kid))
     claims: dict[str, object] = jwt.decode(token, key, algorithms=[key.algorithm_name], audience=audience)
     return claims
@@ -28,7 +28,7 @@ def decode(token: str, provider: FakeProvider, audience: str) -> dict[str, objec
 def test_discovery_names_the_issuer_and_its_endpoints() -> None:
     with FakeProvider(issuer_path="/realms/corp") as provider:
         assert provider.issuer.endswith("/realms/corp")
-        document = httpx.get(f"{provider.issuer}/.well-known/openid-configuration", trust_env=False).json()
+        document = httpx.get(f"{provider.issuer}/.well-known/openid-configuration").json()
         assert document["issuer"] == provider.issuer
         assert document["token_endpoint"] == f"{provider.issuer}/token"
 
@@ -85,7 +85,7 @@ def test_an_unregistered_redirect_uri_is_not_redirected_to(provider: FakeProvide
 
 def test_a_repeated_parameter_is_refused(provider: FakeProvider, rp: RelyingParty) -> None:
     query = httpx.QueryParams(rp.authorization_params()).add("state", "second")
-    assert httpx.get(f"{provider.base}/authorize?{query}", trust_env=False).status_code == 400
+    assert httpx.get(f"{provider.base}/authorize?{query}").status_code == 400
     assert provider.hits[-1].query.getlist("state") == ["the-state", "second"]
 
 
@@ -205,7 +205,7 @@ def test_private_key_jwt_needs_issuer_audience_short_expiry_and_a_fresh_jti(prov
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
             "client_assertion": provider.mint(claims, key=key),
         }
-        return httpx.post(f"{provider.base}/token", data=form, trust_env=False).status_code
+        return httpx.post(f"{provider.base}/token", data=form).status_code
 
     assert attempt(aud=f"{provider.base}/token") == 401
     assert attempt(aud=[provider.issuer]) == 401
@@ -280,4 +280,4 @@ def test_bends_can_be_limited_to_one_grant(provider: FakeProvider, rp: RelyingPa
     refused = rp.refresh(tokens["refresh_token"])
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert rp.refresh(tokens["refresh_token"]).status_code == 200
-    assert json.loads(httpx.get(f"{provider.base}/jwks", trust_env=False).content)["keys"]
+    assert json.loads(httpx.get(f"{provider.base}/jwks").content)["keys"]

@@ -25,7 +25,7 @@ def talk(upstream: RecordingUpstream, raw: bytes) -> bytes:
 
 
 def get(url: str) -> httpx.Response:
-    return httpx.get(url, trust_env=False, timeout=5)
+    return httpx.get(url, timeout=5)
 
 
 def test_a_request_is_recorded_byte_for_byte(upstream: RecordingUpstream) -> None:
@@ -60,7 +60,7 @@ def test_malformed_and_aborted_requests_are_kept(upstream: RecordingUpstream) ->
 
 
 def test_the_default_answer_echoes_and_connections_are_kept(upstream: RecordingUpstream) -> None:
-    with httpx.Client(trust_env=False) as http:
+    with httpx.Client() as http:
         echoed = http.post(f"{upstream.url}/x?y=1", content=b"body").json()
         http.get(upstream.url)
     assert (echoed["target"], echoed["body"]) == ("/x?y=1", "body")
@@ -88,7 +88,7 @@ def test_raw_bytes_go_out_as_they_are(upstream: RecordingUpstream) -> None:
 def test_streams_arrive_in_time(upstream: RecordingUpstream) -> None:
     upstream.respond_with("/events", sse_reply(["one", "two\nlines"], every=0.2))
     started = time.monotonic()
-    with httpx.stream("GET", f"{upstream.url}/events", trust_env=False) as response:
+    with httpx.stream("GET", f"{upstream.url}/events") as response:
         parts = [(part, time.monotonic() - started) for part in response.iter_raw()]
     assert [part for part, _ in parts] == [b"data: one\n\n", b"data: two\ndata: lines\n\n"]
     assert parts[0][1] < 0.19 <= parts[1][1]
@@ -96,7 +96,7 @@ def test_streams_arrive_in_time(upstream: RecordingUpstream) -> None:
 
 def test_a_client_that_leaves_a_stream_is_noticed(upstream: RecordingUpstream) -> None:
     upstream.respond("/hang", stream=[b"first", HANG], chunked=True)
-    with httpx.stream("GET", f"{upstream.url}/hang", trust_env=False) as response:
+    with httpx.stream("GET", f"{upstream.url}/hang") as response:
         assert next(response.iter_raw()) == b"first"
     upstream.wait_for(lambda it: it.aborted == ["/hang"])
     upstream.wait_for(lambda it: it.connections_open == 0)
@@ -107,7 +107,7 @@ def test_big_bodies_are_generated_and_counted(upstream: RecordingUpstream) -> No
     upstream.respond("/big", size=size)
     body = get(f"{upstream.url}/big").content
     assert (len(body), hashlib.sha256(body).hexdigest()) == (size, pattern_sha256(size))
-    httpx.put(f"{upstream.url}/up", content=body, trust_env=False)
+    httpx.put(f"{upstream.url}/up", content=body)
     assert (upstream.last.body_size, upstream.last.body_sha256) == (size, pattern_sha256(size))
 
 
@@ -118,7 +118,7 @@ def test_a_body_can_be_cut_read_slowly_or_not_at_all(upstream: RecordingUpstream
     with pytest.raises(httpx.RemoteProtocolError):
         get(f"{upstream.url}/cut")
     started = time.monotonic()
-    httpx.post(f"{upstream.url}/slow", content=b"x" * 3000, trust_env=False)
+    httpx.post(f"{upstream.url}/slow", content=b"x" * 3000)
     assert time.monotonic() - started > 0.25
     early = talk(upstream, b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
     assert early.startswith(b"HTTP/1.1 413 ")

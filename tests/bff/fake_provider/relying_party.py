@@ -78,11 +78,11 @@ class RelyingParty:
     def post(self, path: str, **form: str) -> httpx.Response:
         """A call of the client's server, with its secret by HTTP Basic."""
         credentials = ("vestibule", self.provider.client_secret)
-        with httpx.Client(trust_env=False, auth=credentials) as http:
+        with httpx.Client(auth=credentials) as http:
             return http.post(self.provider.issuer + path, data=form)
 
     def userinfo(self, access_token: str) -> httpx.Response:
-        with httpx.Client(trust_env=False) as http:
+        with httpx.Client() as http:
             return http.get(self.provider.issuer + "/userinfo", headers={"Authorization": f"Bearer {access_token}"})
 
 

@@ -51,7 +51,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 def test_a_request_that_cannot_be_read_has_its_status(
     provider: FakeProvider, method: str, path: str, how: dict[str, object], status: int
 ) -> None:
-    with httpx.Client(trust_env=False) as http:
+    with httpx.Client() as http:
         answer = http.request(method, provider.issuer + path, **how)  # type: ignore[arg-type]  # a table of keywords
     assert answer.status_code == status
 
@@ -59,25 +59,25 @@ def test_a_request_that_cannot_be_read_has_its_status(
 def test_an_outage_is_503_everywhere(provider: FakeProvider) -> None:
     provider.is_down = True
     for path in ("/jwks.json", "/", "/authorize", "/.well-known/openid-configuration"):
-        assert httpx.get(provider.issuer + path, trust_env=False).status_code == 503
+        assert httpx.get(provider.issuer + path).status_code == 503
 
 
 def test_a_client_that_leaves_early_is_no_trouble(provider: FakeProvider, capfd: pytest.CaptureFixture[str]) -> None:
     for sent in (b"", b"GET / HT", b"POST /token HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"):
         with socket.create_connection(("127.0.0.1", int(provider.issuer.rpartition(":")[2]))) as connection:
             connection.sendall(sent)
-    assert httpx.get(provider.issuer + "/", trust_env=False).status_code == 200
+    assert httpx.get(provider.issuer + "/").status_code == 200
     assert capfd.readouterr().err == ""
 
 
 def test_the_discovery_document_names_addresses_that_answer(provider: FakeProvider) -> None:
-    document = httpx.get(provider.issuer + "/.well-known/openid-configuration", trust_env=False).json()
+    document = httpx.get(provider.issuer + "/.well-known/openid-configuration").json()
     assert document["issuer"] == provider.issuer
     addresses = [value for name, value in document.items() if name.endswith(("_endpoint", "_uri"))]
     assert len(addresses) == 6
     for address in addresses:
         assert address.startswith(provider.issuer + "/")
-        assert httpx.get(address, trust_env=False).status_code != 404
+        assert httpx.get(address).status_code != 404
 
 
 Process = subprocess.Popen[str]
@@ -130,7 +130,7 @@ def running(port: int) -> Iterator[Process]:
 def test_the_process_serves_what_standard_input_says(running: Process, port: int) -> None:
     query = {"client_id": "vestibule", "redirect_uri": "http://localhost:9/callback", "response_type": "code"}
     query |= {"scope": "openid", "code_challenge": "x" * 43, "code_challenge_method": "S256"}
-    page = httpx.get(f"http://127.0.0.1:{port}/authorize", params=query, trust_env=False)
+    page = httpx.get(f"http://127.0.0.1:{port}/authorize", params=query)
     assert "carol · analyst" in page.text
     assert "<strong>Desk</strong>" in page.text
     refused = httpx.get(f"http://127.0.0.1:{port}/authorize", params=query | {"redirect_uri": "http://localhost:8/"})

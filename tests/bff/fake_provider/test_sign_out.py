@@ -117,7 +117,7 @@ def test_the_client_hears_of_every_end(
     assert "Nobody is signed in" in ended.text
     [token] = told(listener)
     assert header_of(token)["typ"] == "logout+jwt"
-    keys = parse_jwks(httpx.get(provider.jwks_url, trust_env=False).json())
+    keys = parse_jwks(httpx.get(provider.jwks_url).json())
     heard = validate_logout_token(
         token, keys=keys, alg="ES256", issuer=provider.issuer, client_id="vestibule", now=clock(), clock_skew=0
     )

@@ -23,7 +23,7 @@ def tokens(party: RelyingParty) -> dict[str, str]:
 def test_the_id_token_passes_every_check_of_the_sign_in(
     provider: FakeProvider, tokens: dict[str, str], clock: FakeClock
 ) -> None:
-    keys = parse_jwks(httpx.get(provider.jwks_url, trust_env=False).json())
+    keys = parse_jwks(httpx.get(provider.jwks_url).json())
     assert header_of(tokens["id_token"]) == {"alg": "ES256", "kid": keys[0].kid, "typ": "JWT"}
     expected = IdTokenExpectation(
         issuer=provider.issuer,
@@ -149,7 +149,7 @@ def test_only_the_client_with_its_secret_is_served(
     provider: FakeProvider, path: str, form: dict[str, str], headers: dict[str, str], status: int
 ) -> None:
     sent = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"} | form
-    refused = httpx.post(provider.issuer + path, data=sent, headers=headers, trust_env=False)
+    refused = httpx.post(provider.issuer + path, data=sent, headers=headers)
     assert refused.status_code == status
     assert refused.json()["error"] == ("invalid_client" if status == 401 else "invalid_request")
 
@@ -158,7 +158,7 @@ def test_a_secret_may_also_come_in_the_form(party: RelyingParty, provider: FakeP
     code = sent_back(party.browser.submit(party.ask(), "#person-alice"))["code"]
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
     form |= {"client_id": "vestibule", "client_secret": provider.client_secret}
-    assert httpx.post(provider.issuer + "/token", data=form, trust_env=False).status_code == 200
+    assert httpx.post(provider.issuer + "/token", data=form).status_code == 200
 
 
 @pytest.mark.parametrize("which", ["refresh_token", "access_token"])
@@ -196,7 +196,7 @@ def test_userinfo_wants_a_live_access_token_of_this_provider(
 
 
 def test_after_a_rotation_another_key_signs(party: RelyingParty, provider: FakeProvider) -> None:
-    before = parse_jwks(httpx.get(provider.jwks_url, trust_env=False).json())
+    before = parse_jwks(httpx.get(provider.jwks_url).json())
     provider.rotate_keys()
-    after = parse_jwks(httpx.get(provider.jwks_url, trust_env=False).json())
+    after = parse_jwks(httpx.get(provider.jwks_url).json())
     assert before[0].kid != after[0].kid == header_of(party.sign_in()["id_token"])["kid"]
