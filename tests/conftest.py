@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import authorities, components, ports
+from tests import authorities, components, ports, prompt_servers
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     trusted = ExitStack()
     trusted.enter_context(authorities.nobody_trusted())
     config.add_cleanup(trusted.close)
+    prompt_servers.end_promptly()
     for name in list(os.environ):
         if name.upper().startswith("VESTIBULE_") or name.upper() in PROXY_VARIABLES:
             del os.environ[name]

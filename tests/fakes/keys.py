@@ -11,6 +11,7 @@ import hmac
 import json
 import secrets
 import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -189,6 +190,22 @@ def decoy_jwks() -> tuple[dict[str, Any], ...]:
     )
 
 
+_UNUSED: list[rsa.RSAPrivateKey] = []
+"""RSA keys of rings that are gone: to make one takes longer than a sign-in, and most providers live for one test."""
+
+
+def _first_key(alg: str, ring: KeyRing) -> SigningKey:
+    """A key under a new name; no two rings that are there at once have the same."""
+    if not alg.startswith(("RS", "PS")):
+        return generate_key(alg)
+    try:
+        private = _UNUSED.pop()
+    except IndexError:
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    weakref.finalize(ring, _UNUSED.append, private)
+    return SigningKey(secrets.token_urlsafe(8), alg, private)
+
+
 class KeyRing:
     """The published keys, and for each algorithm the one that signs; a removed key may go on signing."""
 
@@ -202,7 +219,7 @@ class KeyRing:
         """Return the key that signs with `alg`, made and published on first use."""
         with self._lock:
             if alg not in self._active:
-                self._add(generate_key(alg))
+                self._add(_first_key(alg, self))
             return self._active[alg]
 
     def _add(self, key: SigningKey) -> None:

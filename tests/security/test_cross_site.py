@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -24,11 +25,19 @@ def with_cookie(house: House, browser: CookieClient, **headers: str | None) -> d
     return {"Cookie": f"vestibule={house.session_cookie(browser)}", **named}
 
 
+@pytest.fixture(scope="module")
+def person() -> Iterator[CookieClient]:
+    """One browser for all attacks: none of them may end its session."""
+    with CookieClient() as browser:
+        yield browser
+
+
 @pytest.fixture
-def signed_in(house: House) -> CookieClient:
-    browser: CookieClient = house.sign_in()
+def signed_in(house: House, person: CookieClient) -> CookieClient:
+    if not house.is_signed_in(person):
+        house.sign_in(browser=person)
     house.upstream.clear()
-    return browser
+    return person
 
 
 @pytest.mark.parametrize("method", METHODS)
