@@ -33,6 +33,8 @@ from tests.streamlit_kit.visitor import visiting
 ROOT = Path(__file__).parents[2]
 PLAIN = 60_690
 """A user without a name, for front doors that are not root: next to the numbers that pages get."""
+TEMPORARY = "tmp"
+"""Each door has its own: one removes there what others left, and many run at a time."""
 Starter = Literal["root", "plain", "switching"]
 PAGE = """
 import json
@@ -151,6 +153,8 @@ def laid_out(*, starter: Starter, more: str = "") -> Iterator[Path]:
             routes += ROUTE.format(name=name, script=script, more=more)
         (etc / "vestibule.toml").write_text(CONFIGURATION + routes)
         etc.chmod(0o700)
+        (place / TEMPORARY).mkdir()
+        (place / TEMPORARY).chmod(0o1777)
         if os.geteuid() == 0 and starter != "root":
             for path in (place, *place.rglob("*")):
                 os.chown(path, PLAIN, PLAIN)
@@ -166,7 +170,7 @@ def running(place: Path, *, starter: Starter, seconds: float = 60) -> Iterator[P
     with log.open("wb") as output:
         process = subprocess.Popen(
             command_as(starter, vestibule("run", place), place=place),
-            env=environment(),
+            env=environment() | {"TMPDIR": str(place / TEMPORARY)},
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
