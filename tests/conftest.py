@@ -9,10 +9,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import authorities, components, ports, prompt_servers
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
+TESTS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+"""The one profile of Hypothesis: nothing in it measures time, since other programs use the machine as well."""
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
 
 
@@ -29,6 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     trusted.enter_context(authorities.nobody_trusted())
     config.add_cleanup(trusted.close)
     prompt_servers.end_promptly()
+    settings.register_profile("tests", TESTS)
+    settings.load_profile("tests")
     for name in list(os.environ):
         if name.upper().startswith("VESTIBULE_") or name.upper() in PROXY_VARIABLES:
             del os.environ[name]

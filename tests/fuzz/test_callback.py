@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bff.contract import INSECURE_SESSION_COOKIE
@@ -18,11 +18,8 @@ from bff.oidc.authorization import AuthorizationCode, AuthorizationDenied, parse
 from tests.fakes import FakeProvider, RecordingUpstream
 from tests.front_door import RunningDoor, page_route, running_door
 
-SHORT = settings(max_examples=300, deadline=None)
-settings.register_profile(
-    "long", max_examples=20_000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-LONG = settings.get_profile("long")
+SHORT = settings(max_examples=300)
+LONG = settings(max_examples=20_000)
 
 STATE = "A" * 43
 TOKENS = ("id_token", "access_token", "token", "refresh_token")

@@ -6,18 +6,15 @@ import re
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bff.contract import INSECURE_SESSION_COOKIE, SESSION_COOKIE
 from bff.cookies import MAX_COOKIES, CookieNames, DuplicateCookie, find_cookie, find_session_cookie, split_cookies
 from bff.cookies import transaction_cookie_names as transaction_names
 
-SHORT = settings(max_examples=300, deadline=None)
-settings.register_profile(
-    "long", max_examples=20_000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-LONG = settings.get_profile("long")
+SHORT = settings(max_examples=300)
+LONG = settings(max_examples=20_000)
 
 NAME = SESSION_COOKIE
 SIGNED = b"a" * 43 + b"." + b"b" * 43

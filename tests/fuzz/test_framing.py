@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.gateway.front import Front, running
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: front\r\n\r\n"
-SHORT = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHORT = settings(max_examples=250)
 
 
 @dataclass(frozen=True)
