@@ -8,24 +8,24 @@ from dataclasses import dataclass, replace
 
 import httpx
 
-from bff.assertion import Assertions
+from bff.access.roles import with_local_roles
 from bff.audit import Audit
-from bff.cookies import CookieNames
-from bff.keyring import Keyring
-from bff.kit_codes import KitCodes
-from bff.kit_credentials import KitCredentials
-from bff.kit_state import KitStates
-from bff.login import SignIn
-from bff.provider import Provider, http_client_for
-from bff.public_urls import PublicUrls, all_origins
-from bff.refresh import TokenRefresher
-from bff.roles import with_local_roles
-from bff.session import Session, Store
-from bff.sessions import Sessions
-from bff.settings import Settings
+from bff.browser.cookies import CookieNames
+from bff.kit.credentials import KitCredentials
+from bff.kit.one_time_codes import KitCodes
+from bff.kit.page_state import KitStates
+from bff.login.sign_in import SignIn
+from bff.login.transactions import Transactions
+from bff.provider.client import Provider, http_client_for
+from bff.sessions.assertion import Assertions
+from bff.sessions.keyring import Keyring
+from bff.sessions.lifecycle import Sessions
+from bff.sessions.record import Session, Store
+from bff.sessions.refresh import TokenRefresher
+from bff.sessions.upstream_tokens import UpstreamTokens
+from bff.settings.public_urls import PublicUrls, all_origins
+from bff.settings.tables import Settings
 from bff.stores import open_store
-from bff.transactions import Transactions
-from bff.upstream_tokens import UpstreamTokens
 
 
 @dataclass(frozen=True, slots=True)

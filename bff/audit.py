@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import structlog
 
 from bff.errors import AuthError, ProviderUnavailable, StoreUnavailable, UpstreamFailed
-from bff.session import Session
+from bff.sessions.record import Session
 
 Event = Literal[
     "login_started",

@@ -25,20 +25,20 @@ from urllib.parse import quote
 import httpx
 from fastapi import Depends, FastAPI, Request, Response
 
-from bff.answers import redirect, respond
 from bff.assembly import Bff, assemble
 from bff.audit import attribute_events, refusal_event
-from bff.cookies import DuplicateCookie, cookie_headers, find_session_cookie
-from bff.csrf import check_same_origin
+from bff.browser.cookies import DuplicateCookie, cookie_headers, find_session_cookie
+from bff.browser.csrf import check_same_origin
+from bff.browser.request_facts import facts_of
 from bff.errors import AuthError, Forbidden, LoginRequired
-from bff.handling import note_refusal
-from bff.login import Demands
-from bff.problems import login_url, render_problem
-from bff.public_urls import PublicUrls
-from bff.request_facts import facts_of
-from bff.routes import create_auth_app
-from bff.session import Session, Store
-from bff.settings import Settings
+from bff.login.sign_in import Demands
+from bff.sessions.record import Session, Store
+from bff.settings.public_urls import PublicUrls
+from bff.settings.tables import Settings
+from bff.web.answers import redirect, respond
+from bff.web.app import create_auth_app
+from bff.web.handlers import note_refusal
+from bff.web.problems import login_url, render_problem
 
 STATE_KEY = "vestibule"
 SessionDependency = Callable[[Request], Awaitable[Session]]
@@ -70,7 +70,7 @@ def install(
 ) -> Bff:
     """Mount sign-in, sign-out and session below `server.auth_path` of `app`, and render refusals of the dependencies.
 
-    `store` may be one of your own (`bff.session.Store`); it is closed with the application. The parts are also
+    `store` may be one of your own (`bff.sessions.record.Store`); it is closed with the application. The parts are also
     returned, for code that needs them.
     """
     bff = assemble(settings, store=store, http=http, clock=clock)

@@ -11,9 +11,9 @@ import structlog
 from starlette.types import Message, Scope, Send
 
 from bff.audit import clean
-from gateway.headers import RawHeaders
+from gateway.headers.caching import vary_by
+from gateway.headers.request import RawHeaders
 from gateway.masked_paths import mask_path
-from gateway.private_caching import vary_by
 
 CODE = re.compile(rb'"code": ?"([a-z0-9_]{1,64})"|<code>([a-z0-9_]{1,64})</code>, request')
 """How the error documents and pages of this front door name what happened."""

@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bff.access.policy import demands_of
 from bff.assembly import Bff, assemble
 from bff.contract import CloseCode
-from bff.login import Demands
-from bff.public_urls import PublicUrls
-from bff.routes import create_auth_app
-from bff.session import Store
-from bff.settings import Settings
+from bff.login.sign_in import Demands
+from bff.sessions.record import Store
+from bff.settings.public_urls import PublicUrls
+from bff.settings.tables import Settings
+from bff.web.app import create_auth_app
+from gateway.access.routes import RouteTable
+from gateway.access.session_cache import SessionCache
 from gateway.pipeline import Pipeline
-from gateway.policy import demands_of
-from gateway.rules import RouteTable
-from gateway.session_cache import SessionCache
 from gateway.upstream.asgi import AsgiUpstream
-from gateway.upstreams import LocalUpstream, RouteUpstreams, build_upstreams
+from gateway.upstream.choice import LocalUpstream, RouteUpstreams, build_upstreams
 
 
 class RoutedTargets:
-    """`bff.login.Targets` by the route table: pages are places to return to, APIs and uploads are not."""
+    """`bff.login.sign_in.Targets` by the route table: pages are places to return to, APIs and uploads are not."""
 
     def __init__(self, settings: Settings) -> None:
         self._routes = RouteTable(settings.routes)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bff import contract
+from bff.access.policy import Denied, decide
 from bff.assembly import Bff
-from bff.pages import Page, render_page
-from bff.settings import RouteSettings
-from gateway.policy import Denied, decide
-from gateway.session_cache import LiveSession
+from bff.settings.tables import RouteSettings
+from bff.web.pages import Page, render_page
+from gateway.access.session_cache import LiveSession
 
 
 def launcher_page(bff: Bff, live: LiveSession, routes: Iterable[RouteSettings]) -> Page:

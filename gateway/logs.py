@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from bff.settings import LogSettings
+from bff.settings.tables import LogSettings
 from gateway.masked_paths import mask_text
 
 LIBRARIES = (

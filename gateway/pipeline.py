@@ -1,7 +1,7 @@
 """The steps of every request, HTTP and WebSocket alike.
 
 guard → origin and canonical path → /auth or route → credential → session → decide → headers → upstream. The guard is
-the server's (`gateway.server`); whatever a step refuses is an `AuthError`, rendered in one place.
+the server's (`gateway.serving.server`); whatever a step refuses is an `AuthError`, rendered in one place.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bff.access.policy import Allowed, Denied, StepUp, decide
 from bff.assembly import Bff
 from bff.audit import attribute_events, refusal_event
-from bff.csrf import FetchMetadata, check_same_origin, check_static_header
+from bff.browser.csrf import FetchMetadata, check_same_origin, check_static_header
+from bff.browser.service_workers import asks_for_worker
 from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, Unavailable
-from bff.pages import Page
-from bff.problems import login_url, render_problem
-from bff.service_workers import asks_for_worker
-from bff.settings import RouteSettings
+from bff.settings.tables import RouteSettings
+from bff.web.pages import Page
+from bff.web.problems import login_url, render_problem
+from gateway.access.cors import answer_preflight, cors_headers, is_allowed_origin, preflight_of
+from gateway.access.credentials import Caller, Credentials, check_kit_route, origin_of_kit_call
+from gateway.access.machine_callers import MachineCallers
+from gateway.access.request import Incoming, read_endpoint, read_request
+from gateway.access.routes import RouteTable, is_method_allowed
+from gateway.access.session_cache import SessionCache
+from gateway.access.worker_scripts import check_worker_script
 from gateway.access_log import AccessLog, WatchedSend
-from gateway.cors import answer_preflight, cors_headers, is_allowed_origin, preflight_of
-from gateway.credentials import Caller, Credentials, check_kit_route, origin_of_kit_call
+from gateway.headers.spoofing import SpoofedIdentities
 from gateway.launcher import launcher_page
-from gateway.live_connections import Connection, LiveConnections
-from gateway.machine_callers import MachineCallers
-from gateway.outgoing import build_headers, is_activity, is_denied_streamlit_path
-from gateway.policy import Allowed, Denied, StepUp, decide
 from gateway.problems import redirect_page, send_page, stamping, wants_page
-from gateway.relaying import Relaying
-from gateway.request import Incoming, read_endpoint, read_request
-from gateway.rules import RouteTable, is_method_allowed
-from gateway.session_cache import SessionCache
-from gateway.spoofing import SpoofedIdentities
-from gateway.upstreams import RouteUpstreams
-from gateway.worker_scripts import check_worker_script
+from gateway.relay.live_connections import Connection, LiveConnections
+from gateway.relay.outgoing import build_headers, is_activity, is_denied_streamlit_path
+from gateway.relay.relaying import Relaying
+from gateway.upstream.choice import RouteUpstreams
 
 NAVIGABLE = frozenset({"GET", "HEAD"})
 

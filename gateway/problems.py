@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.types import Scope, Send
 
-from bff.csrf import FetchMetadata
-from bff.pages import Page
+from bff.browser.csrf import FetchMetadata
+from bff.web.pages import Page
 
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 

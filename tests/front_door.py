@@ -12,11 +12,11 @@ from typing import Any, Self, TypeVar
 
 import uvloop
 
-from bff.configuration import parse_settings
-from bff.session import Store
-from bff.settings import Settings
+from bff.sessions.record import Store
+from bff.settings.loading import parse_settings
+from bff.settings.tables import Settings
 from gateway.app import FrontDoor, create_app
-from gateway.server import build_server
+from gateway.serving.server import build_server
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream, bind_socket
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr
 
 from bff import errors
 from bff.audit import ERROR, EVENTS, WARN
-from bff.settings import SECRET_FIELDS, Settings
+from bff.settings.tables import SECRET_FIELDS, Settings
 from tests.markdown import anchors_of, links_of, rows_of, sections_of
 from tests.repository import ROOT, repository_files
 

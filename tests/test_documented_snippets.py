@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from bff.configuration import ConfigurationError, parse_settings
-from bff.settings import SECRET_FIELDS
+from bff.settings.loading import ConfigurationError, parse_settings
+from bff.settings.tables import SECRET_FIELDS
 from tests.markdown import Block, blocks_of
 from tests.repository import ROOT, repository_files
 

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bff.session import Listener, SessionEvent, StoredRecord, TooMany
+from bff.sessions.record import Listener, SessionEvent, StoredRecord, TooMany
 
 
 @dataclass(slots=True)

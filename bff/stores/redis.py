@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any
 
 from bff.errors import StoreUnavailable
-from bff.session import Listener, SessionEvent, StoredRecord, TooMany
+from bff.sessions.record import Listener, SessionEvent, StoredRecord, TooMany
 from bff.stores import redis_scripts as scripts
 from bff.stores.redis_clock import StoreClock
 from bff.stores.redis_commands import RedisCommands, Request
@@ -33,7 +33,7 @@ UNREADABLE_BARRIER = float("inf")
 
 
 class RedisStore:
-    """`bff.session.Store` on Redis 6.2 or newer. Opens no connection before the first operation needs one."""
+    """`bff.sessions.record.Store` on Redis 6.2 or newer. Opens no connection before the first operation needs one."""
 
     def __init__(
         self,

@@ -119,7 +119,7 @@ def _stand_in(use: _Use, undo_later: Callable[..., Any]) -> None:
 
 
 def _put(payload: dict[str, Any], path: str, names: list[str]) -> None:
-    """The inverse of `bff.claims.claim_at`."""
+    """The inverse of `bff.oidc.claims.claim_at`."""
     name = path.strip("\"'")
     *parents, last = [name] if "://" in name else name.split(".")
     for parent in parents:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bff.settings import StreamlitChild
+from bff.settings.tables import StreamlitChild
 from gateway.faults import UsageFault
 from gateway.sandbox import accounts, allowances, interpreters, reach
 from gateway.sandbox.accounts import Account

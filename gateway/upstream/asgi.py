@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.contract import CloseCode
-from gateway.headers import RawHeaders
+from gateway.headers.request import RawHeaders
 from gateway.upstream.asgi_calls import HttpCall, SocketCall
 from gateway.upstream.client_side import body_length
 from gateway.upstream.lifespan import Lifespan

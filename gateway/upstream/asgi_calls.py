@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bff.contract import CloseCode
 from bff.errors import AuthError, UpstreamFailed
-from gateway.headers import RawHeaders
+from gateway.headers.request import RawHeaders
 from gateway.upstream.client_side import too_large
 from gateway.upstream.messages import BodyTransform, CleanAnswer, RelayResult, RewriteResponse, Side, SocketEnd
 from gateway.upstream.response_parser import check_final

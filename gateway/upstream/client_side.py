@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.types import Receive, Scope
 
 from bff.errors import BadRequest
-from gateway.headers import header_value
+from gateway.headers.request import header_value
 
 
 def body_length(scope: Scope, max_body_bytes: int) -> tuple[bool, int | None]:

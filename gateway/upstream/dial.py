@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from bff.errors import UpstreamFailed
-from gateway.upstream.targets import Target
+from gateway.targets import Target
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 

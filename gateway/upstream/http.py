@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from bff.errors import AuthError, BadRequest, UpstreamFailed
-from gateway.headers import RawHeaders
+from gateway.headers.request import RawHeaders
+from gateway.targets import parse_target
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.dial import client_tls, dial
 from gateway.upstream.messages import UpstreamRequest
 from gateway.upstream.pool import LONGEST_IDLE, ConnectionPool
 from gateway.upstream.response_parser import ResponseHead
-from gateway.upstream.targets import parse_target
 
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _TARGET: Final = re.compile(rb"/[!-~]*\Z")

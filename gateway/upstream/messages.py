@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from bff.errors import AuthError
-from gateway.headers import RawHeaders
+from gateway.headers.request import RawHeaders
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from bff.errors import AuthError
-from gateway.headers import RawHeaders
+from gateway.headers.request import RawHeaders
 from gateway.upstream.client_side import ClientBody, body_length
 from gateway.upstream.http import HttpUpstream, UpstreamResponse
 from gateway.upstream.messages import BodyTransform, RelayResult, RewriteResponse, UpstreamRequest

@@ -14,7 +14,7 @@ from typing import Final
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from bff.errors import UpstreamFailed
-from gateway.headers import RawHeaders
+from gateway.headers.request import RawHeaders
 
 MOST_HEAD_BYTES: Final = 65_536
 

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from bff.contract import CloseCode
-from gateway.headers import RawHeaders
+from gateway.headers.request import RawHeaders
 from gateway.upstream.messages import Side, SocketEnd
 from gateway.upstream.socket_closer import SocketCloser
 from gateway.upstream.socket_frames import close_client, is_larger, is_sendable, payload

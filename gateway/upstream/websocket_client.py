@@ -21,9 +21,9 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from bff.errors import UpstreamFailed
-from gateway.headers import RawHeaders
+from gateway.headers.request import RawHeaders
+from gateway.targets import parse_target
 from gateway.upstream.dial import client_tls, dial
-from gateway.upstream.targets import parse_target
 
 _HANDSHAKE: Final = frozenset(
     {

@@ -12,10 +12,10 @@ import pytest
 from redis.asyncio import Redis
 
 from bff.contract import Identity
-from bff.keyring import Keyring
-from bff.session import Store, TokenSet
-from bff.sessions import Opening, Sessions
-from bff.settings import SessionSettings, Settings
+from bff.sessions.keyring import Keyring
+from bff.sessions.lifecycle import Opening, Sessions
+from bff.sessions.record import Store, TokenSet
+from bff.settings.tables import SessionSettings, Settings
 from bff.stores import open_store
 from tests.bench.table import print_table
 from tests.front_door import KEY

@@ -82,7 +82,7 @@ def front_door(folder: Path, provider: FakeProvider, upstream: RecordingUpstream
     process = CommandProcess(["run", "--config", str(file)])
     try:
         process.wait_for('"ready"')
-        (worker,) = [pid for pid in process.descendants() if b"gateway.worker" in _command_line(pid)]
+        (worker,) = [pid for pid in process.descendants() if b"gateway.processes.worker" in _command_line(pid)]
         yield f"http://localhost:{port}", worker
     finally:
         process.stop()

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from bff.session import SessionEvent
-from bff.sessions import Sessions
+from bff.sessions.lifecycle import Sessions
+from bff.sessions.record import SessionEvent
 from bff.stores.memory import MemoryStore
 from tests.bff.factories import keyring, session_settings
 from tests.bff.refresh_bench import LIFETIME, Bench

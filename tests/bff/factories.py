@@ -8,14 +8,14 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from bff.configuration import parse_settings
 from bff.contract import Identity
-from bff.keyring import Keyring
 from bff.oidc.authorization import LoginTransaction
 from bff.oidc.jwks import VerificationKey, parse_jwks
-from bff.session import Session, TokenSet
-from bff.sessions import Opening
-from bff.settings import ProviderSettings, SessionSettings, Settings
+from bff.sessions.keyring import Keyring
+from bff.sessions.lifecycle import Opening
+from bff.sessions.record import Session, TokenSet
+from bff.settings.loading import parse_settings
+from bff.settings.tables import ProviderSettings, SessionSettings, Settings
 from tests.fakes import FakeClock, SigningKey, generate_key, write_jws
 
 NOW = 1_800_000_000

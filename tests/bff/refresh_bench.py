@@ -10,12 +10,12 @@ from typing import Any
 from bff.audit import Audit
 from bff.contract import Identity
 from bff.errors import StoreUnavailable
+from bff.fetch.http import http_client_for
 from bff.oidc.tokens import TokenResponse, build_code_grant
-from bff.provider import Provider
-from bff.provider_http import http_client_for
-from bff.refresh import BearerToken, TokenOutcome, TokenRefresher
-from bff.session import Session, SessionEvent, TokenSet
-from bff.sessions import Sessions
+from bff.provider.client import Provider
+from bff.sessions.lifecycle import Sessions
+from bff.sessions.record import Session, SessionEvent, TokenSet
+from bff.sessions.refresh import BearerToken, TokenOutcome, TokenRefresher
 from bff.stores.memory import MemoryStore
 from tests.bff.factories import keyring, opening, provider_settings, session_settings, transaction
 from tests.fakes import DEFAULT_CLIENT_SECRET, FakeClock, FakeProvider

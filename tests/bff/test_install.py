@@ -14,10 +14,10 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI
 
 from bff.audit import masked
-from bff.configuration import parse_settings
 from bff.errors import StoreUnavailable
 from bff.install import CurrentSession, install, require_session
-from bff.session import Session, StoredRecord
+from bff.sessions.record import Session, StoredRecord
+from bff.settings.loading import parse_settings
 from bff.stores.memory import MemoryStore
 from tests.bff.serving import serving
 from tests.fakes import CookieClient, FakeProvider, bind_socket

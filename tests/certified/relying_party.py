@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from bff.configuration import parse_settings
-from bff.session import Session
+from bff.sessions.record import Session
+from bff.settings.loading import parse_settings
 from tests.certified.certified_provider import CertifiedProvider, ProviderEvent
 from tests.fakes import CookieClient, RecordingUpstream, SigningKey, generate_key
 from tests.front_door import KEY, RunningDoor, api_route, page_route

@@ -10,7 +10,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from bff.session import TokenSet
+from bff.sessions.record import TokenSet
 from tests.certified.relying_party import KINDS, SECRET, CertifiedDoor, Kind, kind_named, session_cookie
 from tests.fakes import RecordingUpstream
 

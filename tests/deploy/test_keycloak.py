@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bff.configuration import parse_settings
-from bff.public_urls import PublicUrls
-from bff.settings import SECRET_FIELDS, Settings
+from bff.settings.loading import parse_settings
+from bff.settings.public_urls import PublicUrls
+from bff.settings.tables import SECRET_FIELDS, Settings
 from tests.markdown import blocks_of
 from tests.repository import ROOT
 

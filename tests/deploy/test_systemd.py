@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bff.configuration import load_settings
-from gateway.initialise import Wishes, initialise
+from bff.settings.loading import load_settings
+from gateway.cli.initialise import Wishes, initialise
 from tests.gateway.commands import vestibule
 from tests.repository import ROOT
 

@@ -20,7 +20,7 @@ class CommandProcess:
     def __init__(self, arguments: Sequence[str], *, environ: Mapping[str, str] | None = None) -> None:
         self.output = ""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.cli", *arguments],
+            [sys.executable, "-m", "gateway.cli.main", *arguments],
             cwd=ROOT,
             env={**os.environ, **(environ or {})},
             stdout=subprocess.PIPE,

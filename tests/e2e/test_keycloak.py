@@ -22,7 +22,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from bff.bearer import JWTBearer
-from gateway.doctor import examine
+from gateway.cli.doctor.checks import examine
 from tests.e2e.conftest import PATIENCE_MILLISECONDS
 from tests.fakes import RecordingUpstream
 from tests.front_door import RunningDoor, api_route, page_route

@@ -86,7 +86,7 @@ def test_killing_the_supervisor_ends_its_family(running: CommandProcess, port: i
 
 def test_a_killed_worker_and_a_killed_child_come_back(running: CommandProcess, port: int) -> None:
     url = f"http://localhost:{port}"
-    for mark in ("gateway.worker", "streamlit", "bff.testing.provider"):
+    for mark in ("gateway.processes.worker", "streamlit", "bff.testing.provider"):
         pid = child_called(running, mark)
         os.kill(pid, signal.SIGKILL)
         assert wait_until_gone({pid}, seconds=3) == set()

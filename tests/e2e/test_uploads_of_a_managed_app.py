@@ -16,7 +16,7 @@ from tests.bff.stores.redis_servers import standalone
 from tests.e2e.demo_process import CommandProcess
 from tests.fakes import CookieClient, FakeProvider
 from tests.front_door import KEY
-from tests.gateway.processes import command_line_of
+from tests.gateway.running_processes import command_line_of
 from tests.ports import free_port
 from tests.streamlit_tab import UPLOADER, ready, tab_at, upload
 
@@ -71,7 +71,7 @@ class Door:
     @property
     def workers(self) -> list[int]:
         """Pids of the processes that serve."""
-        return sorted(pid for pid in self.process.descendants() if "gateway.worker" in command_line_of(pid))
+        return sorted(pid for pid in self.process.descendants() if "gateway.processes.worker" in command_line_of(pid))
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from bff.contract import INSECURE_SESSION_COOKIE
 from bff.errors import BadRequest, CallbackRejected
-from bff.login_requests import query_pairs
 from bff.oidc.authorization import AuthorizationCode, AuthorizationDenied, parse_authorization_response
+from bff.web.login_requests import query_pairs
 from tests.fakes import FakeProvider, RecordingUpstream
 from tests.front_door import RunningDoor, page_route, running_door
 

@@ -9,9 +9,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bff.browser.cookies import (
+    MAX_COOKIES,
+    CookieNames,
+    DuplicateCookie,
+    find_cookie,
+    find_session_cookie,
+    split_cookies,
+)
+from bff.browser.cookies import transaction_cookie_names as transaction_names
 from bff.contract import INSECURE_SESSION_COOKIE, SESSION_COOKIE
-from bff.cookies import MAX_COOKIES, CookieNames, DuplicateCookie, find_cookie, find_session_cookie, split_cookies
-from bff.cookies import transaction_cookie_names as transaction_names
 
 SHORT = settings(max_examples=300)
 LONG = settings(max_examples=20_000)

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import structlog
 
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.logs import LIBRARIES
 
 ROOT = Path(__file__).parent.parent.parent
@@ -74,7 +74,7 @@ def vestibule_process(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command as a process of its own, to its end, and keep what it said. No fault may show a trace."""
     done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *arguments],
+        [sys.executable, "-m", "gateway.cli.main", *arguments],
         cwd=folder,
         env={**environment(), **(variables or {})},
         input=given,

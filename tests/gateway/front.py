@@ -14,8 +14,8 @@ from typing import Any
 import uvloop
 from uvicorn.server import ServerState
 
-from bff.settings import LimitSettings, ServerSettings, Settings
-from gateway.server import build_server
+from bff.settings.tables import LimitSettings, ServerSettings, Settings
+from gateway.serving.server import build_server
 
 
 @dataclass

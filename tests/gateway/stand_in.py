@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from bff.settings import Settings
+from bff.settings.tables import Settings
 
 SLOW_SECONDS = 1.0
 
@@ -76,7 +76,7 @@ def create_failing_app(settings: Settings) -> StandIn:
 
 
 def create_refusing_app(settings: Settings) -> StandIn:
-    from bff.configuration import ConfigurationError, Problem
+    from bff.settings.loading import ConfigurationError, Problem
 
     raise ConfigurationError((Problem("settings", "routes[0].upstream", "cannot be", "correct it"),))
 

@@ -12,12 +12,12 @@ import json
 import sys
 from pathlib import Path
 
-from bff.configuration import parse_settings
-from gateway.children import ChildSpec, minimal_environment
+from bff.settings.loading import parse_settings
 from gateway.faults import CommandFault
-from gateway.front_door import build_front_door, run_front_door
 from gateway.logs import configure_logging
-from gateway.readiness import http_probe
+from gateway.processes.children import ChildSpec, minimal_environment
+from gateway.processes.plan import build_front_door, run_front_door
+from gateway.processes.readiness import http_probe
 
 HERE = Path(__file__).parent
 MANAGEMENT = "--management-app=tests.gateway.stand_in:create_management_app"
@@ -35,7 +35,7 @@ def main(file: str) -> int:
             environ=environ,
             worker=(
                 "-m",
-                "gateway.worker",
+                "gateway.processes.worker",
                 f"--app=tests.gateway.stand_in:{given.get('app', 'create_app')}",
                 MANAGEMENT,
             ),

@@ -9,9 +9,9 @@ import pytest
 from starlette.types import Message, Scope
 
 from bff.errors import Forbidden
-from bff.problems import render_problem
-from bff.public_urls import PublicUrls
-from bff.settings import LogSettings
+from bff.settings.public_urls import PublicUrls
+from bff.settings.tables import LogSettings
+from bff.web.problems import render_problem
 from gateway.access_log import AccessLog
 from gateway.logs import configure_logging
 

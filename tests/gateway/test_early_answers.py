@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bff.settings import LimitSettings, Tls
-from gateway import gentle_transport
+from bff.settings.tables import LimitSettings, Tls
+from gateway.serving import gentle_transport
 from tests.gateway.front import Front, read_all, running, wait_for
 from tests.gateway.upstream.certificate import make_certificate
 

@@ -9,11 +9,11 @@ import time
 import pytest
 import structlog
 
-from bff.settings import LogSettings
+from bff.settings.tables import LogSettings
 from gateway.access_log import AccessLog
-from gateway.child_output import ChildOutput
 from gateway.logs import configure_logging
 from gateway.masked_paths import mask_path, mask_text
+from gateway.processes.child_output import ChildOutput
 
 SESSION = "0b6ff2f5-8ba9-4a3c-a9a1-0d21c1b2a1aa"
 FILE = "45c1ff0e-58d6-4a67-a9d2-6c4f8b5d9b11"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
-from bff.settings import StoreSettings
+from bff.settings.tables import StoreSettings
 from tests.bff.stores.redis_servers import Deployment, cluster, start_server, with_sentinels
 from tests.bff.stores.test_redis_failover import is_primary, move_slot
 from tests.fakes import FakeProvider, RecordingUpstream

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from bff.refresh import LOCK_SECONDS
+from bff.sessions.refresh import LOCK_SECONDS
 from tests.replicas.replica_set import SAME_ORIGIN, ReplicaSet, storm, until
 from tests.replicas.visits import REFRESH, expired, tokens_at_upstream
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bff.refresh import LOCK_SECONDS
+from bff.sessions.refresh import LOCK_SECONDS
 from tests.replicas.replica_set import OUTAGE_SECONDS, SAME_ORIGIN, Replica, ReplicaSet, until
 from tests.replicas.store_wire import StoreWire
 from tests.replicas.traffic import Watch

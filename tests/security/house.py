@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from bff.session import Session, StoredRecord
+from bff.sessions.record import Session, StoredRecord
 from bff.stores.memory import MemoryStore
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
 from tests.front_door import RunningDoor, api_route, page_route, provider_table

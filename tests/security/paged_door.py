@@ -27,7 +27,7 @@ from gateway.sandbox.accounts import Account
 from gateway.sandbox.plan import Plan, launch_command
 from gateway.sandbox.reach import Allowed
 from gateway.sandbox.ways import find_ways
-from tests.gateway.processes import command_line_of, descendants, wait_until_gone
+from tests.gateway.running_processes import command_line_of, descendants, wait_until_gone
 from tests.streamlit_kit.visitor import visiting
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ class PagedDoor:
 
     @property
     def worker(self) -> int:
-        return self._child("gateway.worker")
+        return self._child("gateway.processes.worker")
 
     def page(self, name: str) -> int:
         return self._child(str(self.place / "pages" / name / "app.py"))
@@ -185,7 +185,7 @@ def running(place: Path, *, starter: Starter, seconds: float = 60) -> Iterator[P
 
 
 def vestibule(command: str, place: Path) -> tuple[str, ...]:
-    return (sys.executable, "-m", "gateway.cli", *command.split(), "-c", str(place / "etc" / "vestibule.toml"))
+    return (sys.executable, "-m", "gateway.cli.main", *command.split(), "-c", str(place / "etc" / "vestibule.toml"))
 
 
 def environment() -> dict[str, str]:

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI
 
-from bff.assertion import Assertions
 from bff.bearer import JWTBearer, RequireRoles, RequireScopes, StandardClaims
 from bff.contract import Identity
-from bff.keyring import Keyring
-from bff.session import Session, TokenSet
+from bff.sessions.assertion import Assertions
+from bff.sessions.keyring import Keyring
+from bff.sessions.record import Session, TokenSet
 from tests.fakes import OMIT, FakeProvider, UvicornThread, bind_socket, generate_key
 from tests.front_door import KEY
 from tests.security.raw import RawAnswer, exchange

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from gateway.management import create_management_app
-from gateway.server import build_server, wait_until_started
+from gateway.management.app import create_management_app
+from gateway.serving.server import build_server, wait_until_started
 from tests.fakes import FakeProvider, RecordingUpstream, bind_socket
 from tests.front_door import api_route
 from tests.ports import free_port

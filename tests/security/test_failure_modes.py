@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from bff.contract import EndReason
-from bff.session import SessionChanged, dump_session
-from bff.sessions import RECORD_PURPOSE
-from gateway import pipeline, relaying
+from bff.sessions.lifecycle import RECORD_PURPOSE
+from bff.sessions.record import SessionChanged, dump_session
+from gateway import pipeline
+from gateway.relay import relaying
 from tests.fakes import FakeClock, FakeProvider, is_grant
 from tests.security.house import House
 from tests.security.raw import RawAnswer, handshake, storm, websocket_status

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bff.configuration import ConfigurationError, parse_settings
+from bff.settings.loading import ConfigurationError, parse_settings
 from tests.fakes import FakeClock, is_grant
 from tests.front_door import KEY
 from tests.security.house import House

@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 import pytest
 
-from bff.keyring import Keyring
+from bff.sessions.keyring import Keyring
 from tests.fakes import FakeProvider, RecordingUpstream
 from tests.front_door import KEY, api_route, page_route, provider_table
 from tests.security.house import House, location_query, open_house

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from bff.cookies import find_session_cookie
+from bff.browser.cookies import find_session_cookie
 from bff.errors import InvalidToken
 from bff.oidc.strict_json import parse_object
-from gateway.cookie_hygiene import strip_gateway_cookies
+from gateway.headers.cookies import strip_gateway_cookies
 from tests.fakes import RecordingUpstream
 from tests.front_door import api_route, page_route
 from tests.security.house import House

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.management import create_management_app
-from gateway.server import build_server
+from gateway.management.app import create_management_app
+from gateway.serving.server import build_server
 from tests.fakes import bind_socket
 from tests.security.house import House
 from tests.security.raw import RawAnswer, exchange

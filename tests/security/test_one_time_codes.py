@@ -246,7 +246,7 @@ def test_ot_4_guessing_is_bounded_and_leaves_the_genuine_code_alone(
 ) -> None:
     codes = kit_house.door.app.bff.kit_codes
     monkeypatch.setattr(codes, "max_guesses", 5)
-    monkeypatch.setattr("bff.kit_codes.GUESSED", "kit-code-guess-of-this-test")
+    monkeypatch.setattr("bff.kit.one_time_codes.GUESSED", "kit-code-guess-of-this-test")
     code = fetch_code(kit_house)
     answers = [redeem(kit_house, f"{number:043d}") for number in range(8)]
     assert [answer.status_code for answer in answers] == [400] * 5 + [429] * 3

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import httpx
 import pytest
 
-from bff.return_to import is_allowed_origin_target
+from bff.browser.return_to import is_allowed_origin_target
 from tests.fakes import CookieClient, FakeProvider
 from tests.front_door import provider_table
 from tests.security.house import House, location_query

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.processes import command_line_of, descendants, wait_until_gone
+from tests.gateway.running_processes import command_line_of, descendants, wait_until_gone
 from tests.security.paged_door import SECRETS, PagedDoor, Starter, laid_out, may_start_as, running, tried
 
 pytestmark = pytest.mark.timeout(240)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.configuration import ConfigurationError, load_settings, weak_secret_files
+from bff.settings.loading import ConfigurationError, load_settings, weak_secret_files
 from tests.gateway.commands import vestibule
 
 KEY = "unit-test-key-0123456789-abcdefghijklmnop"

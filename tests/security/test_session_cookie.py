@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bff.configuration import ConfigurationError, parse_settings
-from bff.keyring import Keyring
 from bff.oidc.authorization import new_secret
-from bff.session import SessionChanged
+from bff.sessions.keyring import Keyring
+from bff.sessions.record import SessionChanged
+from bff.settings.loading import ConfigurationError, parse_settings
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
 from tests.front_door import KEY, RunningDoor, provider_table
 from tests.security.certificates import Authority

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from bff.errors import StoreUnavailable
-from bff.keyring import Keyring
-from gateway.streamlit_sessions import StreamlitSessions
+from bff.sessions.keyring import Keyring
+from gateway.streamlit.sessions import StreamlitSessions
 from tests.fakes import CookieClient
 from tests.front_door import KEY, page_route
 from tests.ports import free_port

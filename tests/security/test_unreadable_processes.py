@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.processes import command_line_of, wait_until
+from tests.gateway.running_processes import command_line_of, wait_until
 from tests.security.paged_door import PagedDoor, command_as, environment, laid_out, running
 
 PARTS = ("environ", "mem", "maps", "auxv", "io")

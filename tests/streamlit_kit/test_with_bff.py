@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from bff.assertion import Assertions
 from bff.contract import Identity
-from bff.keyring import Keyring
-from bff.kit_credentials import KitCredentials
-from bff.session import Session, TokenSet
-from bff.settings import KitClientSettings
+from bff.kit.credentials import KitCredentials
+from bff.sessions.assertion import Assertions
+from bff.sessions.keyring import Keyring
+from bff.sessions.record import Session, TokenSet
+from bff.settings.tables import KitClientSettings
 from streamlit_kit.assertion import AssertionRejected, Expected, read_assertion
 from streamlit_kit.keys import KeySet
 from tests.streamlit_kit.front_door import CLIENT, KIT_SECRET, KitFrontDoor

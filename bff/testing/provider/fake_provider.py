@@ -89,7 +89,7 @@ class FakeProvider(ProviderState):
         }
 
     def settings(self) -> dict[str, Any]:
-        """A table `[providers.NAME]` for `bff.configuration.parse_settings`."""
+        """A table `[providers.NAME]` for `bff.settings.loading.parse_settings`."""
         return {
             "issuer": self.issuer,
             "client_id": self.client.client_id,

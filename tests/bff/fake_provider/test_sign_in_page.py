@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from bff.pages import render_page
 from bff.testing import FakeProvider, Person
+from bff.web.pages import render_page
 from tests.bff.fake_provider.relying_party import RelyingParty, claims_of, sent_back
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from bff.contract import EndReason
-from bff.session import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded, Store, TooMany
+from bff.sessions.record import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded, Store, TooMany
 
 SHORT = 0.2
 HOUR = 3600.0
@@ -43,7 +43,7 @@ async def heard(events: list[SessionEvent], wanted: SessionEvent) -> None:
 
 
 class StoreContract:
-    """The rules of `bff.session.Store`."""
+    """The rules of `bff.sessions.record.Store`."""
 
     # -- records -----------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bff.contract import EndReason
-from bff.session import SessionChanged, SessionEvent, SessionsEnded, TooMany
+from bff.sessions.record import SessionChanged, SessionEvent, SessionsEnded, TooMany
 from bff.stores.memory import MemoryStore
 from tests.fakes import FakeClock
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bff.session import Store
+from bff.sessions.record import Store
 from bff.stores.memory import MemoryStore
 from tests.bff.stores.conftest import KINDS, OpenRedis
 from tests.bff.stores.redis_servers import Deployment

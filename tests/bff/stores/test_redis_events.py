@@ -9,7 +9,14 @@ from collections.abc import Callable
 import pytest
 
 from bff.contract import EndReason
-from bff.session import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded, event_from_wire, event_to_wire
+from bff.sessions.record import (
+    EverythingUnknown,
+    SessionChanged,
+    SessionEvent,
+    SessionsEnded,
+    event_from_wire,
+    event_to_wire,
+)
 from tests.bff.stores.conftest import KINDS, OpenRedis
 from tests.bff.stores.neighbour import neighbour
 from tests.bff.stores.redis_servers import Deployment

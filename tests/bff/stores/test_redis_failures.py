@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from bff.errors import StoreUnavailable
-from bff.session import EverythingUnknown, SessionEvent, TooMany
+from bff.sessions.record import EverythingUnknown, SessionEvent, TooMany
 from bff.stores.redis import RedisStore
 from tests.bff.stores.conftest import OpenRedis
 from tests.bff.stores.redis_servers import ACL_USER, Deployment

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.session import Store
+from bff.sessions.record import Store
 from bff.stores import StoreNotSupported, open_store
 from bff.stores.memory import MemoryStore
 from bff.stores.redis import RedisStore

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.settings import StreamlitChild
+from bff.settings.tables import StreamlitChild
 from gateway.faults import UsageFault
 from gateway.sandbox.accounts import FIRST, LAST, Account, find_account, free_account, may
 from gateway.sandbox.interpreters import folders_of, own_folders

@@ -17,14 +17,14 @@ from typing import Any
 import uvloop
 
 from bff.errors import AuthError
-from bff.settings import Settings
-from gateway.documents import Document, read_document
-from gateway.headers import RawHeaders, RequestHygiene
-from gateway.paths import forward_target
-from gateway.response_headers import ResponseHygiene
-from gateway.server import build_server
+from bff.settings.tables import Settings
+from gateway.access.paths import forward_target
+from gateway.documents.insertion import HeadInserter
+from gateway.documents.selection import Document, read_document
+from gateway.headers.request import RawHeaders, RequestHygiene
+from gateway.headers.response import ResponseHygiene
+from gateway.serving.server import build_server
 from gateway.upstream.asgi import AsgiUpstream
-from gateway.upstream.html import HeadInserter
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.messages import BodyTransform, RelayResult, SocketEnd
 from gateway.upstream.relay import relay_http

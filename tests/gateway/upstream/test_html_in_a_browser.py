@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from gateway.upstream.text_encodings import family_of
+from gateway.documents.text_encodings import family_of
 from tests.fakes import FakeProvider, Options, RecordingUpstream
 from tests.front_door import RunningDoor, page_route, running_door
 from tests.gateway.upstream.odd_documents import DOCUMENTS, MARK, UNNAMED, OddDocument

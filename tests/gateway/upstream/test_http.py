@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bff.errors import AuthError, BadRequest, UpstreamFailed
-from gateway.headers import RawHeaders
+from gateway.headers.request import RawHeaders
 from gateway.upstream.http import HttpUpstream, build_request_head
 from gateway.upstream.messages import UpstreamRequest
 from tests.fakes.replies import HANG

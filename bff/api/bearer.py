@@ -1,0 +1,292 @@
+"""FastAPI dependencies for API authors: verify the bearer token that arrives, ask for roles and scopes.
+
+    bearer = JWTBearer.from_env()
+    Caller = Annotated[StandardClaims, Depends(bearer)]
+
+    @app.get("/users/me")
+    async def me(caller: Caller) -> ...: ...
+
+    @app.post("/predict", dependencies=[Depends(RequireRoles(bearer, "analyst"))])
+
+`Security(bearer, scopes=["models:read"])` works as well. Errors follow RFC 6750 section 3.1: 401 `invalid_token`, 403
+`insufficient_scope`, 503 while the keys cannot be had.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import Parameter, Signature
+from typing import Any, Protocol, TypeVar
+
+import httpx
+from fastapi import Depends, HTTPException, Request
+from fastapi.security import HTTPBearer, SecurityScopes
+from starlette.requests import HTTPConnection
+
+from bff.api.development_tokens import check_loopback, mint_development_token
+from bff.api.settings import (
+    DEFAULT_ALGORITHMS,
+    DEFAULT_LEEWAY,
+    BearerSettings,
+    JWTBearerMisconfigured,
+    read_bearer_settings,
+)
+from bff.api.tokens import BearerRules, StandardClaims, check_header, validate_bearer, validate_development_bearer
+from bff.contract import ENV_DEV_SECRET
+from bff.errors import AuthError, InvalidToken, ProviderUnavailable
+from bff.fetch.http import api_http_client, call_provider
+from bff.fetch.keys import ProviderKeys
+from bff.oidc.claims import names_at
+from bff.oidc.jwks import VerificationKey, parse_jwks
+from bff.oidc.strict_json import parse_object
+
+JWKS_SECONDS = 5
+_NOT_QUOTABLE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")  # RFC 6750 section 3: what error_description may not hold
+
+__all__ = [
+    "JWTBearer",
+    "JWTBearerMisconfigured",
+    "RequireRoles",
+    "RequireScopes",
+    "StandardClaims",
+    "mint_development_token",
+]
+
+
+class JWTBearer(HTTPBearer):
+    """A dependency that returns the `StandardClaims` of a valid bearer token, and Swagger's Authorize button.
+
+    `issuer` and `audience` are compared exactly. Keys come from `jwks_url`; `hs256_secret` (32 bytes or more) may stand
+    in for them, or `development_secret`, under which tokens count from loopback alone. `algorithms` pins what a key may
+    sign with (`ES256, RS256, PS256, EdDSA`), `token_types` what `typ` says (`at+jwt, jwt`), `leeway` is seconds.
+
+    Raises:
+        JWTBearerMisconfigured: on construction; names the variable that `from_env` would have read.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        audience: str,
+        *,
+        jwks_url: str = "",
+        hs256_secret: str = "",
+        development_secret: str = "",
+        leeway: float = DEFAULT_LEEWAY,
+        algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS,
+        token_types: tuple[str, ...] = ("at+jwt",),
+        roles_claim: str = "roles",
+        ca_file: str = "",
+        http: httpx.AsyncClient | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(bearerFormat="JWT", auto_error=False, scheme_name="Bearer")
+        self._settings = BearerSettings(
+            issuer=issuer,
+            audience=audience,
+            jwks_url=jwks_url,
+            hs256_secret=hs256_secret,
+            development_secret=development_secret,
+            leeway=leeway,
+            algorithms=algorithms,
+            token_types=token_types,
+            roles_claim=roles_claim,
+            ca_file=ca_file,
+        )
+        self.rules: BearerRules = self._settings.rules
+        self.clock = clock
+        self._http = http
+        self._keys = ProviderKeys(self._fetch_keys, clock=clock)
+        if development_secret:
+            logging.getLogger(__name__).warning(
+                "%s is set: whoever knows it is let in from this machine", ENV_DEV_SECRET
+            )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> JWTBearer:
+        """From the variables that `bff.api.settings` lists.
+
+        Raises:
+            JWTBearerMisconfigured: naming the variable.
+        """
+        found = read_bearer_settings(environ)
+        return cls(
+            found.issuer,
+            found.audience,
+            jwks_url=found.jwks_url,
+            hs256_secret=found.hs256_secret,
+            development_secret=found.development_secret,
+            leeway=found.leeway,
+            algorithms=found.algorithms,
+            token_types=found.token_types,
+            roles_claim=found.roles_claim,
+            ca_file=found.ca_file,
+        )
+
+    async def __call__(  # type: ignore[override]  # returns claims, not credentials
+        self,
+        request: Request,
+        security_scopes: SecurityScopes = SecurityScopes(),  # noqa: B008 - holds nothing, so it may be shared
+    ) -> StandardClaims:
+        """The caller of `request`, whose token carries every scope that `Security(…, scopes=[…])` asks for.
+
+        Raises:
+            HTTPException: 400, 401, 403 or 503 (RFC 6750 section 3).
+        """
+        token = _token_of(request)
+        try:
+            caller = await self.verify(token, connection=request)
+        except ProviderUnavailable:
+            problem = _problem("temporarily_unavailable", "keys to verify tokens cannot be had")
+            raise HTTPException(503, problem, headers={"Retry-After": "5"}) from None
+        except AuthError as exc:
+            raise _refused(401, "invalid_token", exc.code) from None
+        if not caller.has_scope(*security_scopes.scopes):
+            raise _lacks_scopes(security_scopes.scopes)
+        return caller
+
+    async def verify(self, token: str, *, connection: HTTPConnection | None = None) -> StandardClaims:
+        """The claims of `token`; development tokens need the `connection` they came by.
+
+        Raises:
+            InvalidToken: the code names the rule broken.
+            ProviderUnavailable: no keys to check with.
+        """
+        now = self.clock()
+        if self._settings.development_secret:
+            check_loopback(connection.scope if connection is not None else None)
+        if self._settings.secret:
+            return validate_development_bearer(token, secret=self._settings.secret, rules=self.rules, now=now)
+        check_header(token, self.rules)
+        return await self._keys.validate(
+            token, lambda keys: validate_bearer(token, keys=keys, rules=self.rules, now=now), prefix="bearer"
+        )
+
+    async def _fetch_keys(self) -> tuple[VerificationKey, ...]:
+        if self._http is not None:
+            return await self._fetch_with(self._http)
+        # Once in ten minutes: a client of its own leaves nothing behind that a test's or a reload's next loop trips on.
+        try:
+            http = api_http_client(JWKS_SECONDS, ca_file=self._settings.ca_file)
+        except OSError as exc:
+            raise ProviderUnavailable("provider_unreachable", detail=f"ca_file: {type(exc).__name__}") from exc
+        async with http:
+            return await self._fetch_with(http)
+
+    async def _fetch_with(self, http: httpx.AsyncClient) -> tuple[VerificationKey, ...]:
+        answer = await call_provider(http, "GET", self._settings.jwks_url, deadline=JWKS_SECONDS)
+        if answer.status != 200:
+            raise ProviderUnavailable("jwks_malformed", detail=f"status {answer.status}")
+        try:
+            keys = parse_jwks(parse_object(answer.body, code="jwks_malformed"))
+        except InvalidToken as exc:
+            raise ProviderUnavailable(exc.code, detail=exc.detail) from exc
+        if not keys:
+            raise ProviderUnavailable("jwks_malformed", detail="no usable key")
+        return keys
+
+
+class HasRoles(Protocol):
+    """Whom `RequireRoles` can judge: `StandardClaims`, `ProxiedUser`."""
+
+    @property
+    def claims(self) -> Mapping[str, Any]: ...
+
+    def has_role(self, *roles: str) -> bool: ...
+
+
+class HasScopes(Protocol):
+    """Whom `RequireScopes` can judge: `StandardClaims`, `KeyHolder`."""
+
+    def has_scope(self, *scopes: str) -> bool: ...
+
+
+Roles = TypeVar("Roles", bound=HasRoles)
+Scopes = TypeVar("Scopes", bound=HasScopes)
+
+
+class RequireRoles:
+    """A dependency: the caller has at least one of `roles`, else 403.
+
+    `caller` is the dependency that says who it is: a `JWTBearer` or a `TrustedProxyUser`. `claim` is where the roles
+    stand, when not where `caller` looks for them: a path such as `realm_access.roles`, or a URL-shaped claim.
+    """
+
+    def __init__(self, caller: Callable[..., Awaitable[HasRoles]], *roles: str, claim: str = "") -> None:
+        if not roles:
+            raise ValueError("RequireRoles needs at least one role")
+        self.caller, self.roles, self.claim = caller, roles, claim
+        self.__signature__ = _signature_asking(caller)
+
+    async def __call__(self, caller: Roles) -> Roles:
+        if not self._is_allowed(caller):
+            raise _forbidden(self.caller, "needs one of the roles: " + ", ".join(self.roles))
+        return caller
+
+    def _is_allowed(self, caller: HasRoles) -> bool:
+        if not self.claim:
+            return caller.has_role(*self.roles)
+        return not set(self.roles).isdisjoint(names_at(caller.claims, self.claim))
+
+
+class RequireScopes:
+    """A dependency: the caller holds every one of `scopes`, else 403. `caller` is a `JWTBearer` or an `APIKey`."""
+
+    def __init__(self, caller: Callable[..., Awaitable[HasScopes]], *scopes: str) -> None:
+        if not scopes:
+            raise ValueError("RequireScopes needs at least one scope")
+        self.caller, self.scopes = caller, scopes
+        self.__signature__ = _signature_asking(caller)
+
+    async def __call__(self, caller: Scopes) -> Scopes:
+        if not caller.has_scope(*self.scopes):
+            if isinstance(self.caller, JWTBearer):
+                raise _lacks_scopes(self.scopes)
+            raise _forbidden(self.caller, "needs the scopes: " + " ".join(self.scopes))
+        return caller
+
+
+def _signature_asking(caller: Callable[..., Awaitable[object]]) -> Signature:
+    """A signature that makes FastAPI resolve `caller` first: once per request, in OpenAPI, open to overrides."""
+    return Signature([Parameter("caller", Parameter.POSITIONAL_OR_KEYWORD, default=Depends(caller))])
+
+
+def _token_of(request: Request) -> str:
+    values = request.headers.getlist("authorization")
+    if not values:
+        problem = _problem("missing_token", "no bearer token")
+        raise HTTPException(401, problem, headers={"WWW-Authenticate": 'Bearer realm="api"'})
+    scheme, _, token = values[0].partition(" ")
+    if len(values) > 1 or "access_token" in request.query_params:
+        raise _refused(400, "invalid_request", "one token, in one place")
+    if scheme.lower() != "bearer" or not token or token != token.strip():
+        raise _refused(401, "invalid_token", "no bearer token")
+    return token
+
+
+def _lacks_scopes(scopes: list[str] | tuple[str, ...]) -> HTTPException:
+    wanted = _quotable(" ".join(scopes))
+    return _refused(403, "insufficient_scope", f"needs the scopes: {wanted}", parameters=f', scope="{wanted}"')
+
+
+def _forbidden(caller: object, description: str) -> HTTPException:
+    if isinstance(caller, JWTBearer):
+        return _refused(403, "insufficient_scope", description)
+    return HTTPException(403, _problem("insufficient_scope", description))
+
+
+def _refused(status: int, error: str, description: str, *, parameters: str = "") -> HTTPException:
+    challenge = f'Bearer realm="api", error="{error}", error_description="{_quotable(description)}"{parameters}'
+    return HTTPException(status, _problem(error, description), headers={"WWW-Authenticate": challenge})
+
+
+def _problem(error: str, description: str) -> dict[str, str]:
+    return {"error": error, "error_description": description}
+
+
+def _quotable(text: str) -> str:
+    return _NOT_QUOTABLE.sub("?", text)

@@ -1,0 +1,56 @@
+"""What is known of a request before any handler runs: its origin, the client's address, its id."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from bff.browser.csrf import FetchMetadata
+from bff.errors import Misdirected
+from bff.settings.public_urls import PublicUrls
+
+SCOPE_KEY = "vestibule.facts"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """`address` is the client's, behind trusted proxies too; `request_id` is on every hop, answer and log line.
+
+    `is_internal`: a kit dialled one of `internal_hosts`, so that the request has no origin of its own.
+    """
+
+    urls: PublicUrls
+    address: str
+    request_id: str
+    fetch: FetchMetadata
+    is_internal: bool = False
+
+
+def new_request_id() -> str:
+    return secrets.token_hex(12)
+
+
+def facts_of(scope: MutableMapping[str, Any], origins: Mapping[str, PublicUrls]) -> RequestFacts:
+    """The facts the gateway left in `scope`, or those the request itself supports.
+
+    Raises:
+        Misdirected: the Host is none of `origins`.
+    """
+    known = scope.get(SCOPE_KEY)
+    if isinstance(known, RequestFacts):
+        return known
+    hosts = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+    urls = origins.get(hosts[0]) if len(hosts) == 1 else None
+    if urls is None:
+        raise Misdirected()
+    client = scope.get("client")
+    facts = RequestFacts(
+        urls=urls,
+        address=client[0] if client else "",
+        request_id=new_request_id(),
+        fetch=FetchMetadata.from_headers(scope["headers"]),
+    )
+    scope[SCOPE_KEY] = facts
+    return facts

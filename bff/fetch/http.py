@@ -1,0 +1,95 @@
+"""The one place that speaks HTTP to providers: bounded, no redirects, no cookies, no proxies of the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from bff.errors import ProviderUnavailable
+from bff.settings.tables import ProviderSettings
+
+MAX_BODY = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete answer of at most `MAX_BODY` bytes. 5xx and 429 never get here: they are `ProviderUnavailable`."""
+
+    status: int
+    content_type: str
+    body: bytes = field(repr=False)
+
+
+def http_client_for(settings: ProviderSettings) -> httpx.AsyncClient:
+    """A client for one provider: its CA file or the system's, `http_timeout_seconds`, nothing remembered."""
+    return _client(settings.http_timeout_seconds, ca_file=settings.ca_file)
+
+
+def _client(timeout: float, *, ca_file: str = "") -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        verify=ssl.create_default_context(cafile=ca_file or None),
+        timeout=timeout,
+        limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
+        follow_redirects=False,
+        trust_env=False,
+        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+        headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "vestibule"},
+    )
+
+
+async def call_provider(
+    http: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    deadline: float,
+    form: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """One call, whole within `deadline` seconds.
+
+    Raises:
+        ProviderUnavailable: `provider_timeout`, `provider_unreachable`, `provider_error` (5xx, 429),
+            `provider_redirect`, `provider_too_large`.
+    """
+    try:
+        async with asyncio.timeout(deadline):
+            return await _call(http, method, url, form=form, headers=headers)
+    except (TimeoutError, httpx.TimeoutException):
+        raise ProviderUnavailable("provider_timeout", detail="no complete answer in time") from None
+    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as exc:
+        raise ProviderUnavailable("provider_unreachable", detail=type(exc).__name__) from None
+
+
+async def _call(
+    http: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    form: Mapping[str, str] | None,
+    headers: Mapping[str, str] | None,
+) -> Answer:
+    async with http.stream(method, url, data=form, headers=headers) as response:
+        status = response.status_code
+        if status >= 500 or status == 429:
+            raise ProviderUnavailable("provider_error", detail=f"status {status}")
+        if 300 <= status < 400:
+            raise ProviderUnavailable("provider_redirect", detail=f"status {status}")
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise ProviderUnavailable("provider_too_large", detail="encoded although identity was asked for")
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise ProviderUnavailable("provider_too_large", detail="body over the limit")
+        return Answer(status, response.headers.get("content-type", ""), bytes(body))
+
+
+def api_http_client(timeout: float, *, ca_file: str = "") -> httpx.AsyncClient:
+    """A client for fetching public keys; `ca_file` stands in for the system's trust store."""
+    return _client(timeout, ca_file=ca_file)

@@ -1,0 +1,400 @@
+"""The use-cases of signing in and out: start_login, finish_login, start_logout."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from bff.audit import Audit
+from bff.browser.cookies import CookieNames, DuplicateCookie, build_clear_cookie, find_session_cookie
+from bff.contract import EndReason, Identity
+from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavailable, StoreUnavailable
+from bff.login.transactions import Transactions, cookie_name
+from bff.oidc.authorization import (
+    AuthorizationCode,
+    AuthorizationDenied,
+    LoginTransaction,
+    build_authorization_parameters,
+    build_authorization_url,
+    new_secret,
+    parse_authorization_response,
+    validate_authorization_response,
+)
+from bff.oidc.id_token import TOO_LONG_AGO
+from bff.oidc.logout import build_end_session_url
+from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.tokens import GrantRefused, TokenResponse, build_code_grant
+from bff.provider.claims import fetch_claims
+from bff.provider.client import Provider
+from bff.provider.identity import FoundIn, build_identity, find_names
+from bff.sessions.lifecycle import Ended, Opened, Opening, Sessions
+from bff.sessions.record import Session, TokenSet
+from bff.settings.public_urls import PublicUrls
+
+LOGOUT_METADATA_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What the page behind `return_to` asks of a sign-in: a provider, a recent or a stronger authentication."""
+
+    provider: str = ""
+    max_age: float | None = None
+    acr_values: tuple[str, ...] = ()
+
+
+class Targets(Protocol):
+    """What the front door knows of local paths at one of its origins."""
+
+    def is_page(self, path: str, *, urls: PublicUrls) -> bool:
+        """True when a person may be sent to `path` after signing in at the origin of `urls`."""
+        ...
+
+    def demands(self, path: str, *, urls: PublicUrls) -> Demands: ...
+
+    def clears_storage(self, urls: PublicUrls) -> bool:
+        """True when signing out at the origin of `urls` is to clear what its pages stored in the browser."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Browser:
+    """The browser's side of a request: raw Cookie headers, its address, the public origin it talks to."""
+
+    cookies: Sequence[bytes] = field(repr=False)
+    address: str
+    urls: PublicUrls
+    device: str = ""
+
+    @property
+    def cookie_names(self) -> CookieNames:
+        return CookieNames.for_origin(secure=self.urls.is_secure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRequest:
+    """A validated `/auth/login`; "" stands for absent.
+
+    `return_to` is a local path, or in auth-code mode (`kit_client`) a URL on one of that client's origins.
+    """
+
+    provider: str
+    return_to: str
+    prompt: str = ""
+    login_hint: str = ""
+    ui_locales: str = ""
+    max_age: float | None = None
+    kit_client: str = ""
+    kit_binding: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginStarted:
+    """Send the browser to `url` with these Set-Cookie values."""
+
+    url: str = field(repr=False)
+    set_cookies: list[str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFinished:
+    """Signed in: send the browser to `return_to`, with a one-time code for `kit_client` when there is one."""
+
+    opened: Opened
+    return_to: str
+    kit_client: str = ""
+    kit_binding: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginDenied:
+    """The provider or the person said no; `error` is its code, "" when it gave none worth repeating."""
+
+    error: str
+    return_to: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogoutStarted:
+    """The local session is over; `url` is the provider's end-session address, "" when there is none.
+
+    `is_provider_silent`: it does not answer, so its own session may still be open.
+    """
+
+    url: str = field(repr=False)
+    is_provider_silent: bool = False
+
+
+class SignIn:
+    """Sign-in and sign-out at the configured providers."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        sessions: Sessions,
+        transactions: Transactions,
+        *,
+        audit: Audit,
+        clock: Callable[[], float],
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.providers = providers
+        self._sessions = sessions
+        self._transactions = transactions
+        self._audit = audit
+        self._clock = clock
+        self._random = random
+        self._background: set[asyncio.Task[bool]] = set()
+
+    async def start_login(
+        self, request: LoginRequest, browser: Browser, *, demands: Demands, replaces: str
+    ) -> LoginStarted:
+        """Keep a transaction and build the way to the provider.
+
+        Raises:
+            ProviderUnavailable: it does not answer, its metadata are not acceptable, or PAR failed.
+            Unavailable: `login_limit`, or the store does not answer.
+        """
+        provider = self.providers[request.provider]
+        metadata = await provider.answering_metadata()
+        transaction = await self._new_transaction(request, browser, provider, demands=demands, replaces=replaces)
+        parameters = build_authorization_parameters(
+            transaction,
+            client_id=provider.settings.client_id,
+            scopes=provider.settings.scopes,
+            response_mode=provider.settings.response_mode,
+            prompt=request.prompt,
+            login_hint=request.login_hint,
+            ui_locales=request.ui_locales,
+        )
+        await self._transactions.keep(transaction, address=browser.address)
+        try:
+            parameters = await self._pushed(provider, metadata, parameters)
+        except ProviderUnavailable:
+            with suppress(CallbackRejected, StoreUnavailable):  # a sign-in that did not begin takes nobody's place
+                await self._transactions.take(transaction.state, address=browser.address)
+            raise
+        cookies = self._transactions.cookies_to_set(
+            transaction.state,
+            names=browser.cookie_names,
+            sent=browser.cookies,
+            now=self._clock(),
+            cross_site=provider.settings.response_mode == "form_post",
+        )
+        self._audit.event("login_started", provider=provider.name)
+        return LoginStarted(build_authorization_url(metadata.authorization_endpoint, parameters), cookies)
+
+    async def _pushed(
+        self, provider: Provider, metadata: ProviderMetadata, parameters: dict[str, str]
+    ) -> dict[str, str]:
+        """What the browser carries: with PAR (RFC 9126) a reference to `parameters`, which went ahead."""
+        par = provider.settings.par
+        if par == "required" or (par == "auto" and metadata.pushed_authorization_request_endpoint):
+            request_uri = await provider.push_authorization(parameters)
+            return {"client_id": provider.settings.client_id, "request_uri": request_uri}
+        if metadata.requires_par:
+            raise ProviderUnavailable("par_required", detail="the provider demands PAR but par is off")
+        return parameters
+
+    async def finish_login(
+        self, provider_name: str, parameters: Sequence[tuple[str, str]], browser: Browser
+    ) -> LoginFinished | LoginDenied:
+        """From an authorization response to a session; nothing is asked of the provider before the response holds.
+
+        Raises:
+            CallbackRejected, InvalidToken: the code names the rule broken.
+            ProviderUnavailable, StoreUnavailable: nothing was opened.
+        """
+        provider = self.providers[provider_name]
+        response = parse_authorization_response(parameters)
+        self._check_browser(response.state, browser)
+        transaction = await self._transactions.take(response.state, address=browser.address)
+        if transaction.origin != browser.urls.origin:
+            raise CallbackRejected("callback_origin", detail=f"this sign-in began at {transaction.origin}")
+        metadata = await provider.metadata()
+        validate_authorization_response(response, transaction, provider=provider_name, iss_required=metadata.sends_iss)
+        match response:
+            case AuthorizationDenied(error):
+                self._audit.event("login_failed", provider=provider_name, reason=error or "denied")
+                return LoginDenied(error, transaction.return_to, provider_name)
+            case AuthorizationCode(code):
+                opened = await self._complete(provider, code, transaction, browser)
+        self._audit.event("login_ok", session=opened.session)
+        for each in opened.ended:
+            self._settle(each, opened.session)
+        return LoginFinished(opened, transaction.return_to, transaction.kit_client, transaction.kit_binding)
+
+    def _settle(self, ended: Ended, new: Session) -> None:
+        """Note a session that ended for `new` and give its refresh token up.
+
+        Not within one session of the provider: there, revoking the old token may take the new one along.
+        """
+        old = ended.session
+        self._audit.event("session_ended", session=old, reason=ended.reason)
+        is_same = (old.identity.iss, old.identity.sub, old.sid) == (new.identity.iss, new.identity.sub, new.sid)
+        if ended.reason != "superseded" and not is_same and (owner := self.providers.get(old.provider)):
+            self.revoke_later(owner, old.tokens.refresh_token)
+
+    async def start_logout(self, session: Session, *, everywhere: bool, urls: PublicUrls) -> LogoutStarted:
+        """End the local session first, then name the provider's end-session address.
+
+        Raises:
+            StoreUnavailable: nothing was ended, nothing is reported as done.
+        """
+        ended = {session.name: session}
+        if everywhere:
+            every = await self._sessions.end_person(session.identity.iss, session.identity.sub, EndReason.LOGOUT)
+            ended |= {each.name: each for each in every}
+        await self._sessions.end(session.name, EndReason.LOGOUT)
+        self._audit.event("logout", session=session, reason="everywhere" if everywhere else "by_its_person")
+        for each in ended.values():
+            if owner := self.providers.get(each.provider):
+                self.revoke_later(owner, each.tokens.refresh_token)
+        provider = self.providers.get(session.provider)
+        return await self._end_session(provider, session, urls) if provider else LogoutStarted("")
+
+    def revoke_later(self, provider: Provider, refresh_token: str) -> None:
+        """Revoke a refresh token without making anybody wait."""
+        if refresh_token:
+            task = asyncio.create_task(provider.revoke(refresh_token))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    async def drain(self) -> None:
+        """Wait for revocations under way, each at most 2 s."""
+        if self._background:
+            await asyncio.gather(*self._background, return_exceptions=True)
+
+    def clear_transaction_cookie(self, parameters: Sequence[tuple[str, str]], browser: Browser) -> list[str]:
+        """Set-Cookie values that drop the cookie of the transaction a callback named, if the browser has it."""
+        state = dict(parameters).get("state", "")
+        if not state or not state.isascii():
+            return []
+        name = cookie_name(state, browser.cookie_names)
+        if not any(name.encode() in header for header in browser.cookies):
+            return []
+        return [build_clear_cookie(name, secure=browser.cookie_names.secure)]
+
+    async def _new_transaction(
+        self, request: LoginRequest, browser: Browser, provider: Provider, *, demands: Demands, replaces: str
+    ) -> LoginTransaction:
+        ages = [age for age in (request.max_age, demands.max_age) if age is not None]
+        return LoginTransaction(
+            state=new_secret(self._random),
+            nonce=new_secret(self._random),
+            code_verifier=new_secret(self._random),
+            provider=provider.name,
+            issuer=provider.issuer,
+            redirect_uri=browser.urls.callback(provider.name),
+            origin=browser.urls.origin,
+            return_to=request.return_to,
+            started_at=await self._sessions.store.now(),
+            replaces=replaces,
+            max_age=min(ages) if ages else None,
+            page_max_age=demands.max_age,
+            acr_values=demands.acr_values,
+            kit_client=request.kit_client,
+            kit_binding=request.kit_binding,
+            asks_for_proof=request.prompt == "login" or bool(ages),
+        )
+
+    def _check_browser(self, state: str, browser: Browser) -> None:
+        try:
+            bound = self._transactions.is_bound(
+                state, names=browser.cookie_names, sent=browser.cookies, now=self._clock()
+            )
+        except DuplicateCookie:
+            bound = False
+        if not bound:
+            raise CallbackRejected("callback_foreign_browser", detail="no cookie of this sign-in")
+
+    async def _complete(self, provider: Provider, code: str, transaction: LoginTransaction, browser: Browser) -> Opened:
+        answer = await provider.request_token(build_code_grant(code, transaction))
+        if isinstance(answer, GrantRefused):
+            raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")
+        try:
+            sources = await fetch_claims(provider, answer, transaction, code=code, now=self._clock())
+            identity = build_identity(sources, provider=provider.name, settings=provider.settings)
+            _check_recent(identity, transaction, now=self._clock())
+            found_in = find_names(sources, settings=provider.settings)
+            opening = _opening(identity, answer, transaction, asked=provider.settings.scopes, found_in=found_in)
+            opened = await self._sessions.open(replace(opening, device=browser.device))
+            if opened is None:
+                raise CallbackRejected("login_ended", detail="ended by a logout while it was under way")
+            presented = self._presented_record(browser)
+            if presented not in ("", transaction.replaces):  # another tab signed in since this one began
+                more = await self._sessions.end_replaced(presented, by=opened.session)
+                opened = replace(opened, ended=(*opened.ended, *more))
+        except AuthError:
+            self.revoke_later(provider, answer.refresh_token)
+            raise
+        return opened
+
+    def _presented_record(self, browser: Browser) -> str:
+        """Record name of the session whose place the new cookie takes, "" when there is none."""
+        try:
+            cookie = find_session_cookie(browser.cookies, browser.cookie_names.session)
+        except DuplicateCookie:
+            return ""
+        return (self._sessions.name_of(cookie) or "") if cookie else ""
+
+    async def _end_session(self, provider: Provider, session: Session, urls: PublicUrls) -> LogoutStarted:
+        try:
+            metadata = await provider.answering_metadata(seconds=LOGOUT_METADATA_SECONDS)
+        except ProviderUnavailable:
+            return LogoutStarted("", is_provider_silent=True)
+        if not metadata.end_session_endpoint:
+            return LogoutStarted("")
+        url = build_end_session_url(
+            metadata.end_session_endpoint,
+            id_token_hint=session.tokens.id_token if provider.settings.id_token_hint else "",
+            client_id=provider.settings.client_id,
+            post_logout_redirect_uri=urls.post_logout,
+            state=new_secret(self._random),
+        )
+        return LogoutStarted(url)
+
+
+def _check_recent(identity: Identity, transaction: LoginTransaction, *, now: float) -> None:
+    """The page that asked for a recent authentication would send the person here again, and again.
+
+    Raises:
+        InvalidToken: `id_token_auth_time`.
+    """
+    if transaction.page_max_age is not None and now - identity.auth_time > transaction.page_max_age:
+        raise InvalidToken("id_token_auth_time", TOO_LONG_AGO, detail="older than the page accepts")
+
+
+def _opening(
+    identity: Identity,
+    answer: TokenResponse,
+    transaction: LoginTransaction,
+    *,
+    asked: Sequence[str],
+    found_in: FoundIn,
+) -> Opening:
+    """A response without `scope` grants what was `asked` for (RFC 6749 section 5.1)."""
+    tokens = TokenSet(
+        access_token=answer.access_token,
+        refresh_token=answer.refresh_token,
+        id_token=answer.id_token,
+        obtained_at=answer.asked_at,
+        expires_at=answer.expires_at,
+        scope=" ".join(asked) if answer.scope is None else answer.scope,
+    )
+    sid = identity.claims.get("sid", "")
+    return Opening(
+        identity=identity,
+        tokens=tokens,
+        sid=sid if isinstance(sid, str) else "",
+        origin=transaction.origin,
+        login_started_at=transaction.started_at,
+        replaces=transaction.replaces,
+        proved_at=identity.auth_time or (transaction.started_at if transaction.asks_for_proof else 0),
+        found_in=found_in,
+    )

@@ -1,0 +1,137 @@
+"""From a provider's claims to an `Identity`: which claim is the name, where roles and groups lie. Pure."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bff.contract import Identity
+from bff.oidc.claims import claim_at, names_at, text_at
+from bff.oidc.userinfo import merge_claims
+from bff.oidc.verified_email import Email, read_email, without_email
+from bff.settings.tables import ProviderSettings
+
+PROTOCOL_CLAIMS = frozenset(
+    {"nonce", "at_hash", "c_hash", "exp", "iat", "nbf", "jti", "aud", "azp", "iss", "sub", "typ"}
+)
+MAX_CLAIMS_BYTES = 16_384
+Sources = Mapping[str, Mapping[str, Any]]
+"""Claims by where they came from: `id_token`, `userinfo`, `access_token`; a missing source is no entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIn:
+    """Which sources have had roles, and groups, of this person."""
+
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def joined(self, other: FoundIn) -> FoundIn:
+        roles, groups = (*self.roles, *other.roles), (*self.groups, *other.groups)
+        return FoundIn(tuple(dict.fromkeys(roles)), tuple(dict.fromkeys(groups)))
+
+
+NOWHERE = FoundIn()
+
+
+def find_names(sources: Sources, *, settings: ProviderSettings) -> FoundIn:
+    """Where roles and groups are, among `settings.roles_from`."""
+    present = [name for name in settings.roles_from if name in sources]
+    roles, groups = (
+        tuple(name for name in present if path and claim_at(sources[name], path) is not None)
+        for path in (settings.roles_claim, settings.groups_claim)
+    )
+    return FoundIn(roles, groups)
+
+
+def build_identity(
+    sources: Sources,
+    *,
+    provider: str,
+    settings: ProviderSettings,
+    before: Identity | None = None,
+    found_in: FoundIn = NOWHERE,
+) -> Identity:
+    """The person of validated claims.
+
+    Roles and groups are joined over `settings.roles_from`. On a refresh `before` supplies what the new tokens do not
+    speak of: names that came from elsewhere stay, for userinfo is not asked again. A source that had them once
+    (`found_in`) and has the claim no longer says that nothing is left: some providers leave out what is empty.
+    """
+    id_token, userinfo = sources["id_token"], sources.get("userinfo", {})
+    old = dict(before.claims) if before else {}
+    email = read_email([userinfo, id_token], old, assumed=settings.email_verified == "assume")
+    claims = _with_email({**old, **merge_claims(id_token, userinfo)}, email)
+    named = sources if email.is_verified else {name: without_email(found) for name, found in sources.items()}
+    auth_time = claims.get("auth_time", 0)
+    return Identity(
+        sub=str(id_token["sub"]),
+        iss=str(id_token["iss"]),
+        provider=provider,
+        name=text_at(claims, "name"),
+        email=email.address,
+        email_verified=email.is_verified,
+        preferred_username=text_at(claims, "preferred_username"),
+        roles=_joined(named, settings.roles_claim, settings, _kept_names(before, sources, "roles", found_in.roles)),
+        groups=_joined(named, settings.groups_claim, settings, _kept_names(before, sources, "groups", found_in.groups)),
+        acr=text_at(claims, "acr"),
+        auth_time=int(auth_time) if isinstance(auth_time, int | float) and 0 <= auth_time < 2**40 else 0,
+        expires_at=before.expires_at if before else 0,
+        claims=_kept(claims),
+    )
+
+
+def unverified_claims(access_token: str) -> dict[str, Any]:
+    """Claims of a JWT access token, {} when it is opaque.
+
+    Unverified on purpose: the token came from the token endpoint over TLS, bound by `at_hash` or not, and is read only
+    for roles that its provider put nowhere else (Keycloak's default).
+    """
+    parts = access_token.split(".")
+    if len(parts) != 3 or len(access_token) > 65_536:
+        return {}
+    try:
+        claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _kept_names(
+    before: Identity | None, sources: Sources, kind: Literal["roles", "groups"], found_in: tuple[str, ...]
+) -> tuple[str, ...]:
+    if before is None or any(name in sources for name in found_in):
+        return ()
+    return before.roles if kind == "roles" else before.groups
+
+
+def _joined(sources: Sources, path: str, settings: ProviderSettings, before: tuple[str, ...]) -> tuple[str, ...]:
+    present = [sources[name] for name in settings.roles_from if name in sources]
+    if path and not any(claim_at(claims, path) is not None for claims in present):
+        return before
+    return tuple(dict.fromkeys(name for claims in present for name in names_at(claims, path)))
+
+
+def _with_email(claims: dict[str, Any], email: Email) -> dict[str, Any]:
+    """`claims` with the address and the word about it as one pair: neither is ever joined to another's half."""
+    rest = {name: value for name, value in claims.items() if name not in ("email", "email_verified")}
+    if email.address:
+        rest["email"] = email.address
+    if email.said is not None:
+        rest["email_verified"] = email.said
+    return rest
+
+
+def _kept(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """The claims worth storing, without those that are too large together; `sid` first: logout needs it."""
+    kept: dict[str, Any] = {}
+    left = MAX_CLAIMS_BYTES
+    for name, value in sorted(claims.items(), key=lambda claim: claim[0] != "sid"):
+        size = len(name) + len(json.dumps(value))
+        if name not in PROTOCOL_CLAIMS and size <= left:
+            kept[name] = value
+            left -= size
+    return kept

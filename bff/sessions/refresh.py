@@ -1,0 +1,375 @@
+"""Keeping a session's access token alive: one grant per expiry across all processes.
+
+The lock is held by a task of the worker, never by a request, so a client that goes away harms nobody; it is renewed
+while the provider is slow, and its holder re-reads the record first, because another may just have done the work. What
+the provider has granted must not get lost: the refresh token before it is spent. While the store is out of reach the
+task goes on trying to keep it, and whoever waits is told about the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from bff.audit import Audit
+from bff.contract import EndReason, Identity
+from bff.errors import InvalidToken, ProviderUnavailable, StoreUnavailable
+from bff.oidc.base64url import base64url
+from bff.oidc.id_token import IdTokenExpectation, check_same_person
+from bff.oidc.jwt_reading import UnknownKey
+from bff.oidc.tokens import GrantRefused, TokenResponse, build_refresh_grant
+from bff.provider.client import Provider
+from bff.provider.identity import FoundIn, build_identity, find_names, unverified_claims
+from bff.sessions.lifecycle import Sessions
+from bff.sessions.record import EverythingUnknown, Session, SessionEvent, TokenSet
+
+LOCK_SECONDS = 6
+"""How long a session waits for a holder that died; three renewals fit in."""
+LOCK_RENEW_SECONDS = 2
+LOCK_POLL_SECONDS = 0.05
+STORE_AGAIN_SECONDS = 0.1
+UNHEARD_SECONDS = 3.0
+AFTER_OUTAGE_SECONDS = 1.0
+STORE_GIVE_UP_SECONDS = 60
+RETRY_SECONDS = 5
+MARGIN_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """A live token to send. `expires_at` is Unix seconds, None when unknown."""
+
+    token: str = field(repr=False)
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoToken:
+    """This session has no live token and no means to get one: sign in again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOver:
+    """The provider or somebody here ended the session meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshFailed:
+    """The provider is out of reach and the token is dead; the session lives on."""
+
+    retry_after: int
+
+
+TokenOutcome = BearerToken | NoToken | SessionOver | RefreshFailed
+
+
+@dataclass(frozen=True, slots=True)
+class _Renewed:
+    """What a grant makes of a session."""
+
+    tokens: TokenSet
+    identity: Identity
+    found_in: FoundIn
+
+
+@dataclass(eq=False, slots=True)
+class _Flight:
+    """A grant under way. `told` is what those who wait hear; it may come before the end of `task`."""
+
+    task: asyncio.Task[TokenOutcome]
+    told: asyncio.Future[TokenOutcome]
+
+    def tell(self, failure: StoreUnavailable) -> None:
+        if not self.told.done():
+            self.told.set_exception(failure)
+
+    def waiting(self) -> asyncio.Future[TokenOutcome]:
+        """For one who begins to wait now: what others were told before is old."""
+        if self.told.done() and not self.task.done():
+            self.told = _unheard(asyncio.get_running_loop().create_future())
+        return self.told
+
+
+class TokenRefresher:
+    """Hands out live access tokens and refreshes them ahead of their end."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        providers: Mapping[str, Provider],
+        *,
+        audit: Audit,
+        clock: Callable[[], float],
+        refresh_before_expiry: float,
+    ) -> None:
+        self._sessions = sessions
+        self._providers = providers
+        self._audit = audit
+        self._clock = clock
+        self._before = refresh_before_expiry
+        self._flights: dict[str, _Flight] = {}
+        self._retry_at: dict[str, float] = {}
+        self._missed_until = 0.0
+        sessions.store.subscribe(self._on_event)
+
+    async def access_token(self, session: Session, *, beside_id_token: bool = False) -> TokenOutcome:
+        """The token to send for `session` now. Waits for a grant only when the token has expired.
+
+        `beside_id_token` waits as well when the ID token has, which often lives for less time.
+        """
+        tokens, now = session.tokens, self._clock()
+        if beside_id_token and is_id_token_due(tokens, now=now):
+            return await self._granted_now(session, beside_id_token=True)
+        if tokens.expires_at is None or now < tokens.expires_at - self._margin(tokens):
+            return _live(tokens) if tokens.access_token else NoToken()
+        if not tokens.refresh_token:
+            return _live(tokens) if now < tokens.expires_at else NoToken()
+        if now < tokens.expires_at:
+            if now >= self._retry_at.get(session.name, 0):
+                self._flight(session, beside_id_token=False)
+            return _live(tokens)
+        return await self._granted_now(session, beside_id_token=beside_id_token)
+
+    async def drain(self) -> None:
+        """Wait for the grants under way; for the end of the worker."""
+        if self._flights:
+            await asyncio.gather(*(flight.task for flight in self._flights.values()), return_exceptions=True)
+
+    async def _granted_now(self, session: Session, *, beside_id_token: bool) -> TokenOutcome:
+        if self._clock() < self._retry_at.get(session.name, 0):
+            return RefreshFailed(RETRY_SECONDS)
+        return await asyncio.shield(self._flight(session, beside_id_token=beside_id_token).waiting())
+
+    def _margin(self, tokens: TokenSet) -> float:
+        lifetime = (tokens.expires_at or 0) - tokens.obtained_at
+        return min(self._before, max(lifetime, 0) * MARGIN_SHARE)
+
+    def _flight(self, session: Session, *, beside_id_token: bool) -> _Flight:
+        flight = self._flights.get(session.name)
+        if flight is None:
+            task = asyncio.create_task(self._under_lock(session.name, beside_id_token=beside_id_token))
+            flight = _Flight(task, _unheard(asyncio.get_running_loop().create_future()))
+            self._flights[session.name] = flight
+            task.add_done_callback(lambda _: self._land(session.name))
+        return flight
+
+    def _land(self, name: str) -> None:
+        flight = self._flights.pop(name)
+        if flight.task.cancelled():
+            flight.told.cancel()
+        elif flight.told.done():
+            flight.task.exception()  # they heard of it before
+        elif failure := flight.task.exception():
+            flight.told.set_exception(failure)
+        else:
+            flight.told.set_result(flight.task.result())
+
+    async def _under_lock(self, name: str, *, beside_id_token: bool) -> TokenOutcome:
+        await self._let_holders_go_first()
+        holder = base64url(os.urandom(16))
+        lock = f"refresh:{name}"
+        while not await self._sessions.store.lock(lock, holder, seconds=LOCK_SECONDS):
+            await asyncio.sleep(LOCK_POLL_SECONDS)
+            session = await self._sessions.load(name)
+            if session is None or not self._is_due(session.tokens, beside_id_token=beside_id_token):
+                return SessionOver() if session is None else _live(session.tokens)
+        renewal = asyncio.create_task(self._keep(lock, holder))
+        try:
+            return await self._refresh(name, beside_id_token=beside_id_token)
+        finally:
+            renewal.cancel()
+            with suppress(StoreUnavailable):  # then it ends by itself, and what was granted still counts
+                await self._sessions.store.unlock(lock, holder)
+
+    async def _let_holders_go_first(self) -> None:
+        """After an outage of the store, begin a second later than it is heard again.
+
+        When it was away for longer than a lock lasts, somebody may still hold a grant that could not be stored: they
+        try every `STORE_AGAIN_SECONDS`, and the refresh token that the record shows meanwhile is spent. A store that is
+        not heard at all for long is used all the same.
+        """
+        for _ in range(int(UNHEARD_SECONDS / LOCK_POLL_SECONDS)):
+            if self._sessions.store.is_hearing:
+                break
+            await asyncio.sleep(LOCK_POLL_SECONDS)
+        await asyncio.sleep(max(0.0, self._missed_until - asyncio.get_running_loop().time()))
+
+    def _on_event(self, event: SessionEvent) -> None:
+        if isinstance(event, EverythingUnknown):  # told once the store is heard again
+            self._missed_until = asyncio.get_running_loop().time() + AFTER_OUTAGE_SECONDS
+
+    async def _keep(self, lock: str, holder: str) -> None:
+        while True:
+            await asyncio.sleep(LOCK_RENEW_SECONDS)
+            with suppress(StoreUnavailable):  # the next one may arrive
+                await self._sessions.store.lock(lock, holder, seconds=LOCK_SECONDS)
+
+    def _is_due(self, tokens: TokenSet, *, beside_id_token: bool) -> bool:
+        now = self._clock()
+        if beside_id_token and is_id_token_due(tokens, now=now):
+            return True
+        return tokens.expires_at is not None and now >= tokens.expires_at - self._margin(tokens)
+
+    async def _refresh(self, name: str, *, beside_id_token: bool) -> TokenOutcome:
+        session = await self._sessions.load(name)
+        if session is None:
+            return SessionOver()
+        if not self._is_due(session.tokens, beside_id_token=beside_id_token):
+            return _live(session.tokens)
+        provider = self._providers.get(session.provider)
+        if provider is None or not session.tokens.refresh_token:
+            return NoToken()
+        try:
+            await provider.keys.current()  # a refresh token is not spent on an answer that nobody could verify
+            answer = await provider.request_token(build_refresh_grant(session.tokens.refresh_token))
+        except (ProviderUnavailable, InvalidToken) as exc:  # a garbled answer speaks of nobody
+            return self._outage(session, exc.code)
+        if isinstance(answer, GrantRefused):
+            return await self._refused(session, answer)
+        return await self._granted(session, provider, answer)
+
+    async def _granted(self, session: Session, provider: Provider, answer: TokenResponse) -> TokenOutcome:
+        try:
+            renewed = await self._accepted(session, provider, answer)
+        except InvalidToken as exc:
+            return await self._end_unless_renewed(session, EndReason.REVOKED, why=exc.code)
+        return await self._stored(session, renewed)
+
+    async def _accepted(self, session: Session, provider: Provider, answer: TokenResponse) -> _Renewed:
+        old, identity, found_in = session.tokens, session.identity, session.found_in
+        claims = await self._verified(session, provider, answer) if answer.id_token else None
+        if claims is not None:
+            sources = {"id_token": claims}
+            if unverified := unverified_claims(answer.access_token):
+                sources["access_token"] = unverified
+            identity = build_identity(
+                sources, provider=provider.name, settings=provider.settings, before=identity, found_in=found_in
+            )
+            found_in = found_in.joined(find_names(sources, settings=provider.settings))
+        tokens = TokenSet(
+            access_token=answer.access_token,
+            refresh_token=answer.refresh_token or old.refresh_token,
+            id_token=answer.id_token if claims is not None else old.id_token,
+            obtained_at=answer.asked_at,
+            expires_at=answer.expires_at,
+            scope=_narrowed(old.scope, answer.scope),
+        )
+        return _Renewed(tokens, identity, found_in)
+
+    async def _verified(self, session: Session, provider: Provider, answer: TokenResponse) -> dict[str, Any] | None:
+        """Claims of a refreshed ID token; None while nobody can verify it, which is as if it had not been sent.
+
+        The grant counts all the same: its refresh token is the only one that is still good.
+
+        Raises:
+            InvalidToken: it breaks a rule, or speaks of somebody else.
+        """
+        identity = session.identity
+        expected = IdTokenExpectation(
+            issuer=provider.issuer,
+            client_id=provider.settings.client_id,
+            alg=provider.settings.id_token_alg,
+            now=self._clock(),
+            clock_skew=provider.settings.clock_skew_seconds,
+            nonce=None,
+            access_token=answer.access_token,
+        )
+        try:
+            claims = await provider.validate_id_token(answer.id_token, expected)
+        except (ProviderUnavailable, UnknownKey) as exc:
+            check_same_person(unverified_claims(answer.id_token), issuer=identity.iss, sub=identity.sub)
+            self._audit.event("provider_failed", session=session, reason=exc.code)
+            return None
+        check_same_person(claims, issuer=identity.iss, sub=identity.sub)
+        return claims
+
+    async def _stored(self, session: Session, renewed: _Renewed) -> TokenOutcome:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + STORE_GIVE_UP_SECONDS
+        while True:
+            try:
+                return await self._store_once(session, renewed)
+            except StoreUnavailable as exc:
+                if loop.time() > give_up_at:
+                    raise
+                self._flights[session.name].tell(exc)
+            await asyncio.sleep(STORE_AGAIN_SECONDS)
+
+    async def _store_once(self, session: Session, renewed: _Renewed) -> TokenOutcome:
+        current: Session | None = session
+        while current is not None:
+            changed = await self._sessions.rewrite(
+                current, tokens=renewed.tokens, identity=renewed.identity, found_in=renewed.found_in
+            )
+            if changed is not None:
+                self._retry_at.pop(session.name, None)
+                self._audit.event("refresh_ok", session=changed)
+                return _live(renewed.tokens)
+            current = await self._sessions.load(session.name)
+            if current is not None and current.tokens != session.tokens:
+                return _live(current.tokens)  # a later grant is stored already: this result is stale
+        return SessionOver()
+
+    async def _refused(self, session: Session, refusal: GrantRefused) -> TokenOutcome:
+        if refusal.error != "invalid_grant":
+            return self._outage(session, refusal.error or f"status_{refusal.status}")
+        return await self._end_unless_renewed(session, EndReason.EXPIRED, why="invalid_grant")
+
+    async def _end_unless_renewed(self, session: Session, reason: EndReason, *, why: str) -> TokenOutcome:
+        """End a session over an answer to its refresh token, unless that is no longer its token.
+
+        A holder that was away for longer than its lock hears so late that another process has gone on meanwhile.
+        """
+        current = await self._sessions.load(session.name)
+        if current is not None and current.tokens != session.tokens:
+            return _live(current.tokens)
+        self._audit.event("refresh_failed", session=session, reason=why)
+        await self._sessions.end(session.name, reason)
+        return SessionOver()
+
+    def _outage(self, session: Session, reason: str) -> TokenOutcome:
+        now = self._clock()
+        self._audit.event("refresh_failed", session=session, reason=reason)
+        jitter = os.urandom(1)[0] / 255
+        self._retry_at = {name: at for name, at in self._retry_at.items() if at > now}
+        self._retry_at[session.name] = now + RETRY_SECONDS * (0.5 + jitter)
+        tokens = session.tokens
+        if tokens.expires_at is None or now < tokens.expires_at:
+            return _live(tokens)
+        return RefreshFailed(RETRY_SECONDS)
+
+
+def _narrowed(before: str, given: str | None) -> str:
+    """The scope after a refresh: what the answer names of what there was; it never grows (RFC 6749 section 6)."""
+    if given is None:
+        return before
+    had = before.split()
+    return " ".join(name for name in given.split() if name in had)
+
+
+def is_id_token_due(tokens: TokenSet, *, now: float) -> bool:
+    """True when the ID token has expired and a refresh may bring another.
+
+    One that was dead already at the last grant did not come with it: this provider renews none (Core section 12.2).
+    """
+    ends = unverified_claims(tokens.id_token).get("exp")
+    return bool(tokens.refresh_token) and isinstance(ends, int | float) and tokens.obtained_at < ends <= now
+
+
+def _live(tokens: TokenSet) -> BearerToken:
+    return BearerToken(tokens.access_token, tokens.expires_at)
+
+
+def _unheard(told: asyncio.Future[TokenOutcome]) -> asyncio.Future[TokenOutcome]:
+    """A background refresh has no waiter; a store that failed meanwhile answers for itself at the next request."""
+    told.add_done_callback(_mark_retrieved)
+    return told
+
+
+def _mark_retrieved(told: asyncio.Future[TokenOutcome]) -> None:
+    if not told.cancelled():
+        told.exception()

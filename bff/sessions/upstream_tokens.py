@@ -1,0 +1,181 @@
+"""The bearer token that a route, or a kit client, sends to an API. Never a lesser token than the route asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from bff.errors import AuthError, LoginRequired, ProviderUnavailable, Unavailable, UpstreamFailed
+from bff.oidc.tokens import GrantRefused, build_client_credentials_grant, build_exchange_grant
+from bff.provider.client import Provider
+from bff.provider.identity import unverified_claims
+from bff.sessions.assertion import UPSTREAM_SECONDS, Assertions
+from bff.sessions.lifecycle import Sessions
+from bff.sessions.record import Session
+from bff.sessions.refresh import BearerToken, NoToken, RefreshFailed, SessionOver, TokenRefresher, is_id_token_due
+from bff.settings.tables import RouteSettings
+
+REUSE_SECONDS = 30
+MAX_KEPT = 10_000
+RETRY_SECONDS = 5
+KEPT_SHARE = 0.8
+"""Of its life, for which a granted token is used again."""
+UNSAID_SECONDS = 60
+"""How long a token is kept whose provider does not say how long it lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingToken:
+    """A token to send as `Bearer`. `expires_at` is Unix seconds, None when unknown."""
+
+    token: str = field(repr=False)
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    token: OutgoingToken
+    until: float
+
+
+class UpstreamTokens:
+    """Tokens by route and session; what is minted or exchanged is kept while it is fresh."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        refresher: TokenRefresher,
+        assertions: Assertions,
+        providers: Mapping[str, Provider],
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        self._sessions = sessions
+        self._refresher = refresher
+        self._assertions = assertions
+        self._providers = providers
+        self._clock = clock
+        self._kept: OrderedDict[tuple[object, ...], _Kept] = OrderedDict()
+        self._flights: dict[tuple[object, ...], asyncio.Task[OutgoingToken]] = {}
+
+    async def for_route(self, route: RouteSettings, session: Session | None) -> OutgoingToken | None:
+        """The token for `route`, None when it sends none; `session` None is for people who are not signed in.
+
+        Raises:
+            LoginRequired: `token_expired`, no live token and no way to get one; `login_required`, the session ended.
+            Unavailable: `token_refresh`, the provider is out of reach and the token is dead.
+            UpstreamFailed: `token_exchange`, the provider refused to exchange.
+        """
+        if route.token == "client_credentials":
+            return await self._service_token(route, session)
+        if session is None or route.token == "none":
+            return None
+        match route.token:
+            case "assertion":
+                return self.assertion(session, audience=route.audience)
+            case "access_token":
+                return await self._access_token(session)
+            case "id_token":
+                return await self._id_token(session)
+            case "exchange":
+                return await self._exchanged(route, session)
+            case unknown:
+                assert_never(unknown)
+
+    def assertion(self, session: Session, *, audience: str) -> OutgoingToken:
+        """A first-party assertion for `audience`, reused for half of its life."""
+        now = self._clock()
+        key = ("assertion", session.name, session.revision, session.identity.roles, audience)
+        kept = self._kept.get(key)
+        if kept is not None and now < kept.until:
+            return kept.token
+        expires_at = min(now + UPSTREAM_SECONDS, session.absolute_expires_at)
+        token = OutgoingToken(self._assertions.for_upstream(session, audience=audience), expires_at)
+        self._keep(key, token, until=min(now + REUSE_SECONDS, session.absolute_expires_at - 1))
+        return token
+
+    async def _access_token(self, session: Session, *, beside_id_token: bool = False) -> OutgoingToken:
+        outcome = await self._refresher.access_token(session, beside_id_token=beside_id_token)
+        match outcome:
+            case BearerToken(token, expires_at):
+                return OutgoingToken(token, expires_at)
+            case NoToken():
+                raise LoginRequired("token_expired", "Your sign-in no longer reaches this application.")
+            case SessionOver():
+                raise LoginRequired()
+            case RefreshFailed(retry_after):
+                raise Unavailable("token_refresh", retry_after=retry_after)
+            case unknown:
+                assert_never(unknown)
+
+    async def _id_token(self, session: Session) -> OutgoingToken:
+        access = await self._access_token(session, beside_id_token=True)
+        current = await self._sessions.load(session.name)
+        if current is None:
+            raise LoginRequired()
+        now = self._clock()
+        if is_id_token_due(current.tokens, now=now):
+            raise Unavailable("token_refresh", retry_after=RETRY_SECONDS)
+        # A refresh need not bring a new ID token (Core section 12.2), so the old one may be dead beside a live one.
+        ends = unverified_claims(current.tokens.id_token).get("exp", access.expires_at)
+        if not current.tokens.id_token or (isinstance(ends, int | float) and ends <= now):
+            raise LoginRequired("token_expired", "Your sign-in no longer reaches this application.")
+        return OutgoingToken(current.tokens.id_token, ends)
+
+    async def _exchanged(self, route: RouteSettings, session: Session) -> OutgoingToken:
+        """Token exchange (RFC 8693); kept by session, audience, resource and scope, never past the subject token."""
+        wanted = route.exchange
+        subject = await self._access_token(session)
+        key = ("exchange", session.name, session.provider, wanted.audience, wanted.resource, wanted.scope)
+        form = build_exchange_grant(
+            subject.token, audience=wanted.audience, resource=wanted.resource, scope=wanted.scope
+        )
+        return await self._granted(key, self._providers[session.provider], form, code="token_exchange")
+
+    async def _service_token(self, route: RouteSettings, session: Session | None) -> OutgoingToken:
+        name = route.provider or (session.provider if session else next(iter(self._providers)))
+        wanted = route.exchange
+        key = ("client_credentials", name, wanted.scope, wanted.audience)
+        form = build_client_credentials_grant(scope=wanted.scope, audience=wanted.audience)
+        return await self._granted(key, self._providers[name], form, code="client_credentials")
+
+    async def _granted(
+        self, key: tuple[object, ...], provider: Provider, form: dict[str, str], *, code: str
+    ) -> OutgoingToken:
+        kept = self._kept.get(key)
+        if kept is not None and self._clock() < kept.until:
+            return kept.token
+        task = self._flights.get(key)
+        if task is None:
+            task = self._flights[key] = asyncio.create_task(self._grant(key, provider, form, code=code))
+            task.add_done_callback(lambda _: self._flights.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _grant(
+        self, key: tuple[object, ...], provider: Provider, form: dict[str, str], *, code: str
+    ) -> OutgoingToken:
+        try:
+            answer = await provider.request_token(form)
+        except ProviderUnavailable:
+            raise
+        except AuthError as exc:
+            raise UpstreamFailed(code, detail=exc.code) from exc
+        if isinstance(answer, GrantRefused):
+            raise UpstreamFailed(code, detail=answer.error or f"status {answer.status}")
+        expires_at = answer.asked_at + UNSAID_SECONDS if answer.expires_at is None else answer.expires_at
+        token = OutgoingToken(answer.access_token, expires_at)
+        self._keep(key, token, until=answer.asked_at + (expires_at - answer.asked_at) * KEPT_SHARE)
+        return token
+
+    def _keep(self, key: tuple[object, ...], token: OutgoingToken, *, until: float) -> None:
+        self._kept[key] = _Kept(token, until)
+        while len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+
+    def forget(self, session_name: str) -> None:
+        """Drop what was kept for a session that ended or changed."""
+        for key in [key for key in self._kept if len(key) > 1 and key[1] == session_name]:
+            del self._kept[key]

@@ -1,0 +1,47 @@
+"""Which headers `claim_headers` may set: none that the front door sets for itself, and none read in two ways. Pure.
+
+Application servers write `_` for `-`, and some for every other sign. A claim header with such a sign would have a twin
+that a client may send.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from bff.settings.tables import RouteSettings
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
+_TAKEN: Final = frozenset(
+    {
+        *("accept-encoding", "authorization", "connection", "content-encoding", "content-length", "content-type"),
+        *("cookie", "date", "dpop", "expect", "forwarded", "host", "keep-alive", "origin", "range", "te", "trailer"),
+        *("transfer-encoding", "upgrade", "x-request-id"),
+    }
+)
+_TAKEN_PREFIXES: Final = (
+    *("access-control-", "if-", "proxy-", "sec-", "x-accel-", "x-auth-request", "x-forwarded", "x-original-"),
+    *("x-sendfile", "x-vestibule"),
+)
+_REMOTE: Final = frozenset({"remote-user", "remote-groups", "remote-email", "remote-name"})
+"""What the preset `remote` sets; with another preset these are free."""
+OWN_NAME: Final = 'take a name of your own, as in "X-Department"'
+
+
+def claim_header_findings(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
+    """Key, fault and mend for each name in `claim_headers` that may not be set there."""
+    seen: set[str] = set()
+    for given in route.claim_headers:
+        name = given.lower()
+        if not _NAME.match(given):
+            yield "claim_headers", f"{given!r} is no header name of letters, digits and -", OWN_NAME
+        elif name in _TAKEN or name.startswith(_TAKEN_PREFIXES) or (_is_remote(route) and name in _REMOTE):
+            yield "claim_headers", f"{given} means something else already", OWN_NAME
+        elif name in seen:
+            yield "claim_headers", f"{given} is there twice, in two spellings", "keep one"
+        seen.add(name)
+
+
+def _is_remote(route: RouteSettings) -> bool:
+    return route.identity_headers == "remote"

@@ -1,0 +1,149 @@
+"""Read `vestibule.toml`, the environment and the command line into one `Settings`.
+
+All faults of form are reported at once; when the forms hold, all faults of rules at once.
+
+Precedence: command line > environment (`VESTIBULE_SERVER__PUBLIC_URL`) > file > defaults.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bff.settings.environment import GivenVariables, read_variables
+from bff.settings.faults import Fault, faults_of, key_of, place_of, route_name
+from bff.settings.rules import Problem, find_problems
+from bff.settings.secrets import exposed_files, holds_secrets, place_files, read_secret_files, secret_paths
+from bff.settings.tables import SECRET_FIELDS, Settings
+
+__all__ = ["ConfigurationError", "Problem", "load_settings", "parse_settings"]
+
+
+@dataclass(eq=False)  # not frozen: Python itself writes to exceptions, `__traceback__` and notes
+class ConfigurationError(Exception):
+    """`problems` holds every fault found, each with file, key and mend."""
+
+    problems: tuple[Problem, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+def load_settings(
+    file: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Settings from `file` (none: defaults), `environ` and `overrides` (nested tables).
+
+    Raises:
+        ConfigurationError: with every problem of every source.
+    """
+    raw: dict[str, Any] = {}
+    if file is not None:
+        try:
+            raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigurationError((Problem(str(file), "", "no such file", "run `vestibule init`"),)) from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+            raise ConfigurationError(
+                (Problem(str(file), "", f"not readable as TOML: {exc}", "mend the file"),)
+            ) from exc
+    return _build(raw, file=file, folder=file.parent if file else Path(), environ=environ, overrides=overrides)
+
+
+def parse_settings(
+    raw: Mapping[str, Any],
+    *,
+    source: str = "settings",
+    folder: Path = Path(),
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """`load_settings` on tables already read; relative paths of files are taken from `folder`."""
+    return _build(raw, source=source, folder=folder, environ=environ or {}, overrides=overrides)
+
+
+def _build(
+    raw: Mapping[str, Any],
+    *,
+    file: Path | None = None,
+    source: str = "",
+    folder: Path,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any] | None,
+) -> Settings:
+    source = source or str(file or "settings")
+    given = read_variables(environ)
+    merged = _merge(_merge(_merge({}, raw), given.tables), overrides or {})
+    exposed = exposed_files(merged, raw, file=file, folder=folder, environ=environ)
+    faults = [one.fault for one in exposed if one.is_refused]
+    faults += read_secret_files(merged, folder=folder)
+    place_files(merged, folder=folder)
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        faults += faults_of(error, merged)
+    if faults or given.problems:
+        raise ConfigurationError((*given.problems, *_problems_of(faults, merged, given=given, source=source)))
+    problems = tuple(_blame(problem, given) for problem in find_problems(settings, source=source))
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+def weak_secret_files(file: Path, *, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """What deserves a warning about the secret files of a configuration that is in order otherwise."""
+    own = tomllib.loads(file.read_text(encoding="utf-8"))
+    tables = _merge(own, read_variables(environ).tables)
+    found = exposed_files(tables, own, file=file, folder=file.parent, environ=environ)
+    for fault in (exposed.fault for exposed in found if not exposed.is_refused):
+        yield Problem(str(file), key_of(fault.place), fault.message, fault.mend, route_name(tables, fault.place))
+
+
+def secret_places(file: Path | None, *, environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """Key and path of every file with a secret in it, the configuration itself if one is written there."""
+    own = tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
+    tables = _merge(_merge({}, own), read_variables(environ).tables)
+    for place, path in secret_paths(tables, file.parent if file else Path()):
+        yield key_of(place), path
+    if file is not None and holds_secrets(own):
+        yield "a secret is written into it", file
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`; a secret given there as `x` or `x_file` replaces it in either spelling."""
+    merged = {key: value for key, value in base.items() if _other_spelling(key) not in over}
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _other_spelling(key: str) -> str:
+    name = key.removesuffix("_file")
+    if not any(name in names for names in SECRET_FIELDS.values()):
+        return ""
+    return name if key != name else f"{name}_file"
+
+
+def _problems_of(
+    faults: list[Fault], tables: Mapping[str, Any], *, given: GivenVariables, source: str
+) -> Iterator[Problem]:
+    for fault in faults:
+        name = route_name(tables, fault.place)
+        yield _blame(Problem(source, key_of(fault.place), fault.message, fault.mend, name), given)
+
+
+def _blame(problem: Problem, given: GivenVariables) -> Problem:
+    """`problem` with the variable in the place of the file's key when that is where the value comes from."""
+    place = place_of(problem.key)
+    variable = given.variable_of(place)
+    if not variable:
+        return problem
+    is_part = place not in given.origins and (*place[:-1], f"{place[-1]}_file") not in given.origins
+    message = f"{problem.key}: {problem.message}" if is_part else problem.message
+    return replace(problem, file="environment", key=variable, message=message)

@@ -1,0 +1,38 @@
+"""What a route that lets everybody in must not ask for: it would say more than it does. Pure.
+
+A public route knows nobody, so nothing of a person goes to its upstream. An optional one says who is there, and a rule
+there would let strangers in and keep out the very people it knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from bff.settings.tables import RouteSettings
+
+TOKENS_OF_NOBODY: Final = frozenset({"none", "client_credentials"})
+"""`client_credentials` is the server's own token: whoever asks gets the same one."""
+SIGN_IN_MEND: Final = 'use auth = "required"'
+KNOW_MEND: Final = 'use auth = "optional" or "required": a public route knows nobody'
+
+
+def open_route_findings(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
+    """Key, fault and mend for each setting of `route` that its `auth` makes void."""
+    if route.auth == "required":
+        return
+    kind = f"on a route with auth = {route.auth!r}".replace("'", '"')
+    if route.require != type(route.require)():
+        yield "require", kind, SIGN_IN_MEND
+    if route.provider and route.token != "client_credentials":
+        yield "provider", kind, SIGN_IN_MEND
+    if route.auth == "optional":
+        return
+    if route.kit:
+        yield "kit", kind, KNOW_MEND
+    if route.claim_headers:
+        yield "claim_headers", kind, KNOW_MEND
+    if route.accept_bearer.providers:
+        yield "accept_bearer.providers", kind, KNOW_MEND
+    if route.token not in TOKENS_OF_NOBODY:
+        yield "token", f"{route.token} is a person's, {kind}", f'{KNOW_MEND}; "client_credentials" is the server\'s own'

@@ -1,0 +1,90 @@
+"""Absolute URLs of this front door, from `server.public_url` and `origins` alone: never from the Host header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from bff import contract
+from bff.settings.tables import ServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PublicUrls:
+    """URLs below one public origin.
+
+    `base` is scheme://host[:port][/path] without a trailing slash; `auth` the same with `server.auth_path`.
+    """
+
+    base: str
+    auth_path: str = contract.AUTH_PATH
+
+    @property
+    def origin(self) -> str:
+        url = urlsplit(self.base)
+        return f"{url.scheme}://{url.netloc}".lower()
+
+    @property
+    def host(self) -> str:
+        """What a correct Host header says, lower case."""
+        return urlsplit(self.base).netloc.lower()
+
+    @property
+    def base_path(self) -> str:
+        """Path of `public_url`, "" when it has none."""
+        return urlsplit(self.base).path
+
+    @property
+    def auth(self) -> str:
+        return self.base + self.auth_path
+
+    def callback(self, provider: str) -> str:
+        """`redirect_uri` to register for `provider`; one per provider is the mix-up defence (RFC 9700 4.4.2.2)."""
+        return f"{self.auth}{contract.PATH_CALLBACK}/{provider}"
+
+    @property
+    def post_logout(self) -> str:
+        """`post_logout_redirect_uri` to register."""
+        return self.auth + contract.PATH_LOGGED_OUT
+
+    def backchannel_logout(self, provider: str) -> str:
+        return f"{self.auth}{contract.PATH_BACKCHANNEL_LOGOUT}/{provider}"
+
+    def frontchannel_logout(self, provider: str) -> str:
+        return f"{self.auth}{contract.PATH_FRONTCHANNEL_LOGOUT}/{provider}"
+
+    def initiate(self, provider: str) -> str:
+        """`initiate_login_uri` to register for third-party initiated login (OpenID Connect Core section 4)."""
+        return f"{self.auth}{contract.PATH_INITIATE}/{provider}"
+
+    @property
+    def jwks(self) -> str:
+        return self.auth + contract.PATH_JWKS
+
+    def has(self, route_host: str) -> bool:
+        """True for a route of this origin: it names its host, with or without the port, or no host at all."""
+        return route_host.lower() in ("", self.host, without_port(self.host))
+
+    @property
+    def is_secure(self) -> bool:
+        return self.base.startswith("https://")
+
+
+def without_port(host: str) -> str:
+    """The name in a Host header."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
+
+
+def urls_of_route(server: ServerSettings, route_host: str) -> PublicUrls:
+    """The first origin that a route with `host = "…"` is served at; `public_url` for a route that names none."""
+    every = list(all_origins(server).values())
+    return next((urls for urls in every if urls.has(route_host)), every[0])
+
+
+def all_origins(server: ServerSettings) -> dict[str, PublicUrls]:
+    """Every origin this front door serves, by lower-case Host; the first is `public_url`."""
+    base_path = urlsplit(server.public_url.rstrip("/")).path
+    urls = [PublicUrls(server.public_url.rstrip("/"), server.auth_path)]
+    urls += [PublicUrls(origin.rstrip("/") + base_path, server.auth_path) for origin in server.origins]
+    return {url.host: url for url in urls}

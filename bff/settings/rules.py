@@ -1,0 +1,344 @@
+"""What makes settings unsafe or contradictory although each value is well formed. Unsafe ones refuse to start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from bff.settings.claim_header_names import claim_header_findings
+from bff.settings.open_routes import open_route_findings
+from bff.settings.public_urls import PublicUrls
+from bff.settings.tables import ProviderSettings, RouteSettings, Settings, StreamlitChild
+
+MIN_KEY_BYTES = 32
+MIN_SECRET_BYTES = 16
+PLACEHOLDERS = ("changeme", "change-me", "secret", "password", "default", "example")
+KEY_TYPE_OF = {
+    "RS256": RSAPrivateKey,
+    "PS256": RSAPrivateKey,
+    "ES256": EllipticCurvePrivateKey,
+    "EdDSA": Ed25519PrivateKey,
+}
+HEADER_SECRET = re.compile(r"[A-Za-z0-9+/=_.~-]+")
+ROUTE_NUMBER = re.compile(r"routes\[(\d+)\]")
+UPSTREAM_SCHEMES = ("http://", "https://", "unix:", "streamlit:", "asgi:")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of the configuration: where, which key, what is wrong, how to mend it."""
+
+    file: str
+    key: str
+    message: str
+    mend: str
+    route: str = ""
+    """Id of the route that the key's number stands for."""
+
+    def __str__(self) -> str:
+        where = f"{self.file}: {self.key}" if self.key else self.file
+        where += f" (route {self.route})" if self.route else ""
+        return f"{where}: {self.message}; {self.mend}"
+
+
+def is_loopback(url: SplitResult) -> bool:
+    """True for localhost, *.localhost and loopback addresses."""
+    host = url.hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def http_url(text: str) -> SplitResult | None:
+    """`text` as an absolute http(s) URL in plain ASCII without user info, query or fragment; None when it is none."""
+    if not text.isascii() or not text.isprintable() or any(char in text for char in ' \\"<>?#'):
+        return None
+    try:
+        url = urlsplit(text)
+        is_port = url.port != 0
+    except ValueError:
+        return None
+    return url if url.scheme in ("http", "https") and url.hostname and "@" not in url.netloc and is_port else None
+
+
+def names_default_port(url: SplitResult) -> bool:
+    """True for a port that browsers leave out of Host and Origin, so that the URL would never match them."""
+    return url.port == {"http": 80, "https": 443}[url.scheme]
+
+
+def find_problems(settings: Settings, *, source: str) -> Iterator[Problem]:
+    for check in (_server, _secrets, _store, _session, _providers, _roles_and_kit, _routes, _not_yet):
+        for key, message, mend in check(settings):
+            number = ROUTE_NUMBER.match(key)
+            yield Problem(source, key, message, mend, settings.routes[int(number[1])].id if number else "")
+
+
+Finding = tuple[str, str, str]
+
+
+def _server(settings: Settings) -> Iterator[Finding]:
+    server = settings.server
+    for key, text in (("server.public_url", server.public_url), *(("server.origins", text) for text in server.origins)):
+        yield from _public_url(key, text, development=settings.is_development)
+    urls = _public_urls(settings)
+    if len({url.hostname for url in urls}) != len(urls):
+        yield "server.origins", "two origins share one host", "give each its own: a cookie counts for every port of one"
+    if len({url.scheme for url in urls}) > 1:
+        yield "server.origins", "some are http and some https", "use one scheme: the cookies' names depend on it"
+    if any(url.path not in ("", "/") for url in urls[1:]):
+        yield "server.origins", "holds a path", "name scheme and host alone; the path is that of public_url"
+    for network in server.trusted_proxies:
+        if network.prefixlen == 0:
+            yield "server.trusted_proxies", "trusts every address", "name the networks of your proxies"
+    if server.trusted_host_header and not server.trusted_proxies:
+        yield "server.trusted_host_header", "no proxy is trusted", "name your proxies in server.trusted_proxies"
+    for key, bind in (("server.bind", server.bind), ("server.management_bind", server.management_bind)):
+        if not _is_bind(bind):
+            yield key, "is not host:port", 'write it as "127.0.0.1:8000"'
+    secret = server.trusted_proxy_secret.get_secret_value()
+    yield from _header_secret("server.trusted_proxy_secret", secret)
+    if secret and not server.trusted_proxies:
+        yield (
+            "server.trusted_proxy_secret",
+            "no proxy can show it",
+            "name the networks of your proxies: trusted_proxies",
+        )
+    if bool(server.tls.certificate_file) != bool(server.tls.key_file):
+        yield "server.tls", "certificate and key go together", "set both certificate_file and key_file"
+
+
+def _public_urls(settings: Settings) -> list[SplitResult]:
+    """`public_url` and `origins`, as far as they are URLs."""
+    texts = (settings.server.public_url, *settings.server.origins)
+    return [url for text in texts if (url := http_url(text)) is not None]
+
+
+def _public_url(key: str, text: str, *, development: bool) -> Iterator[Finding]:
+    url = http_url(text)
+    if url is None:
+        yield key, "is not an absolute http(s) URL", 'write it as "https://apps.example.com"'
+    elif "*" in text:
+        yield key, "holds a wildcard", "name each origin exactly"
+    elif names_default_port(url):
+        yield key, "names the default port", "leave the port out, as browsers do"
+    elif url.scheme == "http" and not (development and is_loopback(url)):
+        yield key, "is plain http", 'use https; plain http needs a loopback host and environment = "development"'
+
+
+def _header_secret(key: str, secret: str) -> Iterator[Finding]:
+    """What is sent in a header has to be long, random, and of characters that every server passes on as they are."""
+    if secret and (len(secret) < MIN_SECRET_BYTES or not HEADER_SECRET.fullmatch(secret) or not _looks_random(secret)):
+        message = (
+            f"shorter than {MIN_SECRET_BYTES} characters, not random, or not of letters, digits and + / = _ . ~ - alone"
+        )
+        yield key, message, "make it with `vestibule keys new FILE`"
+
+
+def _is_bind(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and int(port) < 65536
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    keys = [key.get_secret_value() for key in settings.secrets.keys]
+    if not keys:
+        yield "secrets.keys", "no key", "run `vestibule keys new FILE` and set secrets.keys_file"
+    for number, key in enumerate(keys):
+        if len(key.encode()) < MIN_KEY_BYTES or not _looks_random(key):
+            yield (
+                f"secrets.keys[{number}]",
+                f"shorter than {MIN_KEY_BYTES} bytes or not random",
+                "run `vestibule keys new`",
+            )
+    if len(set(keys)) != len(keys):
+        yield "secrets.keys", "the same key twice", "remove one"
+    admin = settings.secrets.admin_token.get_secret_value()
+    if admin and len(admin) < MIN_SECRET_BYTES:
+        yield "secrets.admin_token", f"shorter than {MIN_SECRET_BYTES} bytes", "make a longer one"
+
+
+def _looks_random(key: str) -> bool:
+    """False for few characters, for one piece over and over, and for the words people put where a key belongs."""
+    repeats = any(key[length:] == key[:-length] for length in range(1, len(key) // 2 + 1))
+    return len(set(key)) >= 8 and not repeats and not any(word in key.lower() for word in ("changeme", "change-me"))
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    url = settings.store.url.get_secret_value()
+    if not url.startswith(("memory://", "redis://", "rediss://", "redis+sentinel://", "redis+cluster://")):
+        yield (
+            "store.url",
+            "unknown kind of store",
+            "use memory://, redis://, rediss://, redis+sentinel:// or redis+cluster://",
+        )
+    if settings.server.workers > 1:
+        if url.startswith("memory://"):
+            yield "server.workers", "several workers cannot share memory://", "use Redis or workers = 1"
+        if any(target.startswith("asgi:") for route in settings.routes for target in route.upstream):
+            yield "server.workers", "an asgi: upstream lives in one process", "use workers = 1 or a server of its own"
+
+
+def _session(settings: Settings) -> Iterator[Finding]:
+    session = settings.session
+    if session.idle_seconds > session.absolute_seconds:
+        yield "session.idle_seconds", "longer than absolute_seconds", "make it shorter"
+    least = 1 if settings.is_development else 60
+    for name in ("idle_seconds", "absolute_seconds"):
+        if getattr(session, name) < least:
+            yield f"session.{name}", f"under {least} s", f"use at least {least}"
+
+
+def _providers(settings: Settings) -> Iterator[Finding]:
+    if not settings.providers:
+        yield "providers", "no identity provider", "add a table [providers.NAME] with issuer and client_id"
+    for name, provider in settings.providers.items():
+        for key, message, mend in _provider(provider, development=settings.is_development):
+            yield f"providers.{name}.{key}", message, mend
+
+
+def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[Finding]:
+    for key, text in (("issuer", provider.issuer), ("backchannel_url", provider.backchannel_url)):
+        if not text and key == "backchannel_url":
+            continue
+        url = http_url(text)
+        if url is None:
+            yield key, "is not an absolute https URL", "copy the issuer as the provider states it"
+        elif url.scheme == "http" and not (development and is_loopback(url)):
+            yield key, "is plain http", 'use https; plain http needs a loopback issuer and environment = "development"'
+    secret = provider.client_secret.get_secret_value()
+    if provider.client_auth.startswith("client_secret") and not secret:
+        yield "client_secret", "missing", "set client_secret_file, or client_auth to what the provider expects"
+    if secret and not development and (len(secret) < 8 or secret.lower() in PLACEHOLDERS):
+        yield "client_secret", "is a placeholder or too short", "use the secret the provider issued"
+    if provider.client_auth == "private_key_jwt":
+        yield from _client_key(provider)
+
+
+def _client_key(provider: ProviderSettings) -> Iterator[Finding]:
+    pem = provider.client_key.get_secret_value()
+    if not pem:
+        yield "client_key", "missing", "set client_key_file to the PEM private key"
+        return
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        yield "client_key", "is no PEM private key, or is encrypted", "write it as unencrypted PKCS #8"
+        return
+    if not isinstance(key, KEY_TYPE_OF[provider.client_key_alg]):
+        yield "client_key", f"cannot sign {provider.client_key_alg}", "set client_key_alg to the key's algorithm"
+    elif isinstance(key, EllipticCurvePrivateKey) and not isinstance(key.curve, SECP256R1):
+        yield "client_key", "is not on the curve P-256", "make a P-256 key for ES256"
+
+
+def _roles_and_kit(settings: Settings) -> Iterator[Finding]:
+    route_ids = {route.id for route in settings.routes}
+    for name, client in settings.kit_clients.items():
+        if len(client.secret.get_secret_value()) < MIN_SECRET_BYTES:
+            yield f"kit_clients.{name}.secret", f"missing or shorter than {MIN_SECRET_BYTES} bytes", "set secret_file"
+        for route_id in client.routes:
+            if route_id not in route_ids:
+                yield f"kit_clients.{name}.routes", f"no route {route_id!r}", "name the id of a route"
+        for origin in client.origins:
+            yield from _kit_origin(f"kit_clients.{name}.origins", origin)
+    for name, rule in settings.roles.items():
+        if rule == type(rule)():
+            yield f"roles.{name}", "has no rule: everybody would have it", "add groups_any, emails or another key"
+        if rule.max_age_seconds is not None:
+            yield f"roles.{name}.max_age_seconds", "cannot hold for a role, which has no clock", "set it on the route"
+
+
+def _kit_origin(key: str, text: str) -> Iterator[Finding]:
+    url = http_url(text)
+    if url is None or url.path not in ("", "/") or "*" in text or names_default_port(url):
+        yield key, "is not an exact origin", 'write it as "https://app.example.com"'
+    elif url.scheme == "http" and not is_loopback(url):
+        yield key, "is plain http", "use https; plain http needs a loopback host"
+
+
+def _routes(settings: Settings) -> Iterator[Finding]:
+    seen_ids: set[str] = set()
+    seen_places: set[tuple[str, str]] = set()
+    for number, route in enumerate(settings.routes):
+        label = f"routes[{number}]"
+        if route.id in seen_ids:
+            yield f"{label}.id", f"{route.id!r} is used twice", "give each route its own id"
+        place = (route.host.lower(), route.path.rstrip("/") or "/")
+        if place in seen_places:
+            yield f"{label}.path", "another route has this host and path", "join the two or change one"
+        seen_ids.add(route.id)
+        seen_places.add(place)
+        for key, message, mend in _route(route, settings):
+            yield f"{label}.{key}", message, mend
+
+
+def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
+    auth_path = settings.server.auth_path
+    if route.path == auth_path or route.path.startswith(auth_path + "/"):
+        yield "path", f"lies under {auth_path}", "that path belongs to the sign-in itself"
+    for target in route.upstream:
+        if not target.startswith(UPSTREAM_SCHEMES):
+            yield "upstream", "unknown kind", "use http://, https://, unix:, streamlit:file.py or asgi:module:app"
+    secret = route.upstream_secret.get_secret_value()
+    yield from _header_secret("upstream_secret", secret)
+    if any(target.startswith("streamlit:") for target in route.upstream):
+        yield from _managed_app(route, has_secret=bool(secret))
+    if not route.upstream:
+        yield "upstream", "missing", "name the server behind this route"
+    if route.host and not any(PublicUrls(url.geturl()).has(route.host) for url in _public_urls(settings)):
+        yield "host", "is no host of public_url or origins", "correct it: without it, another route answers there"
+    if route.kit and route.kit not in settings.kit_clients:
+        yield "kit", f"no kit client {route.kit!r}", f"add [kit_clients.{route.kit}]"
+    if route.provider and route.provider not in settings.providers:
+        yield "provider", f"no provider {route.provider!r}", "name a table of [providers]"
+    if route.token == "assertion" and not route.audience:
+        yield "audience", "missing", "an assertion needs the audience its API checks"
+    for name in route.accept_bearer.providers:
+        if name not in settings.providers:
+            yield "accept_bearer.providers", f"no provider {name!r}", "name tables of [providers]"
+    if route.accept_bearer.providers and not (route.accept_bearer.audience or route.audience):
+        yield "accept_bearer.audience", "missing", "name the audience that tokens of machine clients must carry"
+    yield from open_route_findings(route)
+    yield from claim_header_findings(route)
+    yield from _sandbox(route.streamlit)
+    for key, origins in (("cors_origins", route.cors_origins), ("ws_origins", route.ws_origins)):
+        if any(origin == "null" or "*" in origin for origin in origins):
+            yield key, "holds * or null", "name each origin exactly"
+
+
+def _managed_app(route: RouteSettings, *, has_secret: bool) -> Iterator[Finding]:
+    if has_secret:
+        yield "upstream_secret", "on a streamlit: upstream, which cannot check it", "remove it: page code could read it"
+    if route.identity_headers == "none":
+        yield (
+            "identity_headers",
+            'is "none" on a streamlit: upstream, whose sessions another person could then resume',
+            "choose another preset: each of them holds X-Auth-Request-Id",
+        )
+
+
+def _sandbox(child: StreamlitChild) -> Iterator[Finding]:
+    named = [key for key in ("user", "read", "write") if getattr(child, key)]
+    if child.sandbox == "none" and named:
+        yield f"streamlit.{named[0]}", 'has no meaning with sandbox = "none"', "remove one of the two"
+    if child.user in ("root", "0"):
+        yield "streamlit.user", "is root", "name a user that owns nothing but what the page needs"
+
+
+def _not_yet(settings: Settings) -> Iterator[Finding]:
+    """What has a name in the configuration but nothing behind it must not look as if it had."""
+    if settings.forward_auth.modes:
+        yield "forward_auth.modes", "not available in this version", "leave it empty"
+    if settings.compat.oauth2_proxy:
+        yield "compat.oauth2_proxy", "not available in this version", "leave it false"

@@ -1,0 +1,313 @@
+"""One frozen settings object: the tables of `vestibule.toml`, their types, bounds and defaults.
+
+Loading, merging and reporting live in `bff.settings.loading`; what the keys mean is docs/configuration.md.
+Durations are seconds, sizes bytes, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Positive = Annotated[float, Field(gt=0, le=10**9)]
+Algorithm = Literal["RS256", "PS256", "ES256", "EdDSA"]
+ClientAuth = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+RouteKind = Literal["api", "page", "static", "websocket"]
+TokenKind = Literal["none", "access_token", "id_token", "assertion", "exchange", "client_credentials"]
+ForwardAuthMode = Literal["nginx", "traefik", "caddy", "envoy", "haproxy"]
+HeaderPreset = Literal["x-auth-request", "x-forwarded", "remote", "none"]
+
+SECRET_FIELDS: dict[str, tuple[str, ...]] = {
+    "server": ("trusted_proxy_secret",),
+    "secrets": ("keys", "admin_token"),
+    "store": ("url",),
+    "providers.*": ("client_secret", "client_key"),
+    "kit_clients.*": ("secret",),
+    "routes": ("upstream_secret",),
+}
+"""Per table (for a list, each of its tables): the keys that may instead be given as `<key>_file`."""
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Tls(Table):
+    certificate_file: str = ""
+    key_file: str = ""
+
+
+class ServerSettings(Table):
+    public_url: str = "http://localhost:8000"
+    origins: tuple[str, ...] = ()
+    internal_hosts: tuple[str, ...] = ()
+    bind: str = "127.0.0.1:8000"
+    management_bind: str = "127.0.0.1:9090"
+    public_health: bool = False
+    environment: Literal["production", "development"] = "production"
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_proxy_secret: SecretStr = SecretStr("")
+    trusted_host_header: bool = False
+    workers: int = Field(1, ge=1, le=256)
+    auth_path: str = Field("/auth", pattern=r"^/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")
+    tls: Tls = Tls()
+
+
+class SecretSettings(Table):
+    keys: tuple[SecretStr, ...] = ()
+    admin_token: SecretStr = SecretStr("")
+
+
+class StoreSettings(Table):
+    url: SecretStr = SecretStr("memory://")
+    timeout_seconds: Positive = 2
+    outage_seconds: float = Field(60, gt=0, le=60)
+    """How long open sockets and streams outlast a store that does not answer."""
+    prefix: str = Field("vestibule:", pattern=r"^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,62}:$")
+
+
+class SessionSettings(Table):
+    idle_seconds: Positive = 3600
+    absolute_seconds: Positive = 43200
+    refresh_before_expiry_seconds: Annotated[float, Field(ge=0)] = 60
+    cookie: Literal["browser", "persistent"] = "browser"
+    max_per_person: int = Field(0, ge=0)
+
+
+class ProviderSettings(Table):
+    issuer: str
+    backchannel_url: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    display_name: str = ""
+    client_id: str
+    client_secret: SecretStr = SecretStr("")
+    client_key: SecretStr = SecretStr("")
+    """PEM private key for `private_key_jwt`."""
+    client_key_id: str = ""
+    client_key_alg: Literal["RS256", "PS256", "ES256", "EdDSA"] = "ES256"
+    client_auth: ClientAuth = "client_secret_basic"
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    email_verified: Literal["claim", "assume"] = "claim"
+    """`assume`: an address of which the provider says nothing is taken for verified."""
+    id_token_alg: Algorithm = "RS256"
+    response_mode: Literal["query", "form_post"] = "query"
+    userinfo: Literal["always", "never"] = "always"
+    par: Literal["auto", "required", "off"] = "auto"
+    roles_claim: str = "realm_access.roles"
+    roles_from: tuple[Literal["userinfo", "id_token", "access_token"], ...] = ("userinfo", "id_token", "access_token")
+    groups_claim: str = "groups"
+    id_token_hint: bool = True
+    revoke_on_backchannel_logout: bool = True
+    frontchannel_logout: bool = False
+    ca_file: str = ""
+    http_timeout_seconds: Positive = 10
+    clock_skew_seconds: Annotated[float, Field(ge=0, le=300)] = 60
+
+    @field_validator("scopes")
+    @classmethod
+    def _openid_is_asked_for(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in scopes:
+            raise ValueError('add "openid": without it there is no ID token')
+        return scopes
+
+
+class Requirements(Table):
+    """Every key that is given must hold; a missing claim denies."""
+
+    roles_any: tuple[str, ...] = ()
+    roles_all: tuple[str, ...] = ()
+    groups_any: tuple[str, ...] = ()
+    groups_all: tuple[str, ...] = ()
+    scopes_all: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    email_domains: tuple[str, ...] = ()
+    claims: dict[str, str | int | bool | tuple[str, ...]] = {}
+    acr_any: tuple[str, ...] = ()
+    max_age_seconds: float | None = Field(None, gt=0)
+
+
+class KitClientSettings(Table):
+    secret: SecretStr = SecretStr("")
+    routes: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+
+class ExchangeSettings(Table):
+    audience: str = ""
+    resource: str = ""
+    scope: str = ""
+
+
+class AcceptBearer(Table):
+    providers: tuple[str, ...] = ()
+    audience: str = ""
+
+
+class Timeouts(Table):
+    connect: Positive = 5
+    first_byte: Positive = 60
+    idle: Positive = 300
+
+
+class StreamlitChild(Table):
+    python: str = ""
+    cwd: str = ""
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    sandbox: Literal["auto", "none"] = "auto"
+    user: str = ""
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+
+
+class RouteSettings(Table):
+    id: Name
+    path: str = Field("/", pattern=r"^/")
+    host: str = ""
+    methods: tuple[str, ...] = ()
+    upstream: tuple[str, ...] = ()
+    upstream_secret: SecretStr = SecretStr("")
+    ca_file: str = ""
+    strip_prefix: bool = False
+    kind: RouteKind = "api"
+    auth: Literal["required", "optional", "public"] = "required"
+    require: Requirements = Requirements()
+    token: TokenKind = "none"
+    audience: str = ""
+    exchange: ExchangeSettings = ExchangeSettings()
+    accept_bearer: AcceptBearer = AcceptBearer()
+    csrf: Literal["fetch", "header", "off"] = "fetch"
+    service_workers: bool = False
+    clear_storage_at_sign_out: bool = False
+    cors_origins: tuple[str, ...] = ()
+    ws_origins: tuple[str, ...] = ()
+    identity_headers: HeaderPreset = "x-auth-request"
+    claim_headers: dict[str, str] = {}
+    forward_headers: Literal["all"] | tuple[str, ...] = "all"
+    forward_cookies: Literal["all"] | tuple[str, ...] = "all"
+    provider: str = ""
+    no_slide: bool = False
+    timeouts: Timeouts = Timeouts()
+    max_body_bytes: int = Field(10_485_760, ge=0)
+    max_concurrency: int = Field(0, ge=0)
+    security_headers: Literal["default", "off"] = "default"
+    session_guard: Literal["on", "off"] = "on"
+    kit: str = ""
+    title: str = ""
+    streamlit: StreamlitChild = StreamlitChild()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_that_depend(cls, raw: Any) -> Any:
+        """A single upstream may be a bare string; Streamlit children are pages; pages take larger bodies."""
+        if not isinstance(raw, dict):
+            return raw
+        table = dict(raw)
+        if isinstance(table.get("upstream"), str):
+            table["upstream"] = (table["upstream"],)
+        targets = table.get("upstream")
+        managed = isinstance(targets, list | tuple) and any(str(one).startswith("streamlit:") for one in targets)
+        if managed:
+            table.setdefault("kind", "page")
+            table.setdefault("forward_cookies", ("_streamlit_*",))
+            table.setdefault("forward_headers", STREAMLIT_HEADERS)
+        if table.get("kind") == "page":
+            table.setdefault("max_body_bytes", 209_715_200)
+        return table
+
+
+STREAMLIT_HEADERS: tuple[str, ...] = (
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-type",
+    "if-modified-since",
+    "if-none-match",
+    "origin",
+    "range",
+    "referer",
+    "user-agent",
+    "x-xsrftoken",
+    "sec-websocket-*",
+    "traceparent",
+    "tracestate",
+)
+"""What a `streamlit:` upstream gets of the client's headers; page code can read all of them."""
+
+
+class ForwardAuthSettings(Table):
+    modes: tuple[ForwardAuthMode, ...] = ()
+
+
+class LimitSettings(Table):
+    """Bounds per request, per client address and in total; a reached one answers 4xx or 503 and leaves an event."""
+
+    url_bytes: int = Field(8192, ge=256)
+    header_bytes: int = Field(32_768, ge=1024)
+    header_count: int = Field(100, ge=10)
+    cookie_count: int = Field(200, ge=5)
+    header_timeout_seconds: Positive = 10
+    connections_per_address: int = Field(1000, ge=1)
+    pending_logins: int = Field(10_000, ge=1)
+    pending_logins_per_address: int = Field(500, ge=1)
+    login_seconds: Positive = 600
+    """Life of an unfinished sign-in."""
+    websocket_client_message_bytes: int = Field(209_715_200, ge=1024)
+    websocket_upstream_message_bytes: int = Field(209_715_200, ge=1024)
+    websockets_per_session: int = Field(100, ge=1)
+
+
+class LogSettings(Table):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+    access: bool | Literal["refused"] = True
+
+
+class CompatSettings(Table):
+    oauth2_proxy: bool = False
+
+
+class Settings(BaseSettings):
+    """The whole of `vestibule.toml`. Built by `bff.settings.loading.load_settings`, or in code by keyword."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="VESTIBULE_", env_nested_delimiter="__", case_sensitive=False
+    )
+
+    server: ServerSettings = ServerSettings()
+    secrets: SecretSettings = SecretSettings()
+    store: StoreSettings = StoreSettings()
+    session: SessionSettings = SessionSettings()
+    providers: dict[Name, ProviderSettings] = {}
+    roles: dict[str, Requirements] = {}
+    kit_clients: dict[Name, KitClientSettings] = {}
+    routes: tuple[RouteSettings, ...] = ()
+    forward_auth: ForwardAuthSettings = ForwardAuthSettings()
+    limits: LimitSettings = LimitSettings()
+    log: LogSettings = LogSettings()
+    compat: CompatSettings = CompatSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keyword arguments only: `bff.settings.loading` merges file, environment and command line with reports."""
+        return (init_settings,)
+
+    @property
+    def is_development(self) -> bool:
+        return self.server.environment == "development"
+
+    def route(self, route_id: str) -> RouteSettings | None:
+        return next((route for route in self.routes if route.id == route_id), None)

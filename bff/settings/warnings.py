@@ -1,0 +1,34 @@
+"""What an operator should know about settings that are in order: they start, but somebody may be let in by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from bff.settings.rules import Finding, Problem
+from bff.settings.tables import Settings
+
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("::ffff:127.0.0.0/104"))
+
+
+def find_warnings(settings: Settings, *, source: str) -> Iterator[Problem]:
+    """One warning each: the key, what it means, and what to do."""
+    for key, message, mend in _proxies(settings):
+        yield Problem(source, key, message, mend)
+
+
+def _proxies(settings: Settings) -> Iterator[Finding]:
+    server = settings.server
+    if server.trusted_proxy_secret.get_secret_value() or not _starts_pages(settings):
+        return
+    if any(_holds_loopback(network) for network in server.trusted_proxies):
+        message = "trusts this machine, and page code runs on it: a page can call the front door as the proxy"
+        yield "server.trusted_proxies", message, "set trusted_proxy_secret and let the proxy send X-Vestibule-Proxy"
+
+
+def _starts_pages(settings: Settings) -> bool:
+    return any(target.startswith("streamlit:") for route in settings.routes for target in route.upstream)
+
+
+def _holds_loopback(network: IPv4Network | IPv6Network) -> bool:
+    return any(network.version == one.version and network.overlaps(one) for one in LOOPBACK)

@@ -1,0 +1,40 @@
+"""HTTP answers of the `/auth` application: pages, redirects, JSON, with exactly the headers given."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from fastapi import Response
+
+from bff.web.pages import Page
+
+NO_STORE = ("cache-control", "no-store")
+
+
+def respond(page: Page, *, cookies: list[str] | None = None) -> Response:
+    """`page` with Set-Cookie values; header names and values go out as they are."""
+    response = Response(page.body, page.status)
+    headers = page.headers + [("set-cookie", cookie) for cookie in cookies or ()]
+    response.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    response.raw_headers.append((b"content-length", str(len(page.body)).encode()))
+    return response
+
+
+def redirect(
+    status: Literal[302, 303],
+    location: str,
+    *,
+    cookies: list[str] | None = None,
+    headers: list[tuple[str, str]] | None = None,
+) -> Response:
+    """Send the browser to `location`: never cached, and no referrer leaves with it."""
+    own = [("location", location), NO_STORE, ("referrer-policy", "no-referrer")]
+    return respond(Page(status, own + (headers or []), b""), cookies=cookies)
+
+
+def answer_json(value: object, headers: list[tuple[str, str]] | None = None) -> Response:
+    """200 with `value`; `headers` default to no-store."""
+    body = json.dumps(value, separators=(",", ":")).encode()
+    plain = [("content-type", "application/json"), ("x-content-type-options", "nosniff")]
+    return respond(Page(200, plain + (headers or [NO_STORE]), body))

@@ -1,0 +1,58 @@
+"""The FastAPI application below `/auth`: which handler answers which path and method."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request, Response
+
+from bff import contract
+from bff.assembly import Bff
+from bff.errors import AuthError, NotFound
+from bff.login.sign_in import Targets
+from bff.web.account import AccountRoutes
+from bff.web.handlers import BoundHandler
+from bff.web.kit import KitRoutes
+from bff.web.provider import ProviderRoutes
+from bff.web.session import SessionRoutes
+from bff.web.sign_in import SignInRoutes
+
+
+def create_auth_app(bff: Bff, targets: Targets) -> FastAPI:
+    """The application that serves `server.auth_path` and everything below it."""
+    app = FastAPI(title="vestibule", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    sign_in, session = SignInRoutes(bff, targets), SessionRoutes(bff, targets)
+    provider, account, kit = ProviderRoutes(bff, targets), AccountRoutes(bff, targets), KitRoutes(bff, targets)
+    table: list[tuple[str, list[str], BoundHandler]] = [
+        (contract.PATH_LOGIN, ["GET"], sign_in.login),
+        (contract.PATH_CALLBACK + "/{provider}", ["GET", "POST"], sign_in.callback),
+        (contract.PATH_LOGOUT, ["GET", "POST"], sign_in.logout),
+        (contract.PATH_LOGGED_OUT, ["GET"], sign_in.logged_out),
+        (contract.PATH_INITIATE + "/{provider}", ["GET", "POST"], provider.initiate),
+        (contract.PATH_BACKCHANNEL_LOGOUT + "/{provider}", ["POST"], provider.back_channel_logout),
+        (contract.PATH_FRONTCHANNEL_LOGOUT + "/{provider}", ["GET"], provider.front_channel_logout),
+        (contract.PATH_SESSION, ["GET"], session.session),
+        (contract.PATH_SESSIONS, ["GET"], account.sessions),
+        (contract.PATH_SESSIONS + "/{session_id}", ["GET", "DELETE", "POST"], account.one_session),
+        (contract.PATH_ACCOUNT, ["GET"], account.account),
+        (contract.PATH_KIT_EXCHANGE, ["POST"], kit.exchange),
+        (contract.PATH_KIT_TOKEN, ["POST"], kit.token),
+        (contract.PATH_KIT_STATE + "/{state_id}", ["GET", "PUT", "DELETE"], kit.state),
+        (contract.PATH_JWKS, ["GET", "HEAD"], session.jwks),
+        (contract.PATH_GUARD, ["GET", "HEAD"], session.guard_script),
+    ]
+    for path, methods, handler in table:
+        app.add_api_route(
+            bff.settings.server.auth_path + path, session.answering(handler), methods=methods, include_in_schema=False
+        )
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        status = getattr(error, "status_code", 404)
+        problem = NotFound() if status == 404 else AuthError("method_not_allowed", "Not with this method.", status=405)
+        return session.problem(request, problem)
+
+    async def break_off(request: Request, error: Exception) -> Response:
+        return session.problem(request, AuthError())  # Starlette raises it again for whoever runs the application
+
+    app.add_exception_handler(404, refuse)
+    app.add_exception_handler(405, refuse)
+    app.add_exception_handler(Exception, break_off)
+    return app

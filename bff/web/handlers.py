@@ -1,0 +1,139 @@
+"""What every handler below `/auth` shares: facts of the request, the session it carries, refusals rendered once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
+
+from fastapi import Request, Response
+
+from bff import contract
+from bff.assembly import Bff
+from bff.audit import Event, attribute_events, refusal_event
+from bff.browser.cookies import DuplicateCookie, cookie_headers, find_session_cookie
+from bff.browser.devices import describe_device
+from bff.browser.request_facts import RequestFacts, facts_of
+from bff.browser.return_to import is_local, local_target
+from bff.browser.service_workers import refuse_worker
+from bff.errors import AuthError
+from bff.login.sign_in import Browser, Targets
+from bff.sessions.record import Session
+from bff.web.answers import respond
+from bff.web.login_requests import query_pairs
+from bff.web.problems import render_problem
+
+MAX_FORM = 16_384
+BoundHandler = Callable[[Request], Awaitable[Response]]
+
+
+class Handling:
+    """Base of the groups of handlers."""
+
+    def __init__(self, bff: Bff, targets: Targets) -> None:
+        self._bff = bff
+        self._targets = targets
+
+    def answering(self, handler: BoundHandler) -> BoundHandler:
+        """`handler` with every `AuthError` rendered."""
+
+        @wraps(handler)
+        async def answer(request: Request) -> Response:
+            try:
+                facts = self._facts(request)
+                attribute_events(client=facts.address, request_id=facts.request_id)
+                refuse_worker(request.scope["headers"])
+                return await handler(request)
+            except AuthError as error:
+                return self.problem(request, error)
+
+        return answer
+
+    def problem(
+        self, request: Request, error: AuthError, *, return_to: str = "/", cookies: list[str] | None = None
+    ) -> Response:
+        """Render `error` for this request and leave an audit line for what operators look for."""
+        try:
+            facts = self._facts(request)
+        except AuthError:
+            return Response(b"", error.status)
+        navigation = facts.fetch.is_navigation or (not facts.fetch.mode and _wants_html(request))
+        self._audit_refusal(error, request)
+        page = render_problem(
+            error, navigation=navigation, request_id=facts.request_id, urls=facts.urls, return_to=return_to
+        )
+        return respond(page, cookies=cookies)
+
+    def _facts(self, request: Request) -> RequestFacts:
+        return facts_of(request.scope, self._bff.origins)
+
+    def _browser(self, request: Request, facts: RequestFacts) -> Browser:
+        device = describe_device(request.headers.get("user-agent", "")[:512])
+        return Browser(
+            cookies=cookie_headers(request.scope["headers"]), address=facts.address, urls=facts.urls, device=device
+        )
+
+    def _signed_record(self, request: Request) -> str:
+        """Record name of the session cookie this browser holds, "" without a valid one."""
+        try:
+            value = find_session_cookie(cookie_headers(request.scope["headers"]), self._bff.cookie_names.session)
+        except DuplicateCookie:
+            self._bff.audit.event("duplicate_cookie", reason="session_cookie")
+            return ""
+        return (self._bff.sessions.name_of(value) or "") if value else ""
+
+    async def _current(self, request: Request) -> Session | None:
+        """The signed-in person's session at this origin, with local roles; asking does not slide it."""
+        name = self._signed_record(request)
+        session = await self._bff.sessions.load(name) if name else None
+        if session is None or not self._bff.belongs_to(session, self._facts(request).urls):
+            return None
+        return self._bff.with_roles(session, scopes=frozenset(session.tokens.scope.split()))
+
+    def _local(self, text: str, facts: RequestFacts) -> str:
+        """`text` as a place a person may be sent to, else the start.
+
+        A target elsewhere is noted, not written down. A path of ours that is no page is nobody's attack: we send people
+        to the sign-in from such paths ourselves.
+        """
+        target = self._local_or_none(text, facts)
+        if target is None and text and not is_local(text, own_origin=facts.urls.origin):
+            self._bff.audit.event("request_refused", reason="return_to_replaced")
+        return target or facts.urls.base_path + "/"
+
+    def _local_or_none(self, text: str, facts: RequestFacts) -> str | None:
+        account = facts.urls.base_path + facts.urls.auth_path + contract.PATH_ACCOUNT
+        is_page, origin = partial(self._targets.is_page, urls=facts.urls), facts.urls.origin
+        return local_target(text, own_origin=origin, allowed=is_page, named=(account,), fallback="") or None
+
+    async def _form(self, request: Request, *, code: str) -> list[tuple[str, str]]:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_FORM:
+                raise AuthError("body_too_large", "This form is too large.", status=413)
+        if not body:
+            return []
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+            raise AuthError("unsupported_media_type", "This needs a form.", status=415)
+        return query_pairs(bytes(body), code=code)
+
+    def _audit_refusal(self, error: AuthError, request: Request) -> None:
+        base = self._bff.urls.auth_path + contract.PATH_CALLBACK + "/"
+        _, at_callback, provider = request.scope["path"].partition(base)
+        note_refusal(
+            self._bff,
+            error,
+            event="login_failed" if at_callback else refusal_event(error),
+            provider=provider if provider in self._bff.sign_in.providers else "",
+        )
+
+
+def note_refusal(bff: Bff, error: AuthError, *, event: Event, provider: str = "") -> None:
+    """One event for what operators look for; that somebody is not signed in or went astray is none."""
+    if error.is_noted or (error.status in (401, 404, 405) and event != "kit_refused"):
+        return
+    bff.audit.event(event, reason=error.code, provider=provider, detail=error.detail)
+
+
+def _wants_html(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")

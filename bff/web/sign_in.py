@@ -1,0 +1,201 @@
+"""Signing in and out in the browser: login, callback, logout, the signed-out page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import unquote
+
+from authlib.common.urls import add_params_to_uri
+from fastapi import Request, Response
+
+from bff import contract
+from bff.browser.cookies import build_clear_cookie, build_set_cookie, cookie_headers, transaction_cookie_names
+from bff.browser.csrf import check_same_origin
+from bff.browser.request_facts import RequestFacts
+from bff.browser.return_to import is_allowed_origin_target
+from bff.browser.service_workers import CLEAR_STORAGE
+from bff.errors import AuthError, BadRequest, CallbackRejected, NotFound, ProviderUnavailable
+from bff.kit.one_time_codes import BINDING
+from bff.login.sign_in import Demands, LoginDenied, LoginFinished, LoginRequest
+from bff.sessions.record import Session
+from bff.web.answers import redirect, respond
+from bff.web.handlers import Handling
+from bff.web.login_requests import KNOWN, check_navigation, parse_login_request, query_pairs
+from bff.web.pages import render_page
+from bff.web.problems import login_url
+
+SILENT = ("provider", "silent")
+"""Parameter of the signed-out page after a sign-out that the provider could not be told of."""
+
+
+class SignInRoutes(Handling):
+    """Handlers, thin: read the request, call the use-case, write the answer."""
+
+    async def login(self, request: Request) -> Response:
+        facts, bff = self._facts(request), self._bff
+        check_navigation(facts.fetch, request.scope["headers"])
+        wanted, raw_return_to = parse_login_request(request.scope["query_string"], providers=bff.sign_in.providers)
+        if wanted.kit_client:
+            return_to, demands = self._kit_target(wanted, raw_return_to), Demands()
+        else:
+            return_to = self._local(raw_return_to, facts) if raw_return_to else self._referring_page(request, facts)
+            demands = self._targets.demands(unquote(return_to.partition("?")[0]), urls=facts.urls)
+        names = list(bff.sign_in.providers)
+        provider = wanted.provider or demands.provider or (names[0] if len(names) == 1 else "")
+        if not provider:
+            return self._choice(facts, request, return_to=return_to)
+        started = await bff.sign_in.start_login(
+            replace(wanted, provider=provider, return_to=return_to),
+            self._browser(request, facts),
+            demands=demands,
+            replaces=self._signed_record(request),
+        )
+        return redirect(302, started.url, cookies=started.set_cookies)
+
+    async def callback(self, request: Request) -> Response:
+        facts, bff = self._facts(request), self._bff
+        name = request.path_params["provider"]
+        if name not in bff.sign_in.providers:
+            raise NotFound()
+        if b"prefetch" in request.headers.get("sec-purpose", "").encode():
+            raise BadRequest("callback_prefetch", "This address cannot be prefetched.")
+        parameters = await self._callback_parameters(request, name)
+        browser = self._browser(request, facts)
+        cookies = bff.sign_in.clear_transaction_cookie(parameters, browser)
+        try:
+            outcome = await bff.sign_in.finish_login(name, parameters, browser)
+        except AuthError as error:
+            return self.problem(request, error, cookies=cookies)
+        match outcome:
+            case LoginFinished(opened):
+                signed_in = self._session_cookie(opened.cookie, opened.session)
+                return redirect(303, await self._way_back(outcome), cookies=[*cookies, signed_in])
+            case LoginDenied(error_code, return_to, _):
+                return self.problem(request, _denial(error_code), return_to=return_to, cookies=cookies)
+
+    async def logout(self, request: Request) -> Response:
+        facts = self._facts(request)
+        session = await self._current(request)
+        landing = facts.urls.base_path + facts.urls.auth_path + contract.PATH_LOGGED_OUT
+        if request.method == "GET":
+            return redirect(303, landing) if session is None else self._logout_question(facts, session)
+        check_same_origin("POST", facts.fetch, origin=facts.urls.origin, strict_reads=True)
+        form = dict(await self._form(request, code="logout_malformed"))
+        clears = [CLEAR_STORAGE] if self._targets.clears_storage(facts.urls) else []
+        if session is None:
+            return redirect(303, landing, cookies=self._cleared(request), headers=clears)
+        everywhere = form.get("everywhere") == "1"
+        started = await self._bff.sign_in.start_logout(session, everywhere=everywhere, urls=facts.urls)
+        if started.is_provider_silent:
+            landing += f"?{SILENT[0]}={SILENT[1]}"
+        return redirect(303, started.url or landing, cookies=self._cleared(request), headers=clears)
+
+    async def logged_out(self, request: Request) -> Response:
+        facts = self._facts(request)
+        try:
+            pairs = dict(query_pairs(request.scope["query_string"], code="bad_request"))
+        except BadRequest:
+            pairs = {}
+        return_to = self._local(pairs.get("return_to", ""), facts)
+        session = await self._current(request)
+        if session is None:
+            page = render_page(
+                "logged_out.html", login_url=login_url(facts.urls, return_to), silent=SILENT in pairs.items()
+            )
+            return respond(page)
+        base = facts.urls.base_path + facts.urls.auth_path
+        return respond(
+            render_page("still_in.html", name=_name_of(session), back=return_to, logout_url=base + contract.PATH_LOGOUT)
+        )
+
+    def _referring_page(self, request: Request, facts: RequestFacts) -> str:
+        """The page that led here (Streamlit's own `st.login` names none), the start when that is no place to go."""
+        referer = request.headers.get("referer", "")
+        here = referer if referer.startswith(facts.urls.origin + "/") else ""
+        return self._local_or_none(here, facts) or facts.urls.base_path + "/"
+
+    def _choice(self, facts: RequestFacts, request: Request, *, return_to: str) -> Response:
+        """The sign-in page: the same request once more, with a provider and the target already checked."""
+        here = facts.urls.base_path + facts.urls.auth_path + contract.PATH_LOGIN
+        asked = query_pairs(request.scope["query_string"], code="login_parameters")
+        same = [(name, value) for name, value in asked if value and name in KNOWN - {"provider", "return_to"}]
+        choices = [
+            {
+                "href": add_params_to_uri(here, [*same, ("return_to", return_to), ("provider", name)]),
+                "label": provider.settings.display_name or name,
+            }
+            for name, provider in self._bff.sign_in.providers.items()
+        ]
+        return respond(render_page("sign_in.html", choices=choices))
+
+    def _kit_target(self, wanted: LoginRequest, return_to: str) -> str:
+        """Where auth-code mode leads: an allowed origin of the kit client.
+
+        Raises:
+            BadRequest: `kit_login`, an unknown client, no binding, or an origin that is not its own.
+        """
+        client = self._bff.settings.kit_clients.get(wanted.kit_client)
+        if client is None or not BINDING.fullmatch(wanted.kit_binding):
+            raise BadRequest("kit_login", detail="unknown kit client or no binding")
+        if not is_allowed_origin_target(return_to, client.origins):
+            raise BadRequest("kit_login", detail="return_to is not on an origin of this kit client")
+        return return_to
+
+    async def _way_back(self, finished: LoginFinished) -> str:
+        if not finished.kit_client:
+            return finished.return_to
+        session = finished.opened.session
+        code = await self._bff.kit_codes.issue(session, client=finished.kit_client, binding=finished.kit_binding)
+        return str(add_params_to_uri(finished.return_to, [("auth_code", code)]))
+
+    def _logout_question(self, facts: RequestFacts, session: Session) -> Response:
+        base = facts.urls.base_path
+        action = base + facts.urls.auth_path + contract.PATH_LOGOUT
+        return respond(render_page("logout.html", name=_name_of(session), action=action, back=base + "/"))
+
+    def _session_cookie(self, value: str, session: Session) -> str:
+        names = self._bff.cookie_names
+        lasts = self._bff.settings.session.cookie == "persistent"
+        seconds = int(session.absolute_expires_at - session.created_at) if lasts else None
+        return build_set_cookie(names.session, value, secure=names.secure, max_age=seconds)
+
+    def _cleared(self, request: Request) -> list[str]:
+        names, sent = self._bff.cookie_names, cookie_headers(request.scope["headers"])
+        cookies = [names.session, *dict.fromkeys(transaction_cookie_names(sent, names))]
+        return [build_clear_cookie(name, secure=names.secure) for name in cookies]
+
+    async def _callback_parameters(self, request: Request, provider: str) -> list[tuple[str, str]]:
+        by_form = self._bff.sign_in.providers[provider].settings.response_mode == "form_post"
+        if (request.method == "POST") != by_form:
+            raise AuthError("method_not_allowed", "Not with this method.", status=405)
+        if by_form:
+            return await self._form(request, code="callback_malformed")
+        try:
+            return query_pairs(request.scope["query_string"], code="callback_malformed")
+        except BadRequest as exc:
+            raise CallbackRejected(exc.code, detail=exc.detail) from exc
+
+
+def _name_of(session: Session) -> str:
+    identity = session.identity
+    return identity.name or identity.email or identity.sub
+
+
+class _Denied(CallbackRejected):
+    """The provider's own no, already in the audit log."""
+
+    is_noted = True
+
+
+class _Unable(ProviderUnavailable):
+    """The provider's own failure, already in the audit log as that of the sign-in."""
+
+    is_noted = True
+
+
+def _denial(error: str) -> AuthError:
+    if error == "access_denied":
+        return _Denied("login_cancelled", "The sign-in was cancelled, or the identity provider refused it.")
+    if error in ("server_error", "temporarily_unavailable"):
+        return _Unable("provider_error")
+    return _Denied("login_denied", "The identity provider did not sign you in.")

@@ -1,0 +1,128 @@
+"""Who is calling: a browser with its session cookie, a page's server with the kit credential, or nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bff import contract
+from bff.assembly import Bff
+from bff.browser.cookies import DuplicateCookie, cookie_headers, find_session_cookie
+from bff.errors import BadRequest, Forbidden, LoginRequired
+from bff.settings.public_urls import PublicUrls
+from bff.settings.tables import RouteSettings
+from gateway.access.request import KIT_HEADER, SESSION_HEADER, Incoming, single_header
+from gateway.access.routes import RouteTable
+from gateway.access.session_cache import LiveSession, SessionCache
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`live` is None when nobody is signed in; `kit_client` is "" for browsers; a machine brought its own bearer."""
+
+    live: LiveSession | None
+    kit_client: str = ""
+    is_machine: bool = False
+
+    @property
+    def person(self) -> LiveSession | None:
+        """The live session of a person: what has a record, can slide, and can be ended."""
+        return None if self.is_machine else self.live
+
+
+class Credentials:
+    """Reads credentials from a request and finds their session."""
+
+    def __init__(self, bff: Bff, cache: SessionCache) -> None:
+        self._bff = bff
+        self._cache = cache
+
+    async def identify(self, incoming: Incoming, route: RouteSettings | None) -> Caller:
+        """The caller of a request to `route`, None for an address without one.
+
+        A public route knows nobody: neither the cookie nor a kit's handle is looked at, whoever is signed in. A kit
+        credential is checked there too, as a Host of `internal_hosts` is accepted for its sake.
+
+        Raises:
+            BadRequest: a kit credential beside a session cookie, or twice.
+            LoginRequired: `kit_credential`; `kit_handle`, also for a session of another public host.
+            StoreUnavailable: nobody can tell.
+        """
+        knows_nobody = route is not None and route.auth == "public"
+        credential = single_header(incoming.headers, KIT_HEADER, code="kit_credential_twice")
+        if credential is not None:
+            return await self._kit_caller(incoming, credential, knows_nobody=knows_nobody)
+        name = None if knows_nobody else self._cookie_record(incoming)
+        live = await self._cache.get(name) if name else None
+        if live is not None and not self._bff.belongs_to(live.session, incoming.facts.urls):
+            live = None
+        return Caller(live)
+
+    async def _kit_caller(self, incoming: Incoming, credential: str, *, knows_nobody: bool) -> Caller:
+        cookies = cookie_headers(incoming.headers)
+        if any(self._bff.cookie_names.session.encode() in header for header in cookies):
+            raise BadRequest("kit_with_cookie", detail="a kit credential beside a session cookie")
+        handle = single_header(incoming.headers, SESSION_HEADER, code="kit_handle_twice") or ""
+        call = self._bff.kit.open_call(credential, "" if knows_nobody else handle)
+        live = await self._cache.get(call.record_name) if call.record_name else None
+        if live is not None and not incoming.facts.is_internal and live.session.origin != incoming.facts.urls.origin:
+            raise LoginRequired("kit_handle", detail=f"its session belongs to {live.session.origin}")
+        return Caller(live, call.client)
+
+    def _cookie_record(self, incoming: Incoming) -> str | None:
+        cookies = cookie_headers(incoming.headers)
+        if not cookies:
+            return None
+        try:
+            value = find_session_cookie(cookies, self._bff.cookie_names.session)
+        except DuplicateCookie:
+            self._bff.audit.event("duplicate_cookie", reason="session_cookie")
+            return None
+        return self._bff.sessions.name_of(value) if value else None
+
+
+def origin_of_kit_call(caller: Caller, path: str, routes: RouteTable, bff: Bff) -> PublicUrls:
+    """The origin an internal call is for: its session's own.
+
+    For a page where nobody is signed in it is the first origin at which `path` is a route of the kit client.
+
+    Raises:
+        LoginRequired: `kit_handle`, the session's origin is not served any more.
+    """
+    if caller.live is not None:
+        urls = bff.urls_of(caller.live.session)
+        if urls is None:
+            raise LoginRequired("kit_handle", detail="its session belongs to an origin that is not served any more")
+        return urls
+    own = bff.settings.kit_clients[caller.kit_client].routes if caller.kit_client else ()
+    found = ((urls, routes.match(urls.host, path)) for urls in bff.origins.values())
+    return next((urls for urls, route in found if route is not None and route.id in own), bff.urls)
+
+
+def check_kit_route(caller: Caller, route: RouteSettings, bff: Bff) -> None:
+    """A kit client calls its own routes alone.
+
+    Raises:
+        Forbidden: `kit_route`.
+    """
+    if caller.kit_client and route.id not in bff.settings.kit_clients[caller.kit_client].routes:
+        raise Forbidden("kit_route", "This application may not call that API.")
+
+
+def kit_headers(caller: Caller, route: RouteSettings, bff: Bff) -> list[tuple[bytes, bytes]]:
+    """`X-Vestibule-Assertion` and `X-Vestibule-Session` for a kit route, empty when nobody is signed in."""
+    if not route.kit:
+        return []
+    live, client = caller.person, route.kit
+    assertion = handle = ""
+    if live is not None:
+        assertion = live.handshakes.get(client) or ""
+        if not assertion:
+            routes = bff.kit_route_paths(client, live.session)
+            assertion = bff.assertions.for_handshake(live.session, client=client, routes=routes)
+            live.handshakes[client] = assertion
+            live.handles[client] = bff.kit.handle_for(live.session.name, client=client)
+        handle = live.handles[client]
+    return [
+        (contract.HEADER_ASSERTION.lower().encode(), assertion.encode()),
+        (contract.HEADER_SESSION.lower().encode(), handle.encode()),
+    ]

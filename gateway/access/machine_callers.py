@@ -1,0 +1,141 @@
+"""Machine clients with a bearer JWT of their own, on routes that accept it (`accept_bearer`, RFC 9068, RFC 6750).
+
+A valid token makes a caller that policy and headers treat like a person; it has no record in the store. What it opened
+ends with the token, and when its person, its provider session or everybody is signed out here. One token in one place:
+a session cookie or a kit credential beside it is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from bff.api.tokens import BearerRules, StandardClaims, check_header, validate_bearer
+from bff.assembly import Bff
+from bff.browser.cookies import cookie_headers
+from bff.contract import Identity
+from bff.errors import BadRequest, InvalidToken, LoginRequired
+from bff.oidc.verified_email import read_email
+from bff.provider.client import Provider
+from bff.provider.identity import unverified_claims
+from bff.sessions.record import Session, TokenSet
+from bff.settings.tables import RouteSettings
+from gateway.access.request import KIT_HEADER, Incoming, single_header
+from gateway.access.session_cache import LiveSession, describe
+
+ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+CHALLENGE = 'Bearer realm="gateway", error="invalid_token"'
+
+
+class MachineCallers:
+    """Validates bearer tokens against the providers a route names."""
+
+    def __init__(self, bff: Bff) -> None:
+        self._bff = bff
+
+    async def identify(self, incoming: Incoming, route: RouteSettings) -> LiveSession | None:
+        """The caller of a bearer token, None when the route takes none or none came.
+
+        Raises:
+            BadRequest: `bearer_twice`, `two_credentials`.
+            LoginRequired: `invalid_token`, whatever rule was broken; the log names it.
+            ProviderUnavailable: the provider's keys cannot be had.
+        """
+        if not route.accept_bearer.providers:
+            return None
+        value = single_header(incoming.headers, b"authorization", code="bearer_twice")
+        if value is None:
+            return None
+        self._refuse_second_credential(incoming)
+        scheme, _, token = value.partition(" ")
+        if scheme.lower() != "bearer":
+            raise self._refused("bearer_scheme")
+        try:
+            provider, claims = await self._validate(token, route)
+        except InvalidToken as exc:
+            raise self._refused(exc.code) from exc
+        live = self._describe(provider, claims, token)
+        if await self.is_revoked(live):
+            raise self._refused("bearer_revoked")
+        return live
+
+    async def is_revoked(self, machine: LiveSession) -> bool:
+        """True when the person or the provider session was ended here after the token was issued."""
+        return await self._bff.store.barriers(sorted(machine.owners)) >= machine.session.login_started_at
+
+    async def _validate(self, token: str, route: RouteSettings) -> tuple[Provider, StandardClaims]:
+        provider = self._provider_of(token, route)
+        settings, now = provider.settings, self._bff.clock()
+        rules = BearerRules(
+            issuer=provider.issuer,
+            audience=route.accept_bearer.audience or route.audience,
+            algorithms=ALGORITHMS,
+            leeway=settings.clock_skew_seconds,
+            roles_claim=settings.roles_claim,
+        )
+        check_header(token, rules)  # before any key is fetched
+        claims = await provider.keys.validate(
+            token, lambda keys: validate_bearer(token, keys=keys, rules=rules, now=now), prefix="bearer"
+        )
+        return provider, claims
+
+    def _provider_of(self, token: str, route: RouteSettings) -> Provider:
+        """The provider whose issuer the token names; only its keys will be asked."""
+        issuer = unverified_claims(token).get("iss")
+        for name in route.accept_bearer.providers:
+            provider = self._bff.sign_in.providers[name]
+            if provider.issuer == issuer:
+                return provider
+        raise InvalidToken("bearer_iss", detail="issued by another issuer")
+
+    def _refuse_second_credential(self, incoming: Incoming) -> None:
+        cookie = self._bff.cookie_names.session.encode()
+        has_cookie = any(cookie in header for header in cookie_headers(incoming.headers))
+        if has_cookie or any(name == KIT_HEADER for name, _ in incoming.headers):
+            raise BadRequest("two_credentials", detail="a bearer token beside a cookie or a kit credential")
+
+    def _refused(self, reason: str) -> LoginRequired:
+        self._bff.audit.event("request_refused", reason=reason)
+        return LoginRequired(
+            "invalid_token", "The bearer token is not acceptable.", headers={"WWW-Authenticate": CHALLENGE}
+        )
+
+    def _describe(self, provider: Provider, claims: StandardClaims, token: str) -> LiveSession:
+        email = read_email([claims.claims], {}, assumed=provider.settings.email_verified == "assume")
+        identity = Identity(
+            sub=claims.sub,
+            iss=claims.iss,
+            provider=provider.name,
+            name=claims.name,
+            email=email.address,
+            email_verified=email.is_verified,
+            preferred_username=claims.preferred_username,
+            roles=claims.roles,
+            groups=claims.groups,
+            expires_at=claims.exp,
+            claims=claims.claims,
+        )
+        sid, ends_at = claims.claims.get("sid", ""), self._end_of(claims, provider)
+        session = Session(
+            name=hashlib.sha256(b"machine" + token.encode()).hexdigest(),
+            revision=0,
+            identity=identity,
+            tokens=TokenSet(
+                access_token=token,
+                obtained_at=claims.iat,
+                expires_at=claims.exp,
+                scope=" ".join(sorted(claims.scopes)),
+            ),
+            sid=sid if isinstance(sid, str) else "",
+            origin="",
+            created_at=claims.iat,
+            login_started_at=claims.iat,
+            absolute_expires_at=ends_at,
+            idle_expires_at=ends_at,
+        )
+        return replace(describe(session, self._bff), touched_at=0)
+
+    def _end_of(self, claims: StandardClaims, provider: Provider) -> float:
+        """`exp`; for a token that came later and was taken for the skew of clocks, the end of that allowance."""
+        is_late = self._bff.clock() >= claims.exp
+        return claims.exp + (provider.settings.clock_skew_seconds if is_late else 0)

@@ -1,0 +1,140 @@
+"""What the gateway finds out about a request before it decides: origin, client, id, canonical path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from starlette.types import Scope
+
+from bff import contract
+from bff.assembly import Bff
+from bff.browser.csrf import FetchMetadata
+from bff.browser.request_facts import SCOPE_KEY, RequestFacts, new_request_id
+from bff.errors import BadRequest, Misdirected, NotFound
+from bff.settings.public_urls import PublicUrls
+from gateway.access.paths import canonical_path
+from gateway.headers.forwarded import ClientEndpoint, client_address
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+KIT_HEADER = contract.HEADER_KIT.lower().encode("ascii")
+_KIT_PATHS = "/kit/"
+SESSION_HEADER = contract.HEADER_SESSION.lower().encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request with its canonical `path` below the public URL's own path; `raw_path` is the same in client bytes."""
+
+    scope: Scope
+    facts: RequestFacts
+    client: ClientEndpoint
+    path: str
+    raw_path: bytes
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        headers: list[tuple[bytes, bytes]] = self.scope["headers"]
+        return headers
+
+    @property
+    def method(self) -> str:
+        return str(self.scope.get("method", "GET"))
+
+    def at(self, urls: PublicUrls) -> Incoming:
+        """The same request as one to the origin of `urls`."""
+        facts = replace(self.facts, urls=urls)
+        self.scope[SCOPE_KEY] = facts
+        return replace(self, facts=facts)
+
+    @property
+    def here(self) -> str:
+        """Path and query as the browser's address bar has them, for coming back after sign-in."""
+        query: bytes = self.scope["query_string"]
+        target = self.facts.urls.base_path.encode() + self.raw_path + (b"?" + query if query else b"")
+        return target.decode("latin-1")
+
+
+def read_endpoint(scope: Scope, bff: Bff) -> tuple[ClientEndpoint, str]:
+    """The client's address, scheme and host as far as trusted proxies say, and the request id."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    peer = scope["client"][0] if scope.get("client") else ""
+    host = next((value.decode("latin-1").lower() for name, value in headers if name == b"host"), "")
+    secure = scope.get("scheme") in ("https", "wss")
+    server = bff.settings.server
+    client = client_address(
+        peer,
+        headers,
+        server.trusted_proxies,
+        proxy_secret=server.trusted_proxy_secret.get_secret_value(),
+        scheme="https" if secure else "http",
+        host=host,
+        trust_host=server.trusted_host_header,
+    )
+    given = next((value for name, value in headers if name == b"x-request-id"), b"")
+    believed = client.is_through_proxy and REQUEST_ID.fullmatch(given)
+    return client, given.decode("ascii") if believed else new_request_id()
+
+
+def read_request(scope: Scope, bff: Bff, client: ClientEndpoint, request_id: str) -> Incoming:
+    """Find the origin and the canonical path.
+
+    Raises:
+        Misdirected: the Host is not served here.
+        BadRequest: `ambiguous_path`.
+        NotFound: outside the public URL's path.
+    """
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+    path = canonical_path(raw_path)
+    urls = bff.origins.get(client.host)
+    is_internal = _is_internal_call(scope, path, client, bff)  # at a host that is both, too: kits dial it
+    if urls is None and not is_internal:
+        raise Misdirected(detail=_why_misdirected(client, bff))
+    fetch = FetchMetadata.from_headers(scope["headers"])
+    facts = RequestFacts(urls or bff.urls, client.address, request_id, fetch, is_internal)
+    scope[SCOPE_KEY] = facts
+    base = facts.urls.base_path
+    if base:
+        if not (path + "/").startswith(base + "/") or not raw_path.startswith(base.encode()):
+            raise NotFound()
+        path, raw_path = path[len(base) :] or "/", raw_path[len(base) :] or b"/"
+    return Incoming(scope, facts, client, path, raw_path)
+
+
+def single_header(headers: list[tuple[bytes, bytes]], name: bytes, *, code: str) -> str | None:
+    """The one value of `name`, None when absent.
+
+    Raises:
+        BadRequest: `code`, when it came twice or is no ASCII.
+    """
+    values = [value for candidate, value in headers if candidate == name]
+    if not values:
+        return None
+    if len(values) > 1 or not values[0].isascii():
+        raise BadRequest(code)
+    return values[0].decode("ascii")
+
+
+def _why_misdirected(client: ClientEndpoint, bff: Bff) -> str:
+    if client.forwarded_host not in bff.origins or bff.settings.server.trusted_host_header:
+        return ""
+    return (
+        "the proxy's X-Forwarded-Host would match: let the proxy pass Host on, or, where it sets X-Forwarded-Host "
+        "itself, set server.trusted_host_header = true"
+    )
+
+
+def _is_internal_call(scope: Scope, path: str, client: ClientEndpoint, bff: Bff) -> bool:
+    """Kit calls, and the public keys that APIs and kits fetch from inside, by a name in the Host header itself.
+
+    Below `/auth` these are what kits call: the rest is for browsers, and looks at the cookie and not at the credential.
+    """
+    named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+    if named != [client.host] or client.host not in bff.settings.server.internal_hosts:
+        return False
+    auth = bff.urls.base_path + bff.settings.server.auth_path
+    if path == auth + contract.PATH_JWKS:
+        return True
+    if path.startswith(auth + "/") and not path.startswith(auth + _KIT_PATHS):
+        return False
+    return any(name == KIT_HEADER for name, _ in scope["headers"])

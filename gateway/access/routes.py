@@ -1,0 +1,64 @@
+"""The route table: which of `settings.routes` a host and a canonical path belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from bff.settings.public_urls import without_port
+from bff.settings.tables import RouteSettings
+
+REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT", "TRACK"})
+
+
+class RouteTable:
+    """Routes by prefix; the longest one on a segment boundary wins, and of equal ones the one that names the host.
+
+    `/api` and `/api/` are the same prefix: both cover `/api`, `/api/` and `/api/x`, neither covers `/apiary`.
+    """
+
+    __slots__ = ("_by_prefix", "_deepest")
+
+    def __init__(self, routes: Iterable[RouteSettings]) -> None:
+        self._by_prefix: dict[str, dict[str, RouteSettings]] = {}
+        for route in routes:
+            self._by_prefix.setdefault(route.path.rstrip("/"), {}).setdefault(route.host.lower(), route)
+        self._deepest = max((prefix.count("/") for prefix in self._by_prefix), default=0)
+
+    def match(self, host: str, path: str) -> RouteSettings | None:
+        """Find the route of a canonical `path`; `host` is the Host header, with or without a port."""
+        for prefix in self._prefixes(path):
+            hosts = self._by_prefix.get(prefix)
+            if hosts is not None and (route := _of_host(hosts, host)) is not None:
+                return route
+        return None
+
+    def on_host(self, host: str) -> list[RouteSettings]:
+        """The routes that `host` has, in the order of the configuration, without those that another one replaces."""
+        return [route for hosts in self._by_prefix.values() if (route := _of_host(hosts, host)) is not None]
+
+    def _prefixes(self, path: str) -> Iterable[str]:
+        """Yield the prefixes of `path` that end on a segment boundary, longest first, as deep as any route goes."""
+        parts = path.split("/", self._deepest + 1)
+        if len(parts) > self._deepest + 1:
+            parts.pop()
+        while parts:
+            yield "/".join(parts)
+            parts.pop()
+
+
+def is_method_allowed(route: RouteSettings, method: str) -> bool:
+    """True when `route` takes `method`: an empty list takes all but TRACE, CONNECT and TRACK; GET includes HEAD."""
+    if method in REFUSED_METHODS:
+        return False
+    if not route.methods:
+        return True
+    allowed = {name.upper() for name in route.methods}
+    return method in allowed or (method == "HEAD" and "GET" in allowed)
+
+
+def _of_host(hosts: Mapping[str, RouteSettings], host: str) -> RouteSettings | None:
+    if len(hosts) == 1 and "" in hosts:
+        return hosts[""]
+    name = host.lower()
+    return hosts.get(name) or hosts.get(without_port(name)) or hosts.get("")

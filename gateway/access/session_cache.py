@@ -1,0 +1,135 @@
+"""Live sessions of this worker: loaded once, dropped when any process says that they ended or changed.
+
+An entry is filled only if no event came while it was being read, so a read can never bring back what an event removed.
+While the store is not sure to hear of events, nothing remembered counts: every request reads the store.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from bff.assembly import Bff
+from bff.contract import Identity
+from bff.sessions.record import EverythingUnknown, Session, SessionChanged, SessionEvent, SessionsEnded
+
+MAX_ENTRIES = 20_000
+TOUCH_SECONDS = 30.0
+TOUCH_SHARE = 0.1
+
+
+@dataclass(slots=True)
+class LiveSession:
+    """A session with what the hot path derives from it once. `identity` includes local roles."""
+
+    session: Session
+    identity: Identity
+    scopes: frozenset[str]
+    subject_key: str
+    owners: frozenset[str]
+    idle_expires_at: float
+    touched_at: float
+    handshakes: dict[str, str] = field(default_factory=dict, repr=False)
+    handles: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+class SessionCache:
+    """Sessions by record name, least recently used ones leave first."""
+
+    def __init__(self, bff: Bff) -> None:
+        self._bff = bff
+        self._entries: OrderedDict[str, LiveSession] = OrderedDict()
+        self._by_owner: dict[str, set[str]] = {}
+        self._events = 0
+        self._unsubscribe = bff.store.subscribe(self.on_event)
+        self._touch_every = min(TOUCH_SECONDS, bff.settings.session.idle_seconds * TOUCH_SHARE)
+
+    async def get(self, name: str) -> LiveSession | None:
+        """The live session called `name`.
+
+        Raises:
+            StoreUnavailable: it is not cached and the store does not answer.
+        """
+        now = self._bff.clock()
+        entry = self._entries.get(name)
+        if entry is not None and self._bff.store.is_hearing:
+            if now < entry.idle_expires_at and now < entry.session.absolute_expires_at:
+                self._entries.move_to_end(name)
+                return entry
+            self._drop(name)  # perhaps another worker has slid the idle time: ask the store
+        return await self._load(name)
+
+    async def slide(self, live: LiveSession) -> None:
+        """Count activity: at most one write per session and `TOUCH_SECONDS`."""
+        now = self._bff.clock()
+        if now - live.touched_at < self._touch_every:
+            return
+        live.touched_at = now
+        idle_end = await self._bff.sessions.touch(live.session)
+        if idle_end is not None:
+            live.idle_expires_at = idle_end
+
+    def on_event(self, event: SessionEvent) -> None:
+        """Forget what `event` ended or changed."""
+        self._events += 1
+        match event:
+            case SessionChanged(name):
+                self._drop(name)
+            case EverythingUnknown():
+                self._entries.clear()
+                self._by_owner.clear()
+            case SessionsEnded(_, name, owner, at):
+                if name:
+                    self._drop(name)
+                for owned in list(self._by_owner.get(owner, ())):
+                    entry = self._entries.get(owned)
+                    if entry is not None and entry.session.login_started_at <= at:
+                        self._drop(owned)
+
+    def close(self) -> None:
+        self._unsubscribe()
+        self._entries.clear()
+        self._by_owner.clear()
+
+    async def _load(self, name: str) -> LiveSession | None:
+        before = self._events
+        session = await self._bff.sessions.load(name)
+        if session is None:
+            self._drop(name)
+            return None
+        entry = describe(session, self._bff)
+        if self._events == before and self._bff.store.is_hearing:
+            self._put(name, entry)
+        return entry
+
+    def _put(self, name: str, entry: LiveSession) -> None:
+        self._entries[name] = entry
+        for owner in entry.owners:
+            self._by_owner.setdefault(owner, set()).add(name)
+        while len(self._entries) > MAX_ENTRIES:
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, name: str) -> None:
+        entry = self._entries.pop(name, None)
+        for owner in entry.owners if entry else ():
+            names = self._by_owner.get(owner)
+            if names is not None:
+                names.discard(name)
+                if not names:
+                    del self._by_owner[owner]
+
+
+def describe(session: Session, bff: Bff) -> LiveSession:
+    """What the gateway needs of `session`, with local roles; refresh and ID tokens are left in the store."""
+    scopes = frozenset(session.tokens.scope.split())
+    session = bff.with_roles(session, scopes=scopes)
+    identity = session.identity
+    return LiveSession(
+        session=session,
+        identity=identity,
+        scopes=scopes,
+        subject_key=bff.keyring.subject_key(identity.iss, identity.sub),
+        owners=frozenset(name for owner in bff.sessions.barriers_of(session) for name in owner),
+        idle_expires_at=session.idle_expires_at,
+        touched_at=session.idle_expires_at - bff.settings.session.idle_seconds,
+    )

@@ -1,0 +1,91 @@
+"""`vestibule demo`: the whole system with a small real application, on one machine, nothing installed besides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway.cli.development import (
+    DEFAULT_PORT,
+    HOST,
+    Person,
+    Scene,
+    api_variables,
+    build_settings,
+    provider_child,
+    require_module,
+    welcome,
+)
+from gateway.faults import UsageFault
+from gateway.logs import configure_logging
+from gateway.processes.children import ChildSpec, minimal_environment
+from gateway.processes.listeners import free_port
+from gateway.processes.plan import build_front_door, run_front_door
+from gateway.processes.readiness import http_probe
+from gateway.sandbox.interpreters import PACKAGES_FOLDER
+
+FOLDER = PACKAGES_FOLDER / "deploy" / "demo"
+AUDIENCE = "models-api"
+CLIENT = "dashboards"
+PEOPLE = (Person("alice", ("analyst", "admin")), Person("bob", ("viewer",)))
+PASSED_TO_API = ("COLONY_SIMULATION_SECONDS",)
+HINTS = (
+    "The mock provider has no passwords. It also takes any other name, with the roles that you enter there.",
+    "alice may do everything. Try Explore, Predict, Simulate, and reload while it runs;",
+    "open a second tab, sign out there, and look at the first.",
+    "bob gets a clear no on Predict and on the Admin card of Start.",
+)
+
+
+def run_demo(
+    *,
+    port: int = DEFAULT_PORT,
+    folder: Path = FOLDER,
+    port_option: str = "--port",
+    environ: Mapping[str, str] = os.environ,
+) -> int:
+    """Start provider, API, app and front door, say where, and stay until a signal; the exit code.
+
+    `port_option` is what the message about a taken port tells to use.
+
+    Raises:
+        CommandFault: the port is taken, the application is not there, or a part does not answer.
+    """
+    folder = folder.absolute()
+    for name in ("app.py", "api.py"):
+        if not (folder / name).is_file():
+            raise UsageFault(f"no {name} in {folder}; run this from a checkout, or name its deploy/demo with --folder")
+    require_module("streamlit", "streamlit")
+    scene = Scene(
+        port=port,
+        provider_port=free_port(),
+        app=folder / "app.py",
+        app_id=CLIENT,
+        app_title="Rookery",
+        api_port=free_port(),
+        audience=AUDIENCE,
+    )
+    settings = build_settings(scene)
+    configure_logging(settings.log)
+    hints = (*HINTS, f"End a session at the provider, {scene.issuer}/, and the tabs of that person follow.")
+    door = build_front_door(settings, folder=folder, environ=environ, mend=port_option)
+    return run_front_door(
+        door,
+        others=(provider_child(scene, PEOPLE, environ=environ), _api_child(scene, folder, environ=environ)),
+        on_ready=lambda: print(welcome(scene, PEOPLE, title="The demonstration", hints=hints), flush=True),
+        apps_required=True,
+    )
+
+
+def _api_child(scene: Scene, folder: Path, *, environ: Mapping[str, str]) -> ChildSpec:
+    command = f"-m uvicorn api:app --host {HOST} --port {scene.api_port} --log-level warning"
+    command += f" --root-path {scene.api_prefix}"  # so that its /docs work
+    passed = {name: environ[name] for name in PASSED_TO_API if name in environ}
+    return ChildSpec(
+        name="api",
+        program=tuple(command.split()),
+        environment=minimal_environment(environ) | passed | api_variables(scene),
+        folder=str(folder),
+        ready=http_probe(f"http://{HOST}:{scene.api_port}/healthz"),
+    )

@@ -1,0 +1,153 @@
+"""`vestibule dev`: your Streamlit script, and your API beside it, behind a mock sign-in, reloaded as you save."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.cli.development import (
+    DEFAULT_API_PREFIX,
+    DEFAULT_PORT,
+    HOST,
+    Scene,
+    api_variables,
+    build_settings,
+    parse_people,
+    provider_child,
+    require_module,
+    welcome,
+)
+from gateway.faults import UsageFault
+from gateway.logs import configure_logging
+from gateway.processes.children import ChildSpec, minimal_environment
+from gateway.processes.listeners import free_port
+from gateway.processes.plan import build_front_door, run_front_door
+from gateway.processes.readiness import Probe, http_probe
+
+APPLICATION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*")
+API_PATIENCE_SECONDS = 6.0
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
+OF_THE_PERSON = re.compile(r"HOME|USER|LOGNAME|TMPDIR|TEMP|TMP|XDG_[A-Z]+_(HOME|DIR)")
+"""Variables of a shell that name places of its owner, in whose stead a page kept apart has its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What the page may reach besides its own folder: `read`, `write` and `sandbox` of [routes.streamlit]."""
+
+    read: Sequence[Path] = ()
+    write: Sequence[Path] = ()
+    sandbox: str = "auto"
+
+    def settings(self) -> dict[str, object]:
+        paths = {"read": self.read, "write": self.write}
+        named = {key: [str(path.absolute()) for path in some] for key, some in paths.items() if some}
+        return {"sandbox": self.sandbox, **named}
+
+    def variables(self, of_shell: Mapping[str, str]) -> dict[str, str]:
+        """Those of the shell that are true for the page."""
+        is_apart = self.sandbox != "none"
+        return {name: value for name, value in of_shell.items() if not (is_apart and OF_THE_PERSON.fullmatch(name))}
+
+
+def run_dev(
+    script: Path,
+    *,
+    api: str = "",
+    people: Sequence[str] = (),
+    port: int = DEFAULT_PORT,
+    api_prefix: str = DEFAULT_API_PREFIX,
+    port_option: str = "--port",
+    reach: Reach | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> int:
+    """Start provider, API, app and front door, say where, and stay until a signal; the exit code.
+
+    `api` is `module:application` as Uvicorn takes it, found from the folder this runs in.
+
+    Raises:
+        CommandFault: something named is not there or not well formed, or the port is taken.
+    """
+    _validate(script, api, api_prefix)
+    reach = reach or Reach()
+    require_module("streamlit", "streamlit")
+    if api:
+        require_module("watchfiles", "watchfiles")
+    persons = parse_people(people)
+    # The own shell's variables are the developer's, and the app may need them; settings of a front door are not its.
+    variables = {name: value for name, value in environ.items() if _is_for_the_app(name, value)}
+    scene = Scene(
+        port=port,
+        provider_port=free_port(),
+        app=script.absolute(),
+        app_id="app",
+        app_variables=reach.variables(variables | minimal_environment(environ)),
+        app_sandbox=reach.settings(),
+        api_port=free_port() if api else 0,
+        api_prefix=api_prefix,
+    )
+    settings = build_settings(scene)
+    configure_logging(settings.log)
+    door = build_front_door(settings, folder=Path.cwd(), environ=environ, mend=port_option)
+    others = [provider_child(scene, persons, environ=environ)]
+    if api:
+        others.append(_api_child(scene, api, script, variables=variables, environ=environ))
+    hints = [f"{script} is read again whenever you save it."]
+    if api:
+        hints.append(f"{api} is at {api_prefix.rstrip('/')}/; JWTBearer.from_env() finds what it needs there.")
+    return run_front_door(
+        door,
+        others=others,
+        on_ready=lambda: print(welcome(scene, persons, title=script.name, hints=hints), flush=True),
+    )
+
+
+def _validate(script: Path, api: str, api_prefix: str) -> None:
+    if not script.is_file():
+        raise UsageFault(f"no script {script}")
+    if api and not APPLICATION.fullmatch(api):
+        raise UsageFault(f"--api {api!r}: write module:application, as in main:app")
+    if not PREFIX.fullmatch(api_prefix):
+        raise UsageFault(f"--api-prefix {api_prefix!r}: write a path, as in /api")
+
+
+def _is_for_the_app(name: str, value: str) -> bool:
+    """No setting of a front door, no demand for colours, and text: other encodings of a shell cannot be passed on."""
+    is_foreign = name.upper().startswith("VESTIBULE_") or name in ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS")
+    return not is_foreign and value.encode(errors="ignore").decode() == value
+
+
+def _api_child(
+    scene: Scene, api: str, script: Path, *, variables: Mapping[str, str], environ: Mapping[str, str]
+) -> ChildSpec:
+    """The API, started again when its files change. It may be broken for now: its author will see why and mend it."""
+    return ChildSpec(
+        name="api",
+        program=("-m", "gateway.cli.dev_api", api, HOST, str(scene.api_port), *page_files(script)),
+        environment=dict(variables)
+        | minimal_environment(environ)
+        | api_variables(scene)
+        | {"PYTHONSAFEPATH": "1", "UVICORN_ROOT_PATH": scene.api_prefix.rstrip("/")},  # so that its /docs work
+        ready=_not_for_ever(http_probe(f"http://{HOST}:{scene.api_port}/", any_status=True)),
+        required=False,
+    )
+
+
+def page_files(script: Path) -> tuple[str, ...]:
+    """The script and its pages' folders, which end in a slash: saving those is no reason to start the API again."""
+    script = script.absolute()
+    return str(script), *(f"{script.parent / name}{os.sep}" for name in ("pages", "views"))
+
+
+def _not_for_ever(probe: Probe) -> Probe:
+    """`probe`, and true after `API_PATIENCE_SECONDS`: a broken API says so itself, and the rest can be looked at."""
+    end = time.monotonic() + API_PATIENCE_SECONDS
+
+    async def answers() -> bool:
+        return await probe() or time.monotonic() > end
+
+    return answers

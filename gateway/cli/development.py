@@ -1,0 +1,233 @@
+"""A whole front door on one machine: a mock identity provider, an API, a Streamlit app, and settings that join them.
+
+Shared by `vestibule demo` and `vestibule dev`. Nothing is written to disk: keys and secrets are made for one run. The
+provider is on 127.0.0.1 and the door on localhost, two sites to a browser, so that cookies behave as they will later.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bff.settings.loading import ConfigurationError, parse_settings
+from bff.settings.public_urls import PublicUrls
+from bff.settings.tables import Settings
+from gateway.cli.key_files import new_key, new_secret
+from gateway.faults import UsageFault
+from gateway.processes.children import ChildSpec, minimal_environment
+from gateway.processes.readiness import http_probe
+
+HOST = "127.0.0.1"
+PROVIDER = "mock"
+CLIENT_ID = "vestibule"
+DEFAULT_PORT = 8000
+DEFAULT_API_PREFIX = "/api"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who may sign in at the mock provider, under `name`."""
+
+    name: str
+    roles: tuple[str, ...] = ()
+
+    def claims(self) -> dict[str, Any]:
+        """What the provider says of this person, in the ID token and at userinfo."""
+        short = self.name.partition("@")[0]
+        return {
+            "sub": self.name,
+            "name": short.replace(".", " ").replace("_", " ").title(),
+            "preferred_username": short,
+            "email": self.name if "@" in self.name else f"{self.name}@example.com",
+            "email_verified": True,
+            "roles": list(self.roles),
+            "groups": ["everybody"],
+        }
+
+    def __str__(self) -> str:
+        return f"{self.name} ({', '.join(self.roles)})" if self.roles else self.name
+
+
+def parse_people(texts: Sequence[str]) -> tuple[Person, ...]:
+    """People of `alice:analyst+admin`, `bob`, or several in one text with commas; nobody: one person called dev.
+
+    Raises:
+        UsageFault: a name or role that no provider would have, or a name given twice.
+    """
+    people: list[Person] = []
+    for text in (part.strip() for whole in texts for part in whole.split(",")):
+        name, _, roles = text.partition(":")
+        given = tuple(role for role in roles.split("+") if role)
+        if not all(NAME.fullmatch(word) for word in (name, *given)):
+            raise UsageFault(
+                f"--as {text!r}: write a name, or name:role, or name:role+role; names and roles are letters and digits "
+                "of ASCII, and . _ @ - after the first, at most 64"
+            )
+        if any(person.name == name for person in people):
+            raise UsageFault(f"--as: {name} is given twice; join the roles with +")
+        people.append(Person(name, given))
+    return tuple(people) or (Person("dev"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What one run consists of; ports are those of 127.0.0.1."""
+
+    port: int
+    provider_port: int
+    app: Path
+    app_id: str
+    app_title: str = ""
+    app_variables: Mapping[str, str] | None = None
+    """What the app's process gets besides the minimum."""
+    app_sandbox: Mapping[str, Any] | None = None
+    """Keys `sandbox`, `read` and `write` of the app's [routes.streamlit]."""
+    api_port: int = 0
+    """0: there is no API."""
+    api_prefix: str = DEFAULT_API_PREFIX
+    audience: str = "api"
+    client_secret: str = field(default_factory=new_secret, repr=False)
+    """Of the front door at the provider."""
+
+    @property
+    def public_url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def title(self) -> str:
+        return self.app_title or self.app.stem
+
+    @property
+    def issuer(self) -> str:
+        return f"http://{HOST}:{self.provider_port}"
+
+
+def build_settings(scene: Scene) -> Settings:
+    """Development settings with secrets of this run's own.
+
+    Raises:
+        UsageFault: the scene contradicts itself, as an API prefix below the sign-in's own path does.
+    """
+    routes = [_app_route(scene)]
+    if scene.api_port:
+        routes.append(_api_route(scene))
+    tables = {
+        "server": {
+            "public_url": scene.public_url,
+            "bind": f"localhost:{scene.port}",
+            "management_bind": f"{HOST}:0",
+            "environment": "development",
+            "internal_hosts": [f"{HOST}:{scene.port}"],
+        },
+        "secrets": {"keys": [new_key()], "admin_token": new_secret()},
+        "providers": {
+            PROVIDER: {
+                "issuer": scene.issuer,
+                "display_name": "Mock provider",
+                "client_id": CLIENT_ID,
+                "client_secret": scene.client_secret,
+                "id_token_alg": "ES256",
+                "roles_claim": "roles",
+                "roles_from": ["userinfo", "id_token"],
+            }
+        },
+        "kit_clients": {
+            scene.app_id: {
+                "secret": new_secret(),
+                "routes": ["api"] if scene.api_port else [],
+                "audiences": [scene.audience] if scene.api_port else [],
+            }
+        },
+        "routes": routes,
+        "log": {"format": "console", "access": "refused"},
+    }
+    try:
+        return parse_settings(tables, source="the command line")
+    except ConfigurationError as exc:
+        raise UsageFault(str(exc)) from None
+
+
+def _app_route(scene: Scene) -> dict[str, Any]:
+    return {
+        "id": scene.app_id,
+        "path": "/",
+        "upstream": f"streamlit:{scene.app}",
+        "kit": scene.app_id,
+        "title": scene.title,
+        "streamlit": {"env": dict(scene.app_variables or {}), **(scene.app_sandbox or {})},
+    }
+
+
+def _api_route(scene: Scene) -> dict[str, Any]:
+    return {
+        "id": "api",
+        "path": scene.api_prefix.rstrip("/") + "/",
+        "upstream": f"http://{HOST}:{scene.api_port}",
+        "strip_prefix": True,
+        "kind": "api",
+        "token": "assertion",
+        "audience": scene.audience,
+        "csrf": "fetch",
+        "timeouts": {"connect": 2, "first_byte": 30},
+    }
+
+
+def provider_child(scene: Scene, people: Sequence[Person], *, environ: Mapping[str, str]) -> ChildSpec:
+    """The mock provider: its page lists `people`, and the front door is its one client."""
+    urls = PublicUrls(scene.public_url)
+    configuration = {
+        "port": scene.provider_port,
+        "people": [person.claims() for person in people],
+        "audience": scene.audience,
+        "client": {
+            "client_id": CLIENT_ID,
+            "secret": scene.client_secret,
+            "name": scene.title,
+            "redirect_uris": [urls.callback(PROVIDER)],
+            "post_logout_redirect_uris": [urls.post_logout],
+            "backchannel_logout_uri": urls.backchannel_logout(PROVIDER),
+        },
+    }
+    return ChildSpec(
+        name="provider",
+        program=("-m", "bff.testing.provider"),
+        # Safe for this program: a module in the folder this is run in must not take the place of one that it needs.
+        environment=minimal_environment(environ) | {"PYTHONSAFEPATH": "1"},
+        handed=json.dumps(configuration).encode(),
+        ready=http_probe(f"{scene.issuer}/.well-known/openid-configuration"),
+        voice="quiet",
+    )
+
+
+def api_variables(scene: Scene) -> dict[str, str]:
+    """What `JWTBearer.from_env()` reads: whose tokens to accept, for whom, and where the keys are."""
+    return {
+        "VESTIBULE_JWT__ISSUER": scene.public_url,
+        "VESTIBULE_JWT__AUDIENCE": scene.audience,
+        "VESTIBULE_JWT__JWKS_URL": f"http://{HOST}:{scene.port}/auth/jwks.json",
+    }
+
+
+def require_module(module: str, distribution: str) -> None:
+    """Fail with the name of what to install.
+
+    Raises:
+        UsageFault: `module` is not there.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise UsageFault(f"{distribution} is not installed; install it with: pip install 'vestibule[demo]'")
+
+
+def welcome(scene: Scene, people: Sequence[Person], *, title: str, hints: Sequence[str]) -> str:
+    """What a person needs to know, on one screen."""
+    lines = ["", f"  {title} is ready: {scene.public_url}", ""]
+    lines += [f"  Sign in as  {person}" for person in people]
+    if hints:
+        lines += ["", *(f"  {hint}" for hint in hints)]
+    return "\n".join([*lines, "", "  Ctrl-C ends everything.", ""])

@@ -1,0 +1,300 @@
+"""`vestibule doctor`: ask every part that a configuration names, before a person meets the fault at sign-in."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+from bff.errors import AuthError
+from bff.fetch.http import call_provider
+from bff.oidc.metadata import ProviderMetadata, discovery_url
+from bff.oidc.strict_json import parse_object
+from bff.provider.client import Provider, http_client_for
+from bff.settings.public_urls import all_origins
+from bff.settings.rules import Problem
+from bff.settings.tables import ProviderSettings, RouteSettings, Settings
+from bff.stores import StoreNotSupported, open_store
+from bff.stores.redis import RedisStore
+from bff.stores.redis_openness import is_open_to_strangers
+from bff.stores.redis_url import parse_redis_url
+from gateway.logs import one_line
+from gateway.processes.managed_apps import Described
+from gateway.processes.readiness import fetch_status
+from gateway.processes.streamlit import SCHEME
+
+UPSTREAM_SECONDS = 5.0
+Level = Literal["ok", "warning", "fault"]
+
+DISCOVERY_FAULTS = {
+    "discovery_endpoint": "its document lacks an endpoint, or names one on a host that is not the issuer's; "
+    "add that host to allowed_hosts if it is the provider's",
+    "discovery_malformed": "its discovery document is not JSON; check the issuer",
+    "jwks_malformed": "its key set has no usable key",
+    "provider_timeout": "it does not answer in time; check the network and http_timeout_seconds",
+    "provider_unreachable": "it cannot be reached; check the issuer, backchannel_url, ca_file and the network",
+    "provider_redirect": "its discovery address redirects; take the issuer exactly as the provider states it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: `part` is its key in the configuration."""
+
+    level: Level
+    part: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What to enter at a provider, exactly; one set per origin of this front door."""
+
+    provider: str
+    issuer: str
+    client_id: str
+    redirect_uri: str
+    post_logout_redirect_uri: str
+    backchannel_logout_uri: str
+    initiate_login_uri: str
+    frontchannel_logout_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything found, in the order of the configuration."""
+
+    registrations: tuple[Registration, ...]
+    findings: tuple[Finding, ...]
+
+    def is_healthy(self, *, strict: bool = False) -> bool:
+        """No fault; with `strict` no warning either."""
+        bad = ("fault", "warning") if strict else ("fault",)
+        return not any(finding.level in bad for finding in self.findings)
+
+    def as_text(self) -> str:
+        """What to register, then one line per finding."""
+        lines: list[str] = []
+        for one in self.registrations:
+            lines.append(f"Register at {one.issuer} ({one.provider}) for client {one.client_id}:")
+            lines += [f"  {name:<26}{uri}" for name, uri in asdict(one).items() if name.endswith("_uri") and uri]
+        lines += [f"{finding.level:<8} {finding.part}: {finding.message}" for finding in self.findings]
+        return "\n".join(lines)
+
+    def as_json(self, *, strict: bool = False) -> dict[str, Any]:
+        return {
+            "ok": self.is_healthy(strict=strict),
+            "register": [asdict(registration) for registration in self.registrations],
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+
+async def examine(
+    settings: Settings,
+    *,
+    folder: Path = Path(),
+    warnings: Sequence[Problem] = (),
+    pages: Sequence[Described] = (),
+    clock: Callable[[], float] = time.time,
+    http_for: Callable[[ProviderSettings], httpx.AsyncClient] = http_client_for,
+) -> Report:
+    """Ask all parts at once; each answers or runs into its own time-out. Starts nothing and signs nobody in.
+
+    `warnings`: what was noticed about the configuration when it was read. `pages`: how each is kept apart.
+    """
+    asked: list[Awaitable[list[Finding]]] = [
+        _provider(name, provider, http_for=http_for, clock=clock) for name, provider in settings.providers.items()
+    ]
+    asked.append(_collected(_store(settings, clock=clock)))
+    asked += [_collected(_upstreams(route, folder=folder)) for route in settings.routes]
+    found = await asyncio.gather(*asked)
+    noticed = [Finding("warning", problem.key, f"{problem.message}; {problem.mend}") for problem in warnings]
+    kept_apart = [finding for page in pages for finding in _page(page)]
+    findings = [*_server(settings), *noticed, *(finding for group in found for finding in group), *kept_apart]
+    return Report(tuple(registrations(settings)), tuple(findings))
+
+
+def registrations(settings: Settings) -> Iterator[Registration]:
+    """The URIs of every provider on every origin."""
+    for name, provider in settings.providers.items():
+        for urls in all_origins(settings.server).values():
+            yield Registration(
+                provider=name,
+                issuer=provider.issuer,
+                client_id=provider.client_id,
+                redirect_uri=urls.callback(name),
+                post_logout_redirect_uri=urls.post_logout,
+                backchannel_logout_uri=urls.backchannel_logout(name),
+                initiate_login_uri=urls.initiate(name),
+                frontchannel_logout_uri=urls.frontchannel_logout(name) if provider.frontchannel_logout else "",
+            )
+
+
+async def _collected(findings: AsyncIterator[Finding]) -> list[Finding]:
+    return [finding async for finding in findings]
+
+
+def _server(settings: Settings) -> Iterator[Finding]:
+    server = settings.server
+    for key, name in (("certificate_file", server.tls.certificate_file), ("key_file", server.tls.key_file)):
+        if name and not Path(name).is_file():
+            yield Finding("fault", f"server.tls.{key}", f"no file {name}")
+    if server.public_url.startswith("https://") and not server.tls.key_file and not server.trusted_proxies:
+        yield Finding(
+            "warning",
+            "server.trusted_proxies",
+            "public_url is https and this program speaks plain http, yet no proxy is trusted: everybody will seem to "
+            "come from the proxy's address; name its network",
+        )
+    if not settings.secrets.admin_token.get_secret_value():
+        yield Finding("warning", "secrets.admin_token", "none, so the administration of sessions is closed")
+    if not settings.routes:
+        yield Finding("warning", "routes", "none: there is nothing behind the sign-in")
+
+
+async def _provider(
+    name: str,
+    settings: ProviderSettings,
+    *,
+    http_for: Callable[[ProviderSettings], httpx.AsyncClient],
+    clock: Callable[[], float],
+) -> list[Finding]:
+    part = f"providers.{name}"
+    try:
+        client = http_for(settings)
+    except OSError as exc:
+        return [Finding("fault", f"{part}.ca_file", f"cannot be read: {exc.strerror or type(exc).__name__}")]
+    async with client as http:
+        provider = Provider(name, settings, http=http, clock=clock)
+        try:
+            metadata = await provider.metadata()
+            keys = await provider.refresh_keys()
+        except AuthError as exc:
+            return [Finding("fault", f"{part}.issuer", await _explain(exc, settings, http=http))]
+    findings = [Finding("ok", part, f"discovery and {_counted(len(keys), 'key')} of {metadata.issuer}")]
+    if not any(key.fits(settings.id_token_alg) for key in keys):
+        findings.append(
+            Finding("fault", f"{part}.id_token_alg", f"the provider publishes no key for {settings.id_token_alg}")
+        )
+    return findings + list(_endpoints(part, settings, metadata))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _endpoints(part: str, settings: ProviderSettings, metadata: ProviderMetadata) -> Iterator[Finding]:
+    """What the configuration wants and the provider does not offer."""
+    if settings.userinfo == "always" and not metadata.userinfo_endpoint:
+        yield Finding("fault", f"{part}.userinfo", 'the provider has no userinfo endpoint; set userinfo = "never"')
+    if settings.par == "required" and not metadata.pushed_authorization_request_endpoint:
+        yield Finding("fault", f"{part}.par", 'the provider takes no pushed requests; set par = "auto"')
+    if settings.par == "off" and metadata.requires_par:
+        yield Finding("fault", f"{part}.par", 'the provider demands pushed requests; set par = "auto"')
+    if not metadata.end_session_endpoint:
+        yield Finding("warning", part, "no end-session endpoint: signing out here leaves the provider's session open")
+
+
+async def _explain(error: AuthError, settings: ProviderSettings, *, http: httpx.AsyncClient) -> str:
+    if error.code == "discovery_issuer":
+        stated = await _stated_issuer(settings, http=http)
+        return f"configured is {settings.issuer}, but the discovery document states {stated}; they must be identical"
+    return DISCOVERY_FAULTS.get(error.code, f"{error.code}: {error.detail}" if error.detail else error.code)
+
+
+async def _stated_issuer(settings: ProviderSettings, *, http: httpx.AsyncClient) -> str:
+    """What the document says of itself, for a person to read: escaped and short."""
+    url = discovery_url(settings.backchannel_url or settings.issuer)
+    try:
+        answer = await call_provider(http, "GET", url, deadline=settings.http_timeout_seconds)
+        document = parse_object(answer.body, code="discovery_malformed")
+    except AuthError:
+        return "another"
+    return one_line(str(document.get("issuer", "none")))[:200]
+
+
+async def _store(settings: Settings, *, clock: Callable[[], float]) -> AsyncIterator[Finding]:
+    part = "store.url"
+    kind = settings.store.url.get_secret_value().partition("://")[0]
+    try:
+        store = open_store(settings, clock=clock)
+    except StoreNotSupported as exc:
+        yield Finding("fault", part, str(exc).removeprefix(f"{part}: "))
+        return
+    try:
+        async with asyncio.timeout(settings.store.timeout_seconds):
+            await store.ping()
+    except (AuthError, OSError) as exc:
+        yield Finding("fault", part, f"{kind} does not answer ({type(exc).__name__}); check its address and password")
+    else:
+        yield Finding("ok", part, f"{kind} answers")
+        if isinstance(store, RedisStore):
+            async for finding in _redis(store, settings):
+                yield finding
+        if kind == "memory" and not settings.is_development:
+            yield Finding("warning", part, "memory:// forgets every session when this program ends; use Redis")
+    finally:
+        await store.aclose()
+
+
+async def _redis(store: RedisStore, settings: Settings) -> AsyncIterator[Finding]:
+    part = "store.url"
+    if (policy := await store.eviction_policy()) != "noeviction":
+        mend = "set maxmemory-policy noeviction: any other may throw sessions and sign-outs away"
+        yield Finding("fault", part, f"Redis evicts ({policy or 'unknown policy'}); {mend}")
+    target = parse_redis_url(settings.store.url.get_secret_value())
+    if await is_open_to_strangers(target, prefix=settings.store.prefix, seconds=settings.store.timeout_seconds):
+        yield Finding(
+            "warning",
+            part,
+            "Redis serves whoever reaches it without a password, code of pages on this machine too: they can end "
+            "sessions and bring ended ones back; set requirepass, or an ACL user with the user default off, and put it "
+            "into store.url_file (docs/redis.md)",
+        )
+
+
+async def _upstreams(route: RouteSettings, *, folder: Path) -> AsyncIterator[Finding]:
+    part = f"routes.{route.id}.upstream"
+    for target in route.upstream:
+        if target.startswith(SCHEME):
+            script = folder / route.streamlit.cwd / target.removeprefix(SCHEME)
+            found = script.is_file()
+            yield Finding("ok" if found else "fault", part, f"{'script' if found else 'no script'} {script}")
+        elif target.startswith("asgi:"):
+            yield _local_application(part, target)
+        else:
+            yield await _network(part, target, ca_file=route.ca_file)
+
+
+def _page(page: Described) -> Iterator[Finding]:
+    part = f"routes.{page.route}.streamlit.sandbox"
+    if page.fault:
+        yield Finding("fault", part, page.fault)
+        return
+    yield Finding("ok", part, f"page {page.name}: {page.says}")
+    if page.warning:
+        yield Finding("warning", part, f"page {page.name}: {page.warning}")
+
+
+def _local_application(part: str, target: str) -> Finding:
+    module = target.removeprefix("asgi:").partition(":")[0]
+    try:
+        found = importlib.util.find_spec(module) is not None
+    except Exception:  # the package around it is imported for this, and may raise anything
+        found = False
+    return Finding("ok" if found else "fault", part, f"{'module' if found else 'no module'} {module}")
+
+
+async def _network(part: str, target: str, *, ca_file: str) -> Finding:
+    try:
+        status = await fetch_status(target, seconds=UPSTREAM_SECONDS, ca_file=ca_file)
+    except OSError as exc:
+        reason = "no answer in time" if isinstance(exc, TimeoutError) else exc.strerror or str(exc)
+        return Finding("fault", part, f"{target} does not answer: {one_line(reason)}; start it, or correct the address")
+    return Finding("ok", part, f"{target} answers ({status})")

@@ -1,0 +1,212 @@
+"""What a real sign-in brought, claim by claim: found where, or missing, and then which mapper or scope to add. Pure.
+
+Nothing here sees a token: `Arrived` holds claims and facts about tokens alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bff.contract import Identity
+from bff.oidc.claims import claim_at, names_at
+from bff.oidc.userinfo import merge_claims
+from bff.settings.tables import ProviderSettings, Requirements, Settings
+from gateway.cli.doctor.fixes import mend_for
+from gateway.logs import one_line
+
+SOURCES = {"id_token": "ID token", "userinfo": "userinfo", "access_token": "access token"}
+PROVIDER_TOKENS = ("access_token", "id_token", "exchange")
+MAX_SHOWN = 120
+LIKELY_ROLES = ("roles", "realm_access.roles", "role", "groups", "cognito:groups")
+"""Where products put roles, the likeliest first."""
+UNSEEN = frozenset({"sid"})
+"""Claims that name a session: that they came is enough."""
+Uses = Mapping[str, tuple[str, ...]]
+"""Claim → where the configuration asks for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """One validated sign-in. `sources` are claims by where they came from; `lifetime` is seconds, None if not said."""
+
+    identity: Identity
+    sources: Mapping[str, Mapping[str, Any]]
+    access_token_typ: str
+    lifetime: int | None
+    scope: str
+    has_refresh_token: bool
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """ID token and userinfo joined, as a session has them."""
+        return merge_claims(self.sources.get("id_token", {}), self.sources.get("userinfo", {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One line: `level` is `warning` when something the configuration uses is missing."""
+
+    level: Literal["found", "missing", "warning"]
+    claim: str
+    text: str
+
+
+def describe_arrival(arrived: Arrived, settings: Settings, provider: ProviderSettings) -> list[Shown]:
+    """Every claim that is expected of a sign-in, and those the configuration names, in a fixed order."""
+    uses = uses_of(settings)
+    return [
+        *(_plain(name, arrived, uses, provider=provider) for name in ("sub", "name", "email")),
+        _email_verified(arrived, uses, provider=provider),
+        _names("roles", provider.roles_claim, arrived, uses, provider=provider),
+        _names("groups", provider.groups_claim, arrived, uses, provider=provider),
+        *(_plain(name, arrived, uses, provider=provider) for name in ("sid", "auth_time", "acr")),
+        *(_other(name, arrived, uses) for name in uses if name.startswith("claim ")),
+        _refresh_token(arrived, uses, provider=provider),
+        _access_token(arrived, uses, provider=provider),
+    ]
+
+
+def uses_of(settings: Settings) -> Uses:
+    """Which claims and tokens routes and local roles ask of the provider."""
+    found: dict[str, list[str]] = {}
+    places = [(f"routes.{route.id}.require", route.require) for route in settings.routes]
+    places += [(f"roles.{name}", rule) for name, rule in settings.roles.items()]
+    for place, wanted in places:
+        for claim in _asked(wanted, local_roles=frozenset(settings.roles)):
+            found.setdefault(claim, []).append(place)
+    for route in settings.routes:
+        for claim in route.claim_headers.values():
+            found.setdefault(f"claim {claim}", []).append(f"routes.{route.id}.claim_headers")
+        if route.token in PROVIDER_TOKENS:
+            for name in ("refresh token", "access token"):
+                found.setdefault(name, []).append(f"routes.{route.id}.token")
+    return {claim: tuple(dict.fromkeys(where)) for claim, where in found.items()}
+
+
+def _asked(wanted: Requirements, *, local_roles: frozenset[str]) -> list[str]:
+    asked = {
+        "roles": not {*wanted.roles_any, *wanted.roles_all} <= local_roles,
+        "groups": bool(wanted.groups_any or wanted.groups_all),
+        "email": bool(wanted.emails or wanted.email_domains),
+        "email_verified": bool(wanted.emails or wanted.email_domains),
+        "acr": bool(wanted.acr_any),
+        "auth_time": wanted.max_age_seconds is not None,
+    }
+    return [claim for claim, is_asked in asked.items() if is_asked] + [f"claim {name}" for name in wanted.claims]
+
+
+def _plain(name: str, arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
+    where = [SOURCES[source] for source in ("id_token", "userinfo") if name in arrived.sources.get(source, {})]
+    if where:
+        shown = "yes" if name in UNSEEN else _value(arrived.claims.get(name))
+        return Shown("found", name, f"{shown} ({', '.join(where)})")
+    return _missing(name, uses, provider=provider)
+
+
+def _email_verified(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
+    shown = _plain("email_verified", arrived, uses, provider=provider)
+    if arrived.identity.email_verified:
+        if shown.level == "found":
+            return shown
+        return Shown("found", shown.claim, 'did not arrive, and is assumed (email_verified = "assume")')
+    if shown.level != "found":
+        return shown
+    text = f"{shown.text}: `emails` and `email_domains` do not count this address, and applications do not get it"
+    return Shown("warning" if "email_verified" in uses else "found", shown.claim, text)
+
+
+def _names(claim: str, path: str, arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
+    """Roles or groups at their configured path, source by source."""
+    label = f"{claim} at {path}"
+    present = {name: claims for name in SOURCES if claim_at(claims := arrived.sources.get(name, {}), path) is not None}
+    read = [name for name in provider.roles_from if name in present]
+    if not read:
+        unread = [SOURCES[name] for name in present]
+        if unread:
+            text = f"only in {', '.join(unread)}, which roles_from leaves out"
+            return Shown("warning" if claim in uses else "missing", label, text + _used(claim, uses))
+        missing = _missing(claim, uses, provider=provider)
+        elsewhere = _roles_elsewhere(arrived, provider) if claim == "roles" else ""
+        text = f"did not arrive{_used(claim, uses)}; {elsewhere}" if elsewhere else missing.text
+        return Shown(missing.level, label, text)
+    parts = [f"{SOURCES[name]}: {_list(names_at(present[name], path))}" for name in read]
+    return Shown("found", label, "; ".join(parts))
+
+
+def _roles_elsewhere(arrived: Arrived, provider: ProviderSettings) -> str:
+    """Where names stand that look like roles; "" when nowhere."""
+    for source in provider.roles_from:
+        claims = arrived.sources.get(source, {})
+        urls = [name for name in claims if "://" in name and name.endswith(("/roles", "/role", "/groups"))]
+        for path in (*LIKELY_ROLES, *urls):
+            if path != provider.roles_claim and (names := names_at(claims, path)):
+                place = _short(path)
+                return (
+                    f'but {place} did ({SOURCES[source]}: {_list(names)}): if those are roles, roles_claim = "{place}"'
+                )
+    return ""
+
+
+def _other(key: str, arrived: Arrived, uses: Uses) -> Shown:
+    """A claim that a rule or a header names by its path."""
+    path = key.removeprefix("claim ")
+    if path == "email" and arrived.identity.email and not arrived.identity.email_verified:
+        return Shown("warning", key, f"arrived, but nobody has verified it, so it counts as missing{_used(key, uses)}")
+    value = claim_at(arrived.identity.claims, path)
+    if value is None:
+        value = getattr(arrived.identity, path, None) if path in Identity.__dataclass_fields__ else None
+    if value is None:
+        return Shown("warning", key, f"not in ID token or userinfo{_used(key, uses)}; map it at the provider")
+    return Shown("found", key, _value(value))
+
+
+def _refresh_token(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
+    if arrived.has_refresh_token:
+        return Shown("found", "refresh token", "yes")
+    return _missing("refresh token", uses, provider=provider)
+
+
+def _access_token(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
+    lives = "lifetime not said" if arrived.lifetime is None else f"lives {arrived.lifetime} s"
+    claims = arrived.sources.get("access_token")
+    scope = f"scope {_value(arrived.scope)}" if arrived.scope else "scope as asked for"
+    if not claims:
+        used = _used("access token", uses)
+        hint = f"; {mend_for(provider.issuer, 'access token')}" if used else ""
+        return Shown(
+            "warning" if used else "found", "access token", f"opaque, {lives}, {scope}: no API can check it{used}{hint}"
+        )
+    audience = claims.get("aud")
+    audiences = [audience] if isinstance(audience, str) else audience if isinstance(audience, list) else []
+    typ = f"typ {_value(arrived.access_token_typ)}" if arrived.access_token_typ else "no typ"
+    text = f"JWT ({typ}), audience {_list(tuple(map(str, audiences)))}, {lives}, {scope}"
+    if audiences in ([], ["account"]) and "access token" in uses:
+        return Shown("warning", "access token", f"{text}; {mend_for(provider.issuer, 'audience')}")
+    return Shown("found", "access token", text)
+
+
+def _missing(claim: str, uses: Uses, *, provider: ProviderSettings) -> Shown:
+    used = _used(claim, uses)
+    mend = mend_for(provider.issuer, claim, scopes=provider.scopes)
+    return Shown("warning" if used else "missing", claim, f"did not arrive{used}; {mend}")
+
+
+def _used(claim: str, uses: Uses) -> str:
+    return f", but {', '.join(uses[claim])} needs it" if claim in uses else ""
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return _short(", ".join(names)) if names else "none"
+
+
+def _value(value: object) -> str:
+    return _short(value if isinstance(value, str) else json.dumps(value, default=list))
+
+
+def _short(text: str) -> str:
+    """Fit for a terminal: what a provider says cannot forge a line."""
+    line = one_line(text)
+    return line if len(line) <= MAX_SHOWN else line[: MAX_SHOWN - 1] + "…"

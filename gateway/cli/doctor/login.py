@@ -1,0 +1,203 @@
+"""`vestibule doctor --login`: one real sign-in, and what it brought.
+
+A temporary listener takes the place of the front door, with a store of its own: running sessions are not touched, and
+no token is ever shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from starlette.types import ASGIApp
+
+from bff.assembly import assemble
+from bff.errors import AuthError
+from bff.login.sign_in import LoginFinished
+from bff.provider.client import http_client_for
+from bff.settings.public_urls import PublicUrls
+from bff.settings.rules import is_loopback
+from bff.settings.tables import ProviderSettings, Settings, Tls
+from bff.stores.memory import MemoryStore
+from gateway.cli.doctor.claims import Shown, describe_arrival
+from gateway.cli.doctor.trial import Catcher, WatchedProvider, WatchedSignIn, explain
+from gateway.faults import CommandFault, UsageFault
+from gateway.processes.listeners import bind_listeners, close_all
+from gateway.serving.server import build_server, wait_until_started
+
+FAREWELL_SECONDS = 3
+NOBODY_CAME = "nobody came back from the provider in time; does it show an error about the redirect URI?"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginReport:
+    """How one sign-in went: `fault` is "" when it worked."""
+
+    provider: str
+    issuer: str
+    client_id: str
+    redirect_uri: str
+    lines: tuple[Shown, ...] = ()
+    fault: str = ""
+
+    def is_healthy(self, *, strict: bool = False) -> bool:
+        """The sign-in worked; with `strict` everything the configuration uses arrived as well."""
+        return not self.fault and not (strict and any(line.level == "warning" for line in self.lines))
+
+    def as_text(self) -> str:
+        outcome = f"failed: {self.fault}" if self.fault else "worked"
+        head = f"Sign-in at {self.issuer} ({self.provider}) as client {self.client_id} {outcome}"
+        return "\n".join([head, *(f"{line.level:<8} {line.claim}: {line.text}" for line in self.lines)])
+
+    def as_json(self, *, strict: bool = False) -> dict[str, Any]:
+        return {"ok": self.is_healthy(strict=strict), **asdict(self)}
+
+
+async def sign_in_once(
+    settings: Settings,
+    *,
+    say: Say,
+    provider: str = "",
+    loopback_port: int = 0,
+    http_for: Callable[[ProviderSettings], httpx.AsyncClient] = http_client_for,
+    clock: Callable[[], float] = time.time,
+) -> LoginReport:
+    """Print a link with `say`, wait for the person to come back from the provider, describe what arrived.
+
+    `loopback_port` brings the browser back to `http://localhost:<port>` in place of the public URL.
+
+    Raises:
+        UsageFault: which provider is not clear.
+        CommandFault: nothing can listen where the provider sends the browser.
+    """
+    name = _choose_provider(settings, provider)
+    stage, bind = _stage(settings, name, loopback_port=loopback_port)
+    chosen = stage.providers[name]
+    try:
+        watched = WatchedProvider(name, chosen, http=http_for(chosen), clock=clock)
+    except OSError as exc:
+        raise CommandFault(f"providers.{name}.ca_file: cannot be read: {exc.strerror or type(exc).__name__}") from exc
+    redirect_uri = PublicUrls(stage.server.public_url.rstrip("/"), stage.server.auth_path).callback(name)
+    report = LoginReport(provider=name, issuer=chosen.issuer, client_id=chosen.client_id, redirect_uri=redirect_uri)
+    try:
+        await watched.metadata()
+        sockets = _listen(bind, loopback_port=loopback_port)
+        outcome = await _try(stage, watched, sockets, bind=bind, say=say, clock=clock)
+        if isinstance(outcome, str):
+            return replace(report, fault=outcome)
+        return replace(report, lines=tuple(describe_arrival(watched.arrived(outcome), settings, chosen)))
+    except AuthError as error:
+        return replace(report, fault=explain(error))
+    finally:
+        await watched.forget()
+        await watched.aclose()
+
+
+async def _try(
+    settings: Settings,
+    watched: WatchedProvider,
+    sockets: list[socket.socket],
+    *,
+    bind: str,
+    say: Say,
+    clock: Callable[[], float],
+) -> LoginFinished | str:
+    """Serve until one sign-in has come to an end; leaves the browser a moment to get its last page."""
+    bff = assemble(settings, store=MemoryStore(clock=clock), clock=clock)
+    sign_in = WatchedSignIn(
+        {watched.name: watched}, bff.sessions, bff.transactions, audit=bff.audit, clock=clock, say=say
+    )
+    catcher = Catcher(replace(bff, sign_in=sign_in), sign_in, watched.name)
+    try:
+        async with _serving(catcher, settings, sockets):
+            _invite(settings, catcher, bind=bind, say=say)
+            outcome = await asyncio.wait_for(asyncio.shield(sign_in.outcome), settings.limits.login_seconds)
+            if isinstance(outcome, LoginFinished):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(catcher.said_farewell.wait(), FAREWELL_SECONDS)
+            return outcome
+    except TimeoutError:
+        return NOBODY_CAME
+    finally:
+        await bff.aclose()
+
+
+def _choose_provider(settings: Settings, wanted: str) -> str:
+    names = list(settings.providers)
+    if wanted and wanted not in names:
+        raise UsageFault(f"--provider: there is no [providers.{wanted}]; there is {', '.join(names)}")
+    if not wanted and len(names) != 1:
+        raise UsageFault(f"several providers: choose one with --provider: {', '.join(names)}")
+    return wanted or names[0]
+
+
+def _stage(settings: Settings, name: str, *, loopback_port: int) -> tuple[Settings, str]:
+    """Settings of the trial, and where it listens: at the public URL itself if that is this machine, else at `bind`."""
+    server = settings.server
+    if loopback_port:
+        url = f"http://localhost:{loopback_port}"
+        changes = {"public_url": url, "origins": (), "environment": "development", "tls": Tls()}
+        server = server.model_copy(update=changes)
+    url_parts = urlsplit(server.public_url)
+    bind = server.bind
+    if _is_this_machine(server.public_url):
+        host = url_parts.hostname or "localhost"
+        host = f"[{host}]" if ":" in host else "localhost" if host.endswith("localhost") else host
+        bind = f"{host}:{url_parts.port or 80}"
+    changed = {"server": server, "providers": {name: settings.providers[name]}, "routes": ()}
+    return settings.model_copy(update=changed), bind
+
+
+def _is_this_machine(url: str) -> bool:
+    """A plain-http loopback address: no proxy stands before it."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and is_loopback(parts)
+
+
+def _listen(bind: str, *, loopback_port: int) -> list[socket.socket]:
+    try:
+        return bind_listeners(bind, mend="another --loopback-port" if loopback_port else "--loopback-port")
+    except UsageFault:
+        raise
+    except CommandFault as fault:
+        raise CommandFault(
+            f"{fault.message}. The provider sends the browser to that address: if the front door runs there, stop it "
+            "for the minute this takes. A loopback port must be allowed as a redirect URI at the provider"
+        ) from fault
+
+
+def _invite(settings: Settings, catcher: Catcher, *, bind: str, say: Say) -> None:
+    urls = catcher.bff.urls
+    say(f"Redirect URI of this sign-in, to be registered at the provider: {urls.callback(catcher.provider)}")
+    if not _is_this_machine(urls.base):
+        say(f"{urls.base} must lead to {bind} of this machine, as it does when the front door runs.")
+    elif settings.providers[catcher.provider].response_mode == "form_post":
+        say('response_mode = "form_post" needs https, or a provider on this very host: try the public URL instead.')
+    minutes = max(round(settings.limits.login_seconds / 60), 1)
+    say(f"Open this link and sign in, within {minutes} min; it is for this run alone:")
+    say(f"  {catcher.link}")
+
+
+@asynccontextmanager
+async def _serving(app: ASGIApp, settings: Settings, sockets: list[socket.socket]) -> AsyncIterator[None]:
+    """Raises CommandFault: the certificate of `server.tls` cannot be used."""
+    server = build_server(app, settings, lifespan="off")
+    task = asyncio.create_task(server.serve(sockets=sockets))
+    try:
+        try:
+            await wait_until_started(server, task)
+        except OSError as exc:
+            raise CommandFault(f"server.tls: cannot be used: {exc.strerror or type(exc).__name__}") from exc
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.wait([task])
+        close_all(sockets)

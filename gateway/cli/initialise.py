@@ -1,0 +1,291 @@
+"""`vestibule init`: a configuration that passes `vestibule config check` as it is, with the secrets it needs.
+
+But for one secret that only the provider can give: until it is known its file is empty, and the check says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bff.settings.loading import ConfigurationError, load_settings, parse_settings
+from bff.settings.public_urls import PublicUrls
+from bff.settings.rules import is_loopback
+from gateway.cli.configuration_file import NAME as FILE
+from gateway.cli.configuration_file import find_configuration
+from gateway.cli.key_files import new_key, new_secret, write_secret
+from gateway.faults import CommandFault, UsageFault
+
+SECRETS = "secrets"
+PROVIDER = "corp"
+CLIENT_SECRET = "client-secret"
+API_AUDIENCE = "api"
+ROLES_CLAIM = "realm_access.roles"
+DEFAULT_PUBLIC_URL = "http://localhost:8000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What was asked for on the command line. `client_secret` "" means that nobody knows it yet.
+
+    `streamlit` is a script, taken from the folder that the command runs in.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    streamlit: str = ""
+    api: str = ""
+    public_url: str = DEFAULT_PUBLIC_URL
+
+    @property
+    def is_local(self) -> bool:
+        """On this machine alone, and so without https."""
+        return self.public_url.startswith("http://") and is_loopback(urlsplit(self.public_url))
+
+    @property
+    def script(self) -> Path:
+        """Where the page's script is, in full: the configuration lies elsewhere."""
+        return Path(os.path.abspath(self.streamlit))
+
+    @property
+    def app_id(self) -> str:
+        """Route id and kit client of the app: its file name in the letters that names of variables may have too."""
+        name = re.sub(r"[^a-z0-9]+", "_", self.script.stem.lower()).strip("_")
+        return name if name and name != "api" else "app"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `initialise` left behind: the file, and what the person has to do next, one sentence each."""
+
+    file: Path
+    next_steps: tuple[str, ...]
+
+
+def initialise(
+    wishes: Wishes, *, folder: Path, force: bool = False, environ: Mapping[str, str] = os.environ
+) -> Written:
+    """Write `vestibule.toml` and `secrets/` into `folder`, for their owner alone. Nothing is written unless all can be.
+
+    Raises:
+        UsageFault: the wishes make no working configuration, pages could read the secrets there, others could change
+            them, or a file is there already and `force` is not given.
+    """
+    _validate(wishes)
+    _see_that_it_is_kept_from_pages(wishes, folder)
+    _see_that_nobody_else_may_write(folder)
+    places = {folder / SECRETS / name: value for name, value in _secrets(wishes).items()}
+    places |= {folder / FILE: build_toml(wishes)}
+    taken = sorted(str(path) for path in places if path.exists())
+    if taken and not force:
+        raise UsageFault(f"there already: {', '.join(taken)}; --force writes all of it anew, secrets too")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / SECRETS).mkdir(mode=0o700, exist_ok=True)
+        (folder / SECRETS).chmod(0o700)
+        (folder / SECRETS / ".gitignore").write_text("*\n", encoding="utf-8")
+    except OSError as exc:
+        raise CommandFault(f"{exc.filename} cannot be written: {exc.strerror}") from exc
+    for path, text in places.items():
+        write_secret(path, text, replace=force)
+    _check(wishes, folder / FILE)
+    return Written(folder / FILE, _next_steps(wishes, folder=folder, environ=environ))
+
+
+def _see_that_it_is_kept_from_pages(wishes: Wishes, folder: Path) -> None:
+    """A page's code may read the folder that its script is in, with everything below."""
+    pages = wishes.script.resolve().parent
+    if wishes.streamlit and folder.resolve().is_relative_to(pages):
+        raise UsageFault(
+            f"the secrets in {folder} would lie in the folder of the page, {pages}, whose code could read them; put "
+            "the page into a folder of its own, or name a place outside of it with --folder"
+        )
+
+
+def _see_that_nobody_else_may_write(folder: Path) -> None:
+    """Nor to a folder further up, as far as it is there: only a sticky one, as /tmp is, keeps what is in it."""
+    place = folder.resolve()
+    for one in (place, *place.parents):
+        mode = one.stat().st_mode if one.is_dir() else 0
+        is_open = mode & 0o022 if one == place else mode & stat.S_IWOTH and not mode & stat.S_ISVTX
+        if is_open:
+            raise UsageFault(f"others may write to {one}, and so could replace the secrets below it; chmod 700 {one}")
+
+
+def _check(wishes: Wishes, file: Path) -> None:
+    """What was just written must pass, but for a client secret that nobody knows yet."""
+    try:
+        load_settings(file, environ={})
+    except ConfigurationError as error:
+        keys = [problem.key for problem in error.problems]
+        if wishes.client_secret or keys != [f"providers.{PROVIDER}.client_secret_file"]:
+            raise UsageFault(str(error)) from None
+
+
+def _validate(wishes: Wishes) -> None:
+    if not wishes.streamlit and not wishes.api:
+        raise UsageFault("nothing to put behind the sign-in; name --streamlit app.py, or --api http://127.0.0.1:9000")
+    if wishes.streamlit and not wishes.script.is_file():
+        raise UsageFault(f"no script {wishes.script}; correct --streamlit")
+    try:
+        raw = tomllib.loads(build_toml(wishes))
+        secrets = _secrets(wishes)
+        secrets[CLIENT_SECRET] = wishes.client_secret or new_secret()  # one to be judged in its place, never written
+        parse_settings(_inline_secrets(raw, secrets), source="vestibule init")
+    except (ConfigurationError, ValueError) as exc:
+        raise UsageFault(str(exc)) from None
+
+
+def _secrets(wishes: Wishes) -> dict[str, str]:
+    """File name below `secrets/` → what goes into it."""
+    secrets = {
+        "keys": new_key(),
+        "admin-token": new_secret(),
+        CLIENT_SECRET: wishes.client_secret,
+    }
+    if wishes.streamlit:
+        secrets[f"kit-{wishes.app_id}"] = new_secret()
+    return secrets
+
+
+def _inline_secrets(tables: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
+    """`tables` with each `<name>_file` replaced by the secret that the file will hold."""
+    plain: dict[str, Any] = {}
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            plain[key] = _inline_secrets(value, secrets)
+        elif key.endswith("_file"):
+            secret = secrets[Path(value).name]
+            plain[key.removesuffix("_file")] = [secret] if key == "keys_file" else secret
+        else:
+            plain[key] = value
+    return plain
+
+
+def build_tables(wishes: Wishes) -> dict[str, Any]:
+    """The configuration as tables: what `build_toml` writes with comments."""
+    routes: list[dict[str, Any]] = []
+    if wishes.api:
+        routes.append(
+            {
+                "id": "api",
+                "path": "/api/",
+                "upstream": wishes.api,
+                "strip_prefix": True,
+                "kind": "api",
+                "token": "assertion",
+                "audience": API_AUDIENCE,
+            }
+        )
+    tables: dict[str, Any] = {
+        "server": {
+            "public_url": wishes.public_url,
+            "bind": f"{'localhost' if wishes.is_local else '127.0.0.1'}:{_port(wishes)}",
+            "environment": "development" if wishes.is_local else "production",
+        },
+        "secrets": {"keys_file": f"{SECRETS}/keys", "admin_token_file": f"{SECRETS}/admin-token"},
+        "store": {"url": "memory://"},
+        "providers": {
+            PROVIDER: {
+                "issuer": wishes.issuer,
+                "client_id": wishes.client_id,
+                "client_secret_file": f"{SECRETS}/{CLIENT_SECRET}",
+                "roles_claim": ROLES_CLAIM,
+            }
+        },
+    }
+    if wishes.streamlit:
+        app = wishes.app_id
+        page = {"id": app, "path": "/", "upstream": f"streamlit:{wishes.script}", "kit": app}
+        routes.append(page | {"streamlit": {"cwd": str(wishes.script.parent)}})
+        client = {"secret_file": f"{SECRETS}/kit-{app}", "routes": ["api"] if wishes.api else []}
+        client["audiences"] = [API_AUDIENCE] if wishes.api else []
+        tables["kit_clients"] = {app: client}
+    return tables | {"routes": routes}
+
+
+def _port(wishes: Wishes) -> int:
+    """The port of a local public URL, which is also the one to listen on; 8000 behind a proxy."""
+    try:
+        port = urlsplit(wishes.public_url).port
+    except ValueError:
+        port = None  # no number: the settings' rules will say so
+    return (port or 80) if wishes.is_local else 8000
+
+
+COMMENTS = {
+    "server": "Who we are to browsers. `vestibule config show` lists every key with its value; docs/configuration.md\n"
+    "# says what each one means.",
+    "server.public_url": "the address people type; source of every absolute URL",
+    "server.bind": "where this program listens: put a proxy with https in front, or set server.tls",
+    "server.environment": '"development" allows plain http on this machine, and nothing else should use it',
+    "secrets": "One key or token per line; readable by their owner alone. Change keys with `vestibule keys rotate`.",
+    "store": 'Sessions. "memory://" forgets them when this program ends.',
+    f"providers.{PROVIDER}": "Who signs people in. The name is part of the redirect URI to register.",
+    f"providers.{PROVIDER}.issuer": "exactly as the provider's discovery document states it",
+    f"providers.{PROVIDER}.roles_claim": 'Keycloak; often "roles" elsewhere: `vestibule doctor --login` shows it',
+    "kit_clients": "What pages that use `streamlit_kit.prepare_client()` may call.",
+    "routes": "What lies behind the sign-in. The longest path wins; what no route names is closed.",
+    "routes.token": "this front door's own signed token; `access_token` sends the provider's instead",
+    "routes.audience": "what the API checks: VESTIBULE_JWT__AUDIENCE",
+    "routes.strip_prefix": "the API sees /users, not /api/users",
+    "routes.streamlit": "The folder that the page runs in: its own, which holds no secret of this program.",
+}
+
+
+def build_toml(wishes: Wishes) -> str:
+    """`build_tables` as TOML, with a comment where a reader would ask."""
+    lines: list[str] = []
+    tables = build_tables(wishes)
+    for name in ("server", "secrets", "store"):
+        lines += _table(f"[{name}]", name, tables[name])
+    lines += _table(f"[providers.{PROVIDER}]", f"providers.{PROVIDER}", tables["providers"][PROVIDER])
+    for name, client in tables.get("kit_clients", {}).items():
+        lines += _table(f"[kit_clients.{name}]", "kit_clients", client)
+    for number, route in enumerate(tables["routes"]):
+        lines += _table("[[routes]]", "routes", route, say=number == 0)
+    return "\n".join(lines).strip()
+
+
+def _table(heading: str, place: str, table: Mapping[str, Any], *, say: bool = True) -> list[str]:
+    lines = [""]
+    if say and place in COMMENTS:
+        lines.append(f"# {COMMENTS[place]}")
+    lines.append(heading)
+    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    for key, value in table.items():
+        comment = COMMENTS.get(f"{place}.{key}")
+        if key not in inner:
+            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}" + (f"  # {comment}" if comment else ""))
+    for key, value in inner.items():
+        lines += _table(f"[{place}.{key}]", f"{place}.{key}", value)
+    return lines
+
+
+def _next_steps(wishes: Wishes, *, folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    urls = PublicUrls(wishes.public_url.rstrip("/"))
+    steps = [
+        f"Register at {wishes.issuer} for client {wishes.client_id}: redirect URI {urls.callback(PROVIDER)}",
+        f"and, where it asks for one, post-logout redirect URI {urls.post_logout}",
+    ]
+    if not wishes.client_secret:
+        file = folder / SECRETS / CLIENT_SECRET
+        steps.append(f"Put the client secret that the provider issued into {file}; it is empty, and nothing runs yet")
+    if wishes.api:
+        steps.append(
+            f"Start the API with VESTIBULE_JWT__ISSUER={urls.base} VESTIBULE_JWT__AUDIENCE={API_AUDIENCE} "
+            f"VESTIBULE_JWT__JWKS_URL={urls.jwks}"
+        )
+    found = find_configuration(None, environ=environ)
+    is_found = found is not None and found.resolve() == (folder / FILE).resolve()
+    config = "" if is_found else f" --config {folder / FILE}"
+    return (*steps, f"Check it with: vestibule doctor{config}", f"Start it with: vestibule run{config}")

@@ -1,0 +1,371 @@
+"""The command `vestibule`: options here, the work in a module each.
+
+Exit codes: 0 fine, 1 something is not as it must be at run time, 2 the configuration or the command line is at fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import json
+import os
+import sys
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+from bff.settings.loading import ConfigurationError, Problem, load_settings, secret_places, weak_secret_files
+from bff.settings.tables import LogSettings, Settings
+from bff.settings.warnings import find_warnings
+from gateway.cli import demo, dev, initialise, key_files
+from gateway.cli import sessions as session_admin
+from gateway.cli.configuration_file import DEFAULT, find_configuration, folder_for_new, usual_places, with_port
+from gateway.cli.doctor import checks as doctor
+from gateway.cli.doctor import login as doctor_login
+from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
+from gateway.headers.warnings import find_header_warnings
+from gateway.logs import configure_logging
+from gateway.processes.managed_apps import Described, describe_apps
+from gateway.processes.plan import build_front_door, run_front_door
+from gateway.processes.settings_text import to_masked, to_toml
+from gateway.sandbox.privileges import refuse_inspection
+from gateway.sandbox.reach import Secret
+
+
+def _subcommands(help_text: str) -> typer.Typer:
+    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None)
+
+
+app = typer.Typer(
+    help="Sign-in with OpenID Connect in front of Streamlit apps and APIs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+keys_app = _subcommands("Make and change server keys.")
+config_app = _subcommands("Check and show the configuration.")
+app.add_typer(keys_app, name="keys")
+app.add_typer(config_app, name="config")
+
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Configuration file; else the first of the usual places.")
+]
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of this machine to listen on.")]
+
+PortOption = Annotated[
+    str, typer.Option("--port-option", hidden=True, help="What the person types to choose a port, as PORT= of make.")
+]
+
+
+def _load(
+    config: Path | None, *, overrides: Mapping[str, Any] | None = None, says: bool = True
+) -> tuple[Settings, Path]:
+    """The settings, and the folder that relative paths in them start from; the file is named on standard error."""
+    file = find_configuration(config, environ=os.environ)
+    if file == DEFAULT and not file.exists():
+        looked = ", ".join(str(place) for place in usual_places(os.environ))
+        raise UsageFault(f"no configuration: looked for {looked}; run `vestibule init`, or name a file with --config")
+    try:
+        settings = load_settings(file, environ=os.environ, overrides=overrides)
+    except ConfigurationError as exc:
+        raise UsageFault("\n".join(str(problem) for problem in exc.problems)) from None
+    if says:
+        _say_aside(f"configuration: {_named(file)}")
+    return settings, (file.parent if file else Path())
+
+
+def _named(file: Path | None) -> str:
+    return str(file.absolute()) if file else "environment variables alone"
+
+
+def _weak_secrets(config: Path | None) -> list[Problem]:
+    file = find_configuration(config, environ=os.environ)
+    return list(weak_secret_files(file, environ=os.environ)) if file else []
+
+
+def _warnings(config: Path | None, settings: Settings) -> list[Problem]:
+    file = find_configuration(config, environ=os.environ)
+    source = str(file or "settings")
+    noticed = (find_warnings(settings, source=source), find_header_warnings(settings, source=source))
+    return [*_weak_secrets(config), *chain.from_iterable(noticed)]
+
+
+def _secrets(config: Path | None) -> list[Secret]:
+    file = find_configuration(config, environ=os.environ)
+    return [Secret(path, key) for key, path in secret_places(file, environ=os.environ)]
+
+
+def _pages(config: Path | None, settings: Settings, *, folder: Path) -> list[Described]:
+    return list(describe_apps(settings, folder=folder, secrets=_secrets(config), environ=os.environ))
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(importlib.metadata.version("vestibule"))
+        except importlib.metadata.PackageNotFoundError:
+            typer.echo("not installed: running from its source")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("run")
+def run(
+    config: Config = None,
+    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port instead of server.bind's.")] = None,
+) -> None:
+    """Start the front door, its workers and its managed apps."""
+    settings, folder = _load(config, says=False)
+    if port is not None:
+        settings, _ = _load(config, overrides=with_port(settings, port), says=False)
+    configure_logging(settings.log)
+    for problem in _warnings(config, settings):
+        structlog.get_logger("vestibule.supervisor").warning(
+            "configuration", key=problem.key, reason=f"{problem.message}; {problem.mend}"
+        )
+    door = build_front_door(settings, folder=folder, secrets=_secrets(config))
+    raise typer.Exit(run_front_door(door, on_ready=lambda: _say_ready(settings, config)))
+
+
+def _say_ready(settings: Settings, config: Path | None) -> None:
+    server = settings.server
+    structlog.get_logger("vestibule.supervisor").info(
+        "ready",
+        public_url=server.public_url,
+        bind=server.bind,
+        management=server.management_bind,
+        configuration=_named(find_configuration(config, environ=os.environ)),
+    )
+
+
+@app.command("demo")
+def run_demo(
+    port: Port = 8000,
+    folder: Annotated[Path, typer.Option("--folder", help="Folder with app.py and api.py.")] = demo.FOLDER,
+    port_option: PortOption = "--port",
+) -> None:
+    """Start everything on this machine: a mock provider, an API, an app, and the front door."""
+    raise typer.Exit(demo.run_demo(port=port, folder=folder, port_option=port_option))
+
+
+@app.command("dev")
+def run_dev(
+    script: Annotated[Path, typer.Argument(help="Your Streamlit script.")],
+    api: Annotated[str, typer.Option("--api", help="Your API as module:application.")] = "",
+    people: Annotated[
+        list[str] | None, typer.Option("--as", help="Who can sign in: name:role+role, several times or with commas.")
+    ] = None,
+    port: Port = 8000,
+    api_prefix: Annotated[str, typer.Option("--api-prefix", help="Path of the API.")] = "/api",
+    read: Annotated[
+        list[Path] | None, typer.Option("--read", help="A file or folder the script may read, besides its own folder.")
+    ] = None,
+    write: Annotated[list[Path] | None, typer.Option("--write", help="A file or folder it may change.")] = None,
+    sandbox: Annotated[str, typer.Option("--sandbox", help="none: let it reach all that you may.")] = "auto",
+    port_option: PortOption = "--port",
+) -> None:
+    """Run your own app, and API, behind a mock sign-in, reloaded as you save."""
+    raise typer.Exit(
+        dev.run_dev(
+            script,
+            api=api,
+            people=people or (),
+            port=port,
+            api_prefix=api_prefix,
+            port_option=port_option,
+            reach=dev.Reach(read=read or (), write=write or (), sandbox=sandbox),
+        )
+    )
+
+
+@app.command("init")
+def init(
+    issuer: Annotated[str, typer.Option("--issuer", help="The provider, exactly as its discovery document says.")],
+    client_id: Annotated[str, typer.Option("--client-id", help="Our name at the provider.")],
+    client_secret_file: Annotated[
+        str, typer.Option("--client-secret-file", help="File with the secret the provider gave out; - reads it.")
+    ] = "",
+    streamlit: Annotated[str, typer.Option("--streamlit", help="Streamlit script.")] = "",
+    api: Annotated[str, typer.Option("--api", help="Address of the API, as in http://127.0.0.1:9000.")] = "",
+    public_url: Annotated[
+        str, typer.Option("--public-url", help="What people type into the browser.")
+    ] = initialise.DEFAULT_PUBLIC_URL,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", help="Where to write; /etc/vestibule for root, ~/.config/vestibule for others."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there, secrets too.")] = False,
+) -> None:
+    """Write vestibule.toml and its secrets, for you alone and outside of the folder of the pages."""
+    wishes = initialise.Wishes(
+        issuer=issuer,
+        client_id=client_id,
+        client_secret=_read_secret(client_secret_file),
+        streamlit=streamlit,
+        api=api,
+        public_url=public_url,
+    )
+    written = initialise.initialise(wishes, folder=folder or folder_for_new(os.environ), force=force)
+    typer.echo(f"Wrote {written.file} and {written.file.parent / initialise.SECRETS}{os.sep}. Next:")
+    for step in written.next_steps:
+        typer.echo(f"  {step}")
+
+
+def _read_secret(file: str) -> str:
+    if not file:
+        return ""
+    try:
+        text = sys.stdin.read() if file == key_files.STANDARD_OUTPUT else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageFault(f"--client-secret-file: {file} cannot be read: {type(exc).__name__}") from None
+    if not text.strip():
+        raise UsageFault(f"--client-secret-file: {file} is empty")
+    return text.strip()
+
+
+@keys_app.command("new")
+def keys_new(file: Annotated[str, typer.Argument(help="File to write; - prints the key instead.")]) -> None:
+    """Write a new key file, readable by you alone."""
+    if file == key_files.STANDARD_OUTPUT:
+        typer.echo(key_files.new_key())
+    else:
+        key_files.write_secret(Path(file), key_files.new_key())
+
+
+@keys_app.command("rotate")
+def keys_rotate(file: Annotated[Path, typer.Argument(help="The file that secrets.keys_file names.")]) -> None:
+    """Put a new key in front of the old ones, of which three are kept; takes effect at the next start."""
+    count = key_files.rotate_keys(file)
+    typer.echo(
+        f"{file} has {count} keys now, the newest first. Keys are read at the start: a front door that is running"
+    )
+    typer.echo("goes on with the old ones until it is restarted. As a service: systemctl restart vestibule, which also")
+    typer.echo("loads its credentials anew. Several replicas: give all of them this file first (docs/key-rotation.md).")
+
+
+@config_app.command("check")
+def config_check(config: Config = None) -> None:
+    """Report every fault of the configuration at once, and what it lets happen."""
+    settings, folder = _load(config)
+    for problem in _warnings(config, settings):
+        typer.echo(f"warning: {problem}", err=True)
+    pages = _pages(config, settings, folder=folder)
+    if faults := [page.fault for page in pages if page.fault]:
+        raise UsageFault("\n".join(faults))
+    for page in pages:
+        _say_aside(f"page {page.name}: {page.says}")
+        if page.warning:
+            typer.echo(f"warning: page {page.name}: {page.warning}", err=True)
+    typer.echo("ok")
+
+
+@config_app.command("show")
+def config_show(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of TOML.")] = False,
+) -> None:
+    """Print the values in effect, secrets masked."""
+    masked = to_masked(_load(config)[0])
+    typer.echo(json.dumps(masked, indent=2) if as_json else to_toml(masked), nl=as_json)
+
+
+sessions_app = typer.Typer(no_args_is_help=True, help="Find and end sessions of the running front door.")
+app.add_typer(sessions_app, name="sessions")
+Sub = Annotated[str, typer.Option("--sub", help="The person, as the provider's `sub`.")]
+Sid = Annotated[str, typer.Option("--sid", help="The provider's session.")]
+Issuer = Annotated[str, typer.Option("--iss", help="One provider's issuer; else all.")]
+
+
+@sessions_app.command("list")
+def list_sessions(
+    config: Config = None,
+    sub: Sub = "",
+    sid: Sid = "",
+    iss: Issuer = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show a person's live sessions."""
+    settings, _ = _load(config)
+    found = session_admin.list_sessions(settings, _given(sub=sub, sid=sid, iss=iss))
+    typer.echo(json.dumps(found, indent=2) if as_json else session_admin.as_lines(found))
+
+
+@sessions_app.command("revoke")
+def revoke_sessions(
+    config: Config = None,
+    sub: Sub = "",
+    sid: Sid = "",
+    iss: Issuer = "",
+    session: Annotated[str, typer.Option("--session", help="One session of the person, as `list` shows it.")] = "",
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody's sessions.")] = False,
+) -> None:
+    """End one session, all of a person's or of a provider session, or everybody's; sign-ins under way too."""
+    settings, _ = _load(config)
+    query = _given(sub=sub, sid=sid, iss=iss, session=session, all="yes" if everybody else "")
+    typer.echo(f"ended: {session_admin.revoke_sessions(settings, query)}")
+
+
+def _given(**values: str) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
+
+
+@app.command("doctor")
+def run_doctor(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as faults.")] = False,
+    login: Annotated[
+        bool, typer.Option("--login", help="Sign in once for real, and show which claims arrive.")
+    ] = False,
+    provider: Annotated[str, typer.Option("--provider", help="With --login: which of [providers.*].")] = "",
+    loopback_port: Annotated[
+        int | None, typer.Option("--loopback-port", min=1, max=65535, help="With --login: come back to this port here.")
+    ] = None,
+) -> None:
+    """Ask provider, store and upstreams, and say what to register at the provider."""
+    settings, folder = _load(config)
+    report: doctor.Report | doctor_login.LoginReport
+    if login:
+        configure_logging(LogSettings(level="error", format="console"))
+        report = asyncio.run(
+            doctor_login.sign_in_once(settings, say=_say_aside, provider=provider, loopback_port=loopback_port or 0)
+        )
+    else:
+        pages = _pages(config, settings, folder=folder)
+        noticed = _warnings(config, settings)
+        report = asyncio.run(doctor.examine(settings, folder=folder, warnings=noticed, pages=pages))
+    typer.echo(json.dumps(report.as_json(strict=strict), indent=2) if as_json else report.as_text())
+    if not report.is_healthy(strict=strict):
+        raise typer.Exit(EXIT_FAULT)
+
+
+def _say_aside(line: str) -> None:
+    """To standard error, so that what the command prints stays the report alone."""
+    typer.echo(line, err=True)
+
+
+def main() -> None:
+    """Entry point of the command. Every fault that has a name ends here, as lines on standard error and a code."""
+    refuse_inspection()  # before configuration and secrets are read
+    try:
+        app(prog_name="vestibule")
+    except CommandFault as fault:
+        typer.echo(fault.message, err=True)
+        sys.exit(fault.exit_code)
+
+
+if __name__ == "__main__":
+    main()

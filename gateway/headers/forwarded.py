@@ -1,0 +1,143 @@
+"""Where a request came from: believed from configured proxies only, and told to upstreams anew; pure."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final
+
+from bff import contract
+from gateway.headers.request import RawHeaders
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+Address = IPv4Address | IPv6Address
+
+_HOST: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?\Z")
+_MOST_HOPS: Final = 100
+_PROOF: Final = contract.HEADER_PROXY.lower().encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEndpoint:
+    """The client as far as it can be known: `address` for logs and limits, `scheme` and `host` it used.
+
+    `is_through_proxy` is True when the peer is a trusted proxy, whose forwarded headers were read. `is_unproven_proxy`
+    is True when they were not, because the peer has a proxy's address and not its secret. `forwarded_host` is what a
+    trusted proxy's `X-Forwarded-Host` says, believed or not, "" when it says nothing.
+    """
+
+    address: str
+    scheme: str
+    host: str
+    is_through_proxy: bool = False
+    is_unproven_proxy: bool = False
+    forwarded_host: str = ""
+
+
+def client_address(
+    peer: str,
+    headers: Sequence[tuple[bytes, bytes]],
+    trusted_proxies: Networks,
+    *,
+    proxy_secret: str = "",
+    scheme: str = "http",
+    host: str = "",
+    trust_host: bool = False,
+) -> ClientEndpoint:
+    """Find the right-most address of `X-Forwarded-For` that is not a trusted proxy's; the peer's own otherwise.
+
+    The scheme likewise comes from the right-most `X-Forwarded-Proto`, from a trusted peer alone; so does the host with
+    `trust_host`. Without it the Host header decides: many proxies pass a client's `X-Forwarded-Host` on, and a script
+    may set that one. `scheme` and `host` are what the connection and the Host header say. `peer` is "" on a Unix
+    socket. With `proxy_secret` an address is not enough: the peer has to show the secret in `X-Vestibule-Proxy`.
+    """
+    if not trusted_proxies or not _is_trusted(peer, trusted_proxies):
+        return ClientEndpoint(peer, scheme, host)
+    if proxy_secret and not _shows(headers, proxy_secret):
+        return ClientEndpoint(peer, scheme, host, is_unproven_proxy=_speaks_as_a_proxy(headers))
+    hops = _listed(headers, b"x-forwarded-for")[-_MOST_HOPS:]
+    proto = (_listed(headers, b"x-forwarded-proto") or [""])[-1].lower()
+    named = (_listed(headers, b"x-forwarded-host") or [""])[-1].lower()
+    forwarded_host = named if _HOST.match(named) else ""
+    return ClientEndpoint(
+        address=_rightmost_untrusted(peer, hops, trusted_proxies),
+        scheme=proto if proto in {"http", "https"} else scheme,
+        host=(trust_host and forwarded_host) or host,
+        is_through_proxy=True,
+        forwarded_host=forwarded_host,
+    )
+
+
+def build_forwarded_headers(client: ClientEndpoint, *, prefix: str = "", request_id: str = "") -> RawHeaders:
+    """Build `X-Forwarded-For/-Proto/-Host/-Prefix` and `X-Request-ID` for an upstream, from what is known alone.
+
+    One address, not a chain: upstreams that count hops cannot be led astray. `prefix` is the stripped prefix, if any.
+    """
+    headers = [(b"x-forwarded-proto", client.scheme.encode("ascii"))]
+    if client.address:
+        headers.append((b"x-forwarded-for", client.address.encode("ascii")))
+    if client.host:
+        headers.append((b"x-forwarded-host", client.host.encode("latin-1")))
+    if prefix.strip("/"):
+        headers.append((b"x-forwarded-prefix", b"/" + prefix.strip("/").encode("ascii")))
+    if request_id:
+        headers.append((b"x-request-id", request_id.encode("ascii")))
+    return headers
+
+
+@lru_cache(maxsize=4096)
+def _is_trusted(peer: str, trusted_proxies: Networks) -> bool:
+    address = _parse(peer.partition("%")[0])  # the system's own word on the interface
+    return address is not None and any(address in network for network in trusted_proxies)
+
+
+def _shows(headers: Iterable[tuple[bytes, bytes]], secret: str) -> bool:
+    """True for the secret once, and nothing else under that name; compared in constant time."""
+    given = [value for name, value in headers if name == _PROOF]
+    return len(given) == 1 and hmac.compare_digest(given[0], secret.encode("ascii"))
+
+
+def _speaks_as_a_proxy(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name == _PROOF or name.startswith(b"x-forwarded-") for name, _ in headers)
+
+
+def _rightmost_untrusted(peer: str, hops: Iterable[str], trusted_proxies: Networks) -> str:
+    """Walk the chain from the right; something that is no address ends it at the last hop that was one."""
+    nearest = peer
+    for hop in reversed(list(hops)):
+        address = _parse(hop)
+        if address is None:
+            return nearest
+        nearest = str(address)
+        if not any(address in network for network in trusted_proxies):
+            return nearest
+    return nearest
+
+
+def _listed(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[str]:
+    values = (value.decode("latin-1") for candidate, value in headers if candidate == name)
+    return [entry.strip() for value in values for entry in value.split(",") if entry.strip()]
+
+
+def _parse(text: str) -> Address | None:
+    """Read an address with or without brackets and port; IPv4 inside IPv6 is IPv4.
+
+    A scope id (`%eth0`) means something on its sender's machine alone and may hold any text: None.
+    """
+    if "%" in text:
+        return None
+    bare = text.strip('"')
+    if bare.startswith("["):
+        bare = bare[1:].partition("]")[0]
+    elif bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        address = ip_address(bare)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

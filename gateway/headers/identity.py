@@ -1,0 +1,134 @@
+"""Identity headers for upstreams and forward-auth answers: always the whole set of a preset, empty where unknown.
+
+A header that is absent from our answer is a header a client could have sent; so none ever is. Values are printable
+ASCII: everything else, `%` and, inside lists, `,` is percent-encoded UTF-8.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from bff import contract
+from bff.contract import Identity
+from bff.oidc.verified_email import claims_to_go_by
+from bff.settings.tables import HeaderPreset
+from gateway.headers.request import RawHeaders
+
+_PRESETS: Final[Mapping[HeaderPreset, Mapping[str, str]]] = {
+    "x-auth-request": {
+        "x-auth-request-user": "user",
+        "x-auth-request-email": "email",
+        "x-auth-request-groups": "groups",
+        "x-auth-request-roles": "roles",
+        "x-auth-request-preferred-username": "preferred_username",
+        "x-auth-request-name": "name",
+        "x-auth-request-provider": "provider",
+    },
+    "x-forwarded": {
+        "x-forwarded-user": "user",
+        "x-forwarded-email": "email",
+        "x-forwarded-groups": "groups",
+        "x-forwarded-preferred-username": "preferred_username",
+    },
+    "remote": {
+        "remote-user": "user",
+        "remote-groups": "groups",
+        "remote-email": "email",
+        "remote-name": "name",
+    },
+    "none": {},
+}
+_UNSAFE: Final = re.compile(r"[^ -$&-~]|^ | $")
+_UNSAFE_IN_LIST: Final = re.compile(r"[^ -$&-+\--~]|^ | $")
+_STANDARD: Final = frozenset(
+    {"sub", "iss", "provider", "name", "email", "email_verified", "preferred_username", "roles", "groups", "acr"}
+)
+
+
+def build_identity_headers(
+    preset: HeaderPreset,
+    identity: Identity | None,
+    *,
+    subject_key: str = "",
+    several_providers: bool = False,
+    claim_headers: Mapping[str, str] | None = None,
+) -> RawHeaders:
+    """Build the set of `preset`, and `claim_headers` (header name → claim), for `identity`; None gives empty values.
+
+    `subject_key` is the stable key of a person (`X-Auth-Request-Id`), sent with every preset but `none`.
+    With `several_providers` the user is `<provider>:<sub>`.
+    """
+    values = _values(identity, several_providers=several_providers)
+    headers = [(name.encode(), values[field]) for name, field in _PRESETS[preset].items()]
+    if preset != "none":
+        key = encode_value(subject_key) if identity is not None else b""
+        headers.append((contract.HEADER_SUBJECT_KEY.lower().encode(), key))
+    for name, claim in (claim_headers or {}).items():
+        value = b"" if identity is None else _claim_value(_claim(identity, claim))
+        headers.append((name.lower().encode("ascii"), value))
+    return headers
+
+
+def encode_value(value: str) -> bytes:
+    """Percent-encode whatever must not stand in a header: non-ASCII, controls, `%`, a space at either end."""
+    return _UNSAFE.sub(_percent, value).encode("ascii")
+
+
+def encode_list(values: Sequence[str]) -> bytes:
+    """Join with commas; a comma inside a value is encoded, so one group can never be read as two."""
+    return b",".join(_UNSAFE_IN_LIST.sub(_percent, value).encode("ascii") for value in values)
+
+
+def _values(identity: Identity | None, *, several_providers: bool) -> dict[str, bytes]:
+    if identity is None:
+        return dict.fromkeys(("user", "email", "groups", "roles", "preferred_username", "name", "provider"), b"")
+    user = f"{identity.provider}:{identity.sub}" if several_providers else identity.sub
+    return {
+        "user": encode_value(user),
+        "email": encode_value(_verified(identity)),
+        "groups": encode_list(identity.groups),
+        "roles": encode_list(identity.roles),
+        "preferred_username": encode_value(identity.preferred_username),
+        "name": encode_value(identity.name),
+        "provider": encode_value(identity.provider),
+    }
+
+
+def _claim(identity: Identity, claim: str) -> Any:
+    """Look a claim up by its whole name, then as a dotted path, then among the standard ones."""
+    if claim == "email":
+        return _verified(identity)
+    claims = claims_to_go_by(identity)
+    if claim in claims:
+        return claims[claim]
+    value: Any = claims
+    for part in claim.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if value is None and claim in _STANDARD:
+        return getattr(identity, claim)
+    return value
+
+
+def _verified(identity: Identity) -> str:
+    """The address, "" while nobody has verified it: an application would take it for the person's."""
+    return identity.email if identity.email_verified else ""
+
+
+def _claim_value(value: Any) -> bytes:
+    match value:
+        case bool():
+            return b"true" if value else b"false"
+        case str():
+            return encode_value(value)
+        case int() | float():
+            return str(value).encode("ascii")
+        case list() | tuple():
+            return encode_list([str(item) for item in value if isinstance(item, str | int)])
+        case _:
+            return b""
+
+
+def _percent(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "replace"))

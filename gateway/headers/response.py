@@ -1,0 +1,159 @@
+"""What of an upstream's response headers may reach a browser; pure, on raw header lists.
+
+An upstream sits behind the sign-in, not above it: it cannot set the gateway's cookies, speak to a front proxy or for
+the whole origin (`gateway.headers.origin_wide`), widen CORS or lead a browser to an address only this server can reach.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from bff.errors import UpstreamFailed
+from gateway.headers.cookies import is_settable
+from gateway.headers.origin_wide import is_origin_wide
+from gateway.headers.request import HOP_BY_HOP, RawHeaders, is_header_name, nominated_headers
+from gateway.targets import Target
+
+_REPLACED: Final = HOP_BY_HOP | {b"x-request-id"}
+"""Gone without a word: every hop has its own."""
+_FORBIDDEN_PREFIXES: Final = (
+    b"x-accel-",  # nginx, Caddy: another file or address as the answer, caching, pace
+    b"x-envoy-",  # Envoy: the health of the front door, retries
+    b"x-lighttpd-",  # lighttpd: files
+    b"x-litespeed-",  # LiteSpeed: another address as the answer, what its cache keeps and forgets
+    b"x-lsadc-",  # the same in LiteSpeed's balancer
+    b"x-reproxy-",  # H2O, Perlbal: another address or file as the answer
+    b"x-sendfile",  # Apache, lighttpd, Caddy: files
+    b"x-auth-request",
+    b"x-vestibule",
+)
+"""What a proxy before this front door acts on, and what is ours to say."""
+_OF_THE_HANDSHAKE: Final = b"sec-websocket-"
+_NOT_IN_A_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_NOT_IN_A_LOCATION: Final = re.compile(r"[\x00-\x20\x7f\\]")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_EVERYWHERE: Final[Mapping[bytes, bytes]] = {
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"strict-origin-when-cross-origin",
+}
+_FRAMING_RULES: Final = frozenset(
+    {b"content-security-policy", b"content-security-policy-report-only", b"x-frame-options"}
+)
+
+
+def _note_nothing(_: bytes) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHygiene:
+    """How the answers of one route's upstream are cleaned.
+
+    `target` is where it is (None in process), `prefix` the stripped prefix or "", `is_page` adds frame protection,
+    `allow_cors` keeps the upstream's own `Access-Control-*`, `add_security_headers` fills in defaults it left out,
+    `note_dropped` hears the name of each header that an upstream sent in vain.
+    """
+
+    target: Target | None = None
+    prefix: str = ""
+    is_page: bool = False
+    allow_cors: bool = False
+    add_security_headers: bool = True
+    note_dropped: Callable[[bytes], None] = _note_nothing
+
+    def clean(self, headers: Iterable[tuple[bytes, bytes]], *, host: str = "", forwarded_path: str = "") -> RawHeaders:
+        """Return what may go to the browser.
+
+        `host` is the request's Host, `forwarded_path` the path the upstream was asked for (both for `Location`).
+
+        Raises:
+            UpstreamFailed: `upstream_protocol`, for a name or value that is not a header's.
+        """
+        cleaned: RawHeaders = []
+        for name, value in self._allowed(headers):
+            if name == b"location":
+                value = self._rewrite_location(value.decode("latin-1"), host, forwarded_path).encode("latin-1")
+            cleaned.append((name, value))
+        return [*cleaned, *self._missing_defaults(cleaned)]
+
+    def clean_handshake(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+        """Return what may go into a 101, whose own headers are the server's.
+
+        Raises:
+            UpstreamFailed: as `clean`.
+        """
+        return [header for header in self._allowed(headers) if not header[0].startswith(_OF_THE_HANDSHAKE)]
+
+    def _allowed(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+        given = [(name.lower(), value) for name, value in headers]
+        nominated = nominated_headers(given)
+        allowed: RawHeaders = []
+        for name, value in given:
+            if not is_header_name(name) or _NOT_IN_A_VALUE.search(value):
+                raise UpstreamFailed("upstream_protocol", detail="invalid response header")
+            if name in _REPLACED or name in nominated:
+                continue
+            if self._is_forbidden(name) or (name == b"set-cookie" and not is_settable(value)):
+                self.note_dropped(name)
+                continue
+            allowed.append((name, value))
+        return allowed
+
+    def _is_forbidden(self, name: bytes) -> bool:
+        if name.startswith(_FORBIDDEN_PREFIXES) or is_origin_wide(name):
+            return True
+        return name.startswith(b"access-control-") and not self.allow_cors
+
+    def _missing_defaults(self, headers: RawHeaders) -> RawHeaders:
+        if not self.add_security_headers:
+            return []
+        present = {name for name, _ in headers}
+        missing = [(name, value) for name, value in _EVERYWHERE.items() if name not in present]
+        if self.is_page and _FRAMING_RULES.isdisjoint(present):
+            missing += [(b"content-security-policy", b"frame-ancestors 'self'"), (b"x-frame-options", b"SAMEORIGIN")]
+        return missing
+
+    def _rewrite_location(self, location: str, host: str, forwarded_path: str) -> str:
+        """Turn a URL of the upstream's own origin, or of this host, into a path; put a stripped prefix back.
+
+        Frameworks redirect `/x` to `/x/` on the path they see; only that, and URLs of the internal origin, get the
+        prefix: any other path an upstream names is one it knows from outside.
+        """
+        url, is_internal = self._read_location(location)
+        is_own = not url.netloc or (bool(host) and url.netloc.lower() == host.lower())
+        if not is_internal and (not is_own or not (url.netloc or url.path.startswith("/"))):
+            return location
+        path = "/" + url.path.lstrip("/")
+        seen = self._without_base(path)
+        if is_internal or seen.rstrip("/") == forwarded_path.rstrip("/"):
+            path = self._with_prefix(seen)
+        query = f"?{url.query}" if url.query else ""
+        return path + query + (f"#{url.fragment}" if url.fragment else "")
+
+    def _read_location(self, location: str) -> tuple[SplitResult, bool]:
+        """Split a Location; True when it names the address this server reaches the upstream at."""
+        if _NOT_IN_A_LOCATION.search(location):
+            raise UpstreamFailed("upstream_protocol", detail="invalid Location")
+        try:
+            url = urlsplit(location)
+            return url, self._is_internal(url.scheme, url.hostname or "", url.port)
+        except ValueError:
+            raise UpstreamFailed("upstream_protocol", detail="invalid Location") from None
+
+    def _is_internal(self, scheme: str, hostname: str, port: int | None) -> bool:
+        if self.target is None or self.target.socket_path or scheme not in {"http", "https"}:
+            return False
+        same_host = hostname == self.target.host or {hostname, self.target.host} <= _LOOPBACK
+        return same_host and (port or (443 if scheme == "https" else 80)) == self.target.port
+
+    def _without_base(self, path: str) -> str:
+        base = self.target.base_path.decode("ascii") if self.target is not None else ""
+        return (path.removeprefix(base) or "/") if base and f"{path}/".startswith(f"{base}/") else path
+
+    def _with_prefix(self, path: str) -> str:
+        prefix = self.prefix.rstrip("/")
+        return path if not prefix or f"{path}/".startswith(f"{prefix}/") else prefix + path

@@ -1,0 +1,31 @@
+"""`forward_headers` that do more, or less, than they look: for `config check`, the log and the doctor. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bff.settings.rules import Problem
+from bff.settings.tables import RouteSettings, Settings
+from gateway.headers.foreign_identity import foreign_name, named_in_full
+from gateway.headers.request import RequestHygiene, owned_claim_headers
+
+
+def find_header_warnings(settings: Settings, *, source: str) -> Iterator[Problem]:
+    """One warning for each header that a route names in full and that is an identity, or never passes."""
+    owned = owned_claim_headers(name for route in settings.routes for name in route.claim_headers)
+    for number, route in enumerate(settings.routes):
+        if route.forward_headers == "all":
+            continue
+        hygiene = RequestHygiene(owned, route.forward_headers)
+        for name in sorted(named_in_full(route.forward_headers)):
+            for message, mend in _warnings(name, route, hygiene):
+                yield Problem(source, f"routes[{number}].forward_headers", message, mend, route.id)
+
+
+def _warnings(name: bytes, route: RouteSettings, hygiene: RequestHygiene) -> Iterator[tuple[str, str]]:
+    shown = name.decode("latin-1")
+    if not hygiene.clean([(name, b"a=1")], keep_authorization=route.auth == "public"):
+        yield f"names {shown}, which a client never sends through here", "remove it"
+    elif foreign_name(name):
+        message = f"lets clients send {shown}, by which other proxies say who somebody is"
+        yield message, "remove it, unless the application takes it for something else than a proxy's word"

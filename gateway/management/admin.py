@@ -1,0 +1,184 @@
+"""The operator's interface on the management listener: find and end sessions, see the routes. Needs the admin token."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope
+
+from bff.audit import masked
+from bff.contract import EndReason
+from bff.errors import AuthError, BadRequest, LoginRequired, NotFound
+from bff.sessions.record import Session
+from gateway.app import FrontDoor
+
+MAX_BODY = 16_384
+Query = Mapping[str, str]
+Answer = dict[str, object]
+
+
+class Admin:
+    """Handlers by method and path; every change and every look at people's sessions leaves an audit line."""
+
+    def __init__(self, app: FrontDoor) -> None:
+        self._bff = app.bff
+        self._handlers: dict[tuple[str, str], Callable[[Query], Awaitable[Answer]]] = {
+            ("GET", "/admin/sessions"): self.find,
+            ("POST", "/admin/revoke"): self.revoke,
+            ("GET", "/admin/routes"): self.routes,
+        }
+
+    async def answer(self, scope: Scope, receive: Receive) -> Answer:
+        """The JSON answer of an `/admin` request.
+
+        Raises:
+            LoginRequired: `admin_token`, no token configured, none sent or another one.
+            NotFound, BadRequest, StoreUnavailable.
+        """
+        self._check_token(scope)
+        handler = self._handlers.get((scope["method"], scope["path"]))
+        if handler is None:
+            raise NotFound()
+        if scope["method"] == "POST":
+            return await handler(await _json_body(receive))
+        return await handler(dict(parse_qsl(scope["query_string"].decode("latin-1"))))
+
+    async def find(self, query: Query) -> Answer:
+        """Sessions of `sub` (and `iss`, when several providers are configured), or of a masked `session` id."""
+        found = await self._selected(query)
+        self._bff.audit.event("admin_action", reason="look_up", detail=f"{len(found)} of {_whom(query)}")
+        return {"sessions": [_describe(session) for session in found]}
+
+    async def revoke(self, query: Query) -> Answer:
+        """End one `session` of a `sub`, all of a `sub` or `sid`, or everybody's (`all=yes`); logins under way too."""
+        sessions, issuers = self._bff.sessions, self._issuers(query)
+        sub, sid, one = (query.get(name, "") for name in ("sub", "sid", "session"))
+        if query.get("all") == "yes":
+            await sessions.end_everybody(EndReason.REVOKED)
+            self._bff.audit.event("admin_action", reason="revoke_all")
+            return {"ended": "all"}
+        if not sub and not sid:
+            raise BadRequest("admin_request", "Name a sub or a sid.")
+        ended: list[Session] = []
+        if one:
+            ended = [session for session in await self._selected(query) if masked(session.name) == one]
+            for session in ended:
+                await sessions.end(session.name, EndReason.REVOKED)
+        else:
+            for issuer in issuers:
+                if sid:
+                    ended += await sessions.end_provider_session(issuer, sid, EndReason.REVOKED, sub=sub)
+                else:
+                    ended += await sessions.end_person(issuer, sub, EndReason.REVOKED)
+        self._note_revoke(query, ended)
+        for session in ended:
+            if session.provider in self._bff.sign_in.providers:
+                provider = self._bff.sign_in.providers[session.provider]
+                self._bff.sign_in.revoke_later(provider, session.tokens.refresh_token)
+        return {"ended": len(ended)}
+
+    def _note_revoke(self, query: Query, ended: list[Session]) -> None:
+        """One event for each session; one as well for none, since sign-ins under way ended."""
+        if not ended:
+            self._bff.audit.event("admin_action", reason="revoke", detail=f"no live session of {_whom(query)}")
+        for session in ended:
+            self._bff.audit.event("admin_action", session=session, reason="revoke")
+
+    async def routes(self, query: Query) -> Answer:
+        """The route table as it is compiled, longest prefix first."""
+        routes = sorted(self._bff.settings.routes, key=lambda route: -len(route.path))
+        return {
+            "routes": [
+                {
+                    "id": route.id,
+                    "host": route.host,
+                    "path": route.path,
+                    "kind": route.kind,
+                    "auth": route.auth,
+                    "require": route.require.model_dump(exclude_defaults=True),
+                    "token": route.token,
+                    "upstream": list(route.upstream),
+                }
+                for route in routes
+            ]
+        }
+
+    async def _selected(self, query: Query) -> list[Session]:
+        sub, sid = query.get("sub", ""), query.get("sid", "")
+        if not sub and not sid:
+            raise BadRequest("admin_request", "Name a sub or a sid.")
+        found: list[Session] = []
+        for issuer in self._issuers(query):
+            if sub:
+                found += await self._bff.sessions.of_person(issuer, sub)
+            else:
+                found += await self._bff.sessions.of_provider_session(issuer, sid)
+        return [session for session in found if not sid or session.sid == sid]
+
+    def _issuers(self, query: Query) -> list[str]:
+        known = list(dict.fromkeys(provider.issuer for provider in self._bff.sign_in.providers.values()))
+        wanted = query.get("iss", "")
+        return [issuer for issuer in known if not wanted or issuer == wanted]
+
+    def _check_token(self, scope: Scope) -> None:
+        expected = self._bff.settings.secrets.admin_token.get_secret_value()
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not expected or len(given) != 1 or not hmac.compare_digest(given[0], f"Bearer {expected}".encode()):
+            self._bff.audit.event("request_refused", reason="admin_token")
+            raise LoginRequired("admin_token", "This needs the admin token.")
+
+
+async def _json_body(receive: Receive) -> dict[str, str]:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            raise AuthError("body_too_large", status=413)
+        if not message.get("more_body"):
+            break
+    try:
+        value = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        raise BadRequest("admin_request", "This needs JSON.") from None
+    if not isinstance(value, dict) or not all(_is_text(item) for item in value.values()):
+        raise BadRequest("admin_request", "This needs a JSON object of strings.")
+    return value
+
+
+def _is_text(value: object) -> bool:
+    """A string of whole characters: JSON can spell half of a surrogate pair, which no store can be asked for."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _whom(query: Query) -> str:
+    """Whose sessions are meant, as the log may have it."""
+    sub, sid = query.get("sub", ""), query.get("sid", "")
+    names = (masked(sub) if sub else "", f"sid {masked(sid)}" if sid else "")
+    return ", ".join(filter(None, names))
+
+
+def _describe(session: Session) -> Answer:
+    identity = session.identity
+    return {
+        "session": masked(session.name),
+        "sub": identity.sub,
+        "iss": identity.iss,
+        "provider": identity.provider,
+        "sid": session.sid,
+        "email": identity.email,
+        "email_verified": identity.email_verified,
+        "device": session.device,
+        "created_at": int(session.created_at),
+        "expires_at": int(session.absolute_expires_at),
+        "idle_expires_at": int(session.idle_expires_at),
+    }

@@ -1,0 +1,217 @@
+"""From settings to what has to run: listening sockets, workers, managed apps, and the settings the workers get."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bff.settings.public_urls import PublicUrls
+from bff.settings.tables import RouteSettings, Settings
+from gateway.faults import CommandFault
+from gateway.processes.children import ChildSpec, minimal_environment
+from gateway.processes.listeners import bind_listeners, close_all, port_of, split_bind
+from gateway.processes.managed_apps import find_apps, log_separations, private_places, separate_apps, worker_plan
+from gateway.processes.readiness import http_probe
+from gateway.processes.settings_text import to_pipe
+from gateway.processes.streamlit import SCHEME, ManagedApp, build_child, host_of
+from gateway.processes.supervisor import READY_SECONDS, supervise
+from gateway.sandbox.reach import Secret
+from gateway.sandbox.separation import Separation
+
+WORKER = ("-m", "gateway.processes.worker")
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """Bound sockets. `internal` is plain http on loopback, for kits, where the public listener speaks TLS."""
+
+    public: list[socket.socket]
+    management: list[socket.socket]
+    internal: list[socket.socket]
+
+    @property
+    def all(self) -> list[socket.socket]:
+        return [*self.public, *self.management, *self.internal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontDoor:
+    """Everything to supervise. `settings` are those of the workers: managed apps replaced by their addresses."""
+
+    settings: Settings
+    workers: tuple[ChildSpec, ...]
+    apps: tuple[ChildSpec, ...]
+    listeners: tuple[socket.socket, ...]
+    internal_url: str
+    """Where programs on this machine reach the front door."""
+    separations: tuple[tuple[str, Separation], ...] = ()
+    """How each app is kept apart, by name."""
+
+
+def build_front_door(
+    settings: Settings,
+    *,
+    folder: Path,
+    environ: Mapping[str, str] = os.environ,
+    worker: Sequence[str] = WORKER,
+    mend: str = "--port or server.bind",
+    secrets: Sequence[Secret] = (),
+) -> FrontDoor:
+    """Bind the sockets and plan the processes. Relative paths of managed apps are taken from `folder`.
+
+    `secrets`: files that no app may reach.
+
+    Raises:
+        CommandFault: a port is taken, an app's script is not there, or an app cannot be kept apart.
+    """
+    apps = find_apps(settings, folder=folder)
+    separations = separate_apps(apps, settings, secrets=secrets, environ=environ)
+    listeners = _bind(settings, for_kits=bool(apps), mend=mend)
+    try:
+        kit_url = _internal_url(settings, listeners)
+        for_workers = _for_workers(settings, apps, listeners, kit_url=kit_url)
+        base_path = PublicUrls(settings.server.public_url.rstrip("/")).base_path
+        return FrontDoor(
+            settings=for_workers,
+            workers=_workers(for_workers, listeners, folder=folder, environ=environ, program=worker),
+            apps=tuple(
+                build_child(app, settings, kit_url=kit_url + base_path, environ=environ, separation=separation)
+                for app, separation in zip(apps, separations, strict=True)
+            ),
+            listeners=tuple(listeners.all),
+            internal_url=kit_url + base_path,
+            separations=tuple((app.name, found) for app, found in zip(apps, separations, strict=True)),
+        )
+    except BaseException:
+        close_all(listeners.all)
+        raise
+
+
+def run_front_door(
+    front_door: FrontDoor,
+    *,
+    others: Sequence[ChildSpec] = (),
+    apps_required: bool = False,
+    on_ready: Callable[[], None] = lambda: None,
+    ready_seconds: float = READY_SECONDS,
+) -> int:
+    """Supervise `front_door` and `others` until a signal; the exit code of the command.
+
+    An app that does not answer at the start is a fault with `apps_required`, else only said.
+
+    Raises:
+        CommandFault: a part that nothing works without did not answer.
+    """
+    log_separations(front_door.separations)
+    with private_places([app.plan for app in front_door.apps if app.plan is not None]):
+        return supervise(
+            front_door.workers,
+            (*others, *(replace(app, required=apps_required) for app in front_door.apps)),
+            listeners=front_door.listeners,
+            log=front_door.settings.log,
+            on_ready=on_ready,
+            ready_seconds=ready_seconds,
+        )
+
+
+def _bind(settings: Settings, *, for_kits: bool, mend: str) -> Listeners:
+    """All or nothing; a management port that is the public one is caught as taken."""
+    server = settings.server
+    bound: list[list[socket.socket]] = []
+    try:
+        bound.append(bind_listeners(server.bind, mend=mend))
+        bound.append(bind_listeners(server.management_bind, mend="server.management_bind"))
+        bound.append(bind_listeners("127.0.0.1:0", mend="server.bind") if for_kits and server.tls.key_file else [])
+    except CommandFault:
+        close_all([listener for listeners in bound for listener in listeners])
+        raise
+    public, management, internal = bound
+    return Listeners(public=public, management=management, internal=internal)
+
+
+def reachable(bind: str, sockets: list[socket.socket]) -> str:
+    """`host:port` at which programs on this machine find what is bound to `bind`."""
+    host, _ = split_bind(bind)
+    host = ANY_ADDRESS.get(host, host)
+    return f"[{host}]:{port_of(sockets)}" if ":" in host else f"{host}:{port_of(sockets)}"
+
+
+def _internal_url(settings: Settings, listeners: Listeners) -> str:
+    if listeners.internal:
+        return "http://" + reachable("127.0.0.1:0", listeners.internal)
+    scheme = "https" if settings.server.tls.key_file else "http"
+    return f"{scheme}://{reachable(settings.server.bind, listeners.public)}"
+
+
+def _for_workers(settings: Settings, apps: list[ManagedApp], listeners: Listeners, *, kit_url: str) -> Settings:
+    """Settings with the ports as they are, the internal host let in, and managed apps by address."""
+    server = settings.server
+    hosts = dict.fromkeys((*server.internal_hosts, host_of(kit_url)))
+    server = server.model_copy(
+        update={
+            "internal_hosts": tuple(hosts),
+            "bind": _with_port(server.bind, listeners.public),
+            "management_bind": _with_port(server.management_bind, listeners.management),
+        }
+    )
+    routes = tuple(_by_address(route, apps) for route in settings.routes)
+    return settings.model_copy(update={"server": server, "routes": routes})
+
+
+def _with_port(bind: str, sockets: list[socket.socket]) -> str:
+    return f"{bind.rpartition(':')[0]}:{port_of(sockets)}"
+
+
+def _by_address(route: RouteSettings, apps: list[ManagedApp]) -> RouteSettings:
+    """`route` with its `streamlit:` targets replaced. `streamlit.cwd` stays filled in and marks it as Streamlit; the
+    variables of the child are no business of a worker."""
+    own = [app for app in apps if app.route is route]
+    if not own:
+        return route
+    addresses = iter(app.origin for app in own)
+    upstream = tuple(next(addresses) if target.startswith(SCHEME) else target for target in route.upstream)
+    child = route.streamlit.model_copy(update={"cwd": str(own[0].folder), "env": {}})
+    return route.model_copy(update={"upstream": upstream, "streamlit": child})
+
+
+def _workers(
+    settings: Settings, listeners: Listeners, *, folder: Path, environ: Mapping[str, str], program: Sequence[str]
+) -> tuple[ChildSpec, ...]:
+    handed = to_pipe(settings)
+    management = f"http://{reachable(settings.server.management_bind, listeners.management)}/healthz"
+    environment, plan = worker_environment(environ), worker_plan()
+    specs: list[ChildSpec] = []
+    for number in range(settings.server.workers):
+        # The first serves the management listener, so it is the one that can be asked.
+        shown = {"--public": listeners.public, "--internal": listeners.internal}
+        if number == 0:
+            shown["--management"] = listeners.management
+        flags = [f"{flag}={_descriptors(sockets)}" for flag, sockets in shown.items() if sockets]
+        specs.append(
+            ChildSpec(
+                name=f"worker-{number}",
+                program=(*program, *flags, f"--folder={folder.absolute()}"),
+                environment=environment,
+                handed=handed,
+                plan=plan,
+                descriptors=tuple(listener.fileno() for sockets in shown.values() for listener in sockets),
+                ready=http_probe(management) if number == 0 else None,
+                voice="own",
+            )
+        )
+    return tuple(specs)
+
+
+def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process, for `asgi:` upstreams, without our settings: those come through the pipe."""
+    foreign = {name: value for name, value in environ.items() if not name.upper().startswith("VESTIBULE_")}
+    # Without this, the folder the command runs in comes first on the path, and one called `gateway` would be taken.
+    return foreign | minimal_environment(environ) | {"PYTHONSAFEPATH": "1"}
+
+
+def _descriptors(sockets: list[socket.socket]) -> str:
+    return ",".join(str(listener.fileno()) for listener in sockets)

@@ -1,0 +1,157 @@
+"""Keeps the processes of a front door running, and ends them all when it is told to or dies.
+
+The reading end of one pipe goes to every child's tether; this process alone holds the writing end. Whatever kills it
+closes the pipe, and every child ends its own process group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from bff.settings.tables import LogSettings
+from gateway.faults import EXIT_OK, EXIT_USAGE, CommandFault
+from gateway.processes.child_output import ChildOutput
+from gateway.processes.children import Child, ChildSpec
+from gateway.processes.listeners import close_all
+from gateway.serving.server import DRAIN_SECONDS
+
+WORKER_GRACE_SECONDS = DRAIN_SECONDS + 0.5
+OTHER_GRACE_SECONDS = 1.0
+"""Together under the 5 s within which everything is gone."""
+READY_SECONDS = 60.0
+OPTIONAL_READY_SECONDS = 20.0
+"""A part that the rest can do without is not waited for any longer."""
+PROBE_PAUSE_SECONDS = 0.1
+EARLY_ENDS = 3
+"""A part that ended so often before its first answer will not give one."""
+
+
+class Supervisor:
+    """Runs `workers` and `others`; `run` returns the exit code of the command."""
+
+    def __init__(
+        self,
+        workers: Sequence[ChildSpec],
+        others: Sequence[ChildSpec],
+        *,
+        listeners: Sequence[socket.socket] = (),
+        log: LogSettings | None = None,
+        ready_seconds: float = READY_SECONDS,
+    ) -> None:
+        self._log = structlog.get_logger("vestibule.supervisor")
+        self._listeners = list(listeners)
+        self._ready_seconds = ready_seconds
+        self._tether, self._held = os.pipe()
+        json_lines = (log or LogSettings()).format == "json"
+        self._workers = [self._child(spec, json_lines=json_lines, alone=len(workers) == 1) for spec in workers]
+        self._others = [self._child(spec, json_lines=json_lines, alone=False) for spec in others]
+        self._stopping = asyncio.Event()
+        self._exit_code = EXIT_OK
+
+    def _child(self, spec: ChildSpec, *, json_lines: bool, alone: bool) -> Child:
+        output = ChildOutput(spec.name, voice=spec.voice, json_lines=json_lines, prefix=not alone)
+        return Child(spec, tether=self._tether, output=output, on_end=self._may_start_again)
+
+    def _may_start_again(self, child: Child, code: int) -> bool:
+        """False, and the end of everything, when a worker says that its settings cannot work."""
+        if child not in self._workers or code != EXIT_USAGE:
+            return True
+        self._exit_code = EXIT_USAGE
+        self._stopping.set()
+        return False
+
+    async def run(self, *, on_ready: Callable[[], None] = lambda: None) -> int:
+        """Start everything, call `on_ready` once it answers, and stay until a signal.
+
+        Raises:
+            CommandFault: a required part did not answer at the start; everything is ended by then.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        children = [*self._workers, *self._others]
+        keeping = [asyncio.create_task(child.keep_running()) for child in children]
+        stopping = asyncio.create_task(self._stopping.wait())
+        ready = asyncio.create_task(self._wait_until_ready(children))
+        try:
+            await asyncio.wait((stopping, ready), return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                ready.result()
+                on_ready()
+                await stopping
+        finally:
+            ready.cancel()
+            stopping.cancel()
+            await self._end()
+            await asyncio.gather(*keeping)
+            os.close(self._held)
+            os.close(self._tether)
+        return self._exit_code
+
+    def _on_signal(self) -> None:
+        if self._stopping.is_set():
+            for child in (*self._workers, *self._others):
+                child.kill()
+        else:
+            self._log.info("stopping")
+        self._stopping.set()
+
+    async def _wait_until_ready(self, children: Sequence[Child]) -> None:
+        await asyncio.gather(*(self._wait_for(child) for child in children))
+
+    async def _wait_for(self, child: Child) -> None:
+        """Return when `child` answers; when it does not, say so, and fail if nothing works without it."""
+        if child.spec.ready is None:
+            return
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._patience(child)
+        while not await child.spec.ready():
+            if loop.time() > end or child.starts > EARLY_ENDS:
+                self._report_silence(child)
+                return
+            await asyncio.sleep(PROBE_PAUSE_SECONDS)
+        self._log.debug("process answers", process=child.spec.name)
+
+    def _patience(self, child: Child) -> float:
+        return self._ready_seconds if child.spec.required else min(self._ready_seconds, OPTIONAL_READY_SECONDS)
+
+    def _report_silence(self, child: Child) -> None:
+        if child.starts > EARLY_ENDS:
+            how = f"ended {EARLY_ENDS} times before it answered"
+        else:
+            how = f"did not answer in {self._patience(child):g} s"
+        if not child.spec.required:
+            self._log.warning("does not answer yet", process=child.spec.name, how=how)
+            return
+        lines = "".join(f"\n  {line}" for line in child.output.last)
+        raise CommandFault(f"{child.spec.name} {how}" + (f"; the end of its log:{lines}" if lines else ""))
+
+    async def _end(self) -> None:
+        """Workers first, so that requests in flight still find what they need; then everything else."""
+        close_all(self._listeners)  # with the workers' own copies closed too, new connections are refused
+        await asyncio.gather(*(worker.stop(grace_seconds=WORKER_GRACE_SECONDS) for worker in self._workers))
+        await asyncio.gather(*(other.stop(grace_seconds=OTHER_GRACE_SECONDS) for other in self._others))
+
+
+def supervise(
+    workers: Sequence[ChildSpec],
+    others: Sequence[ChildSpec],
+    *,
+    listeners: Sequence[socket.socket] = (),
+    log: LogSettings | None = None,
+    on_ready: Callable[[], None] = lambda: None,
+    ready_seconds: float = READY_SECONDS,
+) -> int:
+    """`Supervisor.run` from synchronous code."""
+
+    async def run() -> int:
+        supervisor = Supervisor(workers, others, listeners=listeners, log=log, ready_seconds=ready_seconds)
+        return await supervisor.run(on_ready=on_ready)
+
+    return asyncio.run(run())

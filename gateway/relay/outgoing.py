@@ -1,0 +1,61 @@
+"""The request as an upstream gets it: cleaned of everything that is ours to say, then told what is true."""
+
+from __future__ import annotations
+
+from bff import contract
+from bff.assembly import Bff
+from bff.settings.tables import RouteSettings
+from gateway.access.credentials import Caller, kit_headers
+from gateway.access.request import Incoming
+from gateway.headers.forwarded import ClientEndpoint, build_forwarded_headers
+from gateway.headers.identity import build_identity_headers
+from gateway.headers.request import RawHeaders
+from gateway.upstream.choice import RouteUpstreams
+
+STREAMLIT_QUIET = ("/_stcore/health", "/_stcore/host-config", "/_stcore/script-health-check")
+UPSTREAM_HEADER = contract.HEADER_UPSTREAM.lower().encode("ascii")
+STREAMLIT_DENIED = ("/_stcore/metrics", "/_stcore/agent")
+STREAMLIT_CALLBACK = "/oauth2callback"
+
+
+def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *, bearer: str, bff: Bff) -> RawHeaders:
+    """Hygiene first, then Host, forwarded, identity, kit, bearer and shared-secret headers, each set exactly once."""
+    route, facts = chosen.route, incoming.facts
+    # A public route knows nobody, so a credential that is sent there is the client's own.
+    cleaned = chosen.requests.clean(incoming.headers, keep_authorization=route.auth == "public")
+    headers = [header for header in cleaned if header[0] != b"host"]
+    client = ClientEndpoint(facts.address, "https" if facts.urls.is_secure else "http", facts.urls.host)
+    headers.append((b"host", facts.urls.host.encode("ascii")))
+    headers += build_forwarded_headers(client, prefix=chosen.prefix, request_id=facts.request_id)
+    live = caller.live
+    headers += build_identity_headers(
+        route.identity_headers,
+        live.identity if live else None,
+        subject_key=live.subject_key if live else "",
+        several_providers=len(bff.settings.providers) > 1,
+        claim_headers=route.claim_headers,
+    )
+    headers += kit_headers(caller, route, bff)
+    if secret := route.upstream_secret.get_secret_value():
+        headers.append((UPSTREAM_HEADER, secret.encode("ascii")))
+    if bearer:
+        headers = [header for header in headers if header[0] != b"authorization"]
+        headers.append((b"authorization", b"Bearer " + bearer.encode("ascii")))
+    return headers
+
+
+def is_activity(incoming: Incoming, route: RouteSettings, caller: Caller) -> bool:
+    """True when a request counts as the person's own doing: no kit call, no poll of Streamlit's health."""
+    if route.no_slide or caller.kit_client or caller.is_machine or caller.live is None:
+        return False
+    return not (route.kind == "page" and incoming.path.endswith(STREAMLIT_QUIET))
+
+
+def is_denied_streamlit_path(path: str, route: RouteSettings) -> bool:
+    """True for Streamlit's metrics, agent interface and own OAuth callback: nothing a browser needs."""
+    if route.kind != "page":
+        return False
+    rest = "/" + path.removeprefix(route.path.rstrip("/")).lstrip("/")
+    if (rest + "/").startswith(STREAMLIT_CALLBACK + "/"):
+        return True
+    return any(f"{denied}/" in rest + "/" for denied in STREAMLIT_DENIED)  # the app may lie below a path of its own

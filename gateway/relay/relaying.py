@@ -1,0 +1,295 @@
+"""Handing a decided request to its upstream, and keeping hold of it so that it ends with its session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import structlog
+from starlette.types import Message, Receive, Scope, Send
+
+from bff import contract
+from bff.assembly import Bff
+from bff.errors import AuthError, Forbidden, LoginRequired, StoreUnavailable, Unavailable
+from gateway.access.credentials import Caller
+from gateway.access.paths import forward_target
+from gateway.access.request import Incoming
+from gateway.access.session_cache import LiveSession, SessionCache
+from gateway.access.worker_scripts import keep_from_workers
+from gateway.headers.caching import make_private
+from gateway.headers.request import RawHeaders, uncompressed, without_conditionals
+from gateway.headers.response import ResponseHygiene
+from gateway.relay.live_connections import Connection, LiveConnections
+from gateway.relay.session_script import SessionScript
+from gateway.streamlit.messages import is_user_action
+from gateway.streamlit.sessions import StreamlitSessions
+from gateway.streamlit.socket import open_streamlit_socket
+from gateway.upstream.choice import LocalUpstream, NetworkUpstream, RouteUpstreams, Upstream
+from gateway.upstream.messages import BodyTransform, CleanAnswer, RelayResult, RewriteResponse
+from gateway.upstream.relay import relay_http
+from gateway.upstream.socket_closer import SocketCloser
+from gateway.upstream.websocket import relay_websocket
+
+
+class Relaying:
+    """Relays with the registry of live connections around them."""
+
+    def __init__(self, bff: Bff, connections: LiveConnections, cache: SessionCache) -> None:
+        self._bff = bff
+        self._connections = connections
+        self._cache = cache
+        self.streamlit = StreamlitSessions(bff)
+        self._script = SessionScript(structlog.get_logger("vestibule.gateway"))
+        self._slides: set[asyncio.Task[None]] = set()
+
+    async def http(
+        self,
+        incoming: Incoming,
+        caller: Caller,
+        chosen: RouteUpstreams,
+        headers: RawHeaders,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Relay a request; the end of its session cuts a response still under way."""
+        upstream = chosen.choose(caller.live.session.name if caller.live else incoming.facts.address)
+        inserts = self._script.is_wanted(incoming, chosen.route)
+        if inserts:
+            headers = without_conditionals(headers) if incoming.method == "GET" else uncompressed(headers)
+        target = self._target(incoming, chosen)
+        call = _Call(
+            incoming.scope,
+            receive,
+            send,
+            headers=headers,
+            target=target,
+            max_body_bytes=chosen.route.max_body_bytes,
+            rewrite=self._rewriting(upstream, chosen, incoming, target, inserts=inserts),
+        )
+
+        async def exchange() -> None:
+            result = await call.to(upstream, root_path=chosen.prefix)
+            if result.error is not None:
+                raise result.error
+
+        await self._until_session_ends(exchange, caller, chosen)
+
+    def _rewriting(
+        self, upstream: Upstream, chosen: RouteUpstreams, incoming: Incoming, target: bytes, *, inserts: bool
+    ) -> RewriteResponse:
+        """Response hygiene, no shared caching of what was answered to a person, the session-end script in documents."""
+        host, path = incoming.facts.urls.host, target.partition(b"?")[0].decode("latin-1")
+
+        def rewrite(status: int, given: RawHeaders) -> tuple[RawHeaders, BodyTransform | None]:
+            cleaned = _without(upstream.responses.clean(given, host=host, forwarded_path=path), b"date")
+            if chosen.route.auth != "public" or any(name == b"set-cookie" for name, _ in cleaned):
+                cleaned = make_private(cleaned)
+            cleaned = keep_from_workers(cleaned)
+            if inserts:
+                return cleaned, self._script.inserter(status, cleaned, incoming=incoming, route=chosen.route)
+            return cleaned, None
+
+        return rewrite
+
+    async def websocket(
+        self,
+        incoming: Incoming,
+        caller: Caller,
+        chosen: RouteUpstreams,
+        headers: RawHeaders,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Relay a WebSocket; the end of its session, or of a machine's token, closes it with 4401."""
+        closer, subprotocols = SocketCloser(), incoming.scope["subprotocols"]
+        outage_seconds = self._bff.settings.store.outage_seconds
+        streamlit = await open_streamlit_socket(
+            self.streamlit, incoming, caller, chosen.route, outage_seconds=outage_seconds
+        )
+        if streamlit is None:
+            await self._socket(incoming, caller, chosen, headers, receive, send, subprotocols, closer)
+            return
+        announcing = streamlit.announcing(send, closer)
+        try:
+            await self._socket(incoming, caller, chosen, headers, receive, announcing, streamlit.subprotocols, closer)
+        finally:
+            streamlit.close()
+
+    async def _socket(
+        self,
+        incoming: Incoming,
+        caller: Caller,
+        chosen: RouteUpstreams,
+        headers: RawHeaders,
+        receive: Receive,
+        send: Send,
+        subprotocols: Sequence[str],
+        closer: SocketCloser,
+    ) -> None:
+        live, limits = caller.live, self._bff.settings.limits
+        if live is not None and self._connections.count(live.session.name) >= limits.websockets_per_session:
+            raise Unavailable("websocket_limit", "Too many open connections.")
+        upstream = chosen.choose(live.session.name if live else incoming.facts.address)
+        connection = self._register(caller, chosen, closer.close)
+        receive, target = self._noticing_activity(receive, caller.person, chosen), self._target(incoming, chosen)
+        try:
+            if isinstance(upstream, NetworkUpstream):
+                await relay_websocket(
+                    incoming.scope,
+                    receive,
+                    send,
+                    upstream=upstream.websocket,
+                    request_headers=headers,
+                    target=target,
+                    subprotocols=subprotocols,
+                    max_client_message=limits.websocket_client_message_bytes,
+                    max_upstream_message=limits.websocket_upstream_message_bytes,
+                    closer=closer,
+                )
+            else:
+                await upstream.application.relay_websocket(
+                    incoming.scope,
+                    receive,
+                    send,
+                    request_headers=headers,
+                    target=target,
+                    root_path=chosen.prefix,
+                    subprotocols=subprotocols,
+                    max_client_message=limits.websocket_client_message_bytes,
+                    closer=closer,
+                    clean_answer=_clean_answer(upstream.responses, incoming),
+                )
+        finally:
+            if connection is not None:
+                self._connections.discard(connection)
+
+    def _target(self, incoming: Incoming, chosen: RouteUpstreams) -> bytes:
+        raw = incoming.facts.urls.base_path.encode("ascii") + incoming.raw_path
+        return forward_target(raw, incoming.scope["query_string"], strip_prefix=chosen.prefix)
+
+    async def _until_session_ends(
+        self, exchange: Callable[[], Awaitable[None]], caller: Caller, chosen: RouteUpstreams
+    ) -> None:
+        task = asyncio.current_task()
+        if caller.live is None or task is None:
+            await exchange()
+            return
+        is_over, why = False, 0
+
+        def close(code: int, reason: str) -> None:
+            nonlocal is_over, why
+            if not is_over:
+                is_over, why = True, code
+                task.cancel()
+
+        connection = self._register(caller, chosen, close)
+        try:
+            await exchange()
+        except asyncio.CancelledError:
+            if not is_over or task.uncancel() > 0:
+                raise
+            raise _refusal(why) from None
+        finally:
+            is_over = True
+            if connection is not None:
+                self._connections.discard(connection)
+
+    def _register(self, caller: Caller, chosen: RouteUpstreams, close: Callable[[int, str], None]) -> Connection | None:
+        live = caller.live
+        if live is None:
+            return None
+        session, machine = live.session, live if caller.is_machine else None
+        connection = Connection(session.name, live.owners, session.login_started_at, chosen.route, close, machine)
+        self._connections.add(connection)
+        return connection
+
+    def _noticing_activity(self, receive: Receive, live: LiveSession | None, chosen: RouteUpstreams) -> Receive:
+        """`receive` that slides the session's idle time on what the person does."""
+        if live is None or chosen.route.no_slide:
+            return receive
+        reads_streamlit = chosen.route.kind == "page"
+        name = live.session.name
+
+        async def noticing() -> Message:
+            message = await receive()
+            data = message.get("bytes") if message["type"] == "websocket.receive" else None
+            if message["type"] == "websocket.receive" and not (reads_streamlit and data and not is_user_action(data)):
+                self._slide_later(name)
+            return message
+
+        return noticing
+
+    def _slide_later(self, name: str) -> None:
+        task = asyncio.create_task(self._slide(name))
+        self._slides.add(task)
+        task.add_done_callback(self._slides.discard)
+
+    async def _slide(self, name: str) -> None:
+        try:
+            live = await self._cache.get(name)
+            if live is not None:
+                await self._cache.slide(live)
+        except AuthError:
+            return  # the store is out; the request that needs it says so
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One HTTP exchange, ready for whichever kind of upstream was chosen."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    headers: RawHeaders = field(kw_only=True)
+    target: bytes = field(kw_only=True)
+    max_body_bytes: int = field(kw_only=True)
+    rewrite: RewriteResponse = field(kw_only=True)
+
+    async def to(self, upstream: Upstream, *, root_path: str) -> RelayResult:
+        if isinstance(upstream, LocalUpstream):
+            return await upstream.application.relay_http(
+                self.scope,
+                self.receive,
+                self.send,
+                request_headers=self.headers,
+                target=self.target,
+                root_path=root_path,
+                max_body_bytes=self.max_body_bytes,
+                rewrite_response=self.rewrite,
+            )
+        return await relay_http(
+            self.scope,
+            self.receive,
+            self.send,
+            upstream=upstream.http,
+            request_headers=self.headers,
+            target=self.target,
+            max_body_bytes=self.max_body_bytes,
+            rewrite_response=self.rewrite,
+        )
+
+
+def _clean_answer(hygiene: ResponseHygiene, incoming: Incoming) -> CleanAnswer:
+    def clean(status: int, given: RawHeaders) -> RawHeaders:
+        if status == HTTPStatus.SWITCHING_PROTOCOLS:
+            return hygiene.clean_handshake(given)
+        return make_private(hygiene.clean(given, host=incoming.facts.urls.host))
+
+    return clean
+
+
+def _refusal(code: int) -> AuthError:
+    """What a request that got no answer yet is told when it is ended with `code`."""
+    match code:
+        case contract.CloseCode.UNAVAILABLE:
+            return StoreUnavailable(detail="the session could not be checked for too long")
+        case contract.CloseCode.FORBIDDEN:
+            return Forbidden(detail="no longer allowed")
+        case _:
+            return LoginRequired()
+
+
+def _without(headers: RawHeaders, dropped: bytes) -> RawHeaders:
+    return [(name, value) for name, value in headers if name != dropped]

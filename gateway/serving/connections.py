@@ -1,0 +1,55 @@
+"""How many connections each client address holds in this process, and which addresses are counted at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from bff.browser.addresses import address_group
+
+
+class Connections:
+    """Open connections per client (`address_group`); proxies that we trust speak for many people and are not counted.
+
+    A proxy is trusted by its own address, and takes nothing from its neighbours in the same IPv6 network.
+    """
+
+    def __init__(self, limit: int, *, trusted: tuple[IPv4Network | IPv6Network, ...] = ()) -> None:
+        self._limit = limit
+        self._trusted = trusted
+        self._open: Counter[str] = Counter()
+
+    def open(self, address: str) -> bool:
+        """Count one more connection of `address` ("" = a Unix socket, never full); False when it has too many."""
+        if not address or self._is_trusted(address):
+            return True
+        group = address_group(address)
+        self._open[group] += 1
+        return self._open[group] <= self._limit
+
+    def is_flooded(self, address: str) -> bool:
+        """True when so many are open that even a refusal, which stays open for a moment, is too much."""
+        return bool(address) and not self._is_trusted(address) and self.count(address) > 2 * self._limit
+
+    def close(self, address: str) -> None:
+        """Undo one `open`, allowed or not."""
+        if not address or self._is_trusted(address):
+            return
+        group = address_group(address)
+        self._open[group] -= 1
+        if self._open[group] <= 0:
+            del self._open[group]
+
+    def count(self, address: str) -> int:
+        return self._open[address_group(address)]
+
+    def _is_trusted(self, address: str) -> bool:
+        if not self._trusted:
+            return False
+        try:
+            parsed = ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(parsed, IPv6Address):
+            parsed = parsed.ipv4_mapped or parsed
+        return any(parsed in network for network in self._trusted)

@@ -1,0 +1,148 @@
+"""Which request heads are unambiguous enough to be let in: pure rules over raw bytes (RFC 9112 sections 3, 5 and 6).
+
+The parser before these rules refuses bare LF, obs-fold, NUL, white space before a colon, repeated or odd
+Content-Length, and Content-Length beside Transfer-Encoding. What it lets pass and a proxy must not is refused here.
+"""
+
+from __future__ import annotations
+
+import http
+import re
+from collections.abc import Sequence
+
+from bff.settings.tables import LimitSettings
+
+HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
+CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
+ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://")
+CONTINUE = b"100-continue"
+REFUSED_METHODS = frozenset(
+    b"CONNECT TRACE TRACK "
+    b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN PRI".split()
+)
+"""Tunnels and echoes, then the words of RTSP, ICE and HTTP/2 that the parser also knows."""
+WATCHED_HEADERS = frozenset((b"host", b"content-length", b"transfer-encoding", b"cookie", b"expect"))
+WEBSOCKET_LINE_BYTES = 8000
+"""The WebSocket handshake parser refuses longer lines, and not gracefully."""
+WEBSOCKET_HEADERS = 120
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class RequestRefused(Exception):
+    """`code` is the stable reason for the log, `status` what the client gets."""
+
+    def __init__(self, code: str, status: int = 400) -> None:
+        self.code = code
+        self.status = status
+        super().__init__(code)
+
+    @property
+    def phrase(self) -> bytes:
+        return http.HTTPStatus(self.status).phrase.encode("ascii")
+
+    @property
+    def answer(self) -> bytes:
+        """The whole answer, the last of its connection."""
+        return (
+            b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n"
+            b"cache-control: no-store\r\n\r\n%s" % (self.status, self.phrase, len(self.phrase), self.phrase)
+        )
+
+
+def validate_head(
+    method: bytes, target: bytes, *, version: str, headers: Headers, upgrade: bool, limits: LimitSettings
+) -> bytes:
+    """The origin-form of `target` when the head can be read in one way only; header names are lower case.
+
+    Raises:
+        RequestRefused: with the reason.
+    """
+    if version not in ("1.1", "1.0"):
+        raise RequestRefused("version_refused")
+    if method in REFUSED_METHODS:
+        raise RequestRefused("method_refused", 405)
+    if len(headers) > limits.header_count:
+        raise RequestRefused("headers_too_many", 431)
+    hosts: list[bytes] = []
+    lengths: list[bytes] = []
+    encodings: list[bytes] = []
+    expectations: list[bytes] = []
+    cookies = 0
+    for name, value in headers:
+        if name in WATCHED_HEADERS:
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"cookie":
+                cookies += value.count(b";") + 1
+            elif name == b"content-length":
+                lengths.append(value)
+            elif name == b"expect":
+                expectations.append(value)
+            else:
+                encodings.append(value)
+    if lengths or encodings:
+        _validate_framing(lengths, encodings, version=version)
+    if cookies > limits.cookie_count:
+        raise RequestRefused("cookies_too_many", 431)
+    _validate_host(hosts)
+    if expectations and version != "1.0" and [value.lower() for value in expectations] != [CONTINUE]:
+        raise RequestRefused("expectation_refused", 417)
+    if upgrade:
+        _validate_upgrade(method, target, version=version, headers=headers, has_body=bool(lengths or encodings))
+    return _origin_form(target, host=hosts[0])
+
+
+def expects_continue(version: str, headers: Headers) -> bool:
+    """True when a client that says `Expect: 100-continue` means it: HTTP/1.0 knows none, and no body needs none.
+
+    RFC 9110 section 10.1.1.
+    """
+    return version != "1.0" and any(
+        name == b"transfer-encoding" or (name == b"content-length" and int(value) > 0) for name, value in headers
+    )
+
+
+def _validate_framing(lengths: list[bytes], encodings: list[bytes], *, version: str) -> None:
+    if lengths and encodings:
+        raise RequestRefused("framing_ambiguous")
+    if len(lengths) > 1 or any(not CONTENT_LENGTH.fullmatch(length) for length in lengths):
+        raise RequestRefused("content_length_refused")
+    # Not even `Chunked`: what one server reads as a coding and the next ignores is how requests are smuggled.
+    if encodings and (encodings != [b"chunked"] or version != "1.1"):
+        raise RequestRefused("transfer_encoding_refused")
+
+
+def _validate_host(hosts: list[bytes]) -> None:
+    if not hosts:
+        raise RequestRefused("host_missing")
+    if len(hosts) > 1:
+        raise RequestRefused("host_repeated")
+    if not HOST.fullmatch(hosts[0]):
+        raise RequestRefused("host_malformed")
+
+
+def _validate_upgrade(method: bytes, target: bytes, *, version: str, headers: Headers, has_body: bool) -> None:
+    """Only a clean WebSocket handshake: no h2c, no body that would hide a second request."""
+    protocols = [value.lower() for name, value in headers if name == b"upgrade"]
+    if protocols != [b"websocket"] or method != b"GET" or version != "1.1":
+        raise RequestRefused("upgrade_refused")
+    if has_body:
+        raise RequestRefused("upgrade_with_body")
+    if sum(name == b"origin" for name, _ in headers) > 1:
+        raise RequestRefused("origin_repeated")
+    longest = max(len(target), *(len(name) + len(value) for name, value in headers))
+    if longest > WEBSOCKET_LINE_BYTES or len(headers) > WEBSOCKET_HEADERS:
+        raise RequestRefused("headers_too_large", 431)
+
+
+def _origin_form(target: bytes, *, host: bytes) -> bytes:
+    """The path and query of an origin-form target, or of an absolute-form one that names `host` itself."""
+    if not target.startswith(b"/") and (absolute := ABSOLUTE.match(target)):
+        authority, slash, rest = target[absolute.end() :].partition(b"/")
+        if authority.lower() != host.lower() or not slash:
+            raise RequestRefused("target_foreign")
+        target = slash + rest
+    if not target.startswith(b"/") or target.startswith(b"//") or b"#" in target or b"\\" in target[:2]:
+        raise RequestRefused("target_malformed")
+    return target

@@ -1,0 +1,325 @@
+"""Uvicorn's HTTP protocol with the guards that Uvicorn lacks.
+
+A request reaches the application only when its head can be read in one way (`gateway.serving.head_rules`), is within the
+limits, and arrives in time. A refusal is one small answer, one event, and the end of the connection: whatever follows
+on it is never parsed. Trailers are dropped; Uvicorn would append them to the request's headers.
+
+An answer whose request still has body to come is the last of its connection and says so. Kept open, the connection
+would be read in two ways: the server waits for the rest of the body, the client, or a proxy for its next client, sends
+the next request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import httptools
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from bff.audit import Audit
+from gateway.serving.gentle_transport import GentleTransport
+from gateway.serving.head_rules import RequestRefused, expects_continue, validate_head
+
+if TYPE_CHECKING:
+    from gateway.serving.server import GuardedConfig
+
+BODY_FLOOR_BYTES_PER_SECOND = 100
+BODY_WINDOWS = 3
+"""Body progress is measured over this many `header_timeout_seconds`."""
+FRAMING_ALLOWANCE_BYTES = 65_536
+FRAMING_PER_BODY_BYTE = 8
+"""Chunk heads, chunk extensions and trailers may cost this much; an endless extension would cost more."""
+WRITE_STALL_SECONDS = 300.0
+"""A client that takes nothing of its answer for so long is gone or hostile."""
+
+_audit = Audit()
+
+
+class GuardedHttpProtocol(HttpToolsProtocol):
+    """One client connection. Timers exist only while the client owes something, so a whole request costs none."""
+
+    config: GuardedConfig
+
+    def __init__(
+        self,
+        config: GuardedConfig,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = config.limits
+        self._address = ""
+        self._in_head = True
+        self._begun = False
+        self._head_bytes = 0
+        self._head_fed = 0
+        self._body_bytes = 0
+        self._body_bytes_at_check = 0
+        self._framing_bytes = 0
+        self._was_paused = False
+        self._is_deaf = False
+        """Nothing is parsed any more, and what comes is thrown away."""
+        self._answered_early = False
+        self._gentle: GentleTransport = cast(GentleTransport, None)
+        self._owed: asyncio.TimerHandle | None = None
+        self._write_stall: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the class above: a stream transport
+        super().connection_made(transport)
+        self._gentle = GentleTransport(transport, self.loop, on_end=self._on_end)
+        self._address = self.client[0] if self.client else ""
+        connections = self.config.open_connections
+        if not connections.open(self._address):
+            if connections.is_flooded(self._address):
+                transport.abort()  # before the answer: what is still being written stays open for a while
+            self._refuse(RequestRefused("connections_too_many", 429))
+        else:
+            self._expect_something()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._release()
+        super().connection_lost(exc)
+
+    def _release(self) -> None:
+        self._stop_waiting()
+        self._gentle.forget()
+        if self._write_stall is not None:
+            self._write_stall.cancel()
+        self.config.open_connections.close(self._address)
+        self._address = ""
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self._is_deaf:
+            self._gentle.discard(len(data))
+            return
+        was_in_head = self._in_head and self._begun
+        body_before = self._body_bytes if not self._in_head else -1
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stop_waiting()
+            if upgrade.args[0] < len(data):
+                self._refuse(RequestRefused("upgrade_with_body"))
+            else:
+                self.handle_websocket_upgrade()
+            return
+        except httptools.HttpParserError as fault:
+            cause = fault.__context__
+            if isinstance(cause, _Over):
+                self._is_deaf = True
+                return
+            self._refuse(cause if isinstance(cause, RequestRefused) else RequestRefused(self._malformed))
+            return
+        if was_in_head and self._in_head:
+            self._count_unfinished_head(len(data))
+        elif body_before >= 0 and not self._in_head:
+            self._count_framing(len(data) - (self._body_bytes - body_before))
+        if not self._is_deaf:
+            self._expect_something()
+
+    def _count_unfinished_head(self, received: int) -> None:
+        """The parser keeps a header to itself until it is whole, so an endless one shows only here."""
+        self._head_fed += received
+        if self._head_fed > self._limits.header_bytes + self._limits.url_bytes:
+            self._refuse(RequestRefused("headers_too_large", 431))
+
+    def _count_framing(self, overhead: int) -> None:
+        self._framing_bytes += max(overhead, 0)
+        if self._framing_bytes > FRAMING_ALLOWANCE_BYTES + FRAMING_PER_BODY_BYTE * self._body_bytes:
+            self._refuse(RequestRefused("chunk_framing_too_large"))
+
+    # The parser's callbacks. What they raise comes back as the context of the parser's own error.
+
+    def on_message_begin(self) -> None:
+        if self.cycle is not None and not self.cycle.keep_alive:
+            raise _Over  # the request before this one is the last
+        super().on_message_begin()
+        self._in_head, self._begun = True, True
+        self._head_bytes = self._head_fed = 0
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > self._limits.url_bytes:
+            raise RequestRefused("url_too_long", 414)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer: whoever hides a header here must not be heard
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self._limits.header_bytes:
+            raise RequestRefused("headers_too_large", 431)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        upgrade = self.parser.should_upgrade()
+        self.url = validate_head(
+            self.parser.get_method(),
+            self.url,
+            version=self.parser.get_http_version(),
+            headers=self.headers,
+            upgrade=upgrade,
+            limits=self._limits,
+        )
+        if upgrade and self._answering():
+            raise RequestRefused("upgrade_refused")  # the tunnel would mix with an answer still to come
+        if upgrade and not self._should_upgrade():
+            raise RequestRefused("upgrade_refused")  # Uvicorn sees none: it would answer, and then upgrade as well
+        if self.expect_100_continue and not expects_continue(self.parser.get_http_version(), self.headers):
+            self.expect_100_continue = False
+        super().on_headers_complete()
+        if not upgrade:
+            self.cycle.transport = cast(asyncio.Transport, self._gentle)
+        self._stop_waiting()
+        self._in_head = self._begun = False
+        self._body_bytes = self._body_bytes_at_check = self._framing_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+        self._was_paused |= self.flow.read_paused
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        self._in_head = True
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        async def answering(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            async def sending(message: ASGISendEvent) -> None:
+                if message["type"] == "http.response.start" and cycle.more_body:
+                    cycle.keep_alive = False
+                    self._answered_early = True
+                await send(message)
+
+            await app(scope, receive, sending)
+
+        super()._start_asgi_task(cycle, answering)
+
+    def on_response_complete(self) -> None:
+        if self._gentle.is_ending:
+            self.server_state.total_requests += 1
+        else:
+            super().on_response_complete()
+
+    def shutdown(self) -> None:
+        if not self._gentle.is_ending:
+            super().shutdown()
+
+    def _on_end(self) -> None:
+        self._is_deaf = True
+        self._stop_waiting()
+        self._unset_keepalive_if_required()
+        self.pipeline.clear()
+        self.flow.resume_reading()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._release()
+        super().handle_websocket_upgrade()
+
+    def _expect_something(self) -> None:
+        """Arm the timer for what the client owes next: the rest of a head, or the rest of a body."""
+        if self._owed is not None or self._gentle.is_closing() or self._answered_early:
+            return
+        seconds = self._limits.header_timeout_seconds
+        if not self._in_head:
+            self._body_bytes_at_check = self._body_bytes
+            self._owed = self.loop.call_later(BODY_WINDOWS * seconds, self._check_body)
+        elif self._begun or not self._answering():
+            self._owed = self.loop.call_later(seconds, self._give_up_on_head)
+
+    def _stop_waiting(self) -> None:
+        if self._owed is not None:
+            self._owed.cancel()
+            self._owed = None
+
+    def _give_up_on_head(self) -> None:
+        self._owed = None
+        if self._begun:
+            self._refuse(RequestRefused("header_timeout", 408))
+        else:
+            self.transport.close()  # browsers open connections ahead and leave them silent: nothing to report
+
+    def _check_body(self) -> None:
+        self._owed = None
+        if self._answered_early:
+            return  # a client that has its answer may keep its body
+        waiting_for_us = self._was_paused or self.cycle.waiting_for_100_continue
+        floor = BODY_FLOOR_BYTES_PER_SECOND * BODY_WINDOWS * self._limits.header_timeout_seconds
+        if not waiting_for_us and self._body_bytes - self._body_bytes_at_check < floor:
+            self._refuse(RequestRefused("body_timeout", 408))
+            return
+        self._was_paused = self.flow.read_paused
+        self._expect_something()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_stall = self.loop.call_later(WRITE_STALL_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_stall is not None:
+            self._write_stall.cancel()
+            self._write_stall = None
+
+    @property
+    def _malformed(self) -> str:
+        return "head_malformed" if self._in_head else "body_malformed"
+
+    def _answering(self) -> bool:
+        """True while a request before this point has no complete answer yet."""
+        if self.cycle is None:
+            return False  # before the first request
+        return not self.cycle.response_complete
+
+    def _refuse(self, refusal: RequestRefused) -> None:
+        self._is_deaf = True
+        self._stop_waiting()
+        _audit.event("request_refused", reason=refusal.code, client=self._address)
+        if not self._answering():
+            self._answer_and_close(refusal)
+        elif self._in_head:
+            # The requests before this one were sound: they get their answers, then the connection ends.
+            self.cycle.keep_alive = False
+        elif self.pipeline:
+            # Its broken request still waits for its turn, which it shall have without the application.
+            self.pipeline[0] = (self.pipeline[0][0], _Refusal(refusal))
+        else:
+            self._break_off(refusal)
+
+    def _break_off(self, refusal: RequestRefused) -> None:
+        """End a request that the application already works on, because its body broke."""
+        started = self.cycle.response_started
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        self.flow.resume_writing()
+        if started:
+            self.transport.abort()
+        else:
+            self._answer_and_close(refusal)
+
+    def _answer_and_close(self, refusal: RequestRefused) -> None:
+        if not self._gentle.is_closing():
+            self.transport.write(refusal.answer)
+            self._gentle.close()
+
+
+class _Over(Exception):
+    """Whatever begins here comes after the last answer of its connection."""
+
+
+class _Refusal:
+    """Answers in the place of the application."""
+
+    def __init__(self, refusal: RequestRefused) -> None:
+        self._refusal = refusal
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        body = self._refusal.phrase
+        headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": self._refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

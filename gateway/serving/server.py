@@ -1,0 +1,105 @@
+"""Uvicorn as this front door runs it: guarded protocols, no proxy-header guessing, no second access log."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from uvicorn import Config, Server
+
+from bff.settings.tables import Settings
+from gateway.serving.connections import Connections
+from gateway.serving.http import GuardedHttpProtocol
+from gateway.serving.websocket import GuardedWebSocketProtocol
+
+DRAIN_SECONDS = 3
+"""What requests in flight get after a stop signal; with the rest of the stop it stays under 5 s."""
+KEEP_ALIVE_SECONDS = 75
+Application = Callable[..., Any]
+
+
+class GuardedConfig(Config):
+    """Uvicorn's configuration plus the limits that the guarded protocols enforce; one per listener."""
+
+    def __init__(
+        self,
+        app: Application,
+        settings: Settings,
+        *,
+        lifespan: Literal["on", "off"],
+        connections: Connections,
+        tls: bool,
+    ) -> None:
+        self.limits = settings.limits
+        self.open_connections = connections
+        super().__init__(
+            app,
+            loop="uvloop",
+            http=GuardedHttpProtocol,
+            ws=GuardedWebSocketProtocol,
+            ws_max_size=settings.limits.websocket_client_message_bytes,
+            ws_per_message_deflate=False,
+            ws_ping_timeout=None,  # a reader held back for long would be cut; upstream pings and idle ends remain
+            lifespan=lifespan,
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            ssl_certfile=settings.server.tls.certificate_file or None if tls else None,
+            ssl_keyfile=settings.server.tls.key_file or None if tls else None,
+        )
+
+
+class GuardedServer(Server):
+    """A server whose signals are handled by its owner, and which ends after the servers that share its application."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.dependants: list[asyncio.Task[None]] = []
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def _wait_tasks_to_complete(self) -> None:
+        await super()._wait_tasks_to_complete()
+        if self.dependants:
+            await asyncio.wait(self.dependants)
+
+
+def build_server(
+    app: Application,
+    settings: Settings,
+    *,
+    lifespan: Literal["on", "off"] = "on",
+    connections: Connections | None = None,
+    tls: bool = True,
+) -> GuardedServer:
+    """A server for `app`; run it with `await server.serve(sockets=…)`, end it by `server.should_exit = True`."""
+    if connections is None:
+        connections = Connections(settings.limits.connections_per_address, trusted=settings.server.trusted_proxies)
+    return GuardedServer(GuardedConfig(app, settings, lifespan=lifespan, connections=connections, tls=tls))
+
+
+async def wait_until_started(server: Server, task: asyncio.Task[None]) -> None:
+    """Return once `server` accepts connections; raise what `task`, its `serve`, ended with before that."""
+    while not server.started:
+        if task.done():
+            await task
+            raise RuntimeError("the server ended before it had started")
+        await asyncio.sleep(0.01)
+
+
+def adopt(descriptors: Sequence[int]) -> list[socket.socket]:
+    """The listening sockets that were inherited under these numbers."""
+    sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    for listener in sockets:
+        listener.setblocking(False)
+        listener.set_inheritable(False)
+    return sockets

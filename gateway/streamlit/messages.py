@@ -1,0 +1,132 @@
+"""What the gateway reads of Streamlit's messages: a few fields of the protobuf wire format, nothing more.
+
+Of the browser's messages, which a person caused: a page with `run_every` or a heartbeat talks all night, and only real
+actions keep a session from its idle end. Of the app's messages, the Streamlit session that they announce.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.streamlit.paths import is_session_id
+
+RERUN_SCRIPT = 11
+APP_HEARTBEAT = 17
+IS_AUTO_RERUN = 6
+
+PREFIX_BYTES = 1024
+"""The session id lies within the first 250 bytes of both messages, in Streamlit 1.61 to 1.67."""
+HASH, METADATA = 1, 2
+NEW_SESSION = 4
+INITIALIZE = 1
+SESSION_ID = 6
+FILE_URLS_RESPONSE = 19
+FILE_URLS = 2
+UPLOAD_URL = 2
+UPLOAD_ADDRESS = re.compile(r"(?:/[^/?#]+)*/_stcore/upload_file/([^/?#]+)/[^/?#]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A message of the app that tells the browser its Streamlit session; some hand out addresses for uploads."""
+
+    session_id: str
+    hands_out_address: bool = False
+
+
+def is_user_action(message: bytes) -> bool:
+    """False for heartbeats and automatic reruns (`ClientState.is_auto_rerun`); unreadable counts as action."""
+    try:
+        for field, value in _fields(message):
+            if field == APP_HEARTBEAT:
+                return False
+            if field == RERUN_SCRIPT and isinstance(value, memoryview):
+                return not any(inner == IS_AUTO_RERUN and flag == 1 for inner, flag in _fields(value))
+    except (IndexError, ValueError):
+        return True
+    return True
+
+
+def read_announcement(message: bytes) -> Announcement | None:
+    """What a message of the app (`ForwardMsg`) announces, read from its first `PREFIX_BYTES`; None for most.
+
+    Two messages tell the browser the id: `new_session`, when the script begins to run, and `file_urls_response`, which
+    hands out the address of each upload.
+    """
+    try:
+        if not _may_announce(message):
+            return None
+        for field, value in _fields(memoryview(message)[:PREFIX_BYTES], is_cut=True):
+            if field in (HASH, METADATA):
+                continue
+            if field == NEW_SESSION:
+                return _announced(_text(value, INITIALIZE, SESSION_ID))
+            if field == FILE_URLS_RESPONSE:
+                address = UPLOAD_ADDRESS.fullmatch(_text(value, FILE_URLS, UPLOAD_URL))
+                return _announced(address[1] if address else "", hands_out_address=True)
+            return None
+    except (IndexError, ValueError):
+        return None
+    return None
+
+
+def _may_announce(message: bytes) -> bool:
+    """A quick no for most messages: pass over the short fields that come first and look at the tag after them."""
+    at = 0
+    while message[at] in (HASH << 3 | 2, METADATA << 3 | 2):
+        length = message[at + 1]
+        if length > 0x7F:
+            return True
+        at += 2 + length
+    return message[at] in (NEW_SESSION << 3 | 2, 0x80 | (FILE_URLS_RESPONSE << 3 | 2) & 0x7F)
+
+
+def _announced(session_id: str, *, hands_out_address: bool = False) -> Announcement | None:
+    return Announcement(session_id, hands_out_address) if is_session_id(session_id) else None
+
+
+def _text(message: int | memoryview, inner: int, leaf: int) -> str:
+    """The text `leaf` of the first message `inner` within `message`, "" when it is not there as a whole."""
+    for field, value in _fields(message, is_cut=True) if isinstance(message, memoryview) else ():
+        if field == inner and isinstance(value, memoryview):
+            found = (text for number, text in _fields(value) if number == leaf and isinstance(text, memoryview))
+            return str(next(found, b""), "utf-8")
+    return ""
+
+
+def _fields(data: bytes | memoryview, *, is_cut: bool = False) -> Iterator[tuple[int, int | memoryview]]:
+    """Field numbers and values; of a message that `is_cut` the last value is what is left of it."""
+    view, at = memoryview(data), 0
+    while at < len(view):
+        tag, at = _varint(view, at)
+        match tag & 7:
+            case 0:
+                value, at = _varint(view, at)
+                yield tag >> 3, value
+            case 1:
+                at += 8
+            case 2:
+                length, at = _varint(view, at)
+                if at + length > len(view) and not is_cut:
+                    raise ValueError("truncated")
+                yield tag >> 3, view[at : at + length]
+                at += length
+            case 5:
+                at += 4
+            case _:
+                raise ValueError("unknown wire type")
+
+
+def _varint(view: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = view[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("varint too long")

@@ -1,0 +1,133 @@
+"""One WebSocket between a browser and a Streamlit app: whose session runs on it is recorded before the browser hears.
+
+So there is no moment at which the browser knows an address for an upload that the front door would refuse, in whichever
+process the upload arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from starlette.types import Message, Send
+
+from bff.contract import CloseCode
+from bff.errors import StoreUnavailable
+from bff.settings.tables import RouteSettings
+from gateway.access.credentials import Caller
+from gateway.access.request import Incoming
+from gateway.streamlit.messages import Announcement, read_announcement
+from gateway.streamlit.paths import is_stream
+from gateway.streamlit.sessions import RESUMPTION_REFUSED, Owner, StreamlitSessions
+from gateway.upstream.socket_closer import SocketCloser
+
+RETRY_SECONDS = 0.25
+RENEWALS = 12
+"""Times that a record is renewed within its life, while its socket is open."""
+CHANGED = "streamlit_session_changed"
+
+
+class StreamlitSocket:
+    """Made by `open_streamlit_socket`. `subprotocols` may go to the app; `close` when the socket is over."""
+
+    def __init__(
+        self,
+        sessions: StreamlitSessions,
+        route: RouteSettings,
+        caller: Caller,
+        *,
+        owner: Owner,
+        subprotocols: list[str],
+        claimed: str,
+        outage_seconds: float,
+    ) -> None:
+        self.subprotocols = subprotocols
+        self._sessions = sessions
+        self._route = route
+        self._caller = caller
+        self._owner = owner
+        self._outage_seconds = outage_seconds
+        self._announced = ""
+        self._renewed = claimed
+        """What is renewed: at first a claim that holds, for an app that resumes a session says nothing about it."""
+        self._renewing: asyncio.Task[None] | None = None
+
+    def announcing(self, send: Send, closer: SocketCloser) -> Send:
+        """`send` that holds a message of the app back until the session it announces is recorded."""
+        self._renewing = asyncio.create_task(self._renew_for_ever(closer))
+
+        async def announced(message: Message) -> None:
+            data = message.get("bytes") if message["type"] == "websocket.send" else None
+            found = read_announcement(data) if data else None
+            if found is not None and not await self._is_recorded(found, closer):
+                await asyncio.Event().wait()  # the socket is being closed: the browser never hears of it
+            await send(message)
+
+        return announced
+
+    def close(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+
+    async def _is_recorded(self, found: Announcement, closer: SocketCloser) -> bool:
+        if self._announced and found.session_id != self._announced:
+            return self._refuse(CHANGED, closer)
+        if self._announced and not found.hands_out_address:
+            return True
+        try:
+            is_theirs = await self._keep_patiently(found.session_id)
+        except StoreUnavailable:
+            closer.close(CloseCode.UNAVAILABLE, "unavailable")
+            return False
+        if not is_theirs:
+            return self._refuse(RESUMPTION_REFUSED, closer)
+        self._announced = self._renewed = found.session_id
+        return True
+
+    async def _keep_patiently(self, session_id: str) -> bool:
+        """As long as sockets outlast a store that does not answer, wait for it: the browser waits for its message."""
+        deadline = asyncio.get_running_loop().time() + self._outage_seconds
+        while True:
+            try:
+                return await self._sessions.keep(session_id, self._owner)
+            except StoreUnavailable:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _renew_for_ever(self, closer: SocketCloser) -> None:
+        while True:
+            await asyncio.sleep(self._sessions.seconds / RENEWALS)
+            if not self._renewed:
+                continue
+            with suppress(StoreUnavailable):  # there is time for several more
+                if not await self._sessions.keep(self._renewed, self._owner):
+                    self._refuse(RESUMPTION_REFUSED, closer)
+
+    def _refuse(self, reason: str, closer: SocketCloser) -> bool:
+        self._sessions.note("access_denied", reason, self._route, self._caller)
+        closer.close(CloseCode.FORBIDDEN, "forbidden")
+        return False
+
+
+async def open_streamlit_socket(
+    sessions: StreamlitSessions, incoming: Incoming, caller: Caller, route: RouteSettings, *, outage_seconds: float
+) -> StreamlitSocket | None:
+    """What a handshake needs where it opens Streamlit's stream; None for any other socket.
+
+    Raises:
+        StoreUnavailable: it claims a session, and nobody can tell whose that is.
+    """
+    if route.kind != "page" or not is_stream(incoming.path):
+        return None
+    owner = sessions.owner_of(incoming, route, caller)
+    handshake = await sessions.read_handshake(incoming, owner, route, caller)
+    return StreamlitSocket(
+        sessions,
+        route,
+        caller,
+        owner=owner,
+        subprotocols=handshake.subprotocols,
+        claimed=handshake.session_id,
+        outage_seconds=outage_seconds,
+    )

@@ -1,0 +1,138 @@
+"""Cross-site request forgery: who may send what with a session cookie."""
+
+from __future__ import annotations
+
+import pytest
+
+from bff.browser.csrf import AMBIGUOUS, FetchMetadata, check_same_origin, check_static_header
+from bff.errors import Forbidden
+
+OWN = "https://apps.example.com"
+SITES = ["cross-site", "same-site", "none", "bogus", AMBIGUOUS]
+
+
+def refusal(method: str, *, strict_reads: bool = True, **fetch: str) -> str:
+    """The code of the refusal, "" when the request may pass."""
+    try:
+        check_same_origin(method, FetchMetadata(**fetch), origin=OWN, strict_reads=strict_reads)
+    except Forbidden as refused:
+        return refused.code
+    return ""
+
+
+def test_metadata_is_read_from_its_headers_and_nothing_else() -> None:
+    headers = [
+        (b"sec-fetch-site", b"same-origin"),
+        (b"sec-fetch-mode", b"navigate"),
+        (b"sec-fetch-dest", b"document"),
+        (b"origin", b"https://apps.example.com"),
+        (b"x-vestibule-csrf", b"1"),
+        (b"x_vestibule_csrf", b"2"),
+        (b"accept", b"*/*"),
+    ]
+    fetch = FetchMetadata.from_headers(headers)
+    assert fetch == FetchMetadata("same-origin", "navigate", "document", "https://apps.example.com", "1")
+
+
+@pytest.mark.parametrize("name", [b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"origin"])
+def test_a_header_that_came_twice_is_ambiguous_even_with_equal_values(name: bytes) -> None:
+    fetch = FetchMetadata.from_headers([(name, b"same-origin"), (name, b"same-origin")])
+    assert AMBIGUOUS in (fetch.site, fetch.mode, fetch.dest, fetch.origin)
+
+
+def test_a_csrf_header_that_came_twice_does_not_count() -> None:
+    fetch = FetchMetadata.from_headers([(b"x-vestibule-csrf", b"1"), (b"x-vestibule-csrf", b"1")])
+    with pytest.raises(Forbidden):
+        check_static_header(fetch)
+
+
+def test_an_underscore_spelling_of_the_csrf_header_does_not_count() -> None:
+    with pytest.raises(Forbidden) as refused:
+        check_static_header(FetchMetadata.from_headers([(b"x_vestibule_csrf", b"1")]))
+    assert refused.value.code == "csrf_missing"
+
+
+@pytest.mark.parametrize(
+    ("mode", "dest", "expected"),
+    [
+        ("navigate", "document", True),
+        ("navigate", "", True),
+        ("navigate", "iframe", False),
+        ("cors", "document", False),
+        ("", "document", False),
+    ],
+)
+def test_a_navigation_is_top_level(mode: str, dest: str, expected: bool) -> None:
+    assert FetchMetadata(mode=mode, dest=dest).is_navigation is expected
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "post", "BREW"])
+class TestUnsafeMethods:
+    def test_pass_with_proof_of_the_same_origin(self, method: str) -> None:
+        assert refusal(method, site="same-origin") == ""
+        assert refusal(method, origin="https://apps.example.com") == ""
+        assert refusal(method, origin="https://APPS.example.com", site="same-origin") == ""
+
+    @pytest.mark.parametrize("site", SITES)
+    def test_are_refused_from_anywhere_else(self, method: str, site: str) -> None:
+        assert refusal(method, site=site) == "csrf_cross_site"
+        assert refusal(method, site=site, csrf="1") == "csrf_cross_site"
+
+    @pytest.mark.parametrize(
+        "origin",
+        [
+            "null",
+            "https://evil.example",
+            "https://apps.example.com.evil.example",
+            "https://evilapps.example.com",
+            "http://apps.example.com",
+            "https://apps.example.com:8443",
+            "https://apps.example.com/",
+            AMBIGUOUS,
+        ],
+    )
+    def test_are_refused_with_another_origin(self, method: str, origin: str) -> None:
+        assert refusal(method, origin=origin) == "csrf_origin"
+        assert refusal(method, origin=origin, site="same-origin", csrf="1") == "csrf_origin"
+
+    def test_from_a_client_that_says_nothing_need_the_header(self, method: str) -> None:
+        assert refusal(method) == "csrf_missing"
+        assert refusal(method, csrf="0") == "csrf_missing"
+        assert refusal(method, csrf="1") == ""
+
+    def test_as_a_navigation_are_no_exception(self, method: str) -> None:
+        assert refusal(method, site="cross-site", mode="navigate", dest="document") == "csrf_cross_site"
+
+
+class TestSafeMethods:
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+    @pytest.mark.parametrize("site", ["cross-site", "same-site", AMBIGUOUS, "Cross-Site", "same-origin ", "x", "NONE"])
+    def test_are_refused_as_embeds_of_other_sites(self, method: str, site: str) -> None:
+        assert refusal(method, site=site, mode="no-cors", dest="image") == "csrf_cross_site"
+        assert refusal(method, site=site, mode="navigate", dest="iframe") == "csrf_cross_site"
+
+    def test_pass_as_a_link_from_elsewhere(self) -> None:
+        assert refusal("GET", site="cross-site", mode="navigate", dest="document") == ""
+
+    @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+    def test_only_get_is_a_link(self, method: str) -> None:
+        assert refusal(method, site="cross-site", mode="navigate", dest="document") == "csrf_cross_site"
+
+    @pytest.mark.parametrize("site", ["same-origin", "none"])
+    def test_pass_from_the_same_origin_and_from_the_address_bar(self, site: str) -> None:
+        assert refusal("GET", site=site) == ""
+
+    def test_with_another_origin_are_refused(self) -> None:
+        assert refusal("GET", origin="https://evil.example", mode="navigate", dest="document") == "csrf_origin"
+
+    def test_that_say_nothing_need_the_header_where_reads_are_strict(self) -> None:
+        assert refusal("GET") == "csrf_missing"
+        assert refusal("GET", csrf="1") == ""
+        assert refusal("GET", strict_reads=False) == ""
+
+
+def test_the_header_mode_wants_the_header_whatever_the_origin() -> None:
+    with pytest.raises(Forbidden) as refused:
+        check_static_header(FetchMetadata(site="same-origin", origin="https://apps.example.com"))
+    assert refused.value.code == "csrf_missing"
+    check_static_header(FetchMetadata(csrf="1"))

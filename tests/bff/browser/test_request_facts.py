@@ -1,0 +1,58 @@
+"""Facts of a request: its origin comes from a Host this front door serves, or there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bff.browser.csrf import FetchMetadata
+from bff.browser.request_facts import SCOPE_KEY, RequestFacts, facts_of, new_request_id
+from bff.errors import Misdirected
+from bff.settings.public_urls import PublicUrls
+
+ORIGINS = {"apps.example.com": PublicUrls("https://apps.example.com"), "b.example": PublicUrls("https://b.example")}
+
+
+def scope(*hosts: bytes, client: tuple[str, int] | None = ("192.0.2.1", 5)) -> dict[str, Any]:
+    headers = [*((b"host", host) for host in hosts), (b"sec-fetch-site", b"none")]
+    return {"type": "http", "headers": headers, "client": client}
+
+
+def test_the_host_chooses_among_the_configured_origins() -> None:
+    facts = facts_of(scope(b"B.example"), ORIGINS)
+    assert (facts.urls.base, facts.address, facts.fetch.site) == ("https://b.example", "192.0.2.1", "none")
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        (),
+        (b"evil.example",),
+        (b"apps.example.com", b"apps.example.com"),
+        (b"apps.example.com:8443",),
+        (b"\xff",),
+        (b"",),
+    ],
+)
+def test_any_other_host_is_misdirected(hosts: tuple[bytes, ...]) -> None:
+    with pytest.raises(Misdirected):
+        facts_of(scope(*hosts), ORIGINS)
+
+
+def test_facts_are_found_once_per_request() -> None:
+    request = scope(b"b.example", client=None)
+    facts = facts_of(request, ORIGINS)
+    assert facts.address == ""
+    assert facts_of(request, ORIGINS) is facts
+
+
+def test_what_the_gateway_found_is_believed() -> None:
+    facts = RequestFacts(ORIGINS["b.example"], "203.0.113.9", "r-1", FetchMetadata())
+    assert facts_of({SCOPE_KEY: facts, "headers": []}, ORIGINS) is facts
+
+
+def test_request_ids_are_plain_and_never_repeat() -> None:
+    ids = {new_request_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(len(name) == 24 and name.isalnum() for name in ids)

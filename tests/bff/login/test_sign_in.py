@@ -1,0 +1,381 @@
+"""Signing in and out as use-cases: nothing is asked of the provider too early, nothing is left behind too long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from bff.audit import Audit
+from bff.contract import EndReason
+from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavailable, StoreUnavailable
+from bff.login.sign_in import Browser, Demands, LoginDenied, LoginFinished, LoginRequest, LoginStarted, SignIn
+from bff.login.transactions import Transactions
+from bff.sessions.lifecycle import Opened
+from bff.sessions.record import SessionsEnded
+from bff.settings.public_urls import PublicUrls
+from bff.settings.tables import LimitSettings
+from tests.bff.factories import keyring
+from tests.bff.refresh_bench import Bench
+from tests.fakes import OMIT
+
+URLS = PublicUrls("https://apps.example.com")
+REQUEST = LoginRequest(provider="corp", return_to="/report?team=red")
+Pairs = list[tuple[str, str]]
+
+
+def browser(*cookies: str) -> Browser:
+    return Browser(cookies=[cookie.partition(";")[0].encode() for cookie in cookies], address="192.0.2.1", urls=URLS)
+
+
+class Door:
+    """The use-cases on a bench, and the steps a browser takes between them."""
+
+    def __init__(self, bench: Bench, **over: Any) -> None:
+        self.bench, self.fake = bench, bench.fake
+        self.provider = bench.new_provider(**over) if over else bench.provider
+        transactions = Transactions(bench.store, keyring(), LimitSettings())
+        self.sign_in = SignIn({"corp": self.provider}, bench.sessions, transactions, audit=Audit(), clock=bench.clock)
+
+    async def start(self, sent: Browser | None = None, *, demands: Demands | None = None, **over: Any) -> LoginStarted:
+        request = replace(REQUEST, **over)
+        return await self.sign_in.start_login(
+            request, sent or browser(), demands=demands or Demands(), replaces=over.pop("replaces", "")
+        )
+
+    async def authorize(self, started: LoginStarted) -> Pairs:
+        """What the provider sends back with the browser."""
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(started.url)
+        assert answer.status_code == 303, answer.text
+        return parse_qsl(urlsplit(answer.headers["location"]).query)
+
+    async def finish(self, parameters: Pairs, sent: Browser) -> LoginFinished | LoginDenied:
+        return await self.sign_in.finish_login("corp", parameters, sent)
+
+    async def walk(self, *cookies: str, **over: Any) -> LoginFinished:
+        started = await self.start(browser(*cookies), **over)
+        outcome = await self.finish(await self.authorize(started), browser(*started.set_cookies, *cookies))
+        assert isinstance(outcome, LoginFinished)
+        return outcome
+
+
+@pytest.fixture
+async def door(bench: Bench) -> AsyncIterator[Door]:
+    bench.fake.options.auto_login = "alice"
+    made = Door(bench)
+    yield made
+    await made.sign_in.drain()
+    bench.fake.options.auto_login = ""
+    bench.fake.options.require_par = False
+
+
+def session_cookie(opened: Opened) -> str:
+    return f"__Host-vestibule={opened.cookie}"
+
+
+async def code_of(work: Any) -> str:
+    with pytest.raises(AuthError) as refused:
+        await work
+    return refused.value.code
+
+
+class TestAWholeSignIn:
+    async def test_opens_a_session_and_leads_back(self, door: Door) -> None:
+        finished = await door.walk()
+        session = finished.opened.session
+        assert finished.return_to == "/report?team=red"
+        assert (session.identity.sub, session.identity.roles, session.provider) == (
+            "alice",
+            ("analyst", "admin"),
+            "corp",
+        )
+        assert session.sid == door.fake.logins("alice")[-1].sid
+        assert session.tokens.expires_at == door.bench.clock() + 99
+        assert await door.bench.sessions.resume(finished.opened.cookie) is not None
+
+    async def test_sends_the_browser_only_what_it_must_carry(self, door: Door) -> None:
+        started = await door.start(prompt="login")
+        sent = dict(parse_qsl(urlsplit(started.url).query))
+        assert sent.keys() == {"client_id", "request_uri"}
+        pushed = door.fake.hits_of("par")[-1].form
+        assert (pushed["prompt"], pushed["code_challenge_method"], pushed["response_type"]) == ("login", "S256", "code")
+        assert pushed["redirect_uri"] == "https://apps.example.com/auth/callback/corp"
+        assert "code_verifier" not in pushed
+        assert started.url not in repr(started)
+
+    async def test_binds_the_browser_across_sites_only_for_a_form_post(self, door: Door) -> None:
+        assert "SameSite=Lax" in (await door.start()).set_cookies[0]
+        posting = Door(door.bench, response_mode="form_post")
+        assert "SameSite=None" in (await posting.start()).set_cookies[0]
+        assert door.fake.hits_of("par")[-1].form["response_mode"] == "form_post"
+        await posting.provider.aclose()
+
+    async def test_takes_a_missing_scope_for_what_was_asked(self, door: Door) -> None:
+        """RFC 6749 section 5.1: it may be left out when it is the same."""
+        door.fake.bend.token.json(lambda answer: {name: v for name, v in answer.items() if name != "scope"})
+        assert (await door.walk()).opened.session.tokens.scope == "openid profile email"
+
+    async def test_without_userinfo_asks_nothing_there(self, door: Door) -> None:
+        bare = Door(door.bench, userinfo="never")
+        await bare.walk()
+        assert door.fake.hits_of("userinfo") == []
+        await bare.provider.aclose()
+
+    async def test_reads_no_roles_from_an_opaque_access_token(self, door: Door) -> None:
+        door.fake.bend.access_token.raw(lambda token: "opaque", times=1)
+        door.fake.bend.userinfo.raw(json={"sub": "alice", "groups": ["ops"]})
+        assert (await door.walk()).opened.session.identity.groups == ("ops", "science")
+
+    async def test_carries_a_kit_client_and_its_binding(self, door: Door) -> None:
+        finished = await door.walk(kit_client="dash", kit_binding="b")
+        assert (finished.kit_client, finished.kit_binding) == ("dash", "b")
+
+
+class TestItsEvents:
+    async def outcome(self, door: Door) -> list[tuple[str, str]]:
+        with capture_logs() as logs:
+            started = await door.start()
+            await door.finish(await door.authorize(started), browser(*started.set_cookies))
+        return [(line["event"], line.get("reason", "")) for line in logs]
+
+    async def test_are_one_at_its_start_and_one_at_its_end(self, door: Door) -> None:
+        assert await self.outcome(door) == [("login_started", ""), ("login_ok", "")]
+
+    @pytest.mark.parametrize(("error", "reason"), [("access_denied", "access_denied"), ("not a code", "denied")])
+    async def test_tell_why_it_failed(self, door: Door, error: str, reason: str) -> None:
+        door.fake.bend.authorization.json(
+            lambda answer: {"error": error, "state": answer["state"], "iss": answer["iss"]}
+        )
+        assert await self.outcome(door) == [("login_started", ""), ("login_failed", reason)]
+
+
+class TestAuthentication:
+    async def test_the_stricter_age_and_the_pages_strength_are_asked_for(self, door: Door) -> None:
+        await door.start(demands=Demands(max_age=60, acr_values=("2", "3")), max_age=600.0)
+        pushed = door.fake.hits_of("par")[-1].form
+        assert (pushed["max_age"], pushed["acr_values"]) == ("60", "2 3")
+
+    async def test_and_enforced(self, door: Door) -> None:
+        started = await door.start(demands=Demands(acr_values=("2",)))
+        parameters = await door.authorize(started)
+        assert await code_of(door.finish(parameters, browser(*started.set_cookies))) == "id_token_acr"
+
+
+class TestTheSessionBefore:
+    async def test_ends_with_the_new_one(self, door: Door) -> None:
+        first = (await door.walk()).opened
+        await door.walk(session_cookie(first))
+        assert await door.bench.sessions.resume(first.cookie) is None
+        assert SessionsEnded(EndReason.SUPERSEDED, name=first.session.name) in door.bench.events
+
+    async def test_of_another_tab_that_signed_in_meanwhile_ends_too(self, door: Door) -> None:
+        """Its cookie is about to be overwritten: nobody could ever sign it out."""
+        slow, quick = await door.start(), await door.start()
+        first = await door.finish(await door.authorize(quick), browser(*quick.set_cookies))
+        assert isinstance(first, LoginFinished)
+        held = session_cookie(first.opened)
+        second = await door.finish(await door.authorize(slow), browser(*slow.set_cookies, held))
+        assert isinstance(second, LoginFinished)
+        assert await door.bench.sessions.resume(first.opened.cookie) is None
+        assert await door.bench.sessions.resume(second.opened.cookie) is not None
+
+    async def test_is_not_looked_for_in_cookies_that_are_no_ones(self, door: Door) -> None:
+        first = (await door.walk()).opened
+        other = session_cookie(first).replace("=", "=x", 1)
+        for cookies in ([session_cookie(first)] * 2, [other], ["__Host-vestibule="]):
+            started = await door.start()
+            await door.finish(await door.authorize(started), browser(*started.set_cookies, *cookies))
+            assert await door.bench.sessions.resume(first.cookie) is not None
+
+
+class TestRefusedCallbacks:
+    async def test_ask_nothing_of_the_provider(self, door: Door) -> None:
+        started, other = await door.start(), await door.start()
+        parameters = await door.authorize(started)
+        bound = browser(*started.set_cookies)
+        door.fake.clear_hits()
+        twice = [*parameters, ("state", "x")]
+        foreign = [(name, "https://evil.example" if name == "iss" else value) for name, value in parameters]
+        assert await code_of(door.finish(twice, bound)) == "callback_duplicate"
+        assert await code_of(door.finish(parameters, browser())) == "callback_foreign_browser"
+        assert await code_of(door.finish(parameters, browser(*other.set_cookies))) == "callback_foreign_browser"
+        assert await code_of(door.finish(parameters, browser(*started.set_cookies * 2))) == "callback_foreign_browser"
+        assert await code_of(door.finish(foreign, bound)) == "callback_issuer"
+        assert await code_of(door.finish(parameters, bound)) == "callback_unknown", "that used it up"
+        assert door.fake.hits_of("token") == []
+
+    async def test_of_a_hundred_at_once_one_is_answered(self, door: Door) -> None:
+        started = await door.start()
+        parameters = await door.authorize(started)
+        bound = browser(*started.set_cookies)
+        outcomes = await asyncio.gather(*(door.finish(parameters, bound) for _ in range(100)), return_exceptions=True)
+        assert sum(isinstance(outcome, LoginFinished) for outcome in outcomes) == 1
+        assert sum(isinstance(outcome, CallbackRejected) for outcome in outcomes) == 99
+        assert len(door.fake.hits_of("token")) == 1
+
+    async def test_a_denial_tells_where_to_go_back_to(self, door: Door) -> None:
+        started = await door.start()
+        door.fake.bend.authorization.json(
+            lambda answer: {"error": "access_denied", "state": answer["state"], "iss": answer["iss"]}
+        )
+        parameters = await door.authorize(started)
+        outcome = await door.finish(parameters, browser(*started.set_cookies))
+        assert outcome == LoginDenied("access_denied", "/report?team=red", "corp")
+
+    async def test_a_cookie_of_the_named_transaction_is_cleared(self, door: Door) -> None:
+        started = await door.start()
+        parameters = await door.authorize(started)
+        bound = browser(*started.set_cookies)
+        (cleared,) = door.sign_in.clear_transaction_cookie(parameters, bound)
+        assert cleared.startswith(started.set_cookies[0].partition("=")[0] + "=;")
+        assert "Max-Age=0" in cleared
+        for pairs in ([], [("state", "")], [("state", "ü")], [("state", "t" * 43)]):
+            assert door.sign_in.clear_transaction_cookie(pairs, bound) == []
+
+
+class TestAFailedCompletion:
+    async def attempt(self, door: Door) -> str:
+        started = await door.start()
+        parameters = await door.authorize(started)
+        code = await code_of(door.finish(parameters, browser(*started.set_cookies)))
+        await door.sign_in.drain()
+        assert not door.bench.store._records
+        return code
+
+    async def test_revokes_what_it_was_given(self, door: Door) -> None:
+        door.fake.bend.id_token.claims(lambda claims: claims | {"nonce": OMIT})
+        assert await self.attempt(door) == "id_token_nonce"
+        assert len(door.fake.hits_of("revocation")) == 1
+
+    async def test_without_an_id_token_is_one(self, door: Door) -> None:
+        door.fake.bend.token.json(lambda answer: {name: v for name, v in answer.items() if name != "id_token"})
+        assert await self.attempt(door) == "id_token_missing"
+
+    async def test_with_userinfo_of_another_person_is_one(self, door: Door) -> None:
+        door.fake.bend.userinfo.raw(json={"sub": "bob"})
+        assert await self.attempt(door) == "userinfo_sub"
+
+    async def test_with_a_refused_code_is_one(self, door: Door) -> None:
+        door.fake.bend.token.raw(400, json={"error": "invalid_grant"})
+        assert await self.attempt(door) == "token_refused"
+        door.fake.bend.token.raw(404)
+        assert await self.attempt(door) == "token_refused"
+        assert door.fake.hits_of("revocation") == []
+
+    async def test_after_a_logout_meanwhile_is_one(self, door: Door) -> None:
+        started = await door.start()
+        parameters = await door.authorize(started)
+        door.bench.clock.advance(1)
+        await door.bench.sessions.end_person(door.fake.issuer, "alice", EndReason.LOGOUT)
+        assert await code_of(door.finish(parameters, browser(*started.set_cookies))) == "login_ended"
+        await door.sign_in.drain()
+        assert not door.bench.store._records
+        door.bench.clock.advance(1)
+        assert (await door.walk()).opened, "a later one works"
+
+
+class TestPushedRequests:
+    async def test_are_used_where_there_are_any_unless_switched_off(self, door: Door) -> None:
+        off = Door(door.bench, par="off")
+        plain = dict(parse_qsl(urlsplit((await off.start()).url).query))
+        assert plain["code_challenge_method"] == "S256"
+        assert door.fake.hits_of("par") == []
+        door.fake.options.require_par = True
+        bare = Door(door.bench, par="off")
+        assert await code_of(bare.start()) == "par_required"
+        await off.provider.aclose()
+        await bare.provider.aclose()
+
+    async def test_that_fail_leave_neither_a_plain_request_nor_a_transaction(self, door: Door) -> None:
+        door.fake.bend.par.raw(400, json={"error": "invalid_request"})
+        with pytest.raises(ProviderUnavailable):
+            await door.start()
+        assert not door.bench.store._values
+
+
+class TestSigningOut:
+    async def test_ends_the_session_first_and_then_names_the_way_to_the_provider(self, door: Door) -> None:
+        opened = (await door.walk()).opened
+        left = await door.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
+        assert await door.bench.sessions.resume(opened.cookie) is None
+        sent = dict(parse_qsl(urlsplit(left.url).query))
+        assert sent["id_token_hint"] == opened.session.tokens.id_token
+        assert (sent["client_id"], sent["post_logout_redirect_uri"]) == (
+            "vestibule",
+            "https://apps.example.com/auth/logged-out",
+        )
+        assert len(sent["state"]) == 43
+        await door.sign_in.drain()
+        (revoked,) = door.fake.hits_of("revocation")
+        assert revoked.form["token"] == opened.session.tokens.refresh_token
+
+    async def test_everywhere_ends_and_revokes_all_of_the_persons(self, door: Door) -> None:
+        opened = [(await door.walk()).opened for _ in range(3)]
+        door.bench.clock.advance(1)
+        await door.sign_in.start_logout(opened[0].session, everywhere=True, urls=URLS)
+        await door.sign_in.drain()
+        assert [await door.bench.sessions.resume(each.cookie) for each in opened] == [None] * 3
+        assert {hit.form["token"] for hit in door.fake.hits_of("revocation")} == {
+            each.session.tokens.refresh_token for each in opened
+        }
+
+    async def test_works_without_the_provider(self, door: Door) -> None:
+        opened = (await door.walk()).opened
+        unreachable = Door(door.bench, http_timeout_seconds=0.2)
+        door.fake.bend.discovery.raw(500)
+        left = await unreachable.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
+        assert left.url == ""
+        assert await door.bench.sessions.resume(opened.cookie) is None
+        await unreachable.sign_in.drain()
+        await unreachable.provider.aclose()
+
+    async def test_stays_here_where_the_provider_has_no_such_address_or_is_no_longer_configured(
+        self, door: Door
+    ) -> None:
+        opened = (await door.walk()).opened
+        door.fake.bend.discovery.json(lambda document: document | {"end_session_endpoint": None})
+        bare = Door(door.bench, id_token_hint=False)
+        assert (await bare.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)).url == ""
+        foreign = replace(opened.session, identity=replace(opened.session.identity, provider="gone"))
+        assert (await bare.sign_in.start_logout(foreign, everywhere=False, urls=URLS)).url == ""
+        await bare.sign_in.drain()
+        await bare.provider.aclose()
+
+    async def test_shows_no_hint_where_that_is_switched_off(self, door: Door) -> None:
+        opened = (await door.walk()).opened
+        quiet = Door(door.bench, id_token_hint=False)
+        left = await quiet.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
+        assert "id_token_hint" not in left.url
+        await quiet.sign_in.drain()
+        await quiet.provider.aclose()
+
+    async def test_that_cannot_be_stored_is_not_reported_as_done(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened = (await door.walk()).opened
+
+        async def fails(name: str) -> bool:
+            raise StoreUnavailable
+
+        monkeypatch.setattr(door.bench.store, "delete", fails)
+        with pytest.raises(StoreUnavailable):
+            await door.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
+        assert door.fake.hits_of("revocation") == []
+
+
+async def test_an_invalid_token_is_refused_by_its_rule_without_repeating_it(door: Door) -> None:
+    """The code names the rule; what the token said is for nobody."""
+    door.fake.bend.id_token.claims(lambda claims: claims | {"aud": "mallory"})
+    started = await door.start()
+    with pytest.raises(InvalidToken) as refused:
+        await door.finish(await door.authorize(started), browser(*started.set_cookies))
+    assert refused.value.code == "id_token_aud"
+    assert "mallory" not in str(refused.value) + refused.value.message
+    await door.sign_in.drain()

@@ -1,0 +1,107 @@
+"""Claims by path: what is there, and nothing that was not meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bff.oidc.claims import MAX_VALUE_LENGTH, MAX_VALUES, claim_at, names_at, text_at
+
+CLAIMS: dict[str, Any] = {
+    "groups": ["science", "ops"],
+    "realm_access": {"roles": ["analyst"], "": 1},
+    "https://example.com/roles": ["admin"],
+    "a.b": "flat",
+    "a": {"b": "nested", "c": None},
+    "one": "single",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("groups", ["science", "ops"]),
+        ("realm_access.roles", ["analyst"]),
+        ("https://example.com/roles", ["admin"]),
+        ('"https://example.com/roles"', ["admin"]),
+        ("'one'", "single"),
+        ("a.b", "flat"),
+        ("a.c", None),
+        ("a.b.c", None),
+        ("missing", None),
+        ("realm_access.missing", None),
+        ("groups.0", None),
+        ("https://example.com/roles.x", None),
+        ("https://other.example/roles", None),
+        ("", None),
+    ],
+)
+def test_a_path_finds_what_it_names(path: str, expected: object) -> None:
+    assert claim_at(CLAIMS, path) == expected
+
+
+def test_a_url_shaped_name_is_never_read_as_a_path() -> None:
+    assert claim_at({"https://example": {"com/roles": ["admin"]}}, "https://example.com/roles") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (["b", "a", "b"], ("b", "a")),
+        ("single", ("single",)),
+        ("two words", ("two words",)),
+        ([1, None, True, {"a": 1}, ["x"], "ok"], ("ok",)),
+        (["", "a\nb", "a\x00", "\ud800", "\u2028"], ()),
+        (["x" * MAX_VALUE_LENGTH, "y" * (MAX_VALUE_LENGTH + 1)], ("x" * MAX_VALUE_LENGTH,)),
+        ({"admin": True}, ()),
+        (True, ()),
+        (None, ()),
+        (7, ()),
+    ],
+)
+def test_names_are_printable_strings_and_everything_else_is_none(value: object, expected: tuple[str, ...]) -> None:
+    assert names_at({"roles": value}, "roles") == expected
+
+
+def test_the_number_of_names_is_bounded() -> None:
+    assert len(names_at({"roles": [str(number) for number in range(2 * MAX_VALUES)]}, "roles")) == MAX_VALUES
+
+
+def test_without_a_path_there_are_no_names() -> None:
+    assert names_at({"": ["admin"]}, "") == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Ada", "Ada"),
+        ("Zoë ✓", "Zoë ✓"),
+        ("a\r\nb", ""),
+        ("x" * 1024, "x" * 1024),
+        ("x" * 1025, ""),
+        (5, ""),
+        (None, ""),
+    ],
+)
+def test_text_is_one_printable_line(value: object, expected: str) -> None:
+    assert text_at({"name": value}, "name") == expected
+    assert text_at({}, "name") == ""
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab.", max_size=3), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text("ab.", max_size=4), JSON, max_size=4), st.text("ab.", max_size=6))
+def test_any_path_on_any_claims_gives_names_or_none(claims: dict[str, Any], path: str) -> None:
+    names = names_at(claims, path)
+    assert all(isinstance(name, str) and name for name in names)
+    found = claim_at(claims, path)
+    if names:
+        assert names == (found,) or set(names) <= set(map(str, found))

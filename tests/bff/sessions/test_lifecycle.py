@@ -1,0 +1,247 @@
+"""Sessions: opened under fresh names, ended for good, and ending wins over whatever is under way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bff.contract import EndReason
+from bff.sessions.keyring import record_name
+from bff.sessions.lifecycle import Opened, Sessions
+from bff.sessions.record import Session, SessionChanged, SessionEvent, SessionsEnded
+from bff.stores.memory import MemoryStore
+from tests.bff.factories import ALICE, ISSUER, KEY, OLD_KEY, keyring, opening, session_settings, tokens
+from tests.fakes import FakeClock
+
+BOB = replace(ALICE, sub="bob")
+COUSIN = replace(ALICE, iss="https://other.example.com")
+
+
+async def sign_in(sessions: Sessions, clock: FakeClock, **over: Any) -> Opened:
+    opened = await sessions.open(opening(clock, **over))
+    assert opened is not None
+    clock.advance(0.001)
+    return opened
+
+
+class TestOpening:
+    async def test_gives_a_cookie_that_resumes_it(self, sessions: Sessions, clock: FakeClock) -> None:
+        start = clock()
+        opened = await sign_in(sessions, clock, device="Firefox on Linux")
+        resumed = await sessions.resume(opened.cookie)
+        assert resumed == opened.session
+        assert (resumed.absolute_expires_at, resumed.idle_expires_at) == (start + 3600, start + 600)
+        assert resumed.identity.expires_at == int(start + 3600)
+        assert (resumed.revision, resumed.device, resumed.tokens.access_token) == (0, "Firefox on Linux", "access-1")
+
+    async def test_is_under_a_fresh_id_each_time(self, sessions: Sessions, clock: FakeClock) -> None:
+        opened = [await sign_in(sessions, clock) for _ in range(50)]
+        assert len({one.cookie for one in opened}) == len({one.session.name for one in opened}) == 50
+
+    async def test_leaves_nothing_in_the_store_that_opens_it(
+        self, sessions: Sessions, store: MemoryStore, clock: FakeClock
+    ) -> None:
+        opened = await sign_in(sessions, clock)
+        dump = repr(store._records)
+        session_id = opened.cookie.partition(".")[0]
+        for secret in (session_id, "access-1", "refresh-1", "alice", "sid-1"):
+            assert secret not in dump
+        (name,) = store._records
+        assert name == opened.session.name == record_name(session_id)
+        assert await sessions.resume(name) is None
+
+    async def test_ends_the_session_it_replaces(
+        self, sessions: Sessions, clock: FakeClock, events: list[SessionEvent]
+    ) -> None:
+        old = await sign_in(sessions, clock)
+        await sign_in(sessions, clock, replaces=old.session.name)
+        assert await sessions.resume(old.cookie) is None
+        assert events == [SessionsEnded(EndReason.SUPERSEDED, name=old.session.name)]
+
+    @pytest.mark.parametrize("identity", [BOB, COUSIN])
+    async def test_of_another_person_signs_the_old_one_out(
+        self, sessions: Sessions, clock: FakeClock, events: list[SessionEvent], identity: Any
+    ) -> None:
+        old = await sign_in(sessions, clock)
+        new = await sign_in(sessions, clock, identity=identity, replaces=old.session.name)
+        assert await sessions.resume(old.cookie) is None
+        assert await sessions.resume(new.cookie) is not None
+        assert events == [SessionsEnded(EndReason.LOGOUT, name=old.session.name)]
+
+    async def test_in_place_of_one_that_is_gone_does_no_harm(self, sessions: Sessions, clock: FakeClock) -> None:
+        new = await sign_in(sessions, clock, replaces="ab" * 32)
+        assert await sessions.resume(new.cookie) is not None
+
+    async def test_never_takes_over_a_record_that_is_there(self, store: MemoryStore, clock: FakeClock) -> None:
+        """A random source that repeats itself must not hand one person's session to another."""
+        stuck = Sessions(store, keyring(), session_settings(), random=bytes)
+        first = await stuck.open(opening(clock))
+        assert first is not None
+        assert await stuck.open(opening(clock, identity=BOB)) is None
+        remaining = await stuck.resume(first.cookie)
+        assert remaining is None or remaining.identity.sub == "alice"
+
+
+class TestCookies:
+    @pytest.mark.parametrize(
+        "change", [lambda c: c[:-2] + "AA", lambda c: c.partition(".")[0], lambda c: "", str.upper]
+    )
+    async def test_that_were_changed_are_nothing(self, sessions: Sessions, clock: FakeClock, change: Any) -> None:
+        opened = await sign_in(sessions, clock)
+        assert sessions.name_of(change(opened.cookie)) is None
+        assert await sessions.resume(change(opened.cookie)) is None
+
+    async def test_of_another_purpose_are_nothing(self, sessions: Sessions, clock: FakeClock) -> None:
+        session_id = (await sign_in(sessions, clock)).cookie.partition(".")[0]
+        assert sessions.name_of(keyring().sign(session_id, purpose="transaction")) is None
+
+    async def test_signed_for_an_id_nobody_has_are_nobody(self, sessions: Sessions) -> None:
+        assert await sessions.resume(keyring().sign("x" * 43, purpose="session")) is None
+
+    async def test_and_records_survive_a_new_key(self, store: MemoryStore, clock: FakeClock) -> None:
+        before = await sign_in(Sessions(store, keyring(OLD_KEY), session_settings()), clock)
+        rotated = Sessions(store, keyring(KEY, OLD_KEY), session_settings())
+        resumed = await rotated.resume(before.cookie)
+        assert resumed is not None
+        changed = await rotated.rewrite(resumed, tokens=tokens(access_token="access-2"), identity=ALICE)
+        assert changed is not None
+        assert (await rotated.load(changed.name)) is not None
+        assert await Sessions(store, keyring(KEY), session_settings()).load(changed.name) is not None
+
+
+class TestRecords:
+    async def test_that_were_tampered_with_sign_nobody_in(
+        self, sessions: Sessions, store: MemoryStore, clock: FakeClock
+    ) -> None:
+        opened, other = await sign_in(sessions, clock), await sign_in(sessions, clock, identity=BOB)
+        record = store._records[opened.session.name]
+        good = record.sealed
+        rolled_back = good
+        assert await sessions.rewrite(opened.session, tokens=tokens(), identity=ALICE)
+        for bad in (rolled_back, store._records[other.session.name].sealed, b"", b"garbage", good[:-1], good + b"x"):
+            record.sealed = bad
+            assert await sessions.load(opened.session.name) is None
+
+    async def test_of_another_schema_sign_nobody_in(
+        self, sessions: Sessions, store: MemoryStore, clock: FakeClock
+    ) -> None:
+        opened = await sign_in(sessions, clock)
+        name = opened.session.name
+        for plain in (b"{}", b"[]", b"not json", b'{"identity":{"sub":"alice"},"tokens":{}}'):
+            sealed = keyring().seal(plain, purpose="session-record", name=name)
+            store._records[name].sealed = sealed
+            assert await sessions.load(name) is None
+
+
+class TestTimes:
+    async def test_idle_time_slides_only_when_touched(self, sessions: Sessions, clock: FakeClock) -> None:
+        opened = await sign_in(sessions, clock)
+        clock.advance(500)
+        assert await sessions.touch(opened.session) == clock() + 600
+        clock.advance(599)
+        assert await sessions.resume(opened.cookie) is not None
+        clock.advance(1)
+        assert await sessions.resume(opened.cookie) is None
+        assert await sessions.touch(opened.session) is None
+
+    async def test_neither_touching_nor_rewriting_moves_the_absolute_end(
+        self, sessions: Sessions, clock: FakeClock
+    ) -> None:
+        opened = await sign_in(sessions, clock)
+        current: Session | None = opened.session
+        while clock() < opened.session.absolute_expires_at - 500:
+            clock.advance(499)
+            assert current is not None
+            assert await sessions.touch(current) is not None
+            current = await sessions.rewrite(current, tokens=tokens(), identity=ALICE)
+        assert current is not None
+        assert await sessions.touch(current) == opened.session.absolute_expires_at
+        clock.set(opened.session.absolute_expires_at)
+        assert await sessions.resume(opened.cookie) is None
+
+    async def test_the_sealed_absolute_end_counts_even_if_the_store_forgot_it(
+        self, sessions: Sessions, store: MemoryStore, clock: FakeClock
+    ) -> None:
+        opened = await sign_in(sessions, clock)
+        record = store._records[opened.session.name]
+        record.idle_expires_at = record.absolute_expires_at = clock() + 10**6
+        clock.set(opened.session.absolute_expires_at)
+        assert await sessions.resume(opened.cookie) is None
+
+
+class TestRewriting:
+    async def test_counts_the_revision_and_tells_everybody(
+        self, sessions: Sessions, clock: FakeClock, events: list[SessionEvent]
+    ) -> None:
+        opened = await sign_in(sessions, clock)
+        changed = await sessions.rewrite(
+            opened.session, tokens=tokens(access_token="access-2"), identity=replace(ALICE, roles=())
+        )
+        assert changed is not None
+        resumed = await sessions.resume(opened.cookie)
+        assert resumed is not None
+        assert (resumed.revision, resumed.tokens.access_token, resumed.identity.roles) == (1, "access-2", ())
+        assert resumed.sid == "sid-1"
+        assert events == [SessionChanged(opened.session.name)]
+
+    async def test_an_older_copy_cannot_write_over_a_newer_one(self, sessions: Sessions, clock: FakeClock) -> None:
+        opened = await sign_in(sessions, clock)
+        assert await sessions.rewrite(opened.session, tokens=tokens(access_token="new"), identity=ALICE)
+        assert await sessions.rewrite(opened.session, tokens=tokens(access_token="old"), identity=ALICE) is None
+        resumed = await sessions.resume(opened.cookie)
+        assert resumed is not None
+        assert resumed.tokens.access_token == "new"
+
+    async def test_nothing_rises_from_the_dead(
+        self, sessions: Sessions, store: MemoryStore, clock: FakeClock, events: list[SessionEvent]
+    ) -> None:
+        opened = await sign_in(sessions, clock)
+        await sessions.end(opened.session.name, EndReason.LOGOUT)
+        assert await sessions.rewrite(opened.session, tokens=tokens(), identity=ALICE) is None
+        assert await sessions.touch(opened.session) is None
+        assert not store._records
+        assert SessionChanged(opened.session.name) not in events
+
+
+class TestListing:
+    async def test_a_persons_sessions_come_newest_first_without_the_dead(
+        self, sessions: Sessions, clock: FakeClock
+    ) -> None:
+        opened = [await sign_in(sessions, clock) for _ in range(4)]
+        await sign_in(sessions, clock, identity=BOB)
+        await sessions.end(opened[1].session.name, EndReason.LOGOUT)
+        listed = await sessions.of_person(ISSUER, "alice")
+        assert [one.name for one in listed] == [opened[index].session.name for index in (3, 2, 0)]
+        assert await sessions.of_person(ISSUER, "nobody") == []
+
+    async def test_a_provider_sessions_too(self, sessions: Sessions, clock: FakeClock) -> None:
+        opened = await sign_in(sessions, clock, sid="s-9")
+        await sign_in(sessions, clock, sid="s-8")
+        assert [one.name for one in await sessions.of_provider_session(ISSUER, "s-9")] == [opened.session.name]
+
+
+class TestCap:
+    async def test_the_oldest_beyond_it_end(
+        self, store: MemoryStore, clock: FakeClock, events: list[SessionEvent]
+    ) -> None:
+        capped = Sessions(store, keyring(), session_settings(max_per_person=2))
+        opened = [await sign_in(capped, clock) for _ in range(3)]
+        alive = [await capped.resume(one.cookie) is not None for one in opened]
+        assert alive == [False, True, True]
+        assert events == [SessionsEnded(EndReason.REVOKED, name=opened[0].session.name)]
+
+    async def test_the_one_just_opened_never_ends_itself(self, store: MemoryStore, clock: FakeClock) -> None:
+        """Not even when the clock says that all are of the same age."""
+        capped = Sessions(store, keyring(), session_settings(max_per_person=1))
+        for _ in range(20):
+            opened = await capped.open(opening(clock))
+            assert opened is not None
+            assert await capped.resume(opened.cookie) is not None
+        assert len(store._records) == 1
+
+    async def test_is_per_person(self, store: MemoryStore, clock: FakeClock) -> None:
+        capped = Sessions(store, keyring(), session_settings(max_per_person=1))
+        opened = [await sign_in(capped, clock, identity=person) for person in (ALICE, BOB, COUSIN)]
+        assert all([await capped.resume(one.cookie) for one in opened])

@@ -1,0 +1,122 @@
+"""The session record and events: what is written is read back, what is foreign is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bff.contract import EndReason, Identity
+from bff.sessions.record import (
+    EverythingUnknown,
+    Session,
+    SessionChanged,
+    SessionEvent,
+    SessionsEnded,
+    dump_session,
+    event_from_wire,
+    event_to_wire,
+    load_session,
+    with_tokens,
+)
+from tests.bff.factories import ALICE, session, tokens
+
+FULL = Identity(
+    sub="alice",
+    iss="https://idp.example.com",
+    provider="corp",
+    name="Zoë ✓",
+    email="a@example.com",
+    email_verified=True,
+    preferred_username="alice",
+    roles=("a", "b"),
+    groups=("g",),
+    acr="2",
+    auth_time=5,
+    expires_at=9,
+    claims={"nested": {"list": [1, None, "x"]}, "sid": "s"},
+)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        session(),
+        session(identity=FULL, device="Firefox on Linux", revision=7, idle_expires_at=99.5),
+        session(tokens=tokens(expires_at=None, refresh_token="", scope="")),
+    ],
+)
+def test_a_record_is_read_back_as_it_was_written(before: Session) -> None:
+    after = load_session(
+        dump_session(before), name=before.name, revision=before.revision, idle_expires_at=before.idle_expires_at
+    )
+    assert after == before
+
+
+def test_name_revision_and_idle_time_lie_beside_the_sealed_part() -> None:
+    table = json.loads(dump_session(session(revision=7)))
+    assert not {"name", "revision", "idle_expires_at"} & table.keys()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"garbage",
+        b"[]",
+        b"{}",
+        b'{"identity":{}}',
+        b'{"identity":"x","tokens":{}}',
+        dump_session(session()).replace(b'"sid"', b'"other"'),
+        dump_session(session()).replace(b'"access_token"', b'"other"'),
+        dump_session(session()).replace(b'"roles":[', b'"rules":['),
+    ],
+)
+def test_a_record_of_another_schema_is_refused(data: bytes) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        load_session(data, name="n", revision=0, idle_expires_at=0)
+
+
+def test_tokens_and_identity_are_exchanged_together_and_nothing_else() -> None:
+    changed = with_tokens(session(), tokens(access_token="access-2"), FULL)
+    assert (changed.tokens.access_token, changed.identity) == ("access-2", FULL)
+    assert changed.provider == "corp"
+    assert with_tokens(changed, session().tokens, ALICE) == session()
+
+
+def test_no_token_shows_when_a_session_is_printed() -> None:
+    shown = repr(session())
+    assert not any(secret in shown for secret in ("access-1", "refresh-1", "id-token-1"))
+
+
+EVENTS: list[SessionEvent] = [
+    SessionsEnded(EndReason.LOGOUT, name="r"),
+    *(SessionsEnded(reason, owner="o", at=1234.5) for reason in EndReason),
+    SessionChanged("r"),
+    EverythingUnknown(),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_passes_the_wire_unchanged(event: SessionEvent) -> None:
+    assert event_from_wire(event_to_wire(event)) == event
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"x",
+        b"[]",
+        b"{}",
+        b'{"e":"other"}',
+        b'{"e":"changed"}',
+        b'{"e":"ended","reason":"bored","name":"","owner":"","at":0}',
+        b'{"e":"ended","reason":"logout","name":"r"}',
+        b'{"e":"ended","reason":"logout","name":"","owner":"","at":"soon"}',
+        b"\xff",
+    ],
+)
+def test_an_event_of_another_version_is_refused(data: bytes) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        event_from_wire(data)

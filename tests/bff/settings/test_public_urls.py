@@ -1,0 +1,53 @@
+"""Public URLs come from configuration alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from bff.settings.public_urls import PublicUrls, all_origins, urls_of_route
+from tests.bff.factories import settings
+
+
+def test_urls_to_register_lie_below_the_public_url_and_the_auth_path() -> None:
+    urls = PublicUrls("https://Apps.example.com:8443/base", "/sso")
+    assert (urls.origin, urls.host) == ("https://apps.example.com:8443", "apps.example.com:8443")
+    assert (urls.base_path, urls.auth) == ("/base", "https://Apps.example.com:8443/base/sso")
+    assert urls.callback("corp") == urls.auth + "/callback/corp"
+    assert urls.post_logout == urls.auth + "/logged-out"
+    assert urls.backchannel_logout("corp") == urls.auth + "/backchannel-logout/corp"
+    assert urls.frontchannel_logout("corp") == urls.auth + "/frontchannel-logout/corp"
+    assert urls.initiate("corp") == urls.auth + "/initiate/corp"
+    assert urls.jwks == urls.auth + "/jwks.json"
+
+
+@pytest.mark.parametrize(("base", "expected"), [("https://a.example", True), ("http://localhost:8000", False)])
+def test_a_url_is_secure_by_its_scheme(base: str, expected: bool) -> None:
+    assert PublicUrls(base).is_secure is expected
+
+
+def test_every_origin_is_served_under_its_host_and_the_path_of_the_public_url() -> None:
+    server = settings(
+        server={"public_url": "https://a.example/base/", "origins": ["https://B.example", "https://c.example:8443/"]}
+    ).server
+    origins = all_origins(server)
+    assert list(origins) == ["a.example", "b.example", "c.example:8443"]
+    assert origins["a.example"].base == "https://a.example/base"
+    assert origins["b.example"].callback("corp") == "https://B.example/base/auth/callback/corp"
+    assert origins["c.example:8443"].base == "https://c.example:8443/base"
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("", "https://a.example"),
+        ("B.example", "https://b.example"),
+        ("c.example", "https://c.example:8443"),
+        ("c.example:8443", "https://c.example:8443"),
+    ],
+)
+def test_a_route_is_served_at_the_origin_of_its_host(host: str, origin: str) -> None:
+    server = settings(
+        server={"public_url": "https://a.example", "origins": ["https://b.example", "https://c.example:8443"]}
+    ).server
+    urls = urls_of_route(server, host)
+    assert (urls.origin, urls.has(host), urls.has("elsewhere.example")) == (origin, True, False)

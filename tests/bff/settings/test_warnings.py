@@ -1,0 +1,42 @@
+"""Settings that start, and what their operator should know about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bff.settings.loading import parse_settings
+from bff.settings.warnings import find_warnings
+
+SECRET = "unit-test-secret-0123456789-abcdefghijklmnop"
+
+
+def warned(*networks: str, secret: str = "", upstream: str = "streamlit:app.py") -> list[str]:
+    """The keys that are warned of."""
+    tables: dict[str, Any] = {
+        "server": {
+            "public_url": "https://apps.example.com",
+            "trusted_proxies": networks,
+            "trusted_proxy_secret": secret if networks else "",
+        },
+        "secrets": {"keys": [SECRET]},
+        "providers": {"corp": {"issuer": "https://idp.example.com", "client_id": "x", "client_secret": SECRET}},
+        "routes": [{"id": "app", "upstream": upstream}],
+    }
+    return [problem.key for problem in find_warnings(parse_settings(tables), source="test")]
+
+
+@pytest.mark.parametrize(
+    "network", ["127.0.0.1/32", "127.0.0.0/8", "::1/128", "::/8", "::ffff:127.0.0.1/128", "126.0.0.0/7"]
+)
+def test_a_proxy_on_loopback_beside_pages_is_warned_of(network: str) -> None:
+    assert warned(network) == ["server.trusted_proxies"]
+    assert warned("10.0.0.0/8", network) == ["server.trusted_proxies"]
+
+
+def test_nobody_is_warned_where_no_page_can_be_the_proxy() -> None:
+    assert warned() == []
+    assert warned("10.0.0.0/8", "fd00::/8") == []
+    assert warned("127.0.0.1/32", secret=SECRET) == []
+    assert warned("127.0.0.1/32", upstream="http://127.0.0.1:9000") == []

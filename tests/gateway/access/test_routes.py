@@ -1,0 +1,102 @@
+"""The route table: longest prefix on a segment boundary, hosts, methods."""
+
+from __future__ import annotations
+
+import pytest
+
+from bff.settings.tables import RouteSettings
+from gateway.access.routes import RouteTable, is_method_allowed
+
+
+def make_route(route_id: str, path: str, *, host: str = "", methods: tuple[str, ...] = ()) -> RouteSettings:
+    return RouteSettings(id=route_id, path=path, host=host, methods=methods)
+
+
+TABLE = RouteTable(
+    [
+        make_route("pages", "/"),
+        make_route("api", "/api/"),
+        make_route("deep", "/api/v2/models"),
+        make_route("admin-host", "/", host="admin.example.com"),
+        make_route("api-host", "/api", host="admin.example.com:8443"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", "pages"),
+        ("/anything/else", "pages"),
+        ("/api", "api"),
+        ("/api/", "api"),
+        ("/api/users", "api"),
+        ("/apiary", "pages"),
+        ("/api/v2", "api"),
+        ("/api/v2/modelsX", "api"),
+        ("/api/v2/models", "deep"),
+        ("/api/v2/models/7/runs", "deep"),
+        ("/API/users", "pages"),
+    ],
+)
+def test_the_longest_prefix_on_a_segment_boundary_wins(path: str, expected: str) -> None:
+    route = TABLE.match("apps.example.com", path)
+    assert route is not None
+    assert route.id == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "expected"),
+    [
+        ("admin.example.com", "/x", "admin-host"),
+        ("ADMIN.example.com:443", "/x", "admin-host"),
+        ("admin.example.com:8443", "/api/x", "api-host"),
+        ("admin.example.com:444", "/api/x", "api"),
+        ("other.example.com", "/x", "pages"),
+        ("", "/x", "pages"),
+    ],
+)
+def test_a_route_for_the_host_comes_before_one_for_every_host(host: str, path: str, expected: str) -> None:
+    route = TABLE.match(host, path)
+    assert route is not None
+    assert route.id == expected
+
+
+def test_without_a_route_nothing_matches() -> None:
+    table = RouteTable([make_route("api", "/api")])
+    assert table.match("apps.example.com", "/") is None
+    assert table.match("apps.example.com", "/other") is None
+    assert RouteTable([]).match("apps.example.com", "/") is None
+
+
+def test_a_route_of_another_host_alone_does_not_match() -> None:
+    table = RouteTable([make_route("admin", "/", host="admin.example.com")])
+    assert table.match("apps.example.com", "/") is None
+
+
+def test_the_first_of_two_equal_routes_counts() -> None:
+    table = RouteTable([make_route("one", "/a"), make_route("two", "/a/")])
+    found = table.match("", "/a/x")
+    assert found is not None
+    assert found.id == "one"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_without_a_list_ordinary_methods_pass(method: str) -> None:
+    assert is_method_allowed(make_route("a", "/"), method)
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "TRACK"])
+def test_methods_that_reflect_or_tunnel_never_pass(method: str) -> None:
+    assert not is_method_allowed(make_route("a", "/"), method)
+    assert not is_method_allowed(make_route("a", "/", methods=(method,)), method)
+
+
+def test_a_list_of_methods_is_exact_but_for_head() -> None:
+    route = make_route("a", "/", methods=("get", "POST"))
+    assert [method for method in ("GET", "HEAD", "POST", "PUT", "DELETE") if is_method_allowed(route, method)] == [
+        "GET",
+        "HEAD",
+        "POST",
+    ]
+    assert not is_method_allowed(make_route("b", "/", methods=("POST",)), "HEAD")

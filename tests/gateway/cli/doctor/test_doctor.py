@@ -1,0 +1,235 @@
+"""`vestibule doctor` finds what would break a sign-in, one line each, and says what to register, exactly."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bff.settings.loading import parse_settings
+from bff.settings.rules import Problem
+from bff.settings.tables import Settings
+from gateway.cli.doctor.checks import Finding, Report, examine
+from tests.bff.stores.redis_servers import start_server
+from tests.fakes import FakeProvider, RecordingUpstream
+from tests.gateway.commands import vestibule, vestibule_process
+from tests.ports import free_port as port_for_a_program
+
+
+@pytest.fixture
+def provider() -> Iterator[FakeProvider]:
+    with FakeProvider() as started:
+        yield started
+
+
+@pytest.fixture
+def upstream() -> Iterator[RecordingUpstream]:
+    with RecordingUpstream() as started:
+        yield started
+
+
+def settings_for(issuer: str, *, upstream: str = "", server: Any = None, **provider: Any) -> Settings:
+    return parse_settings(tables_for(issuer, upstream=upstream, server=server, **provider))
+
+
+def tables_for(issuer: str, *, upstream: str = "", server: Any = None, **provider: Any) -> dict[str, Any]:
+    route = {"id": "api", "path": "/api/", "upstream": upstream or "http://127.0.0.1:9", "kind": "api"}
+    return {
+        "server": {"public_url": "http://localhost:8000", "environment": "development"} | (server or {}),
+        "secrets": {"keys": [secrets.token_urlsafe(32)], "admin_token": secrets.token_urlsafe(32)},
+        "providers": {"corp": {"issuer": issuer, "client_id": "vestibule", "client_secret": "x" * 16} | provider},
+        "routes": [route] if upstream else [],
+    }
+
+
+def found(report: Report, level: str) -> list[Finding]:
+    return [finding for finding in report.findings if finding.level == level]
+
+
+def only_fault(report: Report) -> str:
+    [fault] = found(report, "fault")
+    assert not report.is_healthy()
+    return f"{fault.part}: {fault.message}"
+
+
+async def test_a_sound_set_up_has_no_fault(provider: FakeProvider, upstream: RecordingUpstream) -> None:
+    report = await examine(settings_for(provider.issuer, upstream=upstream.url))
+    assert found(report, "fault") == []
+    assert report.is_healthy()
+    assert {finding.part for finding in found(report, "ok")} == {"providers.corp", "store.url", "routes.api.upstream"}
+
+
+async def test_it_asks_for_discovery_and_keys_and_for_nothing_else(provider: FakeProvider) -> None:
+    await examine(settings_for(provider.issuer))
+    assert sorted(hit.endpoint for hit in provider.hits) == ["discovery", "jwks"]
+
+
+async def test_it_says_exactly_what_to_register_for_every_origin(provider: FakeProvider) -> None:
+    server = {"origins": ["http://127.0.0.1:8000"]}
+    first, second = (
+        await examine(settings_for(provider.issuer, server=server, frontchannel_logout=True))
+    ).registrations
+    assert first.redirect_uri == "http://localhost:8000/auth/callback/corp"
+    assert first.post_logout_redirect_uri == "http://localhost:8000/auth/logged-out"
+    assert first.backchannel_logout_uri == "http://localhost:8000/auth/backchannel-logout/corp"
+    assert first.frontchannel_logout_uri == "http://localhost:8000/auth/frontchannel-logout/corp"
+    assert first.initiate_login_uri == "http://localhost:8000/auth/initiate/corp"
+    assert second.redirect_uri == "http://127.0.0.1:8000/auth/callback/corp"
+
+
+async def test_another_issuer_in_the_document_is_shown_beside_the_configured_one(provider: FakeProvider) -> None:
+    provider.bend.discovery.json(lambda document: document | {"issuer": provider.issuer + "/"})
+    message = only_fault(await examine(settings_for(provider.issuer)))
+    assert message.startswith("providers.corp.issuer: ")
+    assert f"configured is {provider.issuer}, but the discovery document states {provider.issuer}/" in message
+
+
+async def test_what_the_document_states_cannot_forge_a_line(provider: FakeProvider) -> None:
+    provider.bend.discovery.json(lambda document: document | {"issuer": "x\nok  everything\x1b[2J" + "y" * 5000})
+    message = only_fault(await examine(settings_for(provider.issuer)))
+    assert message.isprintable()
+    assert len(message) < 500
+
+
+async def test_a_provider_that_does_not_answer_is_a_fault(provider: FakeProvider) -> None:
+    provider.stop()
+    assert "cannot be reached" in only_fault(await examine(settings_for(provider.issuer)))
+
+
+async def test_a_provider_that_hangs_is_a_fault_in_time(provider: FakeProvider) -> None:
+    with provider.bend.discovery.hold():
+        assert "in time" in only_fault(await examine(settings_for(provider.issuer, http_timeout_seconds=0.3)))
+
+
+async def test_a_foreign_endpoint_is_a_fault_that_names_the_mend(provider: FakeProvider) -> None:
+    provider.bend.discovery.json(lambda document: document | {"token_endpoint": "http://127.0.0.2:9/token"})
+    assert "allowed_hosts" in only_fault(await examine(settings_for(provider.issuer)))
+
+
+async def test_an_empty_key_set_is_a_fault(provider: FakeProvider) -> None:
+    provider.bend.jwks.json(lambda document: {"keys": []})
+    assert "no usable key" in only_fault(await examine(settings_for(provider.issuer)))
+
+
+async def test_no_key_for_the_pinned_algorithm_is_a_fault(provider: FakeProvider) -> None:
+    report = await examine(settings_for(provider.issuer, id_token_alg="EdDSA"))
+    assert only_fault(report) == "providers.corp.id_token_alg: the provider publishes no key for EdDSA"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "key", "value", "level"),
+    [
+        ("userinfo_endpoint", "userinfo", "always", "fault"),
+        ("pushed_authorization_request_endpoint", "par", "required", "fault"),
+        ("end_session_endpoint", "id_token_hint", True, "warning"),
+    ],
+)
+async def test_an_endpoint_that_is_wanted_and_missing_is_named(
+    provider: FakeProvider, endpoint: str, key: str, value: Any, level: str
+) -> None:
+    provider.bend.discovery.json(lambda document: {name: url for name, url in document.items() if name != endpoint})
+    report = await examine(settings_for(provider.issuer, **{key: value}))
+    assert [part for finding in found(report, level) if (part := finding.part).startswith("providers.corp")]
+    assert report.is_healthy() is (level == "warning")
+
+
+async def test_an_upstream_that_does_not_answer_is_a_fault(provider: FakeProvider, free_port: int) -> None:
+    url = f"http://127.0.0.1:{free_port}"
+    message = only_fault(await examine(settings_for(provider.issuer, upstream=url)))
+    assert message.startswith(f"routes.api.upstream: {url} does not answer")
+
+
+async def test_an_upstream_that_is_no_http_server_is_a_fault(provider: FakeProvider) -> None:
+    with FakeProvider() as other:
+        other.bend.discovery.wire(b"SSH-2.0-OpenSSH\r\n")
+        url = other.url + "/.well-known/openid-configuration"
+        assert "not HTTP" in only_fault(await examine(settings_for(provider.issuer, upstream=url)))
+
+
+@pytest.mark.parametrize("target", ["streamlit:missing.py", "asgi:no_such_module_here:app"])
+async def test_an_app_that_is_not_there_is_a_fault(provider: FakeProvider, target: str, tmp_path: Path) -> None:
+    report = await examine(settings_for(provider.issuer, upstream=target), folder=tmp_path)
+    assert only_fault(report).startswith("routes.api.upstream: no ")
+
+
+async def test_a_script_that_is_there_is_fine(provider: FakeProvider, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("")
+    report = await examine(settings_for(provider.issuer, upstream="streamlit:app.py"), folder=tmp_path)
+    assert report.is_healthy()
+
+
+async def test_a_missing_certificate_is_a_fault(provider: FakeProvider) -> None:
+    server = {"tls": {"certificate_file": "/no/such/certificate", "key_file": "/dev/null"}}
+    report = await examine(settings_for(provider.issuer, server=server))
+    assert "server.tls.certificate_file: no file" in "\n".join(f"{f.part}: {f.message}" for f in found(report, "fault"))
+
+
+def test_the_command_prints_uris_and_one_line_per_fault_and_ends_with_1(provider: FakeProvider, tmp_path: Path) -> None:
+    write_configuration(tmp_path, provider.issuer + "/other", upstream="http://127.0.0.1:9")
+    done = vestibule_process("doctor", folder=tmp_path)
+    assert done.returncode == 1
+    assert "http://localhost:8000/auth/callback/corp" in done.stdout
+    assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("fault")] == [
+        "providers.corp.issuer:",
+        "routes.api.upstream:",
+    ]
+
+
+def test_as_json_it_says_the_same_to_a_program(provider: FakeProvider, tmp_path: Path) -> None:
+    write_configuration(tmp_path, provider.issuer)
+    done = vestibule("doctor", "--json", folder=tmp_path)
+    report = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert report["ok"] is True
+    assert report["register"][0]["redirect_uri"] == "http://localhost:8000/auth/callback/corp"
+    assert {finding["level"] for finding in report["findings"]} == {"ok", "warning"}
+
+
+async def test_secrets_that_lie_open_are_a_warning(provider: FakeProvider) -> None:
+    noticed = [Problem("vestibule.toml", "secrets.keys_file", "everybody may read keys", "chmod 600 keys")]
+    report = await examine(settings_for(provider.issuer), warnings=noticed)
+    (found,) = [finding for finding in report.findings if finding.part == "secrets.keys_file"]
+    assert (found.level, found.message) == ("warning", "everybody may read keys; chmod 600 keys")
+
+
+def test_strict_counts_warnings(provider: FakeProvider, tmp_path: Path) -> None:
+    write_configuration(tmp_path, provider.issuer)  # without routes, which is a warning
+    assert vestibule("doctor", folder=tmp_path).returncode == 0
+    assert vestibule("doctor", "--strict", folder=tmp_path).returncode == 1
+    assert json.loads(vestibule("doctor", "--strict", "--json", folder=tmp_path).stdout)["ok"] is False
+
+
+def write_configuration(folder: Path, issuer: str, *, upstream: str = "") -> None:
+    lines = [
+        *("[server]", 'public_url = "http://localhost:8000"', 'environment = "development"'),
+        *("[secrets]", f'keys = ["{secrets.token_urlsafe(32)}"]', f'admin_token = "{secrets.token_urlsafe(32)}"'),
+        *("[providers.corp]", f'issuer = "{issuer}"', 'client_id = "x"', 'client_auth = "none"'),
+    ]
+    if upstream:
+        lines += ["[[routes]]", 'id = "api"', 'path = "/api/"', f'upstream = "{upstream}"']
+    (folder / "vestibule.toml").write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("password", ["", "unit-test-redis-password"], ids=["without a password", "with one"])
+async def test_a_redis_without_a_password_is_named_with_the_fix(
+    provider: FakeProvider, component: Callable[[str], Path], tmp_path: Path, password: str
+) -> None:
+    server = start_server(component("redis-server"), tmp_path, port_for_a_program())
+    try:
+        with server.client() as client:
+            client.config_set("requirepass", password)
+        tables = tables_for(provider.issuer)
+        tables["store"] = {"url": f"redis://:{password}@127.0.0.1:{server.port}/0"}
+        report = await examine(parse_settings(tables))
+    finally:
+        server.kill()
+    messages = [finding.message for finding in report.findings if finding.part == "store.url"]
+    assert messages[0] == "redis answers"
+    assert [("without a password" in one, "requirepass" in one) for one in messages[1:]] == [(True, True)] * (
+        not password
+    )
+    assert "unit-test-redis-password" not in report.as_text()

@@ -1,0 +1,343 @@
+"""The command line: exit codes, clear words for every fault, and secrets that stay secret.
+
+Five tests start the command as a process: what the entry point passes on is the same for every command.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+import socket
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from bff.settings.loading import parse_settings
+from gateway.cli.configuration_file import find_configuration, folder_for_new, with_port
+from tests.gateway.commands import vestibule, vestibule_process
+
+KEY = secrets.token_urlsafe(32)
+GOOD = f"""
+[server]
+public_url = "http://localhost:8000"
+environment = "development"
+[secrets]
+keys = ["{KEY}"]
+admin_token = "canary-admin-token"
+[store]
+url = "redis://user:canary-password@127.0.0.1:6379/0"
+[providers.corp]
+issuer = "https://idp.example.com"
+client_id = "x"
+client_secret = "canary-client-secret"
+[kit_clients.pages]
+secret = "canary-kit-secret-of-pages"
+[[routes]]
+id = "pages"
+path = "/"
+upstream = "streamlit:app.py"
+kit = "pages"
+[routes.streamlit]
+cwd = "pages"
+[routes.streamlit.env]
+MODEL_KEY = "canary-variable"
+[routes.require]
+claims = {{ "https://example.com/department" = "physics" }}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)  # a page runs as another user where the front door may switch
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "vestibule.toml").write_text(GOOD)
+    (tmp_path / "vestibule.toml").chmod(0o600)  # it holds secrets
+    return tmp_path
+
+
+def test_without_a_command_it_says_what_there_is(tmp_path: Path) -> None:
+    done = vestibule_process("--help", folder=tmp_path)
+    assert done.returncode == 0
+    for command in ("run", "demo", "dev", "init", "keys", "config", "doctor", "--version"):
+        assert command in done.stdout
+
+
+def test_the_version_is_one_word_or_the_reason_why_there_is_none(tmp_path: Path) -> None:
+    done = vestibule("--version", folder=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.strip() in ("0.1.0", "not installed: running from its source")
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("run", "--nonsense"), ("run", "--port", "70000"), ("dev",)])
+def test_a_wrong_command_line_ends_with_2(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = vestibule(*arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr
+
+
+def test_config_check_is_content_with_a_good_file(folder: Path) -> None:
+    done = vestibule("config", "check", folder=folder)
+    said = f"configuration: {folder / 'vestibule.toml'}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", said)
+
+
+def test_config_check_names_all_problems_at_once_with_file_key_and_mend(folder: Path) -> None:
+    bad = GOOD.replace("public_url", "pubic_url").replace('kit = "pages"', 'kit = "nobody"') + "nonsense = 1\n"
+    (folder / "vestibule.toml").write_text(bad.replace(KEY, "short"))
+    done = vestibule_process("config", "check", folder=folder)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert [line for line in lines if line.startswith("vestibule.toml: server.pubic_url: unknown key; ")]
+    assert [
+        line
+        for line in lines
+        if line.startswith("vestibule.toml: routes[0].require.nonsense (route pages): unknown key; ")
+    ]
+    assert "short" not in [word.strip("'\"") for line in lines for word in line.split() if "keys" not in line]
+
+
+def test_config_check_warns_of_secrets_that_lie_open(folder: Path) -> None:
+    (folder / "keys").write_text(KEY)
+    (folder / "keys").chmod(0o644)
+    (folder / "vestibule.toml").write_text(GOOD.replace(f'keys = ["{KEY}"]', 'keys_file = "keys"'))
+    done = vestibule("config", "check", folder=folder)
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+    said = f"configuration: {folder / 'vestibule.toml'}\n"
+    assert done.stderr == (
+        f"{said}warning: vestibule.toml: secrets.keys_file: "
+        f"everybody on this machine may read {folder / 'keys'}; chmod 600 {folder / 'keys'}\n"
+    )
+    (folder / "keys").chmod(0o600)
+    assert vestibule("config", "check", folder=folder).stderr == said
+
+
+def test_config_check_warns_of_identity_headers_that_a_route_lets_through(folder: Path) -> None:
+    listed = GOOD.replace('kit = "pages"', 'kit = "pages"\nforward_headers = ["accept", "X-Scope-OrgID"]')
+    (folder / "vestibule.toml").write_text(listed)
+    done = vestibule("config", "check", folder=folder)
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+    assert "\nwarning: vestibule.toml: routes[0].forward_headers (route pages): lets clients send " in done.stderr
+    assert "x-scope-orgid" in done.stderr
+
+
+def test_a_taken_port_says_what_the_person_types_to_choose_another(folder: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        arguments = ("demo", "--port", str(other.getsockname()[1]), "--port-option", "PORT=")
+        done = vestibule_process(*arguments, folder=folder)
+    assert done.returncode == 1
+    assert "choose another with PORT=" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("config", "check"), ("config", "show"), ("doctor",), ("run",)])
+def test_every_command_that_needs_a_configuration_says_when_there_is_none(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = vestibule(*command, folder=tmp_path, variables={"HOME": str(tmp_path / "home")})
+    own = tmp_path / "home/.config/vestibule/vestibule.toml"
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"no configuration: looked for vestibule.toml, {own}, /etc/vestibule/vestibule.toml; "
+        "run `vestibule init`, or name a file with --config\n"
+    )
+
+
+@pytest.mark.parametrize("content", [b"[server", b"\xff\xfe", b"server = 1\n"], ids=["broken", "binary", "no table"])
+def test_a_file_that_is_no_configuration_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_bytes(content)
+    done = vestibule("config", "check", "--config", "other.toml", folder=tmp_path)
+    assert done.returncode == 2
+    assert "other.toml" in done.stderr
+
+
+def test_an_unknown_variable_is_a_fault(folder: Path) -> None:
+    done = vestibule("config", "check", folder=folder, variables={"VESTIBULE_SEVER__BIND": "x"})
+    assert done.returncode == 2
+    assert "VESTIBULE_SEVER__BIND" in done.stderr
+
+
+def test_config_show_masks_every_secret_and_is_toml(folder: Path) -> None:
+    done = vestibule("config", "show", folder=folder)
+    shown = tomllib.loads(done.stdout)
+    assert done.returncode == 0
+    assert "canary" not in done.stdout
+    assert KEY not in done.stdout
+    assert shown["secrets"]["keys"] == ["********"]
+    assert shown["store"]["url"] == "redis://user:********@127.0.0.1:6379/0"
+    assert shown["routes"][0]["streamlit"]["env"] == {"MODEL_KEY": "********"}
+    assert shown["routes"][0]["require"]["claims"] == {"https://example.com/department": "physics"}
+    assert shown["session"]["idle_seconds"] == 3600
+
+
+def test_config_show_as_json_says_the_same(folder: Path) -> None:
+    as_json = json.loads(vestibule("config", "show", "--json", folder=folder).stdout)
+    as_toml = tomllib.loads(vestibule("config", "show", folder=folder).stdout)
+    assert _without_nothing(as_json) == as_toml
+
+
+def _without_nothing(value: object) -> object:
+    """TOML has no null: what is None in JSON is absent there."""
+    if isinstance(value, dict):
+        return {key: _without_nothing(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nothing(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_the_environment_wins_over_the_file(folder: Path) -> None:
+    done = vestibule("config", "show", folder=folder, variables={"VESTIBULE_SESSION__IDLE_SECONDS": "120"})
+    assert tomllib.loads(done.stdout)["session"]["idle_seconds"] == 120
+
+
+def test_the_file_may_be_named_by_a_variable(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    variables = {"VESTIBULE_CONFIG": str(folder / "vestibule.toml")}
+    assert vestibule_process("config", "check", folder=elsewhere, variables=variables).stdout == "ok\n"
+
+
+def test_variables_alone_are_enough_where_there_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gateway.cli.configuration_file.SYSTEM_FOLDER", tmp_path / "etc")
+    assert find_configuration(None, environ={}) == Path("vestibule.toml")
+    assert find_configuration(None, environ={"VESTIBULE_PROVIDERS__CORP__ISSUER": "x"}) is None
+    (tmp_path / "vestibule.toml").touch()
+    assert find_configuration(None, environ={"VESTIBULE_PROVIDERS__CORP__ISSUER": "x"}) == Path("vestibule.toml")
+
+
+def test_the_file_is_looked_for_here_then_with_the_persons_settings_then_with_the_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, home, xdg, system = (tmp_path / name for name in ("here", "home", "xdg", "etc"))
+    files = [here / "vestibule.toml", home / ".config/vestibule/vestibule.toml", system / "vestibule.toml"]
+    for file in (*files, xdg / "vestibule/vestibule.toml"):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("gateway.cli.configuration_file.SYSTEM_FOLDER", system)
+    environ = {"HOME": str(home)}
+
+    def found(**more: str) -> Path | None:
+        return find_configuration(None, environ=environ | more)
+
+    assert find_configuration(Path("given"), environ=environ | {"VESTIBULE_CONFIG": "named"}) == Path("given")
+    assert found(VESTIBULE_CONFIG="named") == Path("named")
+    assert found() == Path("vestibule.toml")
+    files[0].unlink()
+    assert found() == files[1]
+    assert found(XDG_CONFIG_HOME=str(xdg)) == xdg / "vestibule/vestibule.toml"
+    assert found(XDG_CONFIG_HOME="relative") == files[1]
+    files[1].unlink()
+    assert found(VESTIBULE_PROVIDERS__CORP__ISSUER="x") == files[2]
+    files[2].unlink()
+    assert found() == Path("vestibule.toml")
+
+
+@pytest.mark.parametrize(
+    "command", [("config", "check"), ("config", "show"), ("config", "show", "--json")], ids=" ".join
+)
+def test_a_command_says_which_file_it_read(folder: Path, command: tuple[str, ...]) -> None:
+    done = vestibule(*command, folder=folder)
+    assert done.stderr == f"configuration: {folder / 'vestibule.toml'}\n"
+    assert "configuration:" not in done.stdout
+
+
+def test_a_new_file_belongs_with_the_persons_settings_and_for_root_with_the_systems() -> None:
+    home = {"HOME": "/srv/ann"}
+    assert folder_for_new(home, is_root=True) == Path("/etc/vestibule")
+    assert folder_for_new(home, is_root=False) == Path("/srv/ann/.config/vestibule")
+    assert folder_for_new({"XDG_CONFIG_HOME": "/srv/ann/own"}, is_root=False) == Path("/srv/ann/own/vestibule")
+    assert folder_for_new({}, is_root=False) == Path("/etc/vestibule"), "a service's user has no home"
+
+
+def test_keys_new_writes_a_file_for_its_owner_once(tmp_path: Path) -> None:
+    assert vestibule("keys", "new", "keys", folder=tmp_path).returncode == 0
+    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o600
+    first = (tmp_path / "keys").read_text()
+    assert len(first.strip()) >= 43
+    again = vestibule("keys", "new", "keys", folder=tmp_path)
+    assert again.returncode == 2
+    assert "keys is there already" in again.stderr
+    assert (tmp_path / "keys").read_text() == first
+
+
+def test_keys_new_prints_on_request(tmp_path: Path) -> None:
+    one, two = (vestibule("keys", "new", "-", folder=tmp_path).stdout.strip() for _ in range(2))
+    assert len(one) >= 43
+    assert one != two
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_new_says_when_it_cannot_write(tmp_path: Path) -> None:
+    done = vestibule("keys", "new", "nowhere/keys", folder=tmp_path)
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+
+
+def test_keys_rotate_puts_a_new_key_in_front_and_keeps_three(tmp_path: Path) -> None:
+    vestibule("keys", "new", "keys", folder=tmp_path)
+    seen = [(tmp_path / "keys").read_text().split()]
+    for _ in range(3):
+        done = vestibule("keys", "rotate", "keys", folder=tmp_path)
+        assert done.returncode == 0
+        assert "until it is restarted" in done.stdout
+        assert "systemctl restart vestibule" in done.stdout
+        seen.append((tmp_path / "keys").read_text().split())
+    assert [len(keys) for keys in seen] == [1, 2, 3, 3]
+    assert all(later[1:] == earlier[:2] for earlier, later in itertools.pairwise(seen))
+    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["keys"], "nothing is left beside the file"
+
+
+@pytest.mark.parametrize("content", [None, "", "short\n"], ids=["missing", "empty", "too short"])
+def test_keys_rotate_refuses_what_is_no_key_file(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "keys").write_text(content)
+    done = vestibule("keys", "rotate", "keys", folder=tmp_path)
+    assert done.returncode == 2
+    assert "keys" in done.stderr
+    assert content is None or (tmp_path / "keys").read_text() == content
+
+
+def test_run_with_a_taken_port_is_one_line_and_1(folder: Path) -> None:
+    (folder / "pages" / "app.py").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = vestibule_process("run", "--port", str(port), folder=folder)
+    assert done.returncode == 1
+    assert (
+        done.stderr
+        == f"port {port} on 127.0.0.1 is taken by another program; choose another with --port or server.bind\n"
+    )
+
+
+def test_run_without_the_apps_script_is_one_line_and_2(folder: Path) -> None:
+    done = vestibule("run", folder=folder)
+    assert done.returncode == 2
+    assert "routes.pages.upstream: no script" in done.stderr
+
+
+def test_dev_and_demo_say_what_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "app.py").touch()
+    for arguments, named in (
+        (("dev", "missing.py"), "no script missing.py"),
+        (("dev", "app.py", "--api", "main"), "module:application"),
+        (("dev", "app.py", "--as", "a b"), "--as 'a b'"),
+        (("dev", "app.py", "--as", "ann", "--as", "ann:x"), "given twice"),
+        (("dev", "app.py", "--api", "main:app", "--api-prefix", "api"), "--api-prefix"),
+        (("dev", "app.py", "--api", "main:app", "--api-prefix", "/auth/x"), "lies under /auth"),
+        (("demo", "--folder", "."), "no api.py"),
+    ):
+        done = vestibule(*arguments, folder=tmp_path)
+        assert done.returncode == 2, arguments
+        assert named in done.stderr
+
+
+def test_a_port_moves_a_local_public_url_along_and_leaves_a_real_one() -> None:
+    tables = tomllib.loads(GOOD)
+    local = parse_settings(tables)
+    assert with_port(local, 9000) == {"server": {"bind": "127.0.0.1:9000", "public_url": "http://localhost:9000"}}
+    tables["server"] = {"public_url": "https://apps.example.com", "bind": "[::1]:8000"}
+    assert with_port(parse_settings(tables), 9000) == {"server": {"bind": "[::1]:9000"}}

@@ -1,0 +1,138 @@
+"""The set-up that `vestibule demo` and `vestibule dev` share: people, settings, and who gets which variables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.demo import FOLDER, PEOPLE
+from gateway.cli.development import Person, Scene, api_variables, build_settings, parse_people, provider_child, welcome
+from gateway.cli.doctor.checks import registrations
+from gateway.faults import UsageFault
+
+
+def scene(**changes: object) -> Scene:
+    given = {"port": 8000, "provider_port": 9400, "app": Path("/somewhere/app.py"), "app_id": "app", "api_port": 9001}
+    return Scene(**(given | changes))  # type: ignore[arg-type]  # a factory of keywords
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], [Person("dev")]),
+        (["alice:analyst"], [Person("alice", ("analyst",))]),
+        (["alice:analyst+admin"], [Person("alice", ("analyst", "admin"))]),
+        (["alice:analyst", "bob"], [Person("alice", ("analyst",)), Person("bob")]),
+        (["alice:analyst, bob:viewer"], [Person("alice", ("analyst",)), Person("bob", ("viewer",))]),
+        (["ada@example.org:"], [Person("ada@example.org")]),
+    ],
+)
+def test_people_are_read_from_the_command_line(given: list[str], expected: list[Person]) -> None:
+    assert list(parse_people(given)) == expected
+
+
+@pytest.mark.parametrize("given", [[""], ["a b"], [":analyst"], ["alice:an alyst"], ["alice", "alice:x"], ["a,,b"]])
+def test_people_that_nobody_could_be_are_refused(given: list[str]) -> None:
+    with pytest.raises(UsageFault, match="--as"):
+        parse_people(given)
+
+
+def test_the_refusal_of_a_name_says_which_are_allowed() -> None:
+    with pytest.raises(UsageFault, match="letters and digits of ASCII"):
+        parse_people(["Zoë"])
+
+
+def test_a_person_has_the_claims_that_apps_look_at() -> None:
+    claims = Person("ada.lovelace@example.org", ("analyst",)).claims()
+    assert claims["sub"] == "ada.lovelace@example.org"
+    assert (claims["name"], claims["preferred_username"]) == ("Ada Lovelace", "ada.lovelace")
+    assert (claims["email"], claims["email_verified"]) == ("ada.lovelace@example.org", True)
+    assert (claims["roles"], claims["groups"]) == (["analyst"], ["everybody"])
+    assert Person("bob").claims()["email"] == "bob@example.com"
+
+
+def test_provider_and_door_are_two_sites_to_a_browser() -> None:
+    settings = build_settings(scene())
+    assert settings.server.public_url == "http://localhost:8000"
+    assert settings.providers["mock"].issuer == "http://127.0.0.1:9400"
+    assert settings.is_development
+
+
+def test_secrets_are_new_for_every_run() -> None:
+    one, two = build_settings(scene()), build_settings(scene())
+    assert one.secrets.keys != two.secrets.keys
+    assert one.secrets.admin_token != two.secrets.admin_token
+    assert one.kit_clients["app"].secret != two.kit_clients["app"].secret
+
+
+def test_the_api_gets_an_assertion_and_the_app_may_call_it() -> None:
+    settings = build_settings(scene(audience="models-api", api_prefix="/backend/"))
+    api = settings.route("api")
+    assert api is not None
+    assert (api.path, api.strip_prefix, api.token, api.audience, api.csrf) == (
+        "/backend/",
+        True,
+        "assertion",
+        "models-api",
+        "fetch",
+    )
+    assert settings.kit_clients["app"].routes == ("api",)
+    assert settings.kit_clients["app"].audiences == ("models-api",)
+
+
+def test_without_an_api_there_is_no_route_to_one() -> None:
+    settings = build_settings(scene(api_port=0))
+    assert [route.id for route in settings.routes] == ["app"]
+    assert settings.kit_clients["app"].routes == ()
+
+
+def test_the_api_finds_keys_by_the_internal_host_that_the_door_lets_in() -> None:
+    variables = api_variables(scene(audience="models-api"))
+    assert variables == {
+        "VESTIBULE_JWT__ISSUER": "http://localhost:8000",
+        "VESTIBULE_JWT__AUDIENCE": "models-api",
+        "VESTIBULE_JWT__JWKS_URL": "http://127.0.0.1:8000/auth/jwks.json",
+    }
+    assert "127.0.0.1:8000" in build_settings(scene()).server.internal_hosts
+
+
+def test_the_mock_provider_knows_the_people_and_no_variable_of_the_shell() -> None:
+    child = provider_child(scene(), PEOPLE, environ={"PATH": "/bin", "SECRET": "canary"})
+    handed = json.loads(child.handed)
+    assert [person["sub"] for person in handed["people"]] == ["alice", "bob"]
+    assert handed["people"][0]["roles"] == ["analyst", "admin"]
+    assert "SECRET" not in child.environment
+
+
+def test_the_mock_provider_and_the_door_agree_on_secret_and_addresses() -> None:
+    given = scene()
+    [wanted] = registrations(build_settings(given))
+    client = json.loads(provider_child(given, PEOPLE, environ={}).handed)["client"]
+    assert client["client_id"] == wanted.client_id
+    assert client["redirect_uris"] == [wanted.redirect_uri]
+    assert client["post_logout_redirect_uris"] == [wanted.post_logout_redirect_uri]
+    assert client["backchannel_logout_uri"] == wanted.backchannel_logout_uri
+    assert client["secret"] == build_settings(given).providers["mock"].client_secret.get_secret_value()
+
+
+def test_the_secret_of_the_mock_provider_is_in_no_command_line_and_no_variable() -> None:
+    given = scene()
+    child = provider_child(given, PEOPLE, environ={"PATH": "/bin"})
+    assert given.client_secret not in repr((given, child, child.program, dict(child.environment)))
+    assert given.client_secret.encode() in child.handed
+
+
+def test_the_greeting_has_one_address_the_people_and_how_to_stop() -> None:
+    text = welcome(scene(), PEOPLE, title="The demonstration", hints=["Try this."])
+    assert text.count("http") == 1
+    assert "http://localhost:8000" in text
+    assert "alice (analyst, admin)" in text
+    assert "bob (viewer)" in text
+    assert "Ctrl-C" in text
+
+
+def test_the_demonstration_is_found_beside_the_packages() -> None:
+    assert (FOLDER / "app.py").is_file()
+    assert (FOLDER / "api.py").is_file()

@@ -1,0 +1,375 @@
+"""Real processes: they start, are started again when they die, and none is left when the front door ends, however."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.processes.children import describe_exit, pause_before_restart
+from gateway.processes.supervisor import OTHER_GRACE_SECONDS, WORKER_GRACE_SECONDS
+from tests.gateway.running_processes import (
+    command_line_of,
+    descendants,
+    environment_of,
+    is_alive,
+    wait_until,
+    wait_until_gone,
+)
+
+ROOT = Path(__file__).parent.parent.parent
+WITHIN_SECONDS = 5
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class Door:
+    """A started front door and what it said of itself."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.process = process
+        self.log = log
+        self.addresses: dict[str, str] = {}
+
+    def wait_until_ready(self) -> None:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"ended before it was ready:\n{self.log.read_text()}"
+        self.addresses = json.loads(line)
+
+    def get(self, path: str, *, part: str = "bind", timeout: float = 10) -> Any:
+        return httpx.get(f"http://{self.addresses[part]}{path}", timeout=timeout).json()
+
+    def said(self, text: str) -> bool:
+        return text in self.log.read_text()
+
+    def processes(self) -> list[int]:
+        return descendants(self.process.pid)
+
+
+Start = Callable[..., Door]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    doors: list[Door] = []
+
+    def start_door(*, ready: bool = True, workers: int = 1, routes: Any = (), **given: Any) -> Door:
+        settings: dict[str, Any] = {
+            "server": {"bind": "127.0.0.1:0", "management_bind": "127.0.0.1:0", "environment": "development"},
+            "secrets": {"keys": [secrets.token_urlsafe(32)]},
+            "providers": {"corp": {"issuer": "http://127.0.0.1:9/", "client_id": "x", "client_auth": "none"}},
+            "routes": list(routes),
+            "kit_clients": {"pages": {"secret": secrets.token_urlsafe(24), "routes": [r["id"] for r in routes]}},
+            "log": {"level": "debug"},
+        }
+        settings["server"].update(given.pop("server", {}))
+        settings["server"]["workers"] = workers
+        if workers > 1:
+            settings["store"] = {"url": "redis://127.0.0.1:9/0"}
+        (tmp_path / "door.json").write_text(json.dumps({"settings": settings, **given}))
+        log = tmp_path / "door.log"
+        with log.open("w") as stream:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.gateway.stand_in_door", str(tmp_path / "door.json")],
+                stdout=subprocess.PIPE,
+                stderr=stream,
+                text=True,
+                cwd=ROOT,
+            )
+        doors.append(Door(process, log))
+        if ready:
+            doors[-1].wait_until_ready()
+        return doors[-1]
+
+    yield start_door
+    for door in doors:
+        left = door.processes()
+        if door.process.poll() is None:
+            door.process.kill()
+        door.process.communicate()
+        wait_until_gone(left, seconds=WITHIN_SECONDS)
+
+
+def test_sigterm_ends_everything_in_time_and_frees_the_ports(start: Start, free_port: int) -> None:
+    door = start(parts=[free_port])
+    assert len(door.processes()) == 3  # worker, part, and the part's own process
+    everything, began = door.processes(), time.monotonic()
+    door.process.send_signal(signal.SIGTERM)
+    assert door.process.wait(WITHIN_SECONDS) == 0
+    assert door.log.read_text().count('"stopping"') == 1
+    wait_until_gone(everything, seconds=WITHIN_SECONDS - (time.monotonic() - began))
+    for address in (door.addresses["bind"], door.addresses["management"], f"127.0.0.1:{free_port}"):
+        host, _, port = address.rpartition(":")
+        with socket.create_server((host, int(port))):
+            pass
+
+
+def test_ctrl_c_ends_it_as_sigterm_does(start: Start) -> None:
+    door = start()
+    everything = door.processes()
+    door.process.send_signal(signal.SIGINT)
+    assert door.process.wait(WITHIN_SECONDS) == 0
+    wait_until_gone(everything, seconds=0.5)
+    assert "Traceback" not in door.log.read_text()
+
+
+def test_kill_9_of_the_front_door_leaves_nothing_behind(start: Start, free_port: int) -> None:
+    door = start(parts=[free_port])
+    everything = door.processes()
+    assert len(everything) == 3
+    door.process.kill()
+    wait_until_gone(everything, seconds=WITHIN_SECONDS)
+    with socket.create_server(("127.0.0.1", free_port)):
+        pass
+
+
+def test_a_killed_worker_is_started_again_on_the_same_port(start: Start) -> None:
+    door = start()
+    first = door.get("/pid")["pid"]
+    os.kill(first, signal.SIGKILL)
+    # Not one connection is refused meanwhile: the socket is the supervisor's, and they wait in its queue.
+    second = door.get("/pid")["pid"]
+    assert second != first
+    wait_until(lambda: door.said('"how": "signal SIGKILL"'), seconds=2)
+    assert door.said('"process": "worker-0"')
+    assert door.said('"restart_in_seconds": 0.5')
+
+
+def test_a_worker_that_exits_by_itself_is_started_again_and_the_log_says_how(start: Start) -> None:
+    door = start()
+    first = door.get("/pid")["pid"]
+    with pytest.raises(httpx.TransportError):
+        door.get("/die")
+    assert door.get("/pid")["pid"] != first
+    assert door.said('"how": "exit code 9"')
+
+
+def test_a_killed_part_is_started_again_without_its_old_descendants(start: Start, free_port: int) -> None:
+    door = start(parts=[free_port])
+    url = f"http://127.0.0.1:{free_port}/"
+    first = int(httpx.get(url).text)
+    [stubborn] = descendants(first)
+    os.kill(first, signal.SIGKILL)
+    wait_until_gone([stubborn], seconds=1)
+
+    def second() -> int:
+        try:
+            return int(httpx.get(url).text)
+        except httpx.TransportError:
+            return first
+
+    wait_until(lambda: second() != first, seconds=5)
+    assert door.get("/pid")["is_started"], "the worker went on as if nothing had happened"
+    assert door.said(f'"process": "part-{free_port}"')
+
+
+def test_requests_in_flight_are_finished_before_the_end(start: Start) -> None:
+    door = start()
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(door.get, "/slow")
+        time.sleep(0.4)
+        door.process.send_signal(signal.SIGTERM)
+        assert answer.result(5)["is_started"] is True, "the application was shut down under a request"
+    assert door.process.wait(WITHIN_SECONDS) == 0
+
+
+def test_a_request_that_never_ends_does_not_hold_up_the_end(start: Start) -> None:
+    door = start()
+    everything, began = door.processes(), time.monotonic()
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(door.get, "/for-ever")
+        time.sleep(0.3)
+        door.process.send_signal(signal.SIGTERM)
+        assert door.process.wait(WITHIN_SECONDS) == 0
+        assert time.monotonic() - began < WITHIN_SECONDS
+        assert isinstance(answer.exception(5), (httpx.TransportError, json.JSONDecodeError))
+    wait_until_gone(everything, seconds=0.5)
+
+
+def test_new_connections_are_refused_while_the_last_requests_finish(start: Start) -> None:
+    door = start()
+    host, _, port = door.addresses["bind"].rpartition(":")
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(door.get, "/slow")
+        time.sleep(0.3)
+        door.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)), timeout=1)
+        assert answer.result(5)
+
+
+def test_a_second_ctrl_c_ends_at_once(start: Start) -> None:
+    door = start()
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(door.get, "/for-ever")
+        time.sleep(0.3)
+        everything = door.processes()
+        door.process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        began = time.monotonic()
+        door.process.send_signal(signal.SIGINT)
+        assert door.process.wait(1) == 0
+        assert time.monotonic() - began < 1
+        assert isinstance(answer.exception(5), httpx.TransportError)
+    wait_until_gone(everything, seconds=0.5)
+
+
+def test_all_workers_serve_and_one_of_them_serves_management(start: Start) -> None:
+    door = start(workers=3)
+    workers = door.processes()
+    assert len(workers) == 3
+    assert door.get("/healthz", part="management")["pid"] in workers
+    seen = {door.get("/pid")["pid"] for _ in range(60)}
+    assert seen <= set(workers)
+    killed = door.get("/healthz", part="management")["pid"]
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: len(set(door.processes()) - {killed}) == 3, seconds=3)
+    assert door.get("/healthz", part="management")["pid"] != killed
+
+
+def test_secrets_reach_a_worker_by_pipe_alone(start: Start) -> None:
+    door = start()
+    [worker] = door.processes()
+    key = door.get("/settings")["key"]
+    assert len(key) > 32
+    for text in (environment_of(worker), command_line_of(worker), door.log.read_text()):
+        assert key not in text
+        assert "canary-variable" not in text
+    assert "canary-variable" not in environment_of(worker)
+
+
+def test_queries_are_in_no_log_at_any_level(start: Start) -> None:
+    door = start()
+    door.get("/pid?code=canary-http")
+    host, _, port = door.addresses["bind"].rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as client:
+        client.sendall(HANDSHAKE.replace(b"/ws", b"/ws?code=canary-websocket"))
+        assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
+        client.sendall(b"\x81\x80\x00\x00\x00\x00")
+        assert client.recv(16)
+    door.process.send_signal(signal.SIGTERM)
+    assert door.process.wait(WITHIN_SECONDS) == 0
+    assert not door.said("canary")
+
+
+def test_a_worker_may_open_as_many_connections_as_the_system_grants(start: Start) -> None:
+    door = start()
+    [worker] = door.processes()
+    soft, most = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+    assert soft == most
+
+
+def test_a_taken_port_is_one_line_that_names_the_mend(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        door = start(ready=False, server={"bind": f"127.0.0.1:{port}"})
+        assert door.process.wait(10) == 1
+        assert door.log.read_text().strip() == (
+            f"port {port} on 127.0.0.1 is taken by another program; choose another with --port or server.bind"
+        )
+
+
+def test_a_worker_whose_application_cannot_be_built_fails_the_start_with_its_last_words(start: Start) -> None:
+    door = start(ready=False, app="create_failing_app")
+    assert door.process.wait(30) == 1
+    text = door.log.read_text()
+    assert "worker-0 ended 3 times before it answered; the end of its log:" in text
+    assert "this application cannot be built" in text
+    assert door.processes() == []
+
+
+def test_settings_that_a_worker_refuses_end_the_command_with_2_and_are_not_tried_again(start: Start) -> None:
+    door = start(ready=False, app="create_refusing_app")
+    assert door.process.wait(10) == 2
+    assert door.log.read_text().count("routes[0].upstream") == 1
+    assert "Traceback" not in door.log.read_text()
+
+
+def test_a_part_that_never_answers_fails_the_start_and_is_named(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        door = start(ready=False, parts=[port], ready_seconds=20)
+        assert door.process.wait(30) == 1
+    assert f"part-{port} ended 3 times before it answered" in door.log.read_text()
+    assert "Address already in use" in door.log.read_text()
+
+
+def test_a_signal_during_the_start_ends_it(start: Start) -> None:
+    door = start(ready=False, app="create_failing_app", ready_seconds=60)
+    wait_until(lambda: door.said("process started"), seconds=10)
+    everything = door.processes()
+    door.process.send_signal(signal.SIGTERM)
+    assert door.process.wait(WITHIN_SECONDS) == 0
+    wait_until_gone(everything, seconds=0.5)
+
+
+def test_localhost_listens_on_both_loopback_addresses(start: Start) -> None:
+    door = start(server={"bind": "localhost:0"})
+    port = door.addresses["bind"].rpartition(":")[2]
+    assert httpx.get(f"http://127.0.0.1:{port}/pid").status_code == 200
+    if not socket.has_ipv6 or not _loopback_6():
+        pytest.skip("this machine has no ::1")
+    assert httpx.get(f"http://[::1]:{port}/pid").status_code == 200
+
+
+def _loopback_6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+def test_what_children_print_is_in_the_log_under_their_name(start: Start, free_port: int) -> None:
+    door = start(parts=[free_port])
+    httpx.get(f"http://127.0.0.1:{free_port}/")
+    wait_until(lambda: door.said('"line": "part speaking"'), seconds=2)
+    assert door.said('"process": "worker-0", "line": "worker speaking"')
+
+
+def test_an_open_websocket_is_closed_with_the_code_for_reconnecting(start: Start) -> None:
+    door = start()
+    host, _, port = door.addresses["bind"].rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as client:
+        client.sendall(HANDSHAKE)
+        assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
+        door.process.send_signal(signal.SIGTERM)
+        assert client.recv(16)[:4] == b"\x88\x02" + (1012).to_bytes(2, "big")
+    assert door.process.wait(WITHIN_SECONDS) == 0
+
+
+def test_the_pause_before_a_restart_grows_to_half_a_minute() -> None:
+    assert [pause_before_restart(n) for n in range(1, 9)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+def test_an_exit_is_described_by_code_or_signal() -> None:
+    assert describe_exit(3) == "exit code 3"
+    assert describe_exit(-9) == "signal SIGKILL"
+    assert describe_exit(-1000) == "signal 1000"
+
+
+def test_the_time_for_a_clean_end_fits_into_five_seconds() -> None:
+    assert WORKER_GRACE_SECONDS + OTHER_GRACE_SECONDS < WITHIN_SECONDS
+
+
+def test_processes_that_are_gone_are_seen_as_gone() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert not is_alive(process.pid)

@@ -1,0 +1,140 @@
+"""What children print arrives in one log: whole lines, named, harmless, and with as little noise as asked for."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import Literal
+
+import pytest
+import structlog
+
+from bff.settings.tables import LogSettings
+from gateway.logs import configure_logging
+from gateway.processes.child_output import MAX_LINE_BYTES, REMEMBERED_LINES, ChildOutput, Voice
+from gateway.processes.children import minimal_environment
+
+
+class Heard:
+    """A `ChildOutput` and the lines that came out of it."""
+
+    def __init__(self, voice: Voice, *, json_lines: bool = False, prefix: bool = True) -> None:
+        self.stream = io.StringIO()
+        configure_logging(LogSettings(format="json" if json_lines else "console"), stream=self.stream)
+        self.output = ChildOutput("app", voice=voice, json_lines=json_lines, prefix=prefix, stream=self.stream)
+
+    def lines(self, data: bytes) -> list[str]:
+        self.output.feed(data)
+        self.output.finish()
+        return self.stream.getvalue().splitlines()
+
+
+def test_lines_come_whole_however_they_were_cut() -> None:
+    heard = Heard("shown")
+    for piece in (b"one t", b"wo\nthr", b"ee\n\nfour"):
+        heard.output.feed(piece)
+    assert heard.lines(b"") == ["app | one two", "app | three", "app | four"]
+
+
+def test_a_line_without_end_is_cut_and_does_not_pile_up() -> None:
+    lines = Heard("shown").lines(b"x" * (MAX_LINE_BYTES + 1))
+    assert len(lines) == 1
+    assert len(lines[0]) < MAX_LINE_BYTES + 10
+
+
+@pytest.mark.parametrize("evil", [b"\x1b[31mred", b"a\rb", "a\u2028b".encode(), b"bell\x07", b"\xff\xfe"])
+def test_nothing_that_could_forge_or_colour_a_line_comes_through(evil: bytes) -> None:
+    [line] = Heard("shown").lines(evil + b"\n")
+    assert line.isprintable()
+
+
+def test_colours_are_left_out_so_that_a_trace_can_be_read() -> None:
+    lines = Heard("shown").lines(b"\x1b[31mTraceback\x1b[0m \x1b[1;38;5;196m(most recent\x1b[0m call last):\n")
+    assert lines == ["app | Traceback (most recent call last):"]
+
+
+def test_children_are_asked_for_plain_output_whatever_the_terminal() -> None:
+    child = minimal_environment({"TERM": "xterm-256color", "FORCE_COLOR": "1"})
+    assert (child["NO_COLOR"], child["TERM"], child["STREAMLIT_LOGGER_ENABLE_RICH"]) == ("1", "dumb", "false")
+    assert "FORCE_COLOR" not in child
+
+
+def test_as_json_a_childs_line_is_wrapped_and_a_workers_own_line_is_not() -> None:
+    [wrapped] = Heard("shown", json_lines=True).lines(b"hello\n")
+    assert json.loads(wrapped)["process"] == "app"
+    assert json.loads(wrapped)["line"] == "hello"
+    assert Heard("own", json_lines=True).lines(b'{"event": "x"}\n') == ['{"event": "x"}']
+    [stray] = Heard("own", json_lines=True).lines(b"printed by a library\n")
+    assert json.loads(stray)["line"] == "printed by a library"
+
+
+def test_the_only_worker_needs_no_name() -> None:
+    assert Heard("own", prefix=False).lines(b"12:00:00 info     x\n") == ["12:00:00 info     x"]
+    assert Heard("own", prefix=True).lines(b"12:00:00 info     x\n") == ["app | 12:00:00 info     x"]
+
+
+def test_a_quiet_child_is_heard_when_it_is_in_trouble() -> None:
+    trace = b"Traceback (most recent call last):\n  File x\n    y()\nValueError: no\n"
+    heard = Heard("quiet").lines(b"INFO uvicorn.error Started\n" + trace + b"INFO going on\nERROR bad\n")
+    assert heard == [
+        "app | Traceback (most recent call last):",
+        "app |   File x",
+        "app |     y()",
+        "app | ValueError: no",
+        "app | ERROR bad",
+    ]
+
+
+def test_what_a_child_says_while_it_stops_is_no_news() -> None:
+    heard = Heard("shown")
+    heard.output.expect_the_end()
+    assert heard.lines(b"  Stopping...\nERROR could not save\n") == ["app | ERROR could not save"]
+
+
+def test_the_last_lines_are_remembered_even_when_they_are_not_shown() -> None:
+    heard = Heard("quiet")
+    assert heard.lines(b"".join(b"line %d\n" % number for number in range(100))) == []
+    assert list(heard.output.last) == [f"line {number}" for number in range(100 - REMEMBERED_LINES, 100)]
+
+
+def test_libraries_are_held_at_warning_even_at_debug() -> None:
+    stream = io.StringIO()
+    configure_logging(LogSettings(level="debug", format="json"), stream=stream)
+    for name in ("httpx", "uvicorn.error", "uvicorn.access", "authlib.integrations", "websockets.server"):
+        logging.getLogger(name).info("GET /?code=canary")
+    structlog.get_logger("vestibule.test").debug("ours", number=1)
+    logging.getLogger("vestibule.other").info("ours too")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["ours", "ours too"]
+    assert [line["level"] for line in lines] == ["debug", "info"]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_an_event_is_one_line_whatever_is_in_it(log_format: Literal["json", "console"]) -> None:
+    stream = io.StringIO()
+    configure_logging(LogSettings(format=log_format), stream=stream)
+    structlog.get_logger("vestibule.test").info("one\nline", field="a\r\nb\x1b[2J\u2028c")
+    [line] = stream.getvalue().splitlines()
+    assert line.isprintable()
+
+
+def test_an_exception_is_part_of_its_event() -> None:
+    stream = io.StringIO()
+    configure_logging(LogSettings(format="json"), stream=stream)
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        structlog.get_logger("vestibule.test").exception("failed")
+    [line] = stream.getvalue().splitlines()
+    assert "ValueError: broken" in json.loads(line)["exception"]
+
+
+def test_a_log_that_nobody_reads_any_more_stops_nobody() -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    output = ChildOutput("app", voice="shown", json_lines=False, prefix=True, stream=Closed())
+    output.feed(b"into the void\n")
+    assert list(output.last) == ["into the void"]

@@ -1,0 +1,138 @@
+"""What is read of Streamlit's messages, against the classes that Streamlit writes them with."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from gateway.streamlit.messages import PREFIX_BYTES, Announcement, is_user_action, read_announcement
+
+SESSION = "0b6ff2f5-8ba9-4a3c-a9a1-0d21c1b2a1aa"
+FILE = "45c1ff0e-58d6-4a67-a9d2-6c4f8b5d9b11"
+
+
+def new_session(session_id: str = SESSION) -> ForwardMsg:
+    message = ForwardMsg(hash="h" * 64)
+    message.metadata.delta_path.extend([0, 1, 2])
+    message.new_session.name = "n" * 10_000
+    message.new_session.initialize.session_id = session_id
+    message.new_session.initialize.user_info.installation_id_v3 = "i" * 36
+    message.new_session.initialize.environment_info.python_version = "3.13.0 " + "p" * 120
+    return message
+
+
+def file_urls(address: str, *, request_id: str = "r" * 36, files: int = 100) -> ForwardMsg:
+    message = ForwardMsg()
+    message.file_urls_response.response_id = request_id
+    for _ in range(files):
+        message.file_urls_response.file_urls.add(file_id=FILE, upload_url=address, delete_url=address)
+    return message
+
+
+def test_the_start_of_a_run_announces_a_session() -> None:
+    raw = new_session().SerializeToString()
+    assert len(raw) > PREFIX_BYTES
+    assert read_announcement(raw) == Announcement(SESSION)
+
+
+@pytest.mark.parametrize("base", ["", "/team/pages"])
+def test_an_address_for_an_upload_announces_a_session(base: str) -> None:
+    raw = file_urls(f"{base}/_stcore/upload_file/{SESSION}/{FILE}").SerializeToString()
+    assert len(raw) > PREFIX_BYTES
+    assert read_announcement(raw) == Announcement(SESSION, hands_out_address=True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "/",
+        f"/_stcore/upload_file/{SESSION}",
+        f"/_stcore/upload_file//{FILE}",
+        f"/_stcore/upload_file/{SESSION}/{FILE}/x",
+        f"/_stcore/upload_file/{SESSION}/{FILE}?x",
+        f"https://storage.example/_stcore/upload_file/{SESSION}/{FILE}",
+        f"/_stcore/upload_file/{'s' * 129}/{FILE}",
+        f"/_stcore/upload_file/sessionö/{FILE}",
+    ],
+)
+def test_an_address_of_another_form_announces_nothing(address: str) -> None:
+    assert read_announcement(file_urls(address).SerializeToString()) is None
+
+
+def other_messages() -> dict[str, bytes]:
+    text, finished, page = ForwardMsg(), ForwardMsg(), ForwardMsg()
+    text.metadata.delta_path.append(0)
+    text.delta.new_element.text.body = file_urls(f"/_stcore/upload_file/{SESSION}/{FILE}").SerializeToString().hex()
+    finished.script_finished = ForwardMsg.FINISHED_SUCCESSFULLY
+    page.page_info_changed.query_string = f"/_stcore/upload_file/{SESSION}/{FILE}"
+    return {
+        "nothing": b"",
+        "text of a page": text.SerializeToString(),
+        "end of a run": finished.SerializeToString(),
+        "query of a page": page.SerializeToString(),
+        "no protobuf": b"\xff" * 100,
+        "endless number": b"\x80" * 100,
+        "JSON": b'{"session_id": "x"}',
+        "an id of odd characters": new_session("a b").SerializeToString(),
+        "no id": new_session("").SerializeToString(),
+        "no files": file_urls("", files=0).SerializeToString(),
+        "a request id that fills what is read": file_urls(
+            f"/_stcore/upload_file/{SESSION}/{FILE}", request_id="r" * PREFIX_BYTES
+        ).SerializeToString(),
+    }
+
+
+@pytest.mark.parametrize("raw", other_messages().values(), ids=other_messages())
+def test_other_messages_announce_nothing(raw: bytes) -> None:
+    assert read_announcement(raw) is None
+
+
+def test_a_message_that_is_cut_anywhere_announces_the_whole_id_or_nothing() -> None:
+    for raw in (new_session(), file_urls(f"/_stcore/upload_file/{SESSION}/{FILE}", files=1)):
+        whole = raw.SerializeToString()
+        for end in range(min(len(whole), PREFIX_BYTES)):
+            found = read_announcement(whole[:end])
+            assert found is None or found.session_id == SESSION
+
+
+def test_an_id_beyond_what_is_read_is_not_taken_in_part() -> None:
+    for padding in range(PREFIX_BYTES - 200, PREFIX_BYTES + 10):
+        message = ForwardMsg(hash="h" * padding)
+        message.new_session.initialize.session_id = SESSION
+        found = read_announcement(message.SerializeToString())
+        assert found is None or found.session_id == SESSION
+
+
+def test_damaged_messages_never_raise() -> None:
+    chance = random.Random(7)
+    whole = bytearray(file_urls(f"/_stcore/upload_file/{SESSION}/{FILE}").SerializeToString()[:400])
+    for _ in range(3000):
+        damaged = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        read_announcement(bytes(damaged))
+
+
+def test_the_size_of_a_message_costs_nothing() -> None:
+    message = ForwardMsg()
+    message.delta.new_element.text.body = "x" * 30_000_000
+    raw = message.SerializeToString()
+    started = time.perf_counter()
+    for _ in range(100):
+        read_announcement(raw)
+    assert time.perf_counter() - started < 0.05
+
+
+def test_a_rerun_by_itself_and_a_heartbeat_are_no_acts_of_a_person() -> None:
+    by_hand, by_itself, heartbeat = BackMsg(), BackMsg(), BackMsg()
+    by_hand.rerun_script.query_string = "x"
+    by_itself.rerun_script.is_auto_rerun = True
+    heartbeat.app_heartbeat = True
+    assert is_user_action(by_hand.SerializeToString())
+    assert not is_user_action(by_itself.SerializeToString())
+    assert not is_user_action(heartbeat.SerializeToString())
