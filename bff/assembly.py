@@ -20,12 +20,13 @@ from bff.provider.client import Provider, http_client_for
 from bff.sessions.assertion import Assertions
 from bff.sessions.keyring import Keyring
 from bff.sessions.lifecycle import Sessions
-from bff.sessions.record import Session, Store
+from bff.sessions.record import Session
 from bff.sessions.refresh import TokenRefresher
 from bff.sessions.upstream_tokens import UpstreamTokens
 from bff.settings.public_urls import PublicUrls, all_origins
 from bff.settings.tables import Settings
 from bff.stores import open_store
+from bff.stores.protocol import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from contextvars import ContextVar
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import structlog
 
+from bff.contract import Identity
 from bff.errors import AuthError, ProviderUnavailable, StoreUnavailable, UpstreamFailed
-from bff.sessions.record import Session
 
 Event = Literal[
     "login_started",
@@ -41,6 +41,16 @@ MAX_FIELD = 256
 _asking: ContextVar[tuple[str, str]] = ContextVar("vestibule_asking", default=("", ""))
 
 
+class Audited(Protocol):
+    """The session that an event is about; `name` is its record name."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> Identity: ...
+
+
 def attribute_events(*, client: str, request_id: str) -> None:
     """Events of this task, and of the tasks it starts, are about the request `request_id` of the address `client`."""
     _asking.set((client, request_id))
@@ -56,7 +66,7 @@ class Audit:
         self,
         event: Event,
         *,
-        session: Session | None = None,
+        session: Audited | None = None,
         reason: str = "",
         route: str = "",
         provider: str = "",
@@ -71,7 +81,7 @@ class Audit:
         fields = {
             "reason": reason,
             "route": route,
-            "provider": provider or (session.provider if session else ""),
+            "provider": provider or (session.identity.provider if session else ""),
             "client": client or asking,
             "request_id": request_id,
             "detail": detail,

@@ -25,16 +25,17 @@ from urllib.parse import quote
 import httpx
 from fastapi import Depends, FastAPI, Request, Response
 
+from bff.access.policy import Demands
 from bff.assembly import Bff, assemble
 from bff.audit import attribute_events, refusal_event
 from bff.browser.cookies import DuplicateCookie, cookie_headers, find_session_cookie
 from bff.browser.csrf import check_same_origin
 from bff.browser.request_facts import facts_of
 from bff.errors import AuthError, Forbidden, LoginRequired
-from bff.login.sign_in import Demands
-from bff.sessions.record import Session, Store
+from bff.sessions.record import Session
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import Settings
+from bff.stores.protocol import Store
 from bff.web.answers import redirect, respond
 from bff.web.app import create_auth_app
 from bff.web.handlers import note_refusal

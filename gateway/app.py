@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bff.access.policy import demands_of
+from bff.access.policy import Demands, demands_of
 from bff.assembly import Bff, assemble
 from bff.contract import CloseCode
-from bff.login.sign_in import Demands
-from bff.sessions.record import Store
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import Settings
+from bff.stores.protocol import Store
 from bff.web.app import create_auth_app
 from gateway.access.routes import RouteTable
 from gateway.access.session_cache import SessionCache

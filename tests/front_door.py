@@ -12,9 +12,9 @@ from typing import Any, Self, TypeVar
 
 import uvloop
 
-from bff.sessions.record import Store
 from bff.settings.loading import parse_settings
 from bff.settings.tables import Settings
+from bff.stores.protocol import Store
 from gateway.app import FrontDoor, create_app
 from gateway.serving.server import build_server
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream, bind_socket

@@ -1,4 +1,4 @@
-"""Imports point downwards: docs/design.md draws the layers, this file holds them."""
+"""Rooms import downwards only: docs/design.md draws the rooms, this file holds the order."""
 
 from __future__ import annotations
 
@@ -11,234 +11,60 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("bff", "gateway", "streamlit_kit")
 
-# From the ground up. A module may import modules of its own layer and of those above it in this table, so `gateway`
-# imports `bff` and never the other way round. A package stands for all modules in it, unless one is named by itself.
-# A new module gets its line here: the lowest layer whose imports suffice it.
-LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("names", ("bff.contract", "bff.errors")),
-    (
-        "settings",
-        (
-            "bff.settings.tables",
-            "bff.settings.rules",
-            "bff.settings.warnings",
-            "bff.settings.open_routes",
-            "bff.settings.claim_header_names",
-            "bff.settings.faults",
-            "bff.settings.environment",
-            "bff.secret_files",
-            "bff.settings.secrets",
-            "bff.settings.loading",
-            "bff.settings.public_urls",
-        ),
-    ),
-    (
-        "protocol",
-        (
-            "bff.browser.addresses",
-            "bff.oidc",
-            "bff.api.settings",
-            "bff.api.tokens",
-            "bff.oidc.claims",
-            "bff.browser.cookies",
-            "bff.browser.csrf",
-            "bff.api.development_tokens",
-            "bff.browser.devices",
-            "bff.provider.identity",
-            "bff.browser.request_facts",
-            "bff.access.requirements",
-            "bff.browser.return_to",
-            "bff.oidc.verified_email",
-            "bff.access.roles",
-            "bff.running_test",
-            "bff.browser.service_workers",
-        ),
-    ),
-    ("record and keys", ("bff.sessions.record", "bff.sessions.keyring")),
-    ("adapters", ("bff.provider.client", "bff.fetch.http", "bff.fetch.keys", "bff.stores", "bff.audit")),
-    (
-        "use-cases",
-        (
-            "bff.sessions.lifecycle",
-            "bff.sessions.refresh",
-            "bff.login.transactions",
-            "bff.login.sign_in",
-            "bff.provider.claims",
-            "bff.web.login_requests",
-            "bff.sessions.assertion",
-            "bff.kit.one_time_codes",
-            "bff.kit.credentials",
-            "bff.kit.page_state",
-            "bff.sessions.upstream_tokens",
-            "bff.assembly",
-        ),
-    ),
-    (
-        "sign-in over HTTP",
-        (
-            "bff.web.account",
-            "bff.web.answers",
-            "bff.web.handlers",
-            "bff.web.kit",
-            "bff.web.provider",
-            "bff.web.session",
-            "bff.web.sign_in",
-            "bff.web.app",
-            "bff.web.pages",
-            "bff.web.problems",
-            "bff.kit_endpoints",
-            "bff.api.api_keys",
-            "bff.bearer",
-            "bff.install",
-            "bff.pytest_plugin",
-            "bff.testing",
-            "bff.api.trusted_proxy",
-            "bff.api.upstream_secret",
-        ),
-    ),
-    (
-        "rules of the gateway",
-        (
-            "gateway.headers.cookies",
-            "gateway.access.cors",
-            "gateway.documents.selection",
-            "gateway.headers.foreign_identity",
-            "gateway.headers.forwarded",
-            "gateway.headers.warnings",
-            "gateway.headers.request",
-            "gateway.headers.identity",
-            "gateway.masked_paths",
-            "gateway.access.paths",
-            "bff.access.policy",
-            "gateway.headers.caching",
-            "gateway.serving.head_rules",
-            "gateway.headers.origin_wide",
-            "gateway.headers.response",
-            "gateway.access.routes",
-            "gateway.documents.script_policy",
-            "gateway.streamlit.messages",
-            "gateway.streamlit.paths",
-            "gateway.documents.head_tag",
-            "gateway.targets",
-            "gateway.documents.text_encodings",
-            "gateway.access.worker_scripts",
-        ),
-    ),
-    (
-        "gateway",
-        (
-            "gateway.access_log",
-            "gateway.processes.child_output",
-            "gateway.processes.children",
-            "gateway.serving.connections",
-            "gateway.access.credentials",
-            "gateway.headers.dropped",
-            "gateway.faults",
-            "gateway.forward_auth",
-            "gateway.serving.gentle_transport",
-            "gateway.serving.http",
-            "gateway.serving.websocket",
-            "gateway.launcher",
-            "gateway.relay.live_connections",
-            "gateway.logs",
-            "gateway.access.machine_callers",
-            "gateway.relay.outgoing",
-            "gateway.pipeline",
-            "gateway.problems",
-            "gateway.processes.readiness",
-            "gateway.relay.relaying",
-            "gateway.access.request",
-            "gateway.serving.server",
-            "gateway.access.session_cache",
-            "gateway.relay.session_script",
-            "gateway.sandbox",
-            "gateway.headers.spoofing",
-            "gateway.processes.settings_text",
-            "gateway.streamlit.sessions",
-            "gateway.streamlit.socket",
-            "gateway.processes.tether",
-            "gateway.upstream",
-            "gateway.upstream.choice",
-        ),
-    ),
-    ("application", ("gateway.app",)),
-    (
-        "processes",
-        (
-            "gateway.management.admin",
-            "gateway.processes.plan",
-            "gateway.processes.listeners",
-            "gateway.processes.managed_apps",
-            "gateway.management.app",
-            "gateway.processes.supervisor",
-            "gateway.testing",
-            "gateway.processes.worker",
-        ),
-    ),
-    (
-        "command",
-        (
-            "gateway.cli.demo",
-            "gateway.cli.dev",
-            "gateway.cli.dev_api",
-            "gateway.cli.development",
-            "gateway.cli.doctor.checks",
-            "gateway.cli.doctor.trial",
-            "gateway.cli.doctor.fixes",
-            "gateway.cli.doctor.login",
-            "gateway.cli.doctor.claims",
-            "gateway.cli.initialise",
-            "gateway.cli.key_files",
-            "gateway.cli.main",
-            "gateway.cli.sessions",
-            "gateway.cli.configuration_file",
-        ),
-    ),
+# From the ground up, one row after the other. A room is a folder, or a module that lies at the top of a package. A room
+# may import itself and the rooms of rows above its own; so there are no circles, and rooms of one row know nothing of
+# each other. A new room gets its place here.
+ROWS: tuple[tuple[str, ...], ...] = (
+    ("bff.contract", "bff.errors", "bff.running_test", "bff.secret_files"),
+    ("bff.oidc",),
+    ("bff.fetch", "bff.settings"),
+    ("bff.browser", "bff.access", "bff.provider", "bff.stores", "bff.audit", "bff.api"),
+    ("bff.sessions", "bff.bearer"),
+    ("bff.login", "bff.kit", "bff.testing"),
+    ("bff.assembly", "bff.pytest_plugin"),
+    ("bff.web",),
+    ("bff.install",),
+    ("gateway.faults", "gateway.masked_paths", "gateway.targets", "gateway.problems"),
+    ("gateway.logs",),
+    ("gateway.headers",),
+    ("gateway.upstream", "gateway.access", "gateway.documents", "gateway.access_log"),
+    ("gateway.serving", "gateway.streamlit", "gateway.launcher"),
+    ("gateway.relay", "gateway.sandbox"),
+    ("gateway.pipeline", "gateway.processes"),
+    ("gateway.app",),
+    ("gateway.management",),
+    ("gateway.cli",),
+    ("streamlit_kit",),
 )
 
 # No network, no clock, no environment: time comes in as `now`, randomness as an argument.
 PURE = (
     "bff.contract",
     "bff.errors",
-    "bff.settings.public_urls",
     "bff.oidc",
+    "bff.access",
+    "bff.browser",
+    "bff.settings.public_urls",
+    "bff.settings.rules",
     "bff.api.settings",
     "bff.api.tokens",
-    "bff.oidc.claims",
-    "bff.browser.cookies",
-    "bff.browser.csrf",
-    "bff.browser.devices",
     "bff.provider.identity",
-    "bff.access.requirements",
-    "bff.browser.return_to",
-    "bff.access.roles",
-    "bff.browser.service_workers",
-    "bff.oidc.verified_email",
-    "gateway.headers.cookies",
-    "gateway.documents.selection",
-    "gateway.headers.foreign_identity",
-    "gateway.headers.forwarded",
-    "gateway.headers.warnings",
-    "gateway.headers.request",
-    "gateway.headers.identity",
-    "gateway.masked_paths",
+    "gateway.headers",
+    "gateway.targets",
     "gateway.access.paths",
-    "bff.access.policy",
-    "gateway.serving.head_rules",
-    "gateway.headers.origin_wide",
-    "gateway.headers.response",
     "gateway.access.routes",
-    "gateway.documents.script_policy",
+    "gateway.serving.head_rules",
+    "gateway.documents",
     "gateway.streamlit.messages",
     "gateway.streamlit.paths",
-    "gateway.documents.head_tag",
-    "gateway.documents.text_encodings",
-    "gateway.access.worker_scripts",
 )
 IMPURE_LIBRARIES = frozenset({"httpx", "redis", "fastapi", "starlette", "asyncio", "os", "time"})
 
 # What `pip install vestibule[streamlit]` brings: a page's process has no server libraries.
 KIT_LIBRARIES = frozenset({"httpx", "jwt", "cryptography", "pydantic", "streamlit"})
+# What `pip install vestibule[api]` brings: an API needs neither the server's settings nor its store.
+API_LIBRARIES = KIT_LIBRARIES - {"streamlit"} | {"fastapi", "starlette"}
+VAGUE_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "core", "base", "manager", "misc"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,34 +123,31 @@ def is_within(module: str, places: tuple[str, ...]) -> bool:
     return any(module == place or module.startswith(place + ".") for place in places)
 
 
-def layer_of(module: str) -> int | None:
-    """Index into LAYERS by the longest matching name; the bare packages `bff` and `gateway` lie below everything."""
-    if module in PACKAGES:
+def row_of(module: str) -> int | None:
+    """Index into ROWS; the bare packages `bff` and `gateway` hold nothing and lie below everything."""
+    if module in ("bff", "gateway"):
         return -1
-    matches = [
-        (len(place), index)
-        for index, (_, places) in enumerate(LAYERS)
-        for place in places
-        if is_within(module, (place,))
-    ]
-    return max(matches)[1] if matches else None
+    return next((index for index, rooms in enumerate(ROWS) if is_within(module, rooms)), None)
 
 
-def upward_imports(imports: list[Import]) -> list[str]:
-    """One sentence per import that points upwards between modules of `bff` and `gateway`."""
+def room_of(module: str) -> str:
+    return next((room for rooms in ROWS for room in rooms if is_within(module, (room,))), "")
+
+
+def wrong_imports(imports: list[Import]) -> list[str]:
+    """One sentence per import of a room that is not below the importing one."""
     faults = []
     for found in imports:
-        here, there = layer_of(found.module), layer_of(found.target)
-        if here is not None and there is not None and there > here:
-            name = LAYERS[here][0] if here >= 0 else "a package's __init__"
-            faults.append(
-                f"{found.module}:{found.line} ({name}) imports {found.target}, which is above it ({LAYERS[there][0]})"
-            )
+        here, there = row_of(found.module), row_of(found.target)
+        if here is None or there is None or room_of(found.module) == room_of(found.target):
+            continue
+        if there >= here:
+            faults.append(f"{found.module}:{found.line} imports {found.target}, which is not below it")
     return faults
 
 
 def foreign_imports(imports: list[Import]) -> list[str]:
-    """Imports across packages that are not allowed whatever their layer."""
+    """Imports across packages that are not allowed whatever their row."""
     faults = []
     for found in imports:
         package, target = found.module.split(".")[0], found.target.split(".")[0]
@@ -346,21 +169,30 @@ def impure_imports(imports: list[Import]) -> list[str]:
     ]
 
 
-def heavy_kit_imports(imports: list[Import]) -> list[str]:
+def heavy_imports(imports: list[Import], *, modules: tuple[str, ...], libraries: frozenset[str]) -> list[str]:
+    """Imports of `modules` that an installation with these `libraries` alone does not have."""
     faults = []
     for found in imports:
         library = found.target.split(".")[0]
-        if library in sys.stdlib_module_names or library in PACKAGES:
+        if not is_within(found.module, modules) or library in sys.stdlib_module_names or library in PACKAGES:
             continue
-        if found.module.startswith("streamlit_kit") and library not in KIT_LIBRARIES:
-            faults.append(f"{found.module}:{found.line} imports {library}, which the kit's installation does not bring")
-        if found.module == "bff.contract":
-            faults.append(f"bff.contract:{found.line} imports {library}: it has the standard library only")
+        if library not in libraries:
+            faults.append(f"{found.module}:{found.line} imports {library}")
     return faults
 
 
+def pulled_in_by(module: str, imports: list[Import]) -> frozenset[str]:
+    """`module` and every module of ours that an import of it loads."""
+    loaded: set[str] = set()
+    waiting = {module}
+    while waiting:
+        loaded |= waiting
+        waiting = {found.target for found in imports if found.module in waiting} - loaded
+    return frozenset(name for name in loaded if name.split(".")[0] in PACKAGES)
+
+
 def streamlit_internals(imports: list[Import]) -> list[str]:
-    """`streamlit.runtime` and the like may change with any release: one room knows them."""
+    """`streamlit.runtime` and the like may change with any release: one module knows them."""
     return [
         f"{found.module}:{found.line} imports {found.target}: only streamlit_kit._streamlit may"
         for found in imports
@@ -371,17 +203,25 @@ def streamlit_internals(imports: list[Import]) -> list[str]:
 
 
 def parse(module: str, source: str) -> list[Import]:
-    known = frozenset({"bff.contract", "bff.login.sign_in", "bff.oidc.tokens", "gateway.app", "gateway.cli.main"})
+    known = frozenset(
+        {"bff.contract", "bff.login", "bff.login.sign_in", "bff.oidc.tokens", "gateway.app", "gateway.cli.main"}
+    )
     return list(imports_in(module, source, is_package=False, known=known))
 
 
-def test_every_module_has_a_layer() -> None:
-    homeless = [name for name in modules_of(ROOT) if not name.startswith("streamlit_kit") and layer_of(name) is None]
-    assert not homeless, f"no layer for {', '.join(homeless)}: add each to LAYERS in tests/test_layering.py"
+def test_every_module_has_a_room() -> None:
+    homeless = [name for name in modules_of(ROOT) if row_of(name) is None]
+    assert not homeless, f"no room for {', '.join(homeless)}: add it to ROWS in tests/test_layering.py"
 
 
-def test_no_layer_imports_one_above_it() -> None:
-    faults = upward_imports(all_imports())
+def test_every_room_exists() -> None:
+    names = modules_of(ROOT)
+    missing = [room for rooms in ROWS for room in rooms if room not in names]
+    assert not missing
+
+
+def test_rooms_import_only_rooms_below_them() -> None:
+    faults = wrong_imports(all_imports())
     assert not faults, "\n".join(faults)
 
 
@@ -396,7 +236,20 @@ def test_pure_modules_have_no_network_clock_or_environment() -> None:
 
 
 def test_the_kit_needs_only_what_its_installation_brings() -> None:
-    faults = heavy_kit_imports(all_imports())
+    faults = heavy_imports(all_imports(), modules=("streamlit_kit",), libraries=KIT_LIBRARIES)
+    assert not faults, "\n".join(faults)
+
+
+def test_token_checks_need_only_what_the_api_installation_brings() -> None:
+    imports = all_imports()
+    modules = pulled_in_by("bff.bearer", imports)
+    assert "bff.settings" not in {room_of(module) for module in modules}
+    faults = [fault for name in modules for fault in heavy_imports(imports, modules=(name,), libraries=API_LIBRARIES)]
+    assert not faults, "\n".join(faults)
+
+
+def test_the_contract_has_the_standard_library_only() -> None:
+    faults = heavy_imports(all_imports(), modules=("bff.contract",), libraries=frozenset())
     assert not faults, "\n".join(faults)
 
 
@@ -405,7 +258,12 @@ def test_undocumented_streamlit_is_touched_in_one_module() -> None:
     assert not faults, "\n".join(faults)
 
 
-def test_an_upward_import_is_seen_in_every_spelling() -> None:
+def test_no_module_has_a_vague_name() -> None:
+    vague = [name for name in modules_of(ROOT) if name.rpartition(".")[2] in VAGUE_NAMES]
+    assert not vague
+
+
+def test_a_wrong_import_is_seen_in_every_spelling() -> None:
     for source in (
         "import bff.login.sign_in",
         "from bff import login",
@@ -413,12 +271,19 @@ def test_an_upward_import_is_seen_in_every_spelling() -> None:
         "from ..login import start_login",
         "def late():\n    from bff.login.sign_in import start_login",
     ):
-        assert upward_imports(parse("bff.oidc.tokens", source)), source
+        assert wrong_imports(parse("bff.oidc.tokens", source)), source
+
+
+def test_a_room_of_the_same_row_is_not_below() -> None:
+    assert wrong_imports(parse("bff.login.sign_in", "import bff.kit.credentials"))
+    assert not wrong_imports(parse("bff.login.sign_in", "import bff.login.transactions"))
 
 
 def test_a_downward_import_is_fine() -> None:
-    assert not upward_imports(parse("bff.login.sign_in", "from bff.oidc import tokens\nfrom .contract import Identity"))
-    assert not upward_imports(parse("gateway.cli.main", "from gateway.app import create_app"))
+    assert not wrong_imports(
+        parse("bff.login.sign_in", "from bff.oidc import tokens\nfrom bff.contract import Identity")
+    )
+    assert not wrong_imports(parse("gateway.cli.main", "from gateway.app import create_app"))
 
 
 def test_forbidden_neighbours_are_seen() -> None:
@@ -426,11 +291,11 @@ def test_forbidden_neighbours_are_seen() -> None:
     assert foreign_imports(parse("streamlit_kit.client", "from bff.errors import AuthError"))
     assert not foreign_imports(parse("streamlit_kit.client", "from bff import contract"))
     assert impure_imports(parse("bff.oidc.tokens", "import time"))
-    assert heavy_kit_imports(parse("streamlit_kit.client", "import redis.asyncio"))
-    assert heavy_kit_imports(parse("bff.contract", "import pydantic"))
+    heavy = parse("streamlit_kit.client", "import redis.asyncio")
+    assert heavy_imports(heavy, modules=("streamlit_kit",), libraries=KIT_LIBRARIES)
     assert streamlit_internals(parse("streamlit_kit.client", "from streamlit.runtime import get_instance"))
 
 
-def test_an_unknown_module_has_no_layer() -> None:
-    assert layer_of("bff.helper") is None
-    assert layer_of("bff.oidc.anything") == layer_of("bff.oidc")
+def test_an_unknown_module_has_no_room() -> None:
+    assert row_of("bff.helper") is None
+    assert row_of("bff.oidc.anything") == row_of("bff.oidc")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from bff.access.requirements import STEP_UP, unmet
 from bff.contract import Identity
 from bff.errors import Forbidden
-from bff.login.sign_in import Demands
 from bff.settings.tables import RouteSettings
 
 NAMED = {
@@ -48,6 +47,15 @@ class StepUp:
     """A newer or stronger authentication would do: send the person to sign in once more."""
 
     unmet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What the page behind `return_to` asks of a sign-in: a provider, a recent or a stronger authentication."""
+
+    provider: str = ""
+    max_age: float | None = None
+    acr_values: tuple[str, ...] = ()
 
 
 Decision = Allowed | Denied | StepUp

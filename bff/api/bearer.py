@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import time
@@ -27,7 +26,7 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPBearer, SecurityScopes
 from starlette.requests import HTTPConnection
 
-from bff.api.development_tokens import check_loopback, mint_development_token
+from bff.api.development_tokens import mint_development_token
 from bff.api.settings import (
     DEFAULT_ALGORITHMS,
     DEFAULT_LEEWAY,
@@ -35,14 +34,10 @@ from bff.api.settings import (
     JWTBearerMisconfigured,
     read_bearer_settings,
 )
-from bff.api.tokens import BearerRules, StandardClaims, check_header, validate_bearer, validate_development_bearer
-from bff.contract import ENV_DEV_SECRET
-from bff.errors import AuthError, InvalidToken, ProviderUnavailable
-from bff.fetch.http import api_http_client, call_provider
-from bff.fetch.keys import ProviderKeys
+from bff.api.tokens import BearerRules, StandardClaims
+from bff.api.verifier import TokenVerifier
+from bff.errors import AuthError, ProviderUnavailable
 from bff.oidc.claims import names_at
-from bff.oidc.jwks import VerificationKey, parse_jwks
-from bff.oidc.strict_json import parse_object
 
 JWKS_SECONDS = 5
 _NOT_QUOTABLE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")  # RFC 6750 section 3: what error_description may not hold
@@ -85,26 +80,24 @@ class JWTBearer(HTTPBearer):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(bearerFormat="JWT", auto_error=False, scheme_name="Bearer")
-        self._settings = BearerSettings(
-            issuer=issuer,
-            audience=audience,
-            jwks_url=jwks_url,
-            hs256_secret=hs256_secret,
-            development_secret=development_secret,
-            leeway=leeway,
-            algorithms=algorithms,
-            token_types=token_types,
-            roles_claim=roles_claim,
-            ca_file=ca_file,
+        self._verifier = TokenVerifier(
+            BearerSettings(
+                issuer=issuer,
+                audience=audience,
+                jwks_url=jwks_url,
+                hs256_secret=hs256_secret,
+                development_secret=development_secret,
+                leeway=leeway,
+                algorithms=algorithms,
+                token_types=token_types,
+                roles_claim=roles_claim,
+                ca_file=ca_file,
+            ),
+            http=http,
+            clock=clock,
         )
-        self.rules: BearerRules = self._settings.rules
+        self.rules: BearerRules = self._verifier.rules
         self.clock = clock
-        self._http = http
-        self._keys = ProviderKeys(self._fetch_keys, clock=clock)
-        if development_secret:
-            logging.getLogger(__name__).warning(
-                "%s is set: whoever knows it is let in from this machine", ENV_DEV_SECRET
-            )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> JWTBearer:
@@ -156,38 +149,7 @@ class JWTBearer(HTTPBearer):
             InvalidToken: the code names the rule broken.
             ProviderUnavailable: no keys to check with.
         """
-        now = self.clock()
-        if self._settings.development_secret:
-            check_loopback(connection.scope if connection is not None else None)
-        if self._settings.secret:
-            return validate_development_bearer(token, secret=self._settings.secret, rules=self.rules, now=now)
-        check_header(token, self.rules)
-        return await self._keys.validate(
-            token, lambda keys: validate_bearer(token, keys=keys, rules=self.rules, now=now), prefix="bearer"
-        )
-
-    async def _fetch_keys(self) -> tuple[VerificationKey, ...]:
-        if self._http is not None:
-            return await self._fetch_with(self._http)
-        # Once in ten minutes: a client of its own leaves nothing behind that a test's or a reload's next loop trips on.
-        try:
-            http = api_http_client(JWKS_SECONDS, ca_file=self._settings.ca_file)
-        except OSError as exc:
-            raise ProviderUnavailable("provider_unreachable", detail=f"ca_file: {type(exc).__name__}") from exc
-        async with http:
-            return await self._fetch_with(http)
-
-    async def _fetch_with(self, http: httpx.AsyncClient) -> tuple[VerificationKey, ...]:
-        answer = await call_provider(http, "GET", self._settings.jwks_url, deadline=JWKS_SECONDS)
-        if answer.status != 200:
-            raise ProviderUnavailable("jwks_malformed", detail=f"status {answer.status}")
-        try:
-            keys = parse_jwks(parse_object(answer.body, code="jwks_malformed"))
-        except InvalidToken as exc:
-            raise ProviderUnavailable(exc.code, detail=exc.detail) from exc
-        if not keys:
-            raise ProviderUnavailable("jwks_malformed", detail="no usable key")
-        return keys
+        return await self._verifier.verify(token, scope=connection.scope if connection is not None else None)
 
 
 class HasRoles(Protocol):

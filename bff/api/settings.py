@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from bff.api.tokens import TOKEN_TYPES, BearerRules
 from bff.contract import DEV_AUDIENCE, DEV_ISSUER, ENV_DEV_SECRET
 from bff.oidc.jwks import KEY_TYPE_OF
-from bff.settings.rules import is_loopback
+from bff.oidc.urls import is_loopback
 
 PREFIX_OF_VARIABLES: Final = "VESTIBULE_JWT__"
 DEFAULT_ALGORITHMS: Final = ("ES256", "RS256")

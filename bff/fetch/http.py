@@ -11,7 +11,6 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 from bff.errors import ProviderUnavailable
-from bff.settings.tables import ProviderSettings
 
 MAX_BODY = 1_048_576
 
@@ -25,12 +24,8 @@ class Answer:
     body: bytes = field(repr=False)
 
 
-def http_client_for(settings: ProviderSettings) -> httpx.AsyncClient:
-    """A client for one provider: its CA file or the system's, `http_timeout_seconds`, nothing remembered."""
-    return _client(settings.http_timeout_seconds, ca_file=settings.ca_file)
-
-
-def _client(timeout: float, *, ca_file: str = "") -> httpx.AsyncClient:
+def build_http_client(timeout: float, *, ca_file: str = "") -> httpx.AsyncClient:
+    """Make a client that remembers nothing; `timeout` is seconds, `ca_file` stands in for the system's trust store."""
     return httpx.AsyncClient(
         verify=ssl.create_default_context(cafile=ca_file or None),
         timeout=timeout,
@@ -88,8 +83,3 @@ async def _call(
             if len(body) > MAX_BODY:
                 raise ProviderUnavailable("provider_too_large", detail="body over the limit")
         return Answer(status, response.headers.get("content-type", ""), bytes(body))
-
-
-def api_http_client(timeout: float, *, ca_file: str = "") -> httpx.AsyncClient:
-    """A client for fetching public keys; `ca_file` stands in for the system's trust store."""
-    return _client(timeout, ca_file=ca_file)

@@ -21,7 +21,8 @@ from bff.errors import BadRequest, StoreUnavailable, Unavailable
 from bff.oidc.authorization import new_secret
 from bff.sessions.keyring import Keyring, SealBroken
 from bff.sessions.lifecycle import Sessions
-from bff.sessions.record import Session, Store, TooMany
+from bff.sessions.record import Session
+from bff.stores.protocol import Store, TooMany
 
 KIND = "kit-code"
 USED = "kit-code-used"

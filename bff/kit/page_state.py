@@ -7,7 +7,8 @@ import re
 
 from bff.errors import BadRequest, NotFound, Unavailable
 from bff.sessions.keyring import Keyring, SealBroken
-from bff.sessions.record import Session, Store, TooMany
+from bff.sessions.record import Session
+from bff.stores.protocol import Store, TooMany
 
 STATE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_BYTES = 65_536

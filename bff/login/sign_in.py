@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from bff.access.policy import Demands
 from bff.audit import Audit
 from bff.browser.cookies import CookieNames, DuplicateCookie, build_clear_cookie, find_session_cookie
 from bff.contract import EndReason, Identity
@@ -36,15 +37,6 @@ from bff.sessions.record import Session, TokenSet
 from bff.settings.public_urls import PublicUrls
 
 LOGOUT_METADATA_SECONDS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Demands:
-    """What the page behind `return_to` asks of a sign-in: a provider, a recent or a stronger authentication."""
-
-    provider: str = ""
-    max_age: float | None = None
-    acr_values: tuple[str, ...] = ()
 
 
 class Targets(Protocol):

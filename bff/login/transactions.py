@@ -12,8 +12,8 @@ from bff.browser.cookies import CookieNames, build_clear_cookie, build_set_cooki
 from bff.errors import CallbackRejected, Unavailable
 from bff.oidc.authorization import LoginTransaction
 from bff.sessions.keyring import Keyring, SealBroken
-from bff.sessions.record import Store, TooMany
 from bff.settings.tables import LimitSettings
+from bff.stores.protocol import Store, TooMany
 
 PURPOSE = "transaction"
 KIND = "login"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from bff.errors import InvalidToken, ProviderUnavailable
-from bff.fetch.http import Answer, call_provider, http_client_for
+from bff.fetch.http import Answer, build_http_client, call_provider
 from bff.fetch.keys import ProviderKeys
 from bff.oidc.client_auth import ClientCredentials, authenticate_form
 from bff.oidc.id_token import IdTokenExpectation, validate_id_token
@@ -37,6 +37,11 @@ PUSHES_AT_ONCE = 20
 """Pushed requests under way: sign-ins begun by anybody must leave connections for those that end, and for refreshes."""
 
 __all__ = ["Provider", "http_client_for"]
+
+
+def http_client_for(settings: ProviderSettings) -> httpx.AsyncClient:
+    """Make the client for one provider: its CA file or the system's, `http_timeout_seconds`."""
+    return build_http_client(settings.http_timeout_seconds, ca_file=settings.ca_file)
 
 
 class Provider:

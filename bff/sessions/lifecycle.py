@@ -13,17 +13,10 @@ from bff.errors import StoreUnavailable
 from bff.oidc.authorization import new_secret
 from bff.provider.identity import NOWHERE, FoundIn
 from bff.sessions.keyring import Keyring, SealBroken, record_name
-from bff.sessions.record import (
-    Session,
-    SessionChanged,
-    SessionsEnded,
-    Store,
-    StoredRecord,
-    TokenSet,
-    dump_session,
-    load_session,
-)
+from bff.sessions.record import Session, TokenSet, dump_session, load_session
 from bff.settings.tables import SessionSettings
+from bff.stores.events import SessionChanged, SessionsEnded
+from bff.stores.protocol import Store, StoredRecord
 
 COOKIE_PURPOSE = "session"
 RECORD_PURPOSE = "session-record"

@@ -25,7 +25,8 @@ from bff.oidc.tokens import GrantRefused, TokenResponse, build_refresh_grant
 from bff.provider.client import Provider
 from bff.provider.identity import FoundIn, build_identity, find_names, unverified_claims
 from bff.sessions.lifecycle import Sessions
-from bff.sessions.record import EverythingUnknown, Session, SessionEvent, TokenSet
+from bff.sessions.record import Session, TokenSet
+from bff.stores.events import EverythingUnknown, SessionEvent
 
 LOCK_SECONDS = 6
 """How long a session waits for a holder that died; three renewals fit in."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from bff.oidc.urls import http_url, is_loopback, names_default_port
 from bff.settings.claim_header_names import claim_header_findings
 from bff.settings.open_routes import open_route_findings
 from bff.settings.public_urls import PublicUrls
@@ -48,34 +48,6 @@ class Problem:
         where = f"{self.file}: {self.key}" if self.key else self.file
         where += f" (route {self.route})" if self.route else ""
         return f"{where}: {self.message}; {self.mend}"
-
-
-def is_loopback(url: SplitResult) -> bool:
-    """True for localhost, *.localhost and loopback addresses."""
-    host = url.hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def http_url(text: str) -> SplitResult | None:
-    """`text` as an absolute http(s) URL in plain ASCII without user info, query or fragment; None when it is none."""
-    if not text.isascii() or not text.isprintable() or any(char in text for char in ' \\"<>?#'):
-        return None
-    try:
-        url = urlsplit(text)
-        is_port = url.port != 0
-    except ValueError:
-        return None
-    return url if url.scheme in ("http", "https") and url.hostname and "@" not in url.netloc and is_port else None
-
-
-def names_default_port(url: SplitResult) -> bool:
-    """True for a port that browsers leave out of Host and Origin, so that the URL would never match them."""
-    return url.port == {"http": 80, "https": 443}[url.scheme]
 
 
 def find_problems(settings: Settings, *, source: str) -> Iterator[Problem]:

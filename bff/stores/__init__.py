@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bff.sessions.record import Store
 from bff.settings.tables import Settings
 from bff.stores.memory import MemoryStore
+from bff.stores.protocol import Store
 from bff.stores.redis import RedisStore
 from bff.stores.redis_url import KINDS, RedisUrlRejected, missing_files, parse_redis_url
 

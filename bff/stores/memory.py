@@ -6,7 +6,8 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bff.sessions.record import Listener, SessionEvent, StoredRecord, TooMany
+from bff.stores.events import Listener, SessionEvent
+from bff.stores.protocol import StoredRecord, TooMany
 
 
 @dataclass(slots=True)

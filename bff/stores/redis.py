@@ -19,8 +19,9 @@ from contextlib import suppress
 from typing import Any
 
 from bff.errors import StoreUnavailable
-from bff.sessions.record import Listener, SessionEvent, StoredRecord, TooMany
 from bff.stores import redis_scripts as scripts
+from bff.stores.events import Listener, SessionEvent
+from bff.stores.protocol import StoredRecord, TooMany
 from bff.stores.redis_clock import StoreClock
 from bff.stores.redis_commands import RedisCommands, Request
 from bff.stores.redis_events import RedisEvents

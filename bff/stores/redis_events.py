@@ -16,7 +16,7 @@ from typing import Any
 from redis.asyncio.client import PubSub
 
 from bff.errors import StoreUnavailable
-from bff.sessions.record import EverythingUnknown, Listener, SessionEvent, event_from_wire, event_to_wire
+from bff.stores.events import EverythingUnknown, Listener, SessionEvent, event_from_wire, event_to_wire
 from bff.stores.redis_commands import RedisCommands
 
 log = logging.getLogger(__name__)

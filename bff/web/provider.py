@@ -11,7 +11,7 @@ from bff.errors import AuthError, BadRequest, NotFound, Unavailable
 from bff.oidc.id_token import is_subject
 from bff.oidc.logout import LogoutToken, validate_logout_token
 from bff.provider.client import Provider
-from bff.sessions.record import TooMany
+from bff.stores.protocol import TooMany
 from bff.web.answers import answer_json, redirect, respond
 from bff.web.handlers import Handling
 from bff.web.login_requests import check_navigation, query_pairs

@@ -9,6 +9,7 @@ from authlib.common.urls import add_params_to_uri
 from fastapi import Request, Response
 
 from bff import contract
+from bff.access.policy import Demands
 from bff.browser.cookies import build_clear_cookie, build_set_cookie, cookie_headers, transaction_cookie_names
 from bff.browser.csrf import check_same_origin
 from bff.browser.request_facts import RequestFacts
@@ -16,7 +17,7 @@ from bff.browser.return_to import is_allowed_origin_target
 from bff.browser.service_workers import CLEAR_STORAGE
 from bff.errors import AuthError, BadRequest, CallbackRejected, NotFound, ProviderUnavailable
 from bff.kit.one_time_codes import BINDING
-from bff.login.sign_in import Demands, LoginDenied, LoginFinished, LoginRequest
+from bff.login.sign_in import LoginDenied, LoginFinished, LoginRequest
 from bff.sessions.record import Session
 from bff.web.answers import redirect, respond
 from bff.web.handlers import Handling

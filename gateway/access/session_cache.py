@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from bff.assembly import Bff
 from bff.contract import Identity
-from bff.sessions.record import EverythingUnknown, Session, SessionChanged, SessionEvent, SessionsEnded
+from bff.sessions.record import Session
+from bff.stores.events import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded
 
 MAX_ENTRIES = 20_000
 TOUCH_SECONDS = 30.0

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bff.oidc.urls import is_loopback
 from bff.settings.loading import ConfigurationError, load_settings, parse_settings
 from bff.settings.public_urls import PublicUrls
-from bff.settings.rules import is_loopback
 from gateway.cli.configuration_file import NAME as FILE
 from gateway.cli.configuration_file import find_configuration
 from gateway.cli.key_files import new_key, new_secret, write_secret

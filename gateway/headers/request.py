@@ -1,8 +1,8 @@
 """What of a client's request headers may reach an upstream; pure, on raw ASGI header lists.
 
 Everything that says who somebody is, where a request came from or how a connection is framed is removed first, in every
-spelling; the gateway adds its own afterwards (`gateway.headers.identity`, `gateway.headers.forwarded`), out of reach of a
-client's `Connection` header. RFC 9110 section 7.6.1.
+spelling; the gateway adds its own afterwards (`gateway.headers.identity`, `gateway.headers.forwarded`), out of reach
+of a client's `Connection` header. RFC 9110 section 7.6.1.
 """
 
 from __future__ import annotations

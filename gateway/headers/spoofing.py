@@ -1,4 +1,4 @@
-"""Clients that say who they are or speak as a proxy: not believed (`gateway.headers.request`), and noted now and then."""
+"""Clients that say who they are or speak as a proxy: not believed (`gateway.headers.request`), and noted at times."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from bff.contract import CloseCode, EndReason
 from bff.errors import AuthError
-from bff.sessions.record import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded
 from bff.settings.tables import RouteSettings
+from bff.stores.events import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded
 from gateway.access.session_cache import LiveSession
 
 SWEEP_SECONDS = 1.0

@@ -1,8 +1,8 @@
 """Uvicorn's HTTP protocol with the guards that Uvicorn lacks.
 
-A request reaches the application only when its head can be read in one way (`gateway.serving.head_rules`), is within the
-limits, and arrives in time. A refusal is one small answer, one event, and the end of the connection: whatever follows
-on it is never parsed. Trailers are dropped; Uvicorn would append them to the request's headers.
+A request reaches the application only when its head can be read in one way (`gateway.serving.head_rules`), is within
+the limits, and arrives in time. A refusal is one small answer, one event, and the end of the connection: whatever
+follows on it is never parsed. Trailers are dropped; Uvicorn would append them to the request's headers.
 
 An answer whose request still has body to come is the last of its connection and says so. Kept open, the connection
 would be read in two ways: the server waits for the rest of the body, the client, or a proxy for its next client, sends

@@ -14,9 +14,10 @@ from redis.asyncio import Redis
 from bff.contract import Identity
 from bff.sessions.keyring import Keyring
 from bff.sessions.lifecycle import Opening, Sessions
-from bff.sessions.record import Store, TokenSet
+from bff.sessions.record import TokenSet
 from bff.settings.tables import SessionSettings, Settings
 from bff.stores import open_store
+from bff.stores.protocol import Store
 from tests.bench.table import print_table
 from tests.front_door import KEY
 from tests.ports import free_port

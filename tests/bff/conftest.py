@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from bff.sessions.lifecycle import Sessions
-from bff.sessions.record import SessionEvent
+from bff.stores.events import SessionEvent
 from bff.stores.memory import MemoryStore
 from tests.bff.factories import keyring, session_settings
 from tests.bff.refresh_bench import LIFETIME, Bench

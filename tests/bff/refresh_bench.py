@@ -10,12 +10,12 @@ from typing import Any
 from bff.audit import Audit
 from bff.contract import Identity
 from bff.errors import StoreUnavailable
-from bff.fetch.http import http_client_for
 from bff.oidc.tokens import TokenResponse, build_code_grant
-from bff.provider.client import Provider
+from bff.provider.client import Provider, http_client_for
 from bff.sessions.lifecycle import Sessions
-from bff.sessions.record import Session, SessionEvent, TokenSet
+from bff.sessions.record import Session, TokenSet
 from bff.sessions.refresh import BearerToken, TokenOutcome, TokenRefresher
+from bff.stores.events import SessionEvent
 from bff.stores.memory import MemoryStore
 from tests.bff.factories import keyring, opening, provider_settings, session_settings, transaction
 from tests.fakes import DEFAULT_CLIENT_SECRET, FakeClock, FakeProvider

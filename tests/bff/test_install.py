@@ -16,9 +16,10 @@ from fastapi import APIRouter, Depends, FastAPI
 from bff.audit import masked
 from bff.errors import StoreUnavailable
 from bff.install import CurrentSession, install, require_session
-from bff.sessions.record import Session, StoredRecord
+from bff.sessions.record import Session
 from bff.settings.loading import parse_settings
 from bff.stores.memory import MemoryStore
+from bff.stores.protocol import StoredRecord
 from tests.bff.serving import serving
 from tests.fakes import CookieClient, FakeProvider, bind_socket
 from tests.front_door import KEY, provider_table

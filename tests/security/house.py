@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from bff.sessions.record import Session, StoredRecord
+from bff.sessions.record import Session
 from bff.stores.memory import MemoryStore
+from bff.stores.protocol import StoredRecord
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
 from tests.front_door import RunningDoor, api_route, page_route, provider_table
 from tests.security.raw import RawAnswer, exchange

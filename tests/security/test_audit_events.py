@@ -13,7 +13,8 @@ import uvicorn
 
 from bff.audit import masked
 from bff.errors import StoreUnavailable
-from bff.sessions.record import Session, SessionChanged
+from bff.sessions.record import Session
+from bff.stores.events import SessionChanged
 from gateway.management.app import create_management_app
 from tests.fakes import CookieClient, FakeClock, FakeProvider, RecordingUpstream, bind_socket, is_grant
 from tests.front_door import KEY, api_route, page_route

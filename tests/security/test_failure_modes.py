@@ -11,7 +11,8 @@ import pytest
 
 from bff.contract import EndReason
 from bff.sessions.lifecycle import RECORD_PURPOSE
-from bff.sessions.record import SessionChanged, dump_session
+from bff.sessions.record import dump_session
+from bff.stores.events import SessionChanged
 from gateway import pipeline
 from gateway.relay import relaying
 from tests.fakes import FakeClock, FakeProvider, is_grant

@@ -13,8 +13,8 @@ from urllib.parse import unquote
 import pytest
 import structlog
 
-from bff.sessions.record import SessionChanged
 from bff.settings.tables import LogSettings
+from bff.stores.events import SessionChanged
 from gateway.logs import configure_logging
 from tests.fakes import FakeClock, FakeProvider, RecordingUpstream
 from tests.front_door import KEY, api_route, page_route, provider_table

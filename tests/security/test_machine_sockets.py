@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bff.contract import EndReason
-from bff.sessions.record import EverythingUnknown
+from bff.stores.events import EverythingUnknown
 from tests.fakes import FakeClock, RecordingUpstream
 from tests.front_door import api_route, page_route
 from tests.security.house import House

@@ -12,8 +12,8 @@ import pytest
 
 from bff.oidc.authorization import new_secret
 from bff.sessions.keyring import Keyring
-from bff.sessions.record import SessionChanged
 from bff.settings.loading import ConfigurationError, parse_settings
+from bff.stores.events import SessionChanged
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
 from tests.front_door import KEY, RunningDoor, provider_table
 from tests.security.certificates import Authority

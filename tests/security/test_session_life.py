@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from bff.contract import EndReason
-from bff.sessions.record import SessionChanged
+from bff.stores.events import SessionChanged
 from tests.fakes import CookieClient, FakeClock, RecordingUpstream, Reply, is_grant
 from tests.front_door import page_route
 from tests.security.house import House

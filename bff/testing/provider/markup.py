@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, tostring
 
 from bff.testing.provider.messages import Reply
 
-STYLES = (Path(__file__).parents[2] / "pages" / "style.css", Path(__file__).with_name("style.css"))
+STYLES = (Path(__file__).parents[2] / "web" / "pages" / "style.css", Path(__file__).with_name("style.css"))
 ARCH = "M6 37V15C6 8 12 3 20 3s14 5 14 12v22", "M13 37V17c0-4 3-7 7-7s7 3 7 7v20", "M2 37h36"
 
 

@@ -21,9 +21,9 @@ from starlette.types import ASGIApp
 from bff.assembly import assemble
 from bff.errors import AuthError
 from bff.login.sign_in import LoginFinished
+from bff.oidc.urls import is_loopback
 from bff.provider.client import http_client_for
 from bff.settings.public_urls import PublicUrls
-from bff.settings.rules import is_loopback
 from bff.settings.tables import ProviderSettings, Settings, Tls
 from bff.stores.memory import MemoryStore
 from gateway.cli.doctor.claims import Shown, describe_arrival

@@ -12,10 +12,11 @@ from urllib.parse import parse_qs
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff import contract
+from bff.access.policy import Demands
 from bff.assembly import Bff
 from bff.audit import Audit
 from bff.errors import AuthError, InvalidToken, NotFound
-from bff.login.sign_in import Browser, Demands, LoginDenied, LoginFinished, LoginRequest, LoginStarted, SignIn
+from bff.login.sign_in import Browser, LoginDenied, LoginFinished, LoginRequest, LoginStarted, SignIn
 from bff.login.transactions import Transactions
 from bff.oidc.id_token import IdTokenExpectation
 from bff.oidc.jwt_reading import read_header

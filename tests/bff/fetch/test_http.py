@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from bff.errors import ProviderUnavailable
-from bff.fetch.http import MAX_BODY, Answer, api_http_client, call_provider, http_client_for
+from bff.fetch.http import MAX_BODY, Answer, build_http_client, call_provider
+from bff.provider.client import http_client_for
 from tests.bff.factories import provider_settings
 from tests.fakes import FakeProvider, bind_socket
 from tests.security.certificates import make_authority
@@ -171,7 +172,7 @@ class TestTheClient:
 
     @pytest.mark.parametrize("kind", ["provider", "api"])
     async def test_asks_for_no_encoding_it_would_refuse(self, provider: FakeProvider, kind: str) -> None:
-        async with http_client_for(provider_settings()) if kind == "provider" else api_http_client(5) as http:
+        async with http_client_for(provider_settings()) if kind == "provider" else build_http_client(5) as http:
             await call(http, provider)
         (hit,) = provider.hits
         assert hit.headers["accept-encoding"] == "identity"

@@ -12,15 +12,16 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from bff.access.policy import Demands
 from bff.audit import Audit
 from bff.contract import EndReason
 from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavailable, StoreUnavailable
-from bff.login.sign_in import Browser, Demands, LoginDenied, LoginFinished, LoginRequest, LoginStarted, SignIn
+from bff.login.sign_in import Browser, LoginDenied, LoginFinished, LoginRequest, LoginStarted, SignIn
 from bff.login.transactions import Transactions
 from bff.sessions.lifecycle import Opened
-from bff.sessions.record import SessionsEnded
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import LimitSettings
+from bff.stores.events import SessionsEnded
 from tests.bff.factories import keyring
 from tests.bff.refresh_bench import Bench
 from tests.fakes import OMIT

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from bff.errors import InvalidToken, ProviderUnavailable
-from bff.fetch.http import http_client_for
 from bff.oidc.id_token import IdTokenExpectation
 from bff.oidc.tokens import GrantRefused, TokenResponse
 from bff.provider.client import (
@@ -19,6 +18,7 @@ from bff.provider.client import (
     METADATA_RETRY_SECONDS,
     SILENCE_SECONDS,
     Provider,
+    http_client_for,
 )
 from tests.bff.factories import CLIENT_ID, provider_settings
 from tests.fakes import DEFAULT_CLIENT_SECRET, Client, FakeClock, FakeProvider

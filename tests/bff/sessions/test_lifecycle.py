@@ -10,7 +10,8 @@ import pytest
 from bff.contract import EndReason
 from bff.sessions.keyring import record_name
 from bff.sessions.lifecycle import Opened, Sessions
-from bff.sessions.record import Session, SessionChanged, SessionEvent, SessionsEnded
+from bff.sessions.record import Session
+from bff.stores.events import SessionChanged, SessionEvent, SessionsEnded
 from bff.stores.memory import MemoryStore
 from tests.bff.factories import ALICE, ISSUER, KEY, OLD_KEY, keyring, opening, session_settings, tokens
 from tests.fakes import FakeClock

@@ -7,17 +7,14 @@ import json
 import pytest
 
 from bff.contract import EndReason, Identity
-from bff.sessions.record import (
+from bff.sessions.record import Session, dump_session, load_session, with_tokens
+from bff.stores.events import (
     EverythingUnknown,
-    Session,
     SessionChanged,
     SessionEvent,
     SessionsEnded,
-    dump_session,
     event_from_wire,
     event_to_wire,
-    load_session,
-    with_tokens,
 )
 from tests.bff.factories import ALICE, session, tokens
 

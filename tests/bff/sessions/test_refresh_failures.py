@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from bff.contract import EndReason
 from bff.errors import StoreUnavailable
-from bff.sessions.record import SessionsEnded
 from bff.sessions.refresh import LOCK_SECONDS, RETRY_SECONDS, BearerToken, NoToken, RefreshFailed, SessionOver
+from bff.stores.events import SessionsEnded
 from tests.bff.refresh_bench import LIFETIME, Bench, token_of
 from tests.fakes import OMIT
 

@@ -6,7 +6,7 @@ import pytest
 
 from bff.contract import EndReason
 from bff.sessions.lifecycle import Sessions
-from bff.sessions.record import SessionEvent, SessionsEnded
+from bff.stores.events import SessionEvent, SessionsEnded
 from bff.stores.memory import MemoryStore
 from tests.bff.factories import ALICE, ISSUER, KEY, OLD_KEY, keyring, opening, session_settings
 from tests.bff.sessions.test_lifecycle import BOB, COUSIN, sign_in

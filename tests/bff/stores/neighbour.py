@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bff.contract import EndReason
-from bff.sessions.record import SessionsEnded
+from bff.stores.events import SessionsEnded
 from bff.stores.redis import RedisStore
 from bff.stores.redis_url import parse_redis_url
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from bff.contract import EndReason
-from bff.sessions.record import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded, Store, TooMany
+from bff.stores.events import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded
+from bff.stores.protocol import Store, TooMany
 
 SHORT = 0.2
 HOUR = 3600.0

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from bff.contract import EndReason
-from bff.sessions.record import SessionChanged, SessionEvent, SessionsEnded, TooMany
+from bff.stores.events import SessionChanged, SessionEvent, SessionsEnded
 from bff.stores.memory import MemoryStore
+from bff.stores.protocol import TooMany
 from tests.fakes import FakeClock
 
 LIFETIME = 3600.0

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bff.sessions.record import Store
 from bff.stores.memory import MemoryStore
+from bff.stores.protocol import Store
 from tests.bff.stores.conftest import KINDS, OpenRedis
 from tests.bff.stores.redis_servers import Deployment
 from tests.bff.stores.store_contract import StoreContract

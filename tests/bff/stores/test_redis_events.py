@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from bff.contract import EndReason
-from bff.sessions.record import (
+from bff.stores.events import (
     EverythingUnknown,
     SessionChanged,
     SessionEvent,

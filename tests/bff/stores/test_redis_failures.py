@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from bff.errors import StoreUnavailable
-from bff.sessions.record import EverythingUnknown, SessionEvent, TooMany
+from bff.stores.events import EverythingUnknown, SessionEvent
+from bff.stores.protocol import TooMany
 from bff.stores.redis import RedisStore
 from tests.bff.stores.conftest import OpenRedis
 from tests.bff.stores.redis_servers import ACL_USER, Deployment

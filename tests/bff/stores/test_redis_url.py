@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bff.sessions.record import Store
 from bff.stores import StoreNotSupported, open_store
 from bff.stores.memory import MemoryStore
+from bff.stores.protocol import Store
 from bff.stores.redis import RedisStore
 from bff.stores.redis_url import Address, Login, RedisUrlRejected, TlsFiles, parse_redis_url
 from tests.bff.factories import settings

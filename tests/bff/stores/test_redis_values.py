@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from bff.sessions.record import TooMany
+from bff.stores.protocol import TooMany
 from bff.stores.redis import WRITER_BYTES, RedisStore
 from bff.stores.redis_scripts import SCRIPTS, Script
 from tests.bff.stores.conftest import OpenRedis

@@ -29,8 +29,8 @@ from tests.gateway.running_processes import (
     wait_until,
     wait_until_gone,
 )
+from tests.repository import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 WITHIN_SECONDS = 5
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

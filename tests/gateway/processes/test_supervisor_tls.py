@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.gateway.running_processes import command_line_of, descendants
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.repository import ROOT
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import gateway.processes.tether
+from gateway.processes import tether
 from tests.gateway.running_processes import descendants, is_alive, wait_until, wait_until_gone
 
-TETHER = gateway.tether.__file__
+TETHER = tether.__file__
 
 
 class Tethered:

@@ -13,8 +13,9 @@ import pytest
 from bff.assembly import Bff, assemble
 from bff.contract import CloseCode, EndReason
 from bff.errors import StoreUnavailable
-from bff.sessions.record import EverythingUnknown, Session, SessionEvent
+from bff.sessions.record import Session
 from bff.settings.tables import RouteSettings
+from bff.stores.events import EverythingUnknown, SessionEvent
 from gateway.access.session_cache import SessionCache
 from gateway.relay.live_connections import Connection, LiveConnections
 from tests.bff import factories

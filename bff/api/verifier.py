@@ -1,0 +1,120 @@
+"""Check bearer tokens without a web framework: one issuer, one audience, keys that are fetched when they are needed.
+
+verifier = TokenVerifier.from_env()
+caller = await verifier.verify(token)        # in asynchronous code
+caller = verifier.verify_blocking(token)     # in Flask, Django or a script
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import httpx
+
+from bff.api.development_tokens import check_loopback
+from bff.api.settings import BearerSettings, read_bearer_settings
+from bff.api.tokens import BearerRules, StandardClaims, check_header, validate_bearer, validate_development_bearer
+from bff.contract import ENV_DEV_SECRET
+from bff.errors import InvalidToken, ProviderUnavailable
+from bff.fetch.http import build_http_client, call_provider
+from bff.fetch.keys import ProviderKeys
+from bff.oidc.jwks import VerificationKey, parse_jwks
+from bff.oidc.strict_json import parse_object
+
+JWKS_SECONDS = 5
+
+
+class TokenVerifier:
+    """Checks tokens under `settings`; `clock` gives Unix seconds. Use one instance from one event loop only.
+
+    `verify_blocking` has an event loop of its own in a thread, so it may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        settings: BearerSettings,
+        *,
+        http: httpx.AsyncClient | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.rules: BearerRules = settings.rules
+        self.clock = clock
+        self._http = http
+        self._keys = ProviderKeys(self._fetch_keys, clock=clock)
+        self._starting = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        if settings.development_secret:
+            logging.getLogger(__name__).warning(
+                "%s is set: whoever knows it is let in from this machine", ENV_DEV_SECRET
+            )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the variables that `bff.api.settings` lists.
+
+        Raises:
+            JWTBearerMisconfigured: naming the variable.
+        """
+        return cls(read_bearer_settings(environ))
+
+    async def verify(self, token: str, *, scope: Mapping[str, Any] | None = None) -> StandardClaims:
+        """Return the claims of `token`. A development token also needs the connection it came by, as an ASGI `scope`.
+
+        Raises:
+            InvalidToken: the code names the rule broken.
+            ProviderUnavailable: there are no keys to check with.
+        """
+        now = self.clock()
+        if self.settings.development_secret:
+            check_loopback(scope)
+        if self.settings.secret:
+            return validate_development_bearer(token, secret=self.settings.secret, rules=self.rules, now=now)
+        check_header(token, self.rules)
+        return await self._keys.validate(
+            token, lambda keys: validate_bearer(token, keys=keys, rules=self.rules, now=now), prefix="bearer"
+        )
+
+    def verify_blocking(self, token: str, *, scope: Mapping[str, Any] | None = None) -> StandardClaims:
+        """Do what `verify` does and wait for it; for code that is not asynchronous.
+
+        Raises:
+            InvalidToken, ProviderUnavailable: as `verify`.
+        """
+        return asyncio.run_coroutine_threadsafe(self.verify(token, scope=scope), self._own_loop()).result()
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="token-verifier", daemon=True).start()
+            return self._loop
+
+    async def _fetch_keys(self) -> tuple[VerificationKey, ...]:
+        if self._http is not None:
+            return await self._fetch_with(self._http)
+        # Once in ten minutes: a client of its own leaves nothing behind that a test's or a reload's next loop trips on.
+        try:
+            http = build_http_client(JWKS_SECONDS, ca_file=self.settings.ca_file)
+        except OSError as exc:
+            raise ProviderUnavailable("provider_unreachable", detail=f"ca_file: {type(exc).__name__}") from exc
+        async with http:
+            return await self._fetch_with(http)
+
+    async def _fetch_with(self, http: httpx.AsyncClient) -> tuple[VerificationKey, ...]:
+        answer = await call_provider(http, "GET", self.settings.jwks_url, deadline=JWKS_SECONDS)
+        if answer.status != 200:
+            raise ProviderUnavailable("jwks_malformed", detail=f"status {answer.status}")
+        try:
+            keys = parse_jwks(parse_object(answer.body, code="jwks_malformed"))
+        except InvalidToken as exc:
+            raise ProviderUnavailable(exc.code, detail=exc.detail) from exc
+        if not keys:
+            raise ProviderUnavailable("jwks_malformed", detail="no usable key")
+        return keys

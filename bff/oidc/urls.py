@@ -1,0 +1,34 @@
+"""URLs as a configuration holds them: absolute, plain, and on this machine or not. Pure."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+
+def is_loopback(url: SplitResult) -> bool:
+    """True for localhost, *.localhost and loopback addresses."""
+    host = url.hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def http_url(text: str) -> SplitResult | None:
+    """`text` as an absolute http(s) URL in plain ASCII without user info, query or fragment; None when it is none."""
+    if not text.isascii() or not text.isprintable() or any(char in text for char in ' \\"<>?#'):
+        return None
+    try:
+        url = urlsplit(text)
+        is_port = url.port != 0
+    except ValueError:
+        return None
+    return url if url.scheme in ("http", "https") and url.hostname and "@" not in url.netloc and is_port else None
+
+
+def names_default_port(url: SplitResult) -> bool:
+    """True for a port that browsers leave out of Host and Origin, so that the URL would never match them."""
+    return url.port == {"http": 80, "https": 443}[url.scheme]
