@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -59,9 +58,7 @@ def test_signing_out_in_one_tab_ends_the_other(tab: Page, context: BrowserContex
     second = context.new_page()
     second.goto(demo.url + "/")
     second.get_by_role("button", name="Sign out").click()
-    began = time.monotonic()
-    tab.wait_for_url("**/auth/logged-out**", timeout=4_000)
-    assert time.monotonic() - began < 2.5  # the click's own way to the server included
+    tab.wait_for_url("**/auth/logged-out**")  # nobody touches this tab; how soon: tests/security/test_session_life.py
     expect(tab.get_by_role("heading", name="You are signed out")).to_be_visible()
     assert "return_to=%2Fexplore%3Fspecies%3DGentoo" in tab.url
     second.wait_for_url("**/auth/logged-out**")
@@ -128,7 +125,15 @@ PAGES = {
 }
 
 
-def test_every_page_has_its_picture(tab: Page, demo: Demo, artefacts: Path) -> None:
+def test_every_page_opens(tab: Page, demo: Demo) -> None:
+    sign_in(tab, demo)
+    for path, text in PAGES.values():
+        tab.goto(demo.url + path)
+        expect(tab.get_by_text(text).first).to_be_attached()
+
+
+@pytest.mark.long
+def test_every_page_has_its_picture_on_wide_and_narrow_screens(tab: Page, demo: Demo, artefacts: Path) -> None:
     sign_in(tab, demo)
     for width in (1280, 390):
         tab.set_viewport_size({"width": width, "height": 800})

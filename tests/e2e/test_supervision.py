@@ -15,6 +15,7 @@ from tests.e2e.demo_process import CommandProcess, is_running, wait_until_gone
 from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(120)
+PATIENCE_SECONDS = 30
 
 
 @pytest.fixture
@@ -56,41 +57,43 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_for_answer(url: str, *, seconds: float = 20) -> None:
+def wait_for_answer(url: str, *, seconds: float = PATIENCE_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not answers(url):
         assert time.monotonic() < deadline, f"{url} does not answer"
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=str)
-def test_a_signal_ends_every_child_within_five_seconds(
-    running: CommandProcess, port: int, sent: signal.Signals
-) -> None:
+def ends_with_everything(running: CommandProcess, port: int, *, sent: signal.Signals) -> None:
+    """How long the end may take is asserted where the times are set: tests/gateway/test_supervisor.py."""
     family = running.descendants()
     assert len(family) >= 4  # worker, provider, API, Streamlit
-    began = time.monotonic()
-    code = running.stop(sent=sent, seconds=8)
-    assert time.monotonic() - began < 5.5
-    assert code == 0
-    assert wait_until_gone(family, seconds=1) == set()
+    assert running.stop(sent=sent, seconds=PATIENCE_SECONDS) == 0
+    assert wait_until_gone(family, seconds=PATIENCE_SECONDS) == set()
     assert is_free(port)
+
+
+@pytest.mark.long
+def test_sigterm_ends_every_child(running: CommandProcess, port: int) -> None:
+    ends_with_everything(running, port, sent=signal.SIGTERM)
 
 
 def test_killing_the_supervisor_ends_its_family(running: CommandProcess, port: int) -> None:
     family = running.descendants()
     running.stop(sent=signal.SIGKILL)
-    assert wait_until_gone(family, seconds=5) == set()
+    assert wait_until_gone(family, seconds=PATIENCE_SECONDS) == set()
     assert is_free(port)
 
 
-def test_a_killed_worker_and_a_killed_child_come_back(running: CommandProcess, port: int) -> None:
+def test_a_killed_worker_and_a_killed_child_come_back_and_ctrl_c_ends_them_all(
+    running: CommandProcess, port: int
+) -> None:
     url = f"http://localhost:{port}"
     for mark in ("gateway.processes.worker", "streamlit", "bff.testing.provider"):
         pid = child_called(running, mark)
         os.kill(pid, signal.SIGKILL)
-        assert wait_until_gone({pid}, seconds=3) == set()
-        deadline = time.monotonic() + 20
+        assert wait_until_gone({pid}, seconds=PATIENCE_SECONDS) == set()
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 again = child_called(running, mark)
@@ -101,6 +104,7 @@ def test_a_killed_worker_and_a_killed_child_come_back(running: CommandProcess, p
         assert again != pid
         wait_for_answer(url + "/auth/session")
     assert "SIGKILL" in running.output or "signal 9" in running.output
+    ends_with_everything(running, port, sent=signal.SIGINT)
 
 
 def test_a_taken_port_is_named_with_its_mend(port: int) -> None:
