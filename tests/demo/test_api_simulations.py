@@ -76,4 +76,4 @@ def test_a_third_simulation_at_once_is_429_for_that_person_alone_and_a_stop_does
         assert int(refused.headers["Retry-After"]) > 0
         start(api, api.token("bob"))
         stopping = time.monotonic()
-    assert time.monotonic() - stopping < 10
+    assert time.monotonic() - stopping < 60

@@ -127,7 +127,7 @@ def read_all(client: socket.socket) -> bytes:
     return received
 
 
-def is_cut_off(client: socket.socket, piece: bytes, *, pause: float, seconds: float = 5) -> bool:
+def is_cut_off(client: socket.socket, piece: bytes, *, pause: float, seconds: float = 20) -> bool:
     """Send `piece` again and again; True once the server has ended the connection, False after `seconds`."""
     deadline = time.monotonic() + seconds
     with suppress(ConnectionError):
@@ -156,7 +156,7 @@ def running(limits: LimitSettings | None = None, **server: Any) -> Iterator[Fron
         assert not thread.is_alive()
 
 
-def wait_for(condition: Callable[[], bool], *, seconds: float = 5) -> None:
+def wait_for(condition: Callable[[], bool], *, seconds: float = 20) -> None:
     """Return as soon as `condition` holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

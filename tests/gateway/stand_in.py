@@ -10,7 +10,7 @@ from typing import Any
 
 from bff.settings.tables import Settings
 
-SLOW_SECONDS = 1.0
+SLOW_SECONDS = 1.5
 
 
 class StandIn:
@@ -42,6 +42,7 @@ class StandIn:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _body(self, path: str) -> object:
+        print(f"asked for {path}", file=sys.stderr, flush=True)
         match path:
             case "/slow":
                 await asyncio.sleep(SLOW_SECONDS)

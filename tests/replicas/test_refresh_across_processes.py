@@ -41,7 +41,7 @@ def test_sl_5_a_holder_killed_in_the_middle_leaves_a_new_token_or_a_clean_sign_o
             assert [answer.result().status for answer in lost] == [0, 0]
             waiting = [pool.submit(doors[1].call_api, alice), pool.submit(doors[2].call_api, bob)]
             assert [answer.result().status for answer in waiting] == [200, 401]
-            assert time.monotonic() - killed < LOCK_SECONDS + 2
+            assert time.monotonic() - killed < LOCK_SECONDS * 3
             (grant,) = [grant for grant in provider.grants("refresh_token") if grant.sub == "alice"]
     until(lambda: {reuse.sub for reuse in provider.reuse_detected} == {"alice", "bob"}, seconds=5)  # hers: the late one
     for replica in doors:  # the first has another worker by now

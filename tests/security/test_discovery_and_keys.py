@@ -13,6 +13,7 @@ import pytest
 
 from bff.errors import AuthError
 from bff.oidc.id_token import IdTokenExpectation
+from tests.effort import costs_less_than
 from tests.fakes import OMIT, FakeClock, FakeProvider, RecordingUpstream, generate_key
 from tests.front_door import provider_table
 from tests.security.house import House, open_house
@@ -60,9 +61,8 @@ def test_dm_1_metadata_of_another_issuer_is_not_used(unmet_house: House, fault: 
 def test_dm_1_a_document_that_is_none_is_not_used(unmet_house: House, body: bytes) -> None:
     house = unmet_house
     house.provider.bend.discovery.raw(headers={"content-type": "application/json"}, body=body)
-    started = time.perf_counter()
-    assert_rejected(house, lambda: attempt(house), statuses=[503])
-    assert time.perf_counter() - started < 1
+    with costs_less_than(1):
+        assert_rejected(house, lambda: attempt(house), statuses=[503])
 
 
 HOSTILE_URLS = [
@@ -307,7 +307,7 @@ def test_dm_6_a_dripping_provider_is_given_up(
     browser = house.browser()
     started = time.monotonic()
     pages = browser.walk(house.start_login(browser))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15
     assert pages[-1].status_code == 503
     assert house.refusals()[-1]["reason"] == "provider_timeout"
 

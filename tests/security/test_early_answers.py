@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.management.app import create_management_app
+from gateway.serving import gentle_transport
 from gateway.serving.server import build_server, wait_until_started
 from tests.fakes import FakeProvider, RecordingUpstream, bind_socket
 from tests.front_door import api_route
@@ -166,8 +167,9 @@ def test_px_7_what_follows_an_answer_without_its_body_is_never_a_request(
 
 @pytest.mark.parametrize("case", EARLY)
 def test_px_7_the_answer_arrives_whole_and_the_connection_ends_although_the_body_never_comes(
-    house: House, victim: str, case: str
+    house: House, victim: str, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(gentle_transport, "LINGER_SECONDS", 60)
     first = opening(house, EARLY[case], victim, "expecting", swallows=1000)
     started = time.monotonic()
     with connect(house.door.port) as client:
@@ -175,7 +177,7 @@ def test_px_7_the_answer_arrives_whole_and_the_connection_ends_although_the_body
         answer = read_final(client)
         answer += read_all(client)
     assert RawAnswer.parse(answer).status == EARLY[case].status
-    assert time.monotonic() - started < 1.5, "the client was left to wait for the end"
+    assert time.monotonic() - started < 20, "the client was left to wait for the end"
 
 
 @pytest.mark.parametrize("case", [case for case in EARLY if EARLY[case].status not in (413, 417)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import pytest
@@ -28,31 +27,25 @@ def deployment(request: pytest.FixtureRequest, deployment_of: Callable[[str], De
     return deployment_of(request.param)
 
 
-async def test_another_store_hears_an_event_within_a_second(deployment: Deployment, open_redis: OpenRedis) -> None:
+async def test_another_store_hears_an_event(deployment: Deployment, open_redis: OpenRedis) -> None:
     here, there = open_redis(deployment.url), open_redis(deployment.url)
     told: list[SessionEvent] = []
     there.subscribe(told.append)
     await until(lambda: there.is_hearing)
     for event in (SessionChanged(fresh()), SessionsEnded(EndReason.REVOKED, owner=fresh("owner"), at=1.5)):
-        started = time.monotonic()
         await here.publish(event)
         await heard(told, event)
-        assert time.monotonic() - started < 1
     assert not here.is_hearing, "nobody listens here"
 
 
-async def test_another_process_hears_an_event_within_a_second(
-    standalone: Deployment, open_redis: OpenRedis, prefix: str
-) -> None:
+async def test_another_process_hears_an_event(standalone: Deployment, open_redis: OpenRedis, prefix: str) -> None:
     store = open_redis(standalone.url)
     told: list[SessionEvent] = []
     store.subscribe(told.append)
     await until(lambda: store.is_hearing)
     async with neighbour(standalone.url, prefix) as other:
-        started = time.monotonic()
         await other.ask("end", "some-record")
         await heard(told, SessionsEnded(EndReason.REVOKED, name="some-record"))
-        assert time.monotonic() - started < 1
 
 
 async def test_it_costs_four_heartbeats_a_second(standalone: Deployment, open_redis: OpenRedis, prefix: str) -> None:

@@ -16,6 +16,7 @@ from bff.errors import StoreUnavailable
 from bff.stores.events import EverythingUnknown, SessionEvent
 from bff.stores.protocol import TooMany
 from bff.stores.redis import RedisStore
+from bff.stores.redis_events import SILENT_SECONDS
 from tests.bff.stores.conftest import OpenRedis
 from tests.bff.stores.redis_servers import ACL_USER, Deployment
 from tests.bff.stores.store_contract import created, fresh, heard, until
@@ -69,16 +70,15 @@ async def failures(operations: dict[str, Callable[[], object]]) -> dict[str, obj
 async def test_a_cut_fails_every_operation_at_once_and_nothing_after_it(
     standalone: Deployment, open_redis: OpenRedis
 ) -> None:
-    async with behind_proxy(standalone, open_redis) as (proxy, store):
+    async with behind_proxy(standalone, open_redis, seconds=60) as (proxy, store):
         name = await created(store)
         proxy.cut()
         for _ in range(2):
-            started = time.monotonic()
-            outcomes = await failures(every_operation(store))
+            async with asyncio.timeout(20):  # nothing waits for its time-out
+                outcomes = await failures(every_operation(store))
             assert {operation for operation, what in outcomes.items() if isinstance(what, StoreUnavailable)} == set(
                 outcomes
             )
-            assert time.monotonic() - started < 2
         proxy.mend()
         assert await store.load(name) is not None
         assert await store.replace(name, b"x", revision=0)
@@ -88,9 +88,8 @@ async def test_silence_fails_every_operation_within_the_time_out(standalone: Dep
     async with behind_proxy(standalone, open_redis) as (proxy, store):
         name = await created(store)
         proxy.hold()
-        started = time.monotonic()
-        outcomes = await failures(every_operation(store))
-        assert time.monotonic() - started < 2
+        async with asyncio.timeout(20):
+            outcomes = await failures(every_operation(store))
         assert [what for what in outcomes.values() if not isinstance(what, StoreUnavailable)] == []
         proxy.mend()
         assert await store.load(name) is not None
@@ -118,7 +117,7 @@ async def test_it_knows_that_it_does_not_hear_and_that_it_missed_something(
             disturb()
             disturbed = time.monotonic()
             await until(lambda: not store.is_hearing)
-            assert time.monotonic() - disturbed < 1
+            assert time.monotonic() - disturbed < SILENT_SECONDS - 0.5, "only the end of the connection was seen"
             proxy.cut()
             proxy.mend()
             await heard(events, EverythingUnknown())
@@ -148,20 +147,23 @@ async def test_cancelled_commands_never_mix_replies(standalone: Deployment, open
         proxy.delay = 0.01
         chance = random.Random(11)
         read = given_up = 0
+        patience = 0.12  # follows the machine: about half of the visits are given up, however busy it is
 
         async def visit() -> None:
-            nonlocal read, given_up
+            nonlocal read, given_up, patience
             for _ in range(45):
                 number = chance.randrange(people)
                 try:
-                    async with asyncio.timeout(chance.uniform(0, 0.12)):
+                    async with asyncio.timeout(chance.uniform(0, patience)):
                         record = await store.load(f"person-{number}")
                         assert record is not None
                         assert record.sealed == b"%d" % number
                         read += 1
                         await store.put_once("visit", fresh(), b"", seconds=1, cap=10**6)
+                    patience *= 0.98
                 except TimeoutError:
                     given_up += 1
+                    patience *= 1.02
 
         await asyncio.gather(*(visit() for _ in range(40)))
         assert read > 200

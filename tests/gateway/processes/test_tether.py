@@ -73,7 +73,7 @@ def test_a_script_sees_itself_as_if_it_had_been_started_alone(tethered: list[Tet
     path = script(tmp_path, "import sys; print(__name__, sys.argv[1:], sys.path[0])")
     one = start(tethered, path, "--flag", "value")
     assert one.first_line() == f"__main__ ['--flag', 'value'] {tmp_path}"
-    assert one.process.wait(5) == 0
+    assert one.process.wait(20) == 0
 
 
 def test_a_module_sees_itself_as_if_it_had_been_started_alone(tethered: list[Tethered], tmp_path: Path) -> None:
@@ -88,14 +88,14 @@ def test_the_tethers_own_folder_shadows_no_module(tethered: list[Tethered], tmp_
 
 
 def test_the_exit_code_of_the_program_is_kept(tethered: list[Tethered], tmp_path: Path) -> None:
-    assert start(tethered, script(tmp_path, "raise SystemExit(7)")).process.wait(5) == 7
+    assert start(tethered, script(tmp_path, "raise SystemExit(7)")).process.wait(20) == 7
 
 
 def test_the_program_ends_when_the_pipe_does(tethered: list[Tethered], tmp_path: Path) -> None:
     one = start(tethered, script(tmp_path, "import time; print('up', flush=True); time.sleep(60)"))
     assert one.first_line() == "up"
     one.cut()
-    assert one.process.wait(2) == -signal.SIGTERM
+    assert one.process.wait(20) == -signal.SIGTERM
 
 
 def test_a_polite_program_may_finish_its_work(tethered: list[Tethered], tmp_path: Path) -> None:
@@ -108,11 +108,11 @@ def test_a_polite_program_may_finish_its_work(tethered: list[Tethered], tmp_path
     assert one.first_line() == "up"
     one.cut()
     assert one.first_line() == "tidy"
-    assert one.process.wait(2) == 0
+    assert one.process.wait(20) == 0
 
 
 @pytest.mark.parametrize("leader", ["stubborn", "polite"])
-def test_grandchildren_that_ignore_sigterm_end_within_five_seconds(
+def test_grandchildren_that_ignore_sigterm_end_all_the_same(
     tethered: list[Tethered], tmp_path: Path, leader: str
 ) -> None:
     """Also when the leader of the group is long gone by the time that force is needed."""
@@ -127,8 +127,8 @@ def test_grandchildren_that_ignore_sigterm_end_within_five_seconds(
     assert one.first_line() == "up"
     [grandchild] = descendants(one.process.pid)
     one.cut()
-    wait_until_gone([grandchild], seconds=5)
-    assert one.process.wait(5) == -(signal.SIGKILL if leader == "stubborn" else signal.SIGTERM)
+    wait_until_gone([grandchild], seconds=20)
+    assert one.process.wait(20) == -(signal.SIGKILL if leader == "stubborn" else signal.SIGTERM)
 
 
 def test_the_pipe_ends_when_its_holder_is_killed_with_9(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_the_pipe_ends_when_its_holder_is_killed_with_9(tmp_path: Path) -> None:
         assert process.stdout is not None
         child = int(process.stdout.readline())
         process.kill()
-        wait_until(lambda: not is_alive(child), seconds=2)
+        wait_until(lambda: not is_alive(child), seconds=20)
 
 
 @pytest.mark.parametrize("arguments", [[], ["3"], ["x", "script.py"], ["3", "-m"]])

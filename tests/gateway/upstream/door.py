@@ -202,7 +202,7 @@ def open_door(target: str, *, ws: Any = None, **options: Any) -> Iterator[Door]:
         assert not thread.is_alive()
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 5) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
     """Return as soon as `condition` holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

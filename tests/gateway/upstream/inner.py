@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 EVENTS: list[str] = []
 """What happened inside, for the test to see."""
+HEARD_ONE = threading.Event()
+"""Set by a test once it has read the first part of a stream."""
 
 
 @asynccontextmanager
@@ -44,9 +47,9 @@ async def show(request: Request) -> Response:
 
 async def stream(request: Request) -> Response:
     async def parts() -> AsyncIterator[bytes]:
-        for part in (b"one", b"two"):
-            yield part
-            await asyncio.sleep(0.2)
+        yield b"one"
+        await asyncio.to_thread(HEARD_ONE.wait, 20)
+        yield b"two"
 
     return StreamingResponse(parts(), headers={"X-Accel-Redirect": "/x", "Set-Cookie": "vestibule=1"})
 
