@@ -3,7 +3,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-SOURCES := bff gateway streamlit_kit deploy/demo tests
+SOURCES := bff gateway streamlit_kit deploy/demo deploy/release.py tests
 
 # What `make dev` runs; give your own: make dev DIR=../mine APP=app.py API=main:app AS=alice:analyst
 DIR ?= deploy/demo
@@ -20,7 +20,7 @@ PORT ?=
 JOBS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check test test-long demo dev bench lock clean
+.PHONY: help venv check test test-long demo dev bench docs wheel release lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,11 +35,12 @@ $(STAMP): deploy/constraints.txt pyproject.toml deploy/make-venv.sh
 	@sh deploy/make-venv.sh $(VENV)
 	@touch $@
 
-check: $(STAMP) ## lint, formatting, types, import direction
+check: $(STAMP) ## lint, formatting, types, import order, documentation
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy --strict $(SOURCES)
 	@$(PY) -m pytest --quiet --no-header tests/test_layering.py
+	@$(MAKE) --no-print-directory docs
 
 test: $(STAMP) ## install missing test components where that is possible, then run the tests (ARGS="-k logout")
 	@$(PY) -m tests.components ensure
@@ -58,6 +59,16 @@ dev: $(STAMP) ## your own script and API behind a mock provider, with reload (DI
 bench: $(STAMP) ## the speed measurements
 	@$(PY) -m tests.components ensure
 	@$(PY) -m pytest -m bench -s $(ARGS)
+
+docs: $(STAMP) ## the pages of docs/ and the API reference, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --config-file deploy/site/mkdocs.yml
+
+wheel: $(STAMP) ## the package, in dist/
+	@$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist .
+	@ls dist
+
+release: check test ## set the version, close the changelog, commit and tag (VERSION=1.2.3)
+	@$(PY) deploy/release.py $(VERSION)
 
 lock: ## refresh deploy/constraints.txt from pyproject.toml (needs uv; ARGS=--upgrade for newest versions)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
