@@ -71,7 +71,7 @@ def test_px_16_no_process_leaves_a_core_file(door: PagedDoor, target: str) -> No
 
 ASK = """
 import ctypes
-from gateway import cli
+from gateway.cli import main as cli
 dumpable = lambda: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
 print(dumpable())
 cli.app = lambda prog_name: print(dumpable())

@@ -51,6 +51,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def door(tmp_path: Path, certificate: tuple[Path, Path]) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    tmp_path.chmod(0o755)  # a page runs as another user where the front door may switch
     (tmp_path / "app.py").write_text("import streamlit as st\n")
     certificate_file, key_file = certificate
     settings = {
