@@ -49,7 +49,7 @@ class RoutedTargets:
 
 
 @dataclass(slots=True)
-class FrontDoor:
+class GatewayApp:
     """The application: lifespan, and the pipeline for the rest. `bff` and `cache` are for management and tests."""
 
     bff: Bff
@@ -103,7 +103,7 @@ def create_app(
     store: Store | None = None,
     http: httpx.AsyncClient | None = None,
     clock: Callable[[], float] = time.time,
-) -> FrontDoor:
+) -> GatewayApp:
     """The front door of `settings`. `store`, `http` and `clock` stand in for the real ones in tests."""
     bff = assemble(settings, store=store, http=http, clock=clock)
     cache = SessionCache(bff)
@@ -111,4 +111,4 @@ def create_app(
     upstreams = dict(build_upstreams(settings, base_path=bff.urls.base_path))
     pipeline = Pipeline(bff, auth_app, upstreams, cache)
     bff.store.subscribe(pipeline.connections.on_event)
-    return FrontDoor(bff, cache, pipeline, upstreams)
+    return GatewayApp(bff, cache, pipeline, upstreams)

@@ -15,7 +15,7 @@ import uvloop
 from bff.settings.loading import parse_settings
 from bff.settings.tables import Settings
 from bff.stores.protocol import Store
-from gateway.app import FrontDoor, create_app
+from gateway.app import GatewayApp, create_app
 from gateway.serving.server import build_server
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream, bind_socket
 
@@ -89,7 +89,7 @@ class RunningDoor:
         self._store, self._clock = store, clock
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.app: FrontDoor = None  # type: ignore[assignment]  # made in the thread, before `start` returns
+        self.app: GatewayApp = None  # type: ignore[assignment]  # made in the thread, before `start` returns
 
     @property
     def url(self) -> str:

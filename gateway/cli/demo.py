@@ -21,7 +21,7 @@ from gateway.faults import UsageFault
 from gateway.logs import configure_logging
 from gateway.processes.children import ChildSpec, minimal_environment
 from gateway.processes.listeners import free_port
-from gateway.processes.plan import build_front_door, run_front_door
+from gateway.processes.plan import build_process_plan, run_processes
 from gateway.processes.readiness import http_probe
 from gateway.sandbox.interpreters import PACKAGES_FOLDER
 
@@ -69,9 +69,9 @@ def run_demo(
     settings = build_settings(scene)
     configure_logging(settings.log)
     hints = (*HINTS, f"End a session at the provider, {scene.issuer}/, and the tabs of that person follow.")
-    door = build_front_door(settings, folder=folder, environ=environ, mend=port_option)
-    return run_front_door(
-        door,
+    plan = build_process_plan(settings, folder=folder, environ=environ, fix=port_option)
+    return run_processes(
+        plan,
         others=(provider_child(scene, PEOPLE, environ=environ), _api_child(scene, folder, environ=environ)),
         on_ready=lambda: print(welcome(scene, PEOPLE, title="The demonstration", hints=hints), flush=True),
         apps_required=True,

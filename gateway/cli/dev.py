@@ -25,7 +25,7 @@ from gateway.faults import UsageFault
 from gateway.logs import configure_logging
 from gateway.processes.children import ChildSpec, minimal_environment
 from gateway.processes.listeners import free_port
-from gateway.processes.plan import build_front_door, run_front_door
+from gateway.processes.plan import build_process_plan, run_processes
 from gateway.processes.readiness import Probe, http_probe
 
 APPLICATION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*")
@@ -92,15 +92,15 @@ def run_dev(
     )
     settings = build_settings(scene)
     configure_logging(settings.log)
-    door = build_front_door(settings, folder=Path.cwd(), environ=environ, mend=port_option)
+    plan = build_process_plan(settings, folder=Path.cwd(), environ=environ, fix=port_option)
     others = [provider_child(scene, persons, environ=environ)]
     if api:
         others.append(_api_child(scene, api, script, variables=variables, environ=environ))
     hints = [f"{script} is read again whenever you save it."]
     if api:
         hints.append(f"{api} is at {api_prefix.rstrip('/')}/; JWTBearer.from_env() finds what it needs there.")
-    return run_front_door(
-        door,
+    return run_processes(
+        plan,
         others=others,
         on_ready=lambda: print(welcome(scene, persons, title=script.name, hints=hints), flush=True),
     )

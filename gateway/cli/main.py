@@ -30,7 +30,7 @@ from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
 from gateway.headers.warnings import find_header_warnings
 from gateway.logs import configure_logging
 from gateway.processes.managed_apps import Described, describe_apps
-from gateway.processes.plan import build_front_door, run_front_door
+from gateway.processes.plan import build_process_plan, run_processes
 from gateway.processes.settings_text import to_masked, to_toml
 from gateway.sandbox.privileges import refuse_inspection
 from gateway.sandbox.reach import Secret
@@ -136,8 +136,8 @@ def run(
         structlog.get_logger("vestibule.supervisor").warning(
             "configuration", key=problem.key, reason=f"{problem.message}; {problem.mend}"
         )
-    door = build_front_door(settings, folder=folder, secrets=_secrets(config))
-    raise typer.Exit(run_front_door(door, on_ready=lambda: _say_ready(settings, config)))
+    plan = build_process_plan(settings, folder=folder, secrets=_secrets(config))
+    raise typer.Exit(run_processes(plan, on_ready=lambda: _say_ready(settings, config)))
 
 
 def _say_ready(settings: Settings, config: Path | None) -> None:

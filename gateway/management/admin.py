@@ -13,7 +13,7 @@ from bff.audit import masked
 from bff.contract import EndReason
 from bff.errors import AuthError, BadRequest, LoginRequired, NotFound
 from bff.sessions.record import Session
-from gateway.app import FrontDoor
+from gateway.app import GatewayApp
 
 MAX_BODY = 16_384
 Query = Mapping[str, str]
@@ -23,7 +23,7 @@ Answer = dict[str, object]
 class Admin:
     """Handlers by method and path; every change and every look at people's sessions leaves an audit line."""
 
-    def __init__(self, app: FrontDoor) -> None:
+    def __init__(self, app: GatewayApp) -> None:
         self._bff = app.bff
         self._handlers: dict[tuple[str, str], Callable[[Query], Awaitable[Answer]]] = {
             ("GET", "/admin/sessions"): self.find,

@@ -14,7 +14,7 @@ from bff.errors import AuthError, Misdirected
 from bff.provider.client import Provider
 from bff.settings.public_urls import without_port
 from bff.web.pages import Page
-from gateway.app import FrontDoor
+from gateway.app import GatewayApp
 from gateway.management.admin import Admin
 from gateway.problems import send_page, stamping
 from gateway.processes.listeners import split_bind
@@ -23,7 +23,7 @@ from gateway.upstream.choice import NetworkUpstream
 PROBE_SECONDS = 2
 
 
-def create_management_app(app: FrontDoor) -> ASGIApp:
+def create_management_app(app: GatewayApp) -> ASGIApp:
     """`/healthz`: the process is running; `/readyz`: each part answers, as JSON, 503 when one does not.
 
     Under a name that is not ours there is nothing: a page of an attacker, whose name has come to mean this machine,
@@ -76,13 +76,13 @@ def _is_address(name: str) -> bool:
         return False
 
 
-def _misdirected(app: FrontDoor) -> Page:
+def _misdirected(app: GatewayApp) -> Page:
     error = Misdirected(detail="management: probe by address, or add the name to server.internal_hosts")
     app.bff.audit.event("request_refused", reason=error.code, detail=error.detail)
     return _json(error.status, {"code": error.code, "detail": error.message})
 
 
-async def probe_parts(app: FrontDoor) -> dict[str, str]:
+async def probe_parts(app: GatewayApp) -> dict[str, str]:
     """State of the store, of each provider (as last seen) and of each upstream (can it be dialled)."""
     parts = {"store": await _store(app)}
     for name, provider in app.bff.sign_in.providers.items():
@@ -107,7 +107,7 @@ def _provider(provider: Provider) -> str:
     return "ok" if provider.is_known else "not asked yet"
 
 
-async def _store(app: FrontDoor) -> str:
+async def _store(app: GatewayApp) -> str:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             await app.bff.store.ping()

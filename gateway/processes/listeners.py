@@ -17,21 +17,21 @@ def split_bind(bind: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def bind_listeners(bind: str, *, mend: str) -> list[socket.socket]:
+def bind_listeners(bind: str, *, fix: str) -> list[socket.socket]:
     """Listening sockets for `bind`; `localhost` means both loopback addresses, for browsers try both.
 
     Raises:
-        CommandFault: another program has the port; the message says to use `mend`.
+        CommandFault: another program has the port; the message says to use `fix`.
         UsageFault: the address cannot be listened on at all.
     """
     host, port = split_bind(bind)
     if host != "localhost":
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return [_listen(host, port, family=family, mend=mend)]
+        return [_listen(host, port, family=family, fix=fix)]
     sockets: list[socket.socket] = []
     for address, family in BOTH_LOOPBACKS:
         try:
-            sockets.append(_listen(address, sockets[0].getsockname()[1] if sockets else port, family=family, mend=mend))
+            sockets.append(_listen(address, sockets[0].getsockname()[1] if sockets else port, family=family, fix=fix))
         except UsageFault:
             if not sockets:
                 raise  # a machine without IPv6 is fine, one without 127.0.0.1 is not
@@ -41,11 +41,11 @@ def bind_listeners(bind: str, *, mend: str) -> list[socket.socket]:
     return sockets
 
 
-def _listen(host: str, port: int, *, family: socket.AddressFamily, mend: str) -> socket.socket:
+def _listen(host: str, port: int, *, family: socket.AddressFamily, fix: str) -> socket.socket:
     try:
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as exc:
-        raise UsageFault(f"cannot listen on {host}: {exc.strerror}; choose another address with {mend}") from exc
+        raise UsageFault(f"cannot listen on {host}: {exc.strerror}; choose another address with {fix}") from exc
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -54,17 +54,17 @@ def _listen(host: str, port: int, *, family: socket.AddressFamily, mend: str) ->
         listener.listen(BACKLOG)
     except OSError as exc:
         listener.close()
-        raise _fault(exc, host, port, mend=mend) from exc
+        raise _fault(exc, host, port, fix=fix) from exc
     listener.setblocking(False)
     return listener
 
 
-def _fault(exc: OSError, host: str, port: int, *, mend: str) -> CommandFault:
+def _fault(exc: OSError, host: str, port: int, *, fix: str) -> CommandFault:
     if exc.errno == errno.EADDRINUSE:
-        return CommandFault(f"port {port} on {host} is taken by another program; choose another with {mend}")
+        return CommandFault(f"port {port} on {host} is taken by another program; choose another with {fix}")
     if exc.errno in (errno.EACCES, errno.EPERM):
-        return CommandFault(f"this user may not listen on port {port}; choose one above 1023 with {mend}")
-    return UsageFault(f"cannot listen on {host}:{port}: {exc.strerror or exc}; choose another address with {mend}")
+        return CommandFault(f"this user may not listen on port {port}; choose one above 1023 with {fix}")
+    return UsageFault(f"cannot listen on {host}:{port}: {exc.strerror or exc}; choose another address with {fix}")
 
 
 def port_of(sockets: list[socket.socket]) -> int:

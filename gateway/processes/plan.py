@@ -39,8 +39,8 @@ class Listeners:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrontDoor:
-    """Everything to supervise. `settings` are those of the workers: managed apps replaced by their addresses."""
+class ProcessPlan:
+    """Every process to supervise. `settings` are those of the workers: managed apps are replaced by their addresses."""
 
     settings: Settings
     workers: tuple[ChildSpec, ...]
@@ -52,15 +52,15 @@ class FrontDoor:
     """How each app is kept apart, by name."""
 
 
-def build_front_door(
+def build_process_plan(
     settings: Settings,
     *,
     folder: Path,
     environ: Mapping[str, str] = os.environ,
     worker: Sequence[str] = WORKER,
-    mend: str = "--port or server.bind",
+    fix: str = "--port or server.bind",
     secrets: Sequence[Secret] = (),
-) -> FrontDoor:
+) -> ProcessPlan:
     """Bind the sockets and plan the processes. Relative paths of managed apps are taken from `folder`.
 
     `secrets`: files that no app may reach.
@@ -70,12 +70,12 @@ def build_front_door(
     """
     apps = find_apps(settings, folder=folder)
     separations = separate_apps(apps, settings, secrets=secrets, environ=environ)
-    listeners = _bind(settings, for_kits=bool(apps), mend=mend)
+    listeners = _bind(settings, for_kits=bool(apps), fix=fix)
     try:
         kit_url = _internal_url(settings, listeners)
         for_workers = _for_workers(settings, apps, listeners, kit_url=kit_url)
         base_path = PublicUrls(settings.server.public_url.rstrip("/")).base_path
-        return FrontDoor(
+        return ProcessPlan(
             settings=for_workers,
             workers=_workers(for_workers, listeners, folder=folder, environ=environ, program=worker),
             apps=tuple(
@@ -91,41 +91,41 @@ def build_front_door(
         raise
 
 
-def run_front_door(
-    front_door: FrontDoor,
+def run_processes(
+    plan: ProcessPlan,
     *,
     others: Sequence[ChildSpec] = (),
     apps_required: bool = False,
     on_ready: Callable[[], None] = lambda: None,
     ready_seconds: float = READY_SECONDS,
 ) -> int:
-    """Supervise `front_door` and `others` until a signal; the exit code of the command.
+    """Supervise `plan` and `others` until a signal; the exit code of the command.
 
     An app that does not answer at the start is a fault with `apps_required`, else only said.
 
     Raises:
         CommandFault: a part that nothing works without did not answer.
     """
-    log_separations(front_door.separations)
-    with private_places([app.plan for app in front_door.apps if app.plan is not None]):
+    log_separations(plan.separations)
+    with private_places([app.plan for app in plan.apps if app.plan is not None]):
         return supervise(
-            front_door.workers,
-            (*others, *(replace(app, required=apps_required) for app in front_door.apps)),
-            listeners=front_door.listeners,
-            log=front_door.settings.log,
+            plan.workers,
+            (*others, *(replace(app, required=apps_required) for app in plan.apps)),
+            listeners=plan.listeners,
+            log=plan.settings.log,
             on_ready=on_ready,
             ready_seconds=ready_seconds,
         )
 
 
-def _bind(settings: Settings, *, for_kits: bool, mend: str) -> Listeners:
+def _bind(settings: Settings, *, for_kits: bool, fix: str) -> Listeners:
     """All or nothing; a management port that is the public one is caught as taken."""
     server = settings.server
     bound: list[list[socket.socket]] = []
     try:
-        bound.append(bind_listeners(server.bind, mend=mend))
-        bound.append(bind_listeners(server.management_bind, mend="server.management_bind"))
-        bound.append(bind_listeners("127.0.0.1:0", mend="server.bind") if for_kits and server.tls.key_file else [])
+        bound.append(bind_listeners(server.bind, fix=fix))
+        bound.append(bind_listeners(server.management_bind, fix="server.management_bind"))
+        bound.append(bind_listeners("127.0.0.1:0", fix="server.bind") if for_kits and server.tls.key_file else [])
     except CommandFault:
         close_all([listener for listeners in bound for listener in listeners])
         raise

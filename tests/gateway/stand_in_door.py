@@ -16,7 +16,7 @@ from bff.settings.loading import parse_settings
 from gateway.faults import CommandFault
 from gateway.logs import configure_logging
 from gateway.processes.children import ChildSpec, minimal_environment
-from gateway.processes.plan import build_front_door, run_front_door
+from gateway.processes.plan import build_process_plan, run_processes
 from gateway.processes.readiness import http_probe
 
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ def main(file: str) -> int:
     configure_logging(settings.log)
     environ = {"PATH": "/usr/bin:/bin", "VESTIBULE_SECRETS__KEYS": "canary-variable"}
     try:
-        door = build_front_door(
+        plan = build_process_plan(
             settings,
             folder=Path(file).parent,
             environ=environ,
@@ -49,9 +49,9 @@ def main(file: str) -> int:
             )
             for port in given.get("parts", ())
         ]
-        bind = {"bind": door.settings.server.bind, "management": door.settings.server.management_bind}
-        return run_front_door(
-            door,
+        bind = {"bind": plan.settings.server.bind, "management": plan.settings.server.management_bind}
+        return run_processes(
+            plan,
             others=parts,
             on_ready=lambda: print(json.dumps(bind), flush=True),
             ready_seconds=given.get("ready_seconds", 30),

@@ -246,8 +246,8 @@ async def _store(settings: Settings, *, clock: Callable[[], float]) -> AsyncIter
 async def _redis(store: RedisStore, settings: Settings) -> AsyncIterator[Finding]:
     part = "store.url"
     if (policy := await store.eviction_policy()) != "noeviction":
-        mend = "set maxmemory-policy noeviction: any other may throw sessions and sign-outs away"
-        yield Finding("fault", part, f"Redis evicts ({policy or 'unknown policy'}); {mend}")
+        fix = "set maxmemory-policy noeviction: any other may throw sessions and sign-outs away"
+        yield Finding("fault", part, f"Redis evicts ({policy or 'unknown policy'}); {fix}")
     target = parse_redis_url(settings.store.url.get_secret_value())
     if await is_open_to_strangers(target, prefix=settings.store.prefix, seconds=settings.store.timeout_seconds):
         yield Finding(

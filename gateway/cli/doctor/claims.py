@@ -14,7 +14,7 @@ from bff.contract import Identity
 from bff.oidc.claims import claim_at, names_at
 from bff.oidc.userinfo import merge_claims
 from bff.settings.tables import ProviderSettings, Requirements, Settings
-from gateway.cli.doctor.fixes import mend_for
+from gateway.cli.doctor.fixes import fix_for
 from gateway.logs import one_line
 
 SOURCES = {"id_token": "ID token", "userinfo": "userinfo", "access_token": "access token"}
@@ -175,7 +175,7 @@ def _access_token(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -
     scope = f"scope {_value(arrived.scope)}" if arrived.scope else "scope as asked for"
     if not claims:
         used = _used("access token", uses)
-        hint = f"; {mend_for(provider.issuer, 'access token')}" if used else ""
+        hint = f"; {fix_for(provider.issuer, 'access token')}" if used else ""
         return Shown(
             "warning" if used else "found", "access token", f"opaque, {lives}, {scope}: no API can check it{used}{hint}"
         )
@@ -184,14 +184,14 @@ def _access_token(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -
     typ = f"typ {_value(arrived.access_token_typ)}" if arrived.access_token_typ else "no typ"
     text = f"JWT ({typ}), audience {_list(tuple(map(str, audiences)))}, {lives}, {scope}"
     if audiences in ([], ["account"]) and "access token" in uses:
-        return Shown("warning", "access token", f"{text}; {mend_for(provider.issuer, 'audience')}")
+        return Shown("warning", "access token", f"{text}; {fix_for(provider.issuer, 'audience')}")
     return Shown("found", "access token", text)
 
 
 def _missing(claim: str, uses: Uses, *, provider: ProviderSettings) -> Shown:
     used = _used(claim, uses)
-    mend = mend_for(provider.issuer, claim, scopes=provider.scopes)
-    return Shown("warning" if used else "missing", claim, f"did not arrive{used}; {mend}")
+    fix = fix_for(provider.issuer, claim, scopes=provider.scopes)
+    return Shown("warning" if used else "missing", claim, f"did not arrive{used}; {fix}")
 
 
 def _used(claim: str, uses: Uses) -> str:

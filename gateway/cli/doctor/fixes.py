@@ -104,10 +104,10 @@ def kind_of(issuer: str) -> Kind:
     return "dex" if url.path.rstrip("/").endswith("/dex") else "other"
 
 
-def mend_for(issuer: str, claim: str, *, scopes: Collection[str] = ()) -> str:
+def fix_for(issuer: str, claim: str, *, scopes: Collection[str] = ()) -> str:
     """What to do about `claim`, one of the keys above, at the provider of `issuer` that was asked for `scopes`."""
-    mend = _BY_KIND[kind_of(issuer)].get(claim) or _GENERAL[claim]
+    fix = _BY_KIND[kind_of(issuer)].get(claim) or _GENERAL[claim]
     for scope in scopes:
-        if f'add "{scope}" to scopes' in mend:
+        if f'add "{scope}" to scopes' in fix:
             return f'the provider did not send it, although scopes has "{scope}": see what this client and person have'
-    return mend
+    return fix

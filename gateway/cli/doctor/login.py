@@ -164,7 +164,7 @@ def _is_this_machine(url: str) -> bool:
 
 def _listen(bind: str, *, loopback_port: int) -> list[socket.socket]:
     try:
-        return bind_listeners(bind, mend="another --loopback-port" if loopback_port else "--loopback-port")
+        return bind_listeners(bind, fix="another --loopback-port" if loopback_port else "--loopback-port")
     except UsageFault:
         raise
     except CommandFault as fault:

@@ -23,7 +23,7 @@ from gateway.faults import CommandFault, UsageFault
 from gateway.processes.child_output import ChildOutput
 from gateway.processes.children import Child, ChildSpec
 from gateway.processes.listeners import close_all, free_port
-from gateway.processes.plan import build_front_door
+from gateway.processes.plan import build_process_plan
 from gateway.processes.streamlit import build_arguments, build_child, find_app
 
 SHELL = {
@@ -198,63 +198,63 @@ def test_a_python_of_its_own_does_not_see_our_packages(folder: Path) -> None:
 )
 def test_what_is_not_there_is_named_before_anything_starts(folder: Path, app: Any, named: str) -> None:
     with pytest.raises(UsageFault, match=named):
-        build_front_door(settings_for(app=app), folder=folder, environ=SHELL)
+        build_process_plan(settings_for(app=app), folder=folder, environ=SHELL)
 
 
 def test_workers_see_the_app_by_address_and_let_its_kit_in(folder: Path) -> None:
     settings = settings_for(app={"streamlit": {"env": {"TOKEN": "canary-of-the-app"}}})
-    door = build_front_door(settings, folder=folder, environ=SHELL)
+    plan = build_process_plan(settings, folder=folder, environ=SHELL)
     try:
-        [pages, api, _] = door.settings.routes
+        [pages, api, _] = plan.settings.routes
         assert pages.upstream[0].startswith("http://127.0.0.1:")
         assert (pages.kind, pages.kit, pages.forward_cookies) == ("page", "pages", ("_streamlit_*",))
         assert pages.streamlit.cwd == str(folder), "the mark by which a worker knows Streamlit"
         assert api == settings.routes[1]
-        [app] = door.apps
+        [app] = plan.apps
         host = app.environment["VESTIBULE_KIT__URL"].removeprefix("http://")
-        assert host in door.settings.server.internal_hosts
-        assert host == door.settings.server.bind
-        [worker] = door.workers
+        assert host in plan.settings.server.internal_hosts
+        assert host == plan.settings.server.bind
+        [worker] = plan.workers
         assert b"canary-client-secret" in worker.handed
         assert b"canary-of-the-app" not in worker.handed
         assert "canary" not in json.dumps(dict(worker.environment) | {"DATABASE_PASSWORD": ""})
         assert "canary" not in repr(worker)
     finally:
-        close_all(list(door.listeners))
+        close_all(list(plan.listeners))
 
 
 def test_every_address_means_loopback_to_the_programs_of_this_machine(folder: Path) -> None:
-    door = build_front_door(settings_for(server={"bind": "0.0.0.0:0"}), folder=folder, environ=SHELL)
-    close_all(list(door.listeners))
-    assert door.internal_url.startswith("http://127.0.0.1:")
+    plan = build_process_plan(settings_for(server={"bind": "0.0.0.0:0"}), folder=folder, environ=SHELL)
+    close_all(list(plan.listeners))
+    assert plan.internal_url.startswith("http://127.0.0.1:")
 
 
 def test_a_path_of_the_public_url_is_part_of_what_the_kit_dials(folder: Path) -> None:
     server = {"public_url": "https://apps.example.com/portal"}
-    door = build_front_door(settings_for(server=server), folder=folder, environ=SHELL)
-    close_all(list(door.listeners))
-    assert door.apps[0].environment["VESTIBULE_KIT__URL"].endswith("/portal")
-    assert not any("/" in host for host in door.settings.server.internal_hosts)
+    plan = build_process_plan(settings_for(server=server), folder=folder, environ=SHELL)
+    close_all(list(plan.listeners))
+    assert plan.apps[0].environment["VESTIBULE_KIT__URL"].endswith("/portal")
+    assert not any("/" in host for host in plan.settings.server.internal_hosts)
 
 
 def test_behind_tls_the_kit_dials_a_plain_listener_of_its_own_on_loopback(folder: Path) -> None:
     server = {"tls": {"certificate_file": "c.pem", "key_file": "k.pem"}}
-    door = build_front_door(settings_for(server=server), folder=folder, environ=SHELL)
+    plan = build_process_plan(settings_for(server=server), folder=folder, environ=SHELL)
     try:
-        assert len(door.listeners) == 3
-        assert door.internal_url.startswith("http://127.0.0.1:")
-        assert door.internal_url.removeprefix("http://") != door.settings.server.bind
-        assert any(argument.startswith("--internal=") for argument in door.workers[0].program)
+        assert len(plan.listeners) == 3
+        assert plan.internal_url.startswith("http://127.0.0.1:")
+        assert plan.internal_url.removeprefix("http://") != plan.settings.server.bind
+        assert any(argument.startswith("--internal=") for argument in plan.workers[0].program)
     finally:
-        close_all(list(door.listeners))
+        close_all(list(plan.listeners))
 
 
 def test_listeners_that_cannot_all_be_had_are_all_given_back(folder: Path) -> None:
     port = free_port()
     server = {"bind": f"127.0.0.1:{port}", "management_bind": f"127.0.0.1:{port}"}
     with pytest.raises(CommandFault, match=r"server\.management_bind"):
-        build_front_door(settings_for(server=server), folder=folder, environ=SHELL)
-    close_all(list(build_front_door(settings_for(server={"bind": f"127.0.0.1:{port}"}), folder=folder).listeners))
+        build_process_plan(settings_for(server=server), folder=folder, environ=SHELL)
+    close_all(list(build_process_plan(settings_for(server={"bind": f"127.0.0.1:{port}"}), folder=folder).listeners))
 
 
 @pytest.fixture

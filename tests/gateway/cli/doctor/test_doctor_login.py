@@ -17,7 +17,7 @@ import pytest
 from bff.settings.loading import parse_settings
 from bff.settings.tables import Settings
 from gateway.cli.doctor.claims import Shown
-from gateway.cli.doctor.fixes import kind_of, mend_for
+from gateway.cli.doctor.fixes import fix_for, kind_of
 from gateway.cli.doctor.login import LoginReport, sign_in_once
 from gateway.faults import CommandFault, UsageFault
 from tests.fakes import OMIT, CookieClient, FakeProvider, bind_socket
@@ -150,7 +150,7 @@ async def test_a_missing_claim_that_a_route_needs_is_a_warning_that_names_both(
     groups = line(report, "groups")
     assert groups.level == "warning"
     assert "routes.app.require needs it" in groups.text
-    assert mend_for(provider.issuer, "groups") in groups.text
+    assert fix_for(provider.issuer, "groups") in groups.text
     assert report.is_healthy()
     assert not report.is_healthy(strict=True)
 
@@ -468,8 +468,8 @@ def test_the_issuer_tells_the_product(issuer: str, kind: str) -> None:
         *("refresh token", "access token", "audience"),
     ],
 )
-def test_there_is_a_mend_for_every_claim_at_every_provider(issuer: str, claim: str) -> None:
-    assert mend_for(issuer, claim)
+def test_there_is_a_fix_for_every_claim_at_every_provider(issuer: str, claim: str) -> None:
+    assert fix_for(issuer, claim)
 
 
 def needing(**require: Any) -> dict[str, Any]:
