@@ -1,4 +1,4 @@
-"""How many connections each client address holds in this process, and which addresses are counted at all."""
+"""Count the connections of each client address in this process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from bff.browser.addresses import address_group
 
 
 class Connections:
-    """Open connections per client (`address_group`); proxies that we trust speak for many people and are not counted.
+    """Open connections per client (`address_group`). Trusted proxies carry many people's requests and are not counted.
 
-    A proxy is trusted by its own address, and takes nothing from its neighbours in the same IPv6 network.
+    A proxy is trusted by its own address. Its neighbours in the same IPv6 network are counted as usual.
     """
 
     def __init__(self, limit: int, *, trusted: tuple[IPv4Network | IPv6Network, ...] = ()) -> None:
@@ -20,7 +20,7 @@ class Connections:
         self._open: Counter[str] = Counter()
 
     def open(self, address: str) -> bool:
-        """Count one more connection of `address` ("" = a Unix socket, never full); False when it has too many."""
+        """Count one more connection of `address`; False when it has too many. "" is a Unix socket and never full."""
         if not address or self._is_trusted(address):
             return True
         group = address_group(address)
@@ -28,11 +28,11 @@ class Connections:
         return self._open[group] <= self._limit
 
     def is_flooded(self, address: str) -> bool:
-        """True when so many are open that even a refusal, which stays open for a moment, is too much."""
+        """True when so many are open that even a refusal is too much, since it stays open for a moment."""
         return bool(address) and not self._is_trusted(address) and self.count(address) > 2 * self._limit
 
     def close(self, address: str) -> None:
-        """Undo one `open`, allowed or not."""
+        """Undo one `open`, whether it was allowed or not."""
         if not address or self._is_trusted(address):
             return
         group = address_group(address)

@@ -1,8 +1,8 @@
-"""The transport of a client connection, whose close lets the client read its answer.
+"""The transport of a client connection that lets the client read its answer before it closes.
 
-A socket that is closed with unread bytes in it is reset, and a reset takes the answer out of the client's hands
-(RFC 9112 section 9.6). So the end has three steps: say that nothing more will come, throw away a little of what the
-client still sends, close. What is thrown away is never parsed.
+If a socket is closed while it holds unread bytes, it is reset, and a reset can destroy the answer before the client has
+read it (RFC 9112 section 9.6). So the end has three steps: say that nothing more will come, discard a little of what
+the client still sends, close. Discarded bytes are never parsed.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from collections.abc import Callable
 
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 1_048_576
-"""So much is thrown away; what comes after it stays in the kernel, which stops the client, until the time is over."""
+"""At most this much is discarded. Later bytes stay in the kernel, which makes the client wait, until the time is
+over."""
 STALL_SECONDS = 30.0
-"""A client that acknowledges nothing of the rest of its answer for so long is gone or hostile."""
+"""A client that acknowledges nothing of its answer for this long is gone or hostile."""
 
 
 class GentleTransport:
-    """`close` ends the connection as above; everything else is the inner transport's. `on_end` is called first."""
+    """A transport whose `close` ends the connection in these three steps. `on_end` is called first. All other methods
+    belong to the inner transport."""
 
     __slots__ = ("_discarded", "_inner", "_loop", "_on_end", "_timer", "is_ending", "write")
 
@@ -59,24 +61,24 @@ class GentleTransport:
         if self._inner.can_write_eof():
             self._inner.write_eof()
         else:
-            # TLS: flushes, sends close_notify and throws away what comes, by itself and without a bound.
+            # TLS does this by itself and without a limit: it flushes, sends close_notify and discards what comes.
             self._inner.close()
         self._timer = self._loop.call_later(LINGER_SECONDS, self._check, sys.maxsize, 0.0)
 
     def discard(self, received: int) -> None:
-        """Count bytes that nobody will parse; after `LINGER_BYTES` no more are read."""
+        """Count bytes that are not parsed. After `LINGER_BYTES` no more are read."""
         self._discarded += received
         if self._discarded > LINGER_BYTES:
             self._inner.pause_reading()
 
     def forget(self) -> None:
-        """The connection is gone: stop the timer."""
+        """Stop the timer: the connection is gone."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _check(self, unsent_before: int, stalled: float) -> None:
-        """Close, unless the client is still taking its answer."""
+        """Close, unless the client is still reading its answer."""
         unsent = self._unsent()
         stalled = 0.0 if unsent < unsent_before else stalled + LINGER_SECONDS
         if unsent and stalled < STALL_SECONDS:
@@ -85,7 +87,7 @@ class GentleTransport:
             self._inner.abort()
 
     def _unsent(self) -> int:
-        """Bytes that are on their way to the client, in this process and in the kernel, where the kernel tells."""
+        """Count the bytes on their way to the client: in this process, and in the kernel if it tells the number."""
         descriptor: int = self._inner.get_extra_info("socket").fileno()
         try:
             (in_kernel,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))

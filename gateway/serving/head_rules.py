@@ -1,7 +1,8 @@
-"""Which request heads are unambiguous enough to be let in: pure rules over raw bytes (RFC 9112 sections 3, 5 and 6).
+"""Rules that let in only request heads that can be read in one way. Pure, on raw bytes (RFC 9112 sections 3, 5 and 6).
 
 The parser before these rules refuses bare LF, obs-fold, NUL, white space before a colon, repeated or odd
-Content-Length, and Content-Length beside Transfer-Encoding. What it lets pass and a proxy must not is refused here.
+Content-Length, and Content-Length beside Transfer-Encoding. These rules refuse what the parser accepts and a proxy must
+not accept.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ REFUSED_METHODS = frozenset(
     b"CONNECT TRACE TRACK "
     b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN PRI".split()
 )
-"""Tunnels and echoes, then the words of RTSP, ICE and HTTP/2 that the parser also knows."""
+"""Methods that are refused: tunnels and echoes, then those of RTSP, ICE and HTTP/2 that the parser also knows."""
 WATCHED_HEADERS = frozenset((b"host", b"content-length", b"transfer-encoding", b"cookie", b"expect"))
 WEBSOCKET_LINE_BYTES = 8000
-"""The WebSocket handshake parser refuses longer lines, and not gracefully."""
+"""The parser of WebSocket handshakes fails on longer lines."""
 WEBSOCKET_HEADERS = 120
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class RequestRefused(Exception):
-    """`code` is the stable reason for the log, `status` what the client gets."""
+    """A refused request. `code` is the stable reason for the log, `status` is for the client."""
 
     def __init__(self, code: str, status: int = 400) -> None:
         self.code = code
@@ -43,7 +44,7 @@ class RequestRefused(Exception):
 
     @property
     def answer(self) -> bytes:
-        """The whole answer, the last of its connection."""
+        """The complete answer, which is the last of its connection."""
         return (
             b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n"
             b"cache-control: no-store\r\n\r\n%s" % (self.status, self.phrase, len(self.phrase), self.phrase)
@@ -53,10 +54,10 @@ class RequestRefused(Exception):
 def validate_head(
     method: bytes, target: bytes, *, version: str, headers: Headers, upgrade: bool, limits: LimitSettings
 ) -> bytes:
-    """The origin-form of `target` when the head can be read in one way only; header names are lower case.
+    """Return the origin-form of `target` if the head can be read in one way only. Header names are lower case.
 
     Raises:
-        RequestRefused: with the reason.
+        RequestRefused: the head is ambiguous; `code` says why.
     """
     if version not in ("1.1", "1.0"):
         raise RequestRefused("version_refused")
@@ -94,7 +95,7 @@ def validate_head(
 
 
 def expects_continue(version: str, headers: Headers) -> bool:
-    """True when a client that says `Expect: 100-continue` means it: HTTP/1.0 knows none, and no body needs none.
+    """True when `Expect: 100-continue` counts: HTTP/1.0 does not have it, and a request without body does not need it.
 
     RFC 9110 section 10.1.1.
     """
@@ -108,7 +109,7 @@ def _validate_framing(lengths: list[bytes], encodings: list[bytes], *, version: 
         raise RequestRefused("framing_ambiguous")
     if len(lengths) > 1 or any(not CONTENT_LENGTH.fullmatch(length) for length in lengths):
         raise RequestRefused("content_length_refused")
-    # Not even `Chunked`: what one server reads as a coding and the next ignores is how requests are smuggled.
+    # Even `Chunked` is refused: requests are smuggled when one server reads a coding and the next ignores it.
     if encodings and (encodings != [b"chunked"] or version != "1.1"):
         raise RequestRefused("transfer_encoding_refused")
 
@@ -123,7 +124,7 @@ def _validate_host(hosts: list[bytes]) -> None:
 
 
 def _validate_upgrade(method: bytes, target: bytes, *, version: str, headers: Headers, has_body: bool) -> None:
-    """Only a clean WebSocket handshake: no h2c, no body that would hide a second request."""
+    """Allow only a clean WebSocket handshake: no h2c, and no body that could hide a second request."""
     protocols = [value.lower() for name, value in headers if name == b"upgrade"]
     if protocols != [b"websocket"] or method != b"GET" or version != "1.1":
         raise RequestRefused("upgrade_refused")
@@ -137,7 +138,7 @@ def _validate_upgrade(method: bytes, target: bytes, *, version: str, headers: He
 
 
 def _origin_form(target: bytes, *, host: bytes) -> bytes:
-    """The path and query of an origin-form target, or of an absolute-form one that names `host` itself."""
+    """Return path and query of an origin-form target, or of an absolute-form target that names `host` itself."""
     if not target.startswith(b"/") and (absolute := ABSOLUTE.match(target)):
         authority, slash, rest = target[absolute.end() :].partition(b"/")
         if authority.lower() != host.lower() or not slash:

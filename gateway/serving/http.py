@@ -1,12 +1,12 @@
 """Uvicorn's HTTP protocol with the guards that Uvicorn lacks.
 
-A request reaches the application only when its head can be read in one way (`gateway.serving.head_rules`), is within
-the limits, and arrives in time. A refusal is one small answer, one event, and the end of the connection: whatever
-follows on it is never parsed. Trailers are dropped; Uvicorn would append them to the request's headers.
+A request reaches the application only if its head can be read in one way (`gateway.serving.head_rules`), is within the
+limits, and arrives in time. A refusal is one small answer and one event, and it ends the connection: nothing that
+follows is parsed. Trailers are dropped; Uvicorn would append them to the request's headers.
 
-An answer whose request still has body to come is the last of its connection and says so. Kept open, the connection
-would be read in two ways: the server waits for the rest of the body, the client, or a proxy for its next client, sends
-the next request.
+If an answer is sent before the whole body has arrived, it is the last of its connection and says so. On an open
+connection the two sides could disagree: the server waits for the rest of the body, while the client (or a proxy, for
+its next client) sends the next request.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ if TYPE_CHECKING:
 
 BODY_FLOOR_BYTES_PER_SECOND = 100
 BODY_WINDOWS = 3
-"""Body progress is measured over this many `header_timeout_seconds`."""
+"""The progress of a body is measured over this many `header_timeout_seconds`."""
 FRAMING_ALLOWANCE_BYTES = 65_536
 FRAMING_PER_BODY_BYTE = 8
-"""Chunk heads, chunk extensions and trailers may cost this much; an endless extension would cost more."""
+"""The limit for chunk heads, chunk extensions and trailers. An endless extension would exceed it."""
 WRITE_STALL_SECONDS = 300.0
-"""A client that takes nothing of its answer for so long is gone or hostile."""
+"""A client that reads nothing of its answer for this long is gone or hostile."""
 
 _audit = Audit()
 
 
 class GuardedHttpProtocol(HttpToolsProtocol):
-    """One client connection. Timers exist only while the client owes something, so a whole request costs none."""
+    """One client connection. A timer runs only while the client has something to send, so a complete request needs
+    none."""
 
     config: GuardedConfig
 
@@ -62,20 +63,20 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._framing_bytes = 0
         self._was_paused = False
         self._is_deaf = False
-        """Nothing is parsed any more, and what comes is thrown away."""
+        """True when nothing is parsed any more and what comes is discarded."""
         self._answered_early = False
         self._gentle: GentleTransport = cast(GentleTransport, None)
         self._owed: asyncio.TimerHandle | None = None
         self._write_stall: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the class above: a stream transport
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the parent class: a stream transport
         super().connection_made(transport)
         self._gentle = GentleTransport(transport, self.loop, on_end=self._on_end)
         self._address = self.client[0] if self.client else ""
         connections = self.config.open_connections
         if not connections.open(self._address):
             if connections.is_flooded(self._address):
-                transport.abort()  # before the answer: what is still being written stays open for a while
+                transport.abort()  # before the answer: the connection stays open while it is written
             self._refuse(RequestRefused("connections_too_many", 429))
         else:
             self._expect_something()
@@ -123,7 +124,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._expect_something()
 
     def _count_unfinished_head(self, received: int) -> None:
-        """The parser keeps a header to itself until it is whole, so an endless one shows only here."""
+        """Count the bytes of an unfinished head. The parser reports only complete headers, so an endless one shows
+        here."""
         self._head_fed += received
         if self._head_fed > self._limits.header_bytes + self._limits.url_bytes:
             self._refuse(RequestRefused("headers_too_large", 431))
@@ -133,7 +135,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._framing_bytes > FRAMING_ALLOWANCE_BYTES + FRAMING_PER_BODY_BYTE * self._body_bytes:
             self._refuse(RequestRefused("chunk_framing_too_large"))
 
-    # The parser's callbacks. What they raise comes back as the context of the parser's own error.
+    # The parser's callbacks. An exception from them comes back as the context of the parser's own error.
 
     def on_message_begin(self) -> None:
         if self.cycle is not None and not self.cycle.keep_alive:
@@ -149,7 +151,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
-            return  # a trailer: whoever hides a header here must not be heard
+            return  # a trailer: a header that is hidden here must have no effect
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > self._limits.header_bytes:
             raise RequestRefused("headers_too_large", 431)
@@ -166,9 +168,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             limits=self._limits,
         )
         if upgrade and self._answering():
-            raise RequestRefused("upgrade_refused")  # the tunnel would mix with an answer still to come
+            raise RequestRefused("upgrade_refused")  # the tunnel would mix with an answer that is still to come
         if upgrade and not self._should_upgrade():
-            raise RequestRefused("upgrade_refused")  # Uvicorn sees none: it would answer, and then upgrade as well
+            raise RequestRefused("upgrade_refused")  # hidden from Uvicorn, which would answer and then upgrade as well
         if self.expect_100_continue and not expects_continue(self.parser.get_http_version(), self.headers):
             self.expect_100_continue = False
         super().on_headers_complete()
@@ -222,7 +224,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def _expect_something(self) -> None:
-        """Arm the timer for what the client owes next: the rest of a head, or the rest of a body."""
+        """Start the timer for what the client must send next: the rest of a head, or the rest of a body."""
         if self._owed is not None or self._gentle.is_closing() or self._answered_early:
             return
         seconds = self._limits.header_timeout_seconds
@@ -242,12 +244,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._begun:
             self._refuse(RequestRefused("header_timeout", 408))
         else:
-            self.transport.close()  # browsers open connections ahead and leave them silent: nothing to report
+            self.transport.close()  # browsers open connections early and do not use them: nothing to report
 
     def _check_body(self) -> None:
         self._owed = None
         if self._answered_early:
-            return  # a client that has its answer may keep its body
+            return  # a client that has its answer need not send the rest of its body
         waiting_for_us = self._was_paused or self.cycle.waiting_for_100_continue
         floor = BODY_FLOOR_BYTES_PER_SECOND * BODY_WINDOWS * self._limits.header_timeout_seconds
         if not waiting_for_us and self._body_bytes - self._body_bytes_at_check < floor:
@@ -283,16 +285,16 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if not self._answering():
             self._answer_and_close(refusal)
         elif self._in_head:
-            # The requests before this one were sound: they get their answers, then the connection ends.
+            # The requests before this one were valid: they get their answers, then the connection ends.
             self.cycle.keep_alive = False
         elif self.pipeline:
-            # Its broken request still waits for its turn, which it shall have without the application.
+            # The broken request waits for its turn and is then answered without the application.
             self.pipeline[0] = (self.pipeline[0][0], _Refusal(refusal))
         else:
             self._break_off(refusal)
 
     def _break_off(self, refusal: RequestRefused) -> None:
-        """End a request that the application already works on, because its body broke."""
+        """End a request that the application is already answering, because its body is faulty."""
         started = self.cycle.response_started
         self.cycle.disconnected = True
         self.cycle.message_event.set()
@@ -309,11 +311,11 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
 
 class _Over(Exception):
-    """Whatever begins here comes after the last answer of its connection."""
+    """The state after the last answer of a connection: no further request begins."""
 
 
 class _Refusal:
-    """Answers in the place of the application."""
+    """An ASGI application that answers with a refusal in place of the real one."""
 
     def __init__(self, refusal: RequestRefused) -> None:
         self._refusal = refusal

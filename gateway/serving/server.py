@@ -1,4 +1,4 @@
-"""Uvicorn as this front door runs it: guarded protocols, no proxy-header guessing, no second access log."""
+"""Uvicorn as the front door runs it: guarded protocols, no guesses from proxy headers, no second access log."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gateway.serving.http import GuardedHttpProtocol
 from gateway.serving.websocket import GuardedWebSocketProtocol
 
 DRAIN_SECONDS = 3
-"""What requests in flight get after a stop signal; with the rest of the stop it stays under 5 s."""
+"""Seconds that open requests get after a stop signal. The whole stop takes less than 5 s."""
 KEEP_ALIVE_SECONDS = 75
 Application = Callable[..., Any]
 
 
 class GuardedConfig(Config):
-    """Uvicorn's configuration plus the limits that the guarded protocols enforce; one per listener."""
+    """Uvicorn's configuration, with the limits that the guarded protocols enforce. Each listener has its own."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class GuardedConfig(Config):
             ws=GuardedWebSocketProtocol,
             ws_max_size=settings.limits.websocket_client_message_bytes,
             ws_per_message_deflate=False,
-            ws_ping_timeout=None,  # a reader held back for long would be cut; upstream pings and idle ends remain
+            ws_ping_timeout=None,  # a slow reader would be cut off; upstream pings and idle ends remain
             lifespan=lifespan,
             interface="asgi3",
             log_config=None,
@@ -57,7 +57,7 @@ class GuardedConfig(Config):
 
 
 class GuardedServer(Server):
-    """A server whose signals are handled by its owner, and which ends after the servers that share its application."""
+    """A server whose owner handles the signals. It ends after the other servers that share its application."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -81,14 +81,16 @@ def build_server(
     connections: Connections | None = None,
     tls: bool = True,
 ) -> GuardedServer:
-    """A server for `app`; run it with `await server.serve(sockets=…)`, end it by `server.should_exit = True`."""
+    """Build a server for `app`. Run it with `await server.serve(sockets=…)`, end it with `server.should_exit =
+    True`."""
     if connections is None:
         connections = Connections(settings.limits.connections_per_address, trusted=settings.server.trusted_proxies)
     return GuardedServer(GuardedConfig(app, settings, lifespan=lifespan, connections=connections, tls=tls))
 
 
 async def wait_until_started(server: Server, task: asyncio.Task[None]) -> None:
-    """Return once `server` accepts connections; raise what `task`, its `serve`, ended with before that."""
+    """Return when `server` accepts connections. If `task`, which runs its `serve`, fails before that, raise its
+    error."""
     while not server.started:
         if task.done():
             await task
@@ -97,7 +99,7 @@ async def wait_until_started(server: Server, task: asyncio.Task[None]) -> None:
 
 
 def adopt(descriptors: Sequence[int]) -> list[socket.socket]:
-    """The listening sockets that were inherited under these numbers."""
+    """Return the listening sockets that were inherited under these descriptor numbers."""
     sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     for listener in sockets:
         listener.setblocking(False)

@@ -1,4 +1,5 @@
-"""Uvicorn's WebSocket protocol: counted, closed past flow control, and refused without losing the answer."""
+"""Uvicorn's WebSocket protocol, with counted connections, a close that does not wait for the client, and refusals
+whose answer is not lost."""
 
 from __future__ import annotations
 
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 NO_STORE = (b"cache-control", b"no-store")
 CLOSE_SECONDS = 2
-"""Between our close frame and the end of the connection."""
+"""Seconds between our close frame and the end of the connection."""
 
 _audit = Audit()
 
 
 class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
-    """Keeps a WebSocket counted among the connections of its address, and can close it past flow control."""
+    """Counts a WebSocket among the connections of its address, and can close it although the client may not be
+    reading."""
 
     config: GuardedConfig
 
@@ -44,12 +46,13 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def start_keepalive(self) -> None:
-        """The handshake is accepted: from here a close frame ends the connection, no answer has to survive it."""
+        """Start the pings: the handshake is accepted. From now on a close frame ends the connection, and no answer can
+        be lost."""
         self.transport = self._plain
         super().start_keepalive()
 
     async def send(self, message: ASGISendEvent) -> None:
-        """As in the class above; a handshake that is closed instead of answered is kept by no cache either."""
+        """Send as the parent class does. No cache may store the answer to a refused handshake."""
         if message["type"] == "websocket.close" and not self.handshake_complete and self.initial_response is None:
             await super().send({"type": "websocket.http.response.start", "status": 403, "headers": [NO_STORE]})
             await super().send({"type": "websocket.http.response.body", "body": b"", "more_body": False})
@@ -63,7 +66,8 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
             super().data_received(data)
 
     def handle_parser_exception(self) -> None:
-        """What followed the handshake is no frame; before its answer nothing may follow it (RFC 6455 section 4.1)."""
+        """Handle bytes after the handshake that are not a frame. Nothing may come before the answer (RFC 6455 section
+        4.1)."""
         if self.handshake_complete:
             super().handle_parser_exception()
             return
@@ -81,7 +85,7 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
             extensions[CLOSE_EXTENSION] = self.close_now
 
     def close_now(self, code: int, reason: str) -> None:
-        """Write a close frame although the client may not be reading; cut the connection soon after."""
+        """Send a close frame although the client may not be reading, and cut the connection soon after."""
         if self.close_sent or self.transport.is_closing():
             return
         self.conn.send_close(code, reason)

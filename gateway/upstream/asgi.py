@@ -1,4 +1,4 @@
-"""An upstream in this process: `asgi:module:app`, called with a scope that holds what a remote one would be sent."""
+"""An upstream in this process: `asgi:module:app`. Its scope holds what a remote upstream would be sent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def load_application(target: str) -> ASGIApp:
 
 
 class AsgiUpstream:
-    """An application, its lifespan, and calls to it; `start` before the first, `stop` after the last."""
+    """An application, its lifespan, and the calls to it. Call `start` before the first call and `stop` after the
+    last."""
 
     def __init__(self, target: str) -> None:
         self._app = load_application(target)
@@ -68,7 +69,7 @@ class AsgiUpstream:
         max_body_bytes: int,
         rewrite_response: RewriteResponse,
     ) -> RelayResult:
-        """Answer one request; `target` is without `root_path`, which is the stripped prefix, or "".
+        """Answer one request. `root_path` is the stripped prefix or "", and `target` comes without it.
 
         Raises:
             AuthError: before the response has begun: `UpstreamFailed` when the application breaks, 413 for the body.
@@ -134,7 +135,7 @@ class AsgiUpstream:
         return call.result()
 
     def _scope(self, scope: Scope, headers: RawHeaders, *, target: bytes, root_path: str) -> Scope:
-        """Build the application's scope anew: nothing of the gateway's own state or extensions reaches it."""
+        """Build a new scope for the application: the gateway's own state and extensions do not reach it."""
         raw_path, _, query = target.partition(b"?")
         prefix = root_path.rstrip("/")
         inner: Scope = {
@@ -157,7 +158,8 @@ class AsgiUpstream:
 
 
 def _with_subprotocols(headers: RawHeaders, subprotocols: Sequence[str]) -> RawHeaders:
-    """Applications read the header as well as the scope (Streamlit does), so both say the same."""
+    """Put the subprotocols into the header too: some applications read the header and not the scope (Streamlit
+    does)."""
     kept = [(name, value) for name, value in headers if name != b"sec-websocket-protocol"]
     if subprotocols:
         kept.append((b"sec-websocket-protocol", ", ".join(subprotocols).encode("latin-1")))

@@ -1,4 +1,4 @@
-"""What stands between an application in this process and the client: limits, rewriting, an end when ordered."""
+"""The layer between an application in this process and the client: it sets limits, rewrites answers, ends calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_STATUS: Final = 1005
 
 
 class HttpCall:
-    """Stands between the application and the client: limits the body, rewrites the response."""
+    """One HTTP request: limits the body, and rewrites the response."""
 
     def __init__(self, receive: Receive, send: Send, *, max_body_bytes: int, rewrite_response: RewriteResponse) -> None:
         self._receive = receive
@@ -87,7 +87,7 @@ class HttpCall:
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
     def fail(self, exc: Exception) -> None:
-        """Note that the application broke; before the response has begun that is the caller's to answer."""
+        """Note that the application failed. The caller answers this if the response has not begun yet."""
         if self._error is None:
             self._error = UpstreamFailed(detail=f"the application raised {type(exc).__name__}")
             self._error.__cause__ = exc
@@ -110,7 +110,7 @@ class HttpCall:
 
 
 class SocketCall:
-    """One WebSocket: counts and limits the client's messages, and remembers who ended it."""
+    """One WebSocket: counts and limits the client's messages, and remembers which side ended it."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class SocketCall:
         await asyncio.wait({running}, timeout=_GRACE_SECONDS)
 
     async def end_by_application(self, running: asyncio.Future[Any]) -> None:
-        """Close what the application left open when it returned or broke."""
+        """Close what the application left open when it returned or failed."""
         if self._over.is_set():
             return
         if not self._is_accepted and self._status == 403 and running.exception() is not None:

@@ -1,4 +1,4 @@
-"""The upstreams of every route: clients made once per process, and the choice among several targets."""
+"""The upstreams of all routes: one client per target and process, and the choice among several targets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Upstream = NetworkUpstream | LocalUpstream
 
 @dataclass(frozen=True, slots=True)
 class RouteUpstreams:
-    """A route's upstreams and what its requests keep of their headers. `prefix` is what is stripped, "" for nothing."""
+    """A route's upstreams, and its rules for headers. `prefix` is removed from the path; "" removes nothing."""
 
     route: RouteSettings
     requests: RequestHygiene
@@ -51,7 +51,8 @@ class RouteUpstreams:
     _turn: count[int] = field(default_factory=count)
 
     def choose(self, session_name: str) -> Upstream:
-        """Pages keep one upstream per session (rendezvous hashing): Streamlit's socket, uploads and media must meet."""
+        """Choose the upstream for a session. A page always gets the same one (rendezvous hashing), because Streamlit's
+        socket, uploads and media must reach one server."""
         if len(self.upstreams) == 1:
             return self.upstreams[0]
         if self.route.kind == "page":

@@ -1,4 +1,5 @@
-"""The client's half of an HTTP exchange, as ASGI gives it: its body with a limit, and whether it is still there."""
+"""The client's half of an HTTP exchange as ASGI gives it: the body with a limit, and whether the client is still
+there."""
 
 from __future__ import annotations
 
@@ -12,10 +13,10 @@ from gateway.headers.request import header_value
 
 
 def body_length(scope: Scope, max_body_bytes: int) -> tuple[bool, int | None]:
-    """Tell whether a request has a body, and its Content-Length if one was announced; 0 means no limit.
+    """Return whether a request has a body, and its Content-Length if the client sent one. A limit of 0 means no limit.
 
     Raises:
-        BadRequest: `body_too_large` (413) before anything is read; `bad_request` for a length that is none.
+        BadRequest: `body_too_large` (413) before anything is read; `bad_request` for a length that is not a number.
     """
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     announced = header_value(headers, b"content-length")
@@ -36,7 +37,7 @@ def too_large() -> BadRequest:
 
 
 class ClientBody:
-    """Iterate over the request body as it comes; `on_gone` is called when the client leaves instead.
+    """Iterate over the request body as it arrives. `on_gone` is called when the client leaves before the end.
 
     Raises:
         BadRequest: while iterating: `body_too_large` (413), also for chunked bodies; `body_timeout` (408) when nothing
@@ -74,7 +75,7 @@ class ClientBody:
         self._is_read.set()
 
     async def watch(self, *, has_body: bool) -> None:
-        """Wait for the client to leave; only one may receive at a time, so after the body."""
+        """Wait until the client leaves. Start this after the body: only one reader may receive at a time."""
         if has_body:
             await self._is_read.wait()
         while (await self._receive())["type"] != "http.disconnect":

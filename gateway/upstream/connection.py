@@ -1,4 +1,4 @@
-"""One connection to an upstream: HTTP/1.1, one exchange at a time, both directions with back-pressure."""
+"""One connection to an upstream: HTTP/1.1, one exchange at a time, with back-pressure in both directions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bff.errors import AuthError, UpstreamFailed
 from gateway.upstream.response_parser import ResponseHead, ResponseParser
 
 HIGH_WATER: Final = 262_144
-"""Bytes of a response held before the socket is no longer read; it is read again once they are taken."""
+"""At this many bytes of unread response the connection stops reading the socket, until the bytes are taken."""
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Send a request, await `head()`, `read()` until it gives `b""`; time-outs in seconds.
+    """One connection: send a request, await `head()`, then `read()` until it returns `b""`. Time-outs are in seconds.
 
-    Waiting for upstream is bounded: `first_byte` from the end of the request to the response head, `idle` between two
-    pieces. A consumer that takes its time is not waiting for upstream.
+    The wait for the upstream has limits: `first_byte` from the end of the request to the response head, `idle` between
+    two pieces. Time that a slow consumer takes does not count.
     """
 
     __slots__ = (
@@ -81,10 +81,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     @property
     def is_finished(self) -> bool:
-        """True when the response is complete and taken."""
+        """True when the response is complete and all of it was read."""
         return self._parser.is_complete and self._parser.buffered == 0 and self._error is None
 
-    # The exchange.
+    # One exchange.
 
     def start(self, method: str, head: bytes, *, has_body: bool) -> None:
         """Write a request head and expect its response."""
@@ -94,10 +94,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport.write(head)
 
     async def write(self, data: bytes) -> None:
-        """Write a piece of the request body; returns when there is room for the next.
+        """Write a piece of the request body, and return when there is room for the next one.
 
         Raises:
-            UpstreamFailed: the connection is gone, or upstream has taken nothing for the idle time.
+            UpstreamFailed: the connection is gone, or the upstream has read nothing for the idle time.
         """
         if self.is_closing:
             raise UpstreamFailed("upstream_closed", detail="closed while the request was being sent")
@@ -114,7 +114,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._drained = None
 
     def finish_request(self) -> None:
-        """Note that the request is whole; from here upstream has `first_byte_timeout` for its response head."""
+        """Note that the request is complete. From now on the upstream has `first_byte_timeout` for its response
+        head."""
         self._is_request_sent = True
         if self._waiter is not None and self._parser.head is None:
             self._arm(self._first_byte)
@@ -131,10 +132,10 @@ class UpstreamConnection(asyncio.Protocol):
         return head
 
     async def read(self) -> bytes:
-        """Give what has arrived of the body, waiting if nothing has; `b""` at its end.
+        """Return what has arrived of the body, and wait if nothing has; `b""` at the end.
 
         Raises:
-            AuthError: as `head`; only after everything that came before the failure was given.
+            AuthError: as `head`, but only after everything that came before the failure was returned.
         """
         while not self._parser.buffered and not self._parser.is_complete:
             self._raise_error()
@@ -147,7 +148,7 @@ class UpstreamConnection(asyncio.Protocol):
         return data
 
     def abort(self, error: AuthError | None = None) -> None:
-        """End the connection at once; whoever waits on it gets `error`."""
+        """End the connection at once. Every caller that waits on it gets `error`."""
         self._error = self._error or error or UpstreamFailed("upstream_closed", detail="aborted")
         if self._transport is not None:
             self._transport.abort()
@@ -160,7 +161,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._parser.is_expecting:
-            # Nobody asked: late bytes must not become the answer to the next request.
+            # No request is waiting: late bytes must not become the answer to the next request.
             self._transport.abort()
             return
         try:
@@ -188,10 +189,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._on_lost(self)
 
     def _is_answered_after_all(self) -> bool:
-        """Read what upstream had said before it reset the connection; True when that makes the answer whole.
+        """Read what the upstream sent before it reset the connection. Return True when the answer is then complete.
 
-        An upstream that refuses a body and goes away answers first. When our next write fails before that answer is
-        read, the loop gives the connection up; what the kernel has received can still be read. Not so under TLS.
+        An upstream that refuses a body may answer and then close. When our next write fails before we read that answer,
+        the event loop gives the connection up. What the kernel has received can still be read, but not under TLS.
 
         Raises:
             UpstreamFailed: `upstream_protocol`.
@@ -216,7 +217,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
-    # Waiting. One lazy timer per connection: a request that is answered in time costs an assignment, no timer.
+    # Waiting. There is one lazy timer per connection: a request that is answered in time sets a variable and no timer.
 
     async def _wait(self, seconds: float | None) -> None:
         self._waiter = self._loop.create_future()

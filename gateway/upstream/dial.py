@@ -1,4 +1,4 @@
-"""Open a transport to an upstream; every failure to do so becomes an `UpstreamFailed`."""
+"""Open a transport to an upstream. Every failure becomes an `UpstreamFailed`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gateway.targets import Target
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 _PROBES = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
-"""A host that vanished without a word is noticed by the kernel after half a minute, also while nothing is read."""
+"""The kernel notices after half a minute that a host has disappeared, even while nothing is read."""
 
 
 def client_tls(ca_file: str = "") -> ssl.SSLContext:
-    """Build the TLS settings for an upstream: certificate and name are verified, against `ca_file` if given."""
+    """Build the TLS settings for an upstream. Certificate and name are always verified, against `ca_file` if given."""
     context = ssl.create_default_context(cafile=ca_file or None)
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -1,6 +1,7 @@
-"""Exchanges with one HTTP upstream over kept-alive connections: streamed both ways, nothing shared between them.
+"""Exchanges with one HTTP upstream over kept-alive connections. They are streamed both ways and share nothing.
 
-No cookie jar, no redirects, no proxy from the environment; the origin comes from configuration alone.
+There is no cookie jar, no redirect is followed, and no proxy is taken from the environment. The origin comes from the
+configuration alone.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ _FRAMING_HEADERS: Final = frozenset(
     {b"connection", b"content-length", b"expect", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
 _FRESH: Final = 2.0
-"""Longest rest, in seconds, of a connection for a request which cannot be sent twice: uvicorn closes after 5."""
+"""A request that cannot be sent twice uses no connection that was idle for longer than this, in seconds: Uvicorn closes
+idle connections after 5."""
 
 
 class UpstreamResponse:
-    """A response being received. Read it to its end, or `close()` it; else its connection stays taken."""
+    """A response that is being received. Read it to the end, or `close()` it; otherwise its connection stays in use."""
 
     __slots__ = ("_close", "_connection", "headers", "status")
 
@@ -44,14 +46,14 @@ class UpstreamResponse:
 
     @property
     def is_finished(self) -> bool:
-        """True when everything has been read, so that the last piece can be sent on as the last."""
+        """True when everything was read. The last piece can then be sent on as the last one."""
         return self._connection.is_finished
 
     async def read(self) -> bytes:
-        """Give the next piece as it arrived, `b""` at the end.
+        """Return the next piece as it arrived, `b""` at the end.
 
         Raises:
-            AuthError: the response will not become whole; the client's connection must not be ended cleanly.
+            AuthError: the response stays incomplete; the client's connection must not be ended cleanly.
         """
         return await self._connection.read()
 
@@ -65,7 +67,7 @@ class UpstreamResponse:
             self.close()
 
     def close(self) -> None:
-        """Give the connection back if the exchange is whole, end it if not. May be called again."""
+        """Give the connection back if the exchange is complete, otherwise end it. This may be called again."""
         self._close()
 
     async def aclose(self) -> None:
@@ -93,9 +95,10 @@ class HttpUpstream:
         self.pool = ConnectionPool(self._dial, max_connections=max_connections, acquire_timeout=connect_timeout)
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        """Send `request` and return once status and headers are here, which may be before all of its body is sent.
+        """Send `request` and return when status and headers have arrived. Its body may not all be sent by then.
 
-        A kept-alive connection that turns out to be closed is replaced once, for requests that may be repeated.
+        If a kept-alive connection turns out to be closed, a request that may be repeated is sent once more on a new
+        one.
 
         Raises:
             UpstreamFailed: `upstream_connect`, `upstream_timeout` (504), `upstream_protocol`, `upstream_closed`.
@@ -141,7 +144,7 @@ class HttpUpstream:
 
 
 class _Exchange:
-    """Who gives the connection back, once, and ends a request body that nobody wants any more."""
+    """The owner of the connection during one exchange: gives it back once, and stops a request body nobody needs."""
 
     __slots__ = ("_connection", "_is_over", "_pool", "pump")
 
@@ -167,7 +170,7 @@ def build_request_head(request: UpstreamRequest, base_path: bytes, authority: by
     """Serialize request line and headers with exactly one framing.
 
     Raises:
-        BadRequest: something in it would not stay what it is on the wire.
+        BadRequest: a part of it could be read as something else on the wire.
     """
     if not _METHOD.match(request.method) or not _TARGET.match(request.target):
         raise BadRequest("bad_request", detail="method or target")
@@ -192,7 +195,7 @@ def _framing(request: UpstreamRequest) -> RawHeaders:
 
 
 async def _send_body(connection: UpstreamConnection, body: AsyncIterator[bytes], content_length: int | None) -> None:
-    """Stream a request body; a failure of the body itself ends the exchange with that failure."""
+    """Stream a request body. If the body itself fails, the exchange ends with that failure."""
     sent = 0
     try:
         async for data in body:
@@ -206,7 +209,7 @@ async def _send_body(connection: UpstreamConnection, body: AsyncIterator[bytes],
         if content_length is None:
             await connection.write(b"0\r\n\r\n")
     except Exception as exc:
-        # A connection that upstream closed may still hold its answer (413 and away): that is for `head` to find.
+        # The upstream may have closed the connection after an answer such as 413: `head` finds that answer.
         if not connection.is_closing:
             connection.abort(
                 exc if isinstance(exc, AuthError) else BadRequest("body_broken", detail=type(exc).__name__)

@@ -13,7 +13,7 @@ _SHUTDOWN_SECONDS: Final = 5.0
 
 
 class Lifespan:
-    """Start and stop an application; one that knows no lifespan is simply there. `state` is what its start-up left."""
+    """Start and stop an application. One without lifespan needs neither. `state` holds what its start-up stored."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -35,7 +35,7 @@ class Lifespan:
             raise UpstreamFailed(detail="the application did not start")
 
     async def stop(self) -> None:
-        """Run the shutdown, for a few seconds at most."""
+        """Run the shutdown. Wait for it a few seconds at most."""
         task, self._task = self._task, None
         if task is None or task.done():
             return

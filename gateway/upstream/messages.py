@@ -1,4 +1,4 @@
-"""What goes to an upstream and what the relay reports; the vocabulary of `gateway.upstream`."""
+"""The types of `gateway.upstream`: what goes to an upstream, and what the relay reports."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gateway.headers.request import RawHeaders
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """One request; `target` goes on the wire exactly as given, behind the upstream's own base path.
+    """One request. `target` is sent exactly as given, after the upstream's own base path.
 
-    `headers` are final but for framing, which the transport sets: Content-Length for a `content_length`, chunked for a
+    `headers` are final. The transport adds the framing alone: Content-Length for a `content_length`, chunked for a
     `body` without one.
     """
 
@@ -26,10 +26,10 @@ class UpstreamRequest:
 
 
 class BodyTransform(Protocol):
-    """Change a body while it passes: `feed` gives what can go on, `finish` what was held back.
+    """Change a body while it passes: `feed` returns what can be sent on, `finish` returns what was held back.
 
-    The response starts with `headers`, which may be decided by the body's first bytes: None until then, and never None
-    once a byte was given or the body is finished.
+    The response starts with `headers`. The body's first bytes may decide them: they are None until then, and never None
+    once a byte was returned or the body is finished.
     """
 
     @property
@@ -41,9 +41,10 @@ class BodyTransform(Protocol):
 
 
 RewriteResponse = Callable[[int, RawHeaders], tuple[RawHeaders, BodyTransform | None]]
-"""Called once with status and headers before anything reaches the client; may raise `UpstreamFailed`.
+"""A function that is called once with status and headers before anything reaches the client; may raise
+`UpstreamFailed`.
 
-Gives the headers of a response whose body passes as it is, or those from which a transform makes its own.
+It returns headers, and a transform of the body or None. A transform makes the final headers from these.
 """
 
 
@@ -53,9 +54,9 @@ CleanAnswer = Callable[[int, RawHeaders], RawHeaders]
 
 @dataclass(frozen=True, slots=True)
 class RelayResult:
-    """How one HTTP exchange went; `status` 0 when the client left before a response began.
+    """How one HTTP exchange went. `status` is 0 when the client left before a response began.
 
-    With `error` or `is_client_gone` the response was not finished: return from the ASGI application without another
+    With `error` or `is_client_gone` the response was not finished. The ASGI application then returns without another
     message, and the server closes the client's connection.
     """
 
@@ -71,7 +72,7 @@ Side = Literal["client", "upstream", "gateway"]
 
 @dataclass(frozen=True, slots=True)
 class SocketEnd:
-    """How one WebSocket ended and who ended it; `code` 0 and an HTTP `status` when it was refused before."""
+    """How one WebSocket ended, and which side ended it. A refused handshake has `code` 0 and an HTTP `status`."""
 
     code: int
     reason: str

@@ -1,4 +1,4 @@
-"""Keep-alive connections to one upstream: the most recently used first, no more than allowed, waiters in order."""
+"""Keep-alive connections to one upstream: the most recently used goes first, their number is limited, waiters queue."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bff.errors import UpstreamFailed
 from gateway.upstream.connection import UpstreamConnection
 
 LONGEST_IDLE: Final = 55.0
-"""Seconds after which an idle connection is not used again; most servers and balancers drop it soon after."""
+"""After this many idle seconds a connection is not used again: most servers and balancers close it soon after."""
 
 Connect = Callable[[Callable[[UpstreamConnection], None]], Awaitable[UpstreamConnection]]
-"""Open a connection that calls back when it is lost."""
+"""A function that opens a connection and is told when it is lost."""
 
 
 class ConnectionPool:
-    """Give a connection to one exchange at a time. `acquire`, then exactly one of `release` and `discard`."""
+    """Connections, each for one exchange at a time. After `acquire` call either `release` or `discard`, once."""
 
     def __init__(self, connect: Connect, *, max_connections: int, acquire_timeout: float) -> None:
         self._connect = connect
@@ -39,7 +39,7 @@ class ConnectionPool:
         return len(self._idle)
 
     async def acquire(self, *, longest_idle: float = LONGEST_IDLE) -> UpstreamConnection:
-        """Take an idle connection that rested at most `longest_idle` seconds (0: none will do), or open one.
+        """Take a connection that was idle for at most `longest_idle` seconds (0: take none), or open a new one.
 
         Raises:
             UpstreamFailed: `upstream_connect`, `upstream_timeout`; status 503 when all connections stay busy.
@@ -58,7 +58,7 @@ class ConnectionPool:
             await self._wait_for_turn()
 
     def release(self, connection: UpstreamConnection) -> None:
-        """Take back a connection whose exchange is over; one that cannot be reused is closed."""
+        """Take back a connection whose exchange is over. Close it if it cannot be reused."""
         self._busy.discard(connection)
         if connection.is_reusable and not self._is_closed:
             now = asyncio.get_running_loop().time()
@@ -77,7 +77,7 @@ class ConnectionPool:
         self._wake_next()
 
     async def aclose(self) -> None:
-        """Close what is idle; connections in use close when their exchange ends."""
+        """Close idle connections now. Connections in use close when their exchange ends."""
         self._is_closed = True
         for connection in list(self._idle):
             self._drop(connection)
@@ -114,7 +114,7 @@ class ConnectionPool:
                 await turn
         except BaseException as exc:
             if turn.done() and not turn.cancelled():
-                self._wake_next()  # It was our turn already: pass it on.
+                self._wake_next()  # It was our turn already: wake the next waiter.
             if isinstance(exc, TimeoutError):
                 raise UpstreamFailed("upstream_connect", detail="all connections busy", status=503) from None
             raise

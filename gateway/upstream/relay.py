@@ -1,4 +1,5 @@
-"""Carry one HTTP exchange between an ASGI client and an upstream, both ways as it comes, nothing held back."""
+"""Carry one HTTP exchange between an ASGI client and an upstream. Both directions are streamed, nothing is held
+back."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from gateway.upstream.http import HttpUpstream, UpstreamResponse
 from gateway.upstream.messages import BodyTransform, RelayResult, RewriteResponse, UpstreamRequest
 
 _WATCH_AFTER: Final = 0.05
-"""Seconds before a task is spent on noticing that the client left; most exchanges are over by then."""
+"""Seconds before a task starts to watch for a client that leaves: most exchanges are over by then."""
 
 
 async def relay_http(
@@ -29,9 +30,9 @@ async def relay_http(
     max_body_bytes: int,
     rewrite_response: RewriteResponse,
 ) -> RelayResult:
-    """Relay one exchange; `request_headers` are final, `target` the upstream's request-target, 0 is no body limit.
+    """Relay one exchange. `request_headers` are final, `target` is the upstream's request-target, 0 is no body limit.
 
-    A client that leaves ends the upstream exchange. What breaks once the response has begun is in the result.
+    When the client leaves, the upstream exchange ends. A failure after the response has begun is in the result.
 
     Raises:
         AuthError: before the response has begun: `UpstreamFailed`, or `BadRequest` for the body.
@@ -47,7 +48,7 @@ async def relay_http(
         if not relay.is_client_gone or relay.task.uncancel() > 0:
             raise
     except OSError:
-        relay.is_client_gone = True  # What a server raises from `send` when the connection is lost.
+        relay.is_client_gone = True  # A server raises this from `send` when the connection is lost.
     finally:
         watch.cancel()
         relay.close()
@@ -55,7 +56,7 @@ async def relay_http(
 
 
 class _Relay:
-    """State of one exchange. The client's leaving cancels the task that runs it, wherever it waits."""
+    """The state of one exchange. When the client leaves, the task that runs it is cancelled, wherever it waits."""
 
     def __init__(self, receive: Receive, send: Send, *, max_body_bytes: int, idle_timeout: float) -> None:
         task = asyncio.current_task()
@@ -78,7 +79,7 @@ class _Relay:
         self._response = response = await upstream.send(request)
         headers, transform = rewrite_response(response.status, response.headers)
         if response.status in (204, 304):
-            # A 304 tells a length that servers would wait for.
+            # A 304 may state a length, and servers would wait for that body.
             headers = [(name, value) for name, value in headers if name != b"content-length"]
         await self._start(response.status, headers if transform is None else transform.headers)
         try:

@@ -1,7 +1,7 @@
-"""Parse the responses of one upstream connection, one exchange after the other; no I/O (RFC 9112).
+"""Parse the responses of one upstream connection, one exchange after the other, without I/O (RFC 9112).
 
-The message syntax is llhttp's, strict. Decided here: what frames the body, that HEAD, 204 and 304 have none, that 1xx
-are skipped and trailers dropped, and whether the connection may carry another exchange.
+llhttp checks the message syntax, in its strict mode. This module decides the rest: what ends the body; that HEAD, 204
+and 304 have none; that 1xx responses are skipped and trailers dropped; whether the connection may be used again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOST_HEAD_BYTES: Final = 65_536
 
 
 class Framing(Enum):
-    """What ends a response body."""
+    """How the end of a response body is found."""
 
     NONE = auto()
     LENGTH = auto()
@@ -35,7 +35,8 @@ class ResponseHead:
 
 
 class ResponseParser:
-    """Feed bytes, read `head`, `take()` the body, ask `is_complete`; `begin` the next exchange if `is_reusable`."""
+    """Parser of one connection: feed bytes, read `head`, `take()` the body until `is_complete`. If `is_reusable`, call
+    `begin` for the next exchange."""
 
     __slots__ = (
         "_chunks",
@@ -78,7 +79,7 @@ class ResponseParser:
         self._head_bytes = 0
 
     def feed(self, data: bytes) -> None:
-        """Take bytes off the wire.
+        """Parse bytes that came from the network.
 
         Raises:
             UpstreamFailed: `upstream_protocol`.
@@ -98,10 +99,10 @@ class ResponseParser:
             raise _protocol("response head too large")
 
     def finish(self) -> None:
-        """Take the end of the stream.
+        """Note the end of the stream.
 
         Raises:
-            UpstreamFailed: `upstream_closed`, when the response is not whole.
+            UpstreamFailed: `upstream_closed`, when the response is not complete.
         """
         self.is_reusable = False
         if self.is_complete:
@@ -111,7 +112,7 @@ class ResponseParser:
         self._complete()
 
     def take(self) -> bytes:
-        """Take what has arrived of the body."""
+        """Return what has arrived of the body, and forget it."""
         if not self._chunks:
             return b""
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
@@ -119,11 +120,11 @@ class ResponseParser:
         self.buffered = 0
         return data
 
-    # Callbacks of httptools.
+    # The callbacks of httptools.
 
     def on_message_begin(self) -> None:
         if not self.is_expecting or self.is_complete:
-            # Bytes behind the response nobody asked for: they must never answer the next request.
+            # Bytes after the response, which nobody asked for: they must never answer the next request.
             self.is_reusable = False
         self._headers = []
         self._is_informational = False
@@ -152,7 +153,8 @@ class ResponseParser:
         if self._framing is Framing.EOF:
             self.is_reusable = False
         if self._framing is Framing.NONE:
-            # llhttp knows nothing of HEAD and reads a body where a length was told: leave the connection to it.
+            # llhttp does not know about HEAD and expects a body when there is a length, so the connection is not used
+            # again.
             if self._method == "HEAD" or any(name in _TELLS_A_BODY for name, _ in self._headers):
                 self.is_reusable = False
             self._complete()
@@ -183,7 +185,7 @@ def body_framing(method: str, status: int, headers: Iterable[tuple[bytes, bytes]
     """Decide what ends the body (RFC 9112 section 6.3).
 
     Raises:
-        UpstreamFailed: `upstream_protocol`, for both framings at once, one of them twice, or an unknown coding.
+        UpstreamFailed: `upstream_protocol`, for two framings at once, one framing twice, or an unknown coding.
     """
     lengths = []
     codings = []
@@ -204,7 +206,7 @@ def body_framing(method: str, status: int, headers: Iterable[tuple[bytes, bytes]
 
 
 def check_final(status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Check the head of a final response that came without a wire, from an application in this process.
+    """Check the head of a final response from an application in this process, which no parser has seen.
 
     Raises:
         UpstreamFailed: `upstream_protocol`, for an interim status or an ambiguous framing.

@@ -1,4 +1,4 @@
-"""The handle by which session code ends a WebSocket that is being relayed."""
+"""A handle with which other code ends a WebSocket that is being relayed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ class CloseOrder:
 
 
 class SocketCloser:
-    """End one relayed socket from elsewhere in the same loop, at any time, even before the relay; the first call wins.
+    """Ends one relayed socket from elsewhere in the same event loop. The first call counts, even before the relay
+    starts.
 
     ::
 
@@ -33,13 +34,13 @@ class SocketCloser:
         return self._order is not None
 
     def close(self, code: int, reason: str = "") -> None:
-        """Send the browser a close frame (`reason` at most 123 bytes) and drop the upstream; returns at once."""
+        """Send the browser a close frame (`reason` has at most 123 bytes) and drop the upstream. Return at once."""
         if self._order is None:
             self._order = CloseOrder(code, reason)
             self._called.set()
 
     async def wait(self) -> CloseOrder:
-        """Wait until somebody calls `close`."""
+        """Wait until `close` is called."""
         await self._called.wait()
         if self._order is None:
             raise RuntimeError("woken without an order")

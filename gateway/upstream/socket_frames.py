@@ -1,4 +1,4 @@
-"""Reading ASGI WebSocket messages, and closing the client's side: shared by the relay and the in-process upstream."""
+"""Read ASGI WebSocket messages, and close the client's side. The relay and the in-process upstream share this."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Final
 from starlette.types import Message, Scope, Send
 
 CLOSE_EXTENSION: Final = "vestibule.close"
-"""Scope extension of the server: `(code, reason)` writes a close frame past flow control and soon cuts the connection.
+"""A scope extension of the server: a function `(code, reason)` that sends a close frame although the client may not be
+reading, and cuts the connection soon after.
 
-Without it a browser that does not read is told nothing but the end of its connection.
+Without it, a browser that does not read would see only that its connection ended.
 """
 _GRACE_SECONDS: Final = 2.0
 
 
 async def close_client(scope: Scope, send: Send, *, code: int, reason: str) -> None:
-    """Send a close frame; a browser that takes none loses its connection when the application returns."""
+    """Send a close frame. A browser that does not read it loses its connection when the application returns."""
     close_now = (scope.get("extensions") or {}).get(CLOSE_EXTENSION)
     if close_now is not None:
         close_now(code, reason)
@@ -37,12 +38,12 @@ def payload(message: Message) -> bytes | str:
 
 
 def is_larger(data: bytes | str, limit: int) -> bool:
-    """Compare UTF-8 bytes, without encoding where the length alone decides."""
+    """Compare the size in UTF-8 bytes. Encode the text only when its length alone does not decide."""
     if isinstance(data, bytes) or len(data) > limit or 4 * len(data) <= limit:
         return len(data) > limit
     return len(data.encode()) > limit
 
 
 def is_sendable(code: int) -> bool:
-    """True for codes that may stand in a close frame (RFC 6455 section 7.4)."""
+    """True for codes that a close frame may carry (RFC 6455 section 7.4)."""
     return code in (1000, 1001, 1002, 1003) or 1007 <= code <= 1014 or 3000 <= code <= 4999

@@ -1,7 +1,7 @@
-"""Relay messages between an ASGI WebSocket and an upstream one, whole messages at a time, with bounded back-pressure.
+"""Relay whole messages between an ASGI WebSocket and an upstream WebSocket, with bounded back-pressure.
 
-Closing goes both ways with code and reason; a `SocketCloser` ends both ends at once. A refusal of the upstream is an
-HTTP response before the handshake is answered, never a tunnel.
+A close is passed on in both directions, with code and reason; a `SocketCloser` ends both sides at once. When the
+upstream refuses the handshake, the client gets an HTTP response, never a tunnel.
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ async def relay_websocket(
     on_client_message: Callable[[], None] | None = None,
     accept_headers: RawHeaders | None = None,
 ) -> SocketEnd:
-    """Relay until one side or `closer` ends it; nothing has been received from `receive` yet.
+    """Relay until one side or `closer` ends it. Nothing may have been received from `receive` before.
 
-    `request_headers` are final and carry the client's Host and Origin; `subprotocols` are all entries as sent. Sizes
-    are bytes per message. `on_client_message` is called for each message of the client, which counts as activity.
+    `request_headers` are final and carry the client's Host and Origin. `subprotocols` are all entries as they were
+    sent. Sizes are bytes per message. `on_client_message` is called for each message of the client, since it may be
+    activity.
 
     Raises:
         UpstreamFailed: before the handshake is answered; answer it with an HTTP error.
@@ -114,7 +115,7 @@ class _SocketRelay:
             try:
                 await self._connection.send(data)
             except ConnectionClosed:
-                # What upstream said last is still being delivered; that side ends the relay.
+                # The upstream's last messages are still being delivered; that side ends the relay.
                 await asyncio.Event().wait()
 
     async def _upstream_to_client(self) -> SocketEnd:
@@ -135,7 +136,7 @@ class _SocketRelay:
         return self._end(order.code, order.reason, "gateway")
 
     def _upstream_end(self) -> SocketEnd:
-        """Say how the upstream closed: its own code, 1009 if we refused a message, 1013 if it just vanished."""
+        """Return how the upstream closed: its own code, 1009 if we refused a message, 1013 if it just disappeared."""
         protocol = self._connection.protocol
         if protocol.close_rcvd is not None and (protocol.close_sent is None or protocol.close_rcvd_then_sent):
             code = protocol.close_rcvd.code
@@ -150,7 +151,7 @@ class _SocketRelay:
         await close_client(self._scope, self._send, code=end.code, reason=end.reason)
 
     async def _close_upstream(self, end: SocketEnd) -> None:
-        """Tell the upstream why, as far as that is its business, and do not wait long for it to agree."""
+        """Tell the upstream why the socket ends, if it may know, and do not wait long for its answer."""
         try:
             async with asyncio.timeout(_GRACE_SECONDS):
                 if end.by == "client" and end.code == _NO_STATUS:
@@ -178,7 +179,7 @@ class _SocketRelay:
 async def _connect_unless_closed(
     connect: Coroutine[Any, Any, ClientConnection], closer: SocketCloser
 ) -> ClientConnection | None:
-    """Connect; None when `closer` was called before the connection stood."""
+    """Connect. Return None when `closer` was called before the connection was open."""
     connecting = asyncio.create_task(connect)
     ordered = asyncio.create_task(closer.wait())
     try:
@@ -205,7 +206,7 @@ async def _pass_refusal(scope: Scope, send: Send, refusal: UpstreamRefused) -> S
         headers = [(name, value) for name, value in refusal.headers if name in _PASSED_ON]
         headers += [
             (b"content-length", b"%d" % len(refusal.body)),
-            (b"cache-control", b"no-store"),  # a shared cache would take it for the answer to a plain GET
+            (b"cache-control", b"no-store"),  # a shared cache could store it as the answer to a plain GET
             (b"x-content-type-options", b"nosniff"),
         ]
         await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})

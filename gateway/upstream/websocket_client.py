@@ -1,7 +1,7 @@
-"""Open a WebSocket to an upstream with exactly the headers given: the `websockets` client without its own additions.
+"""Open a WebSocket to an upstream with exactly the given headers: the `websockets` client without its own additions.
 
-No proxy from the environment, no compression offered, no Host or Origin of our own, and `Sec-WebSocket-Protocol` once,
-entry for entry as the browser sent it: Streamlit's entries are positional.
+It takes no proxy from the environment, offers no compression, and adds no Host or Origin. `Sec-WebSocket-Protocol` goes
+once, with the entries in the browser's order: Streamlit reads them by position.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _HANDSHAKE: Final = frozenset(
 _CLOSE_SECONDS: Final = 1.0
 _PING_SECONDS: Final = 20.0
 _logger = logging.getLogger("vestibule.websocket")
-_logger.setLevel(logging.WARNING)  # Below it the library prints headers and frames.
+_logger.setLevel(logging.WARNING)  # At lower levels the library prints headers and frames.
 
 
 class UpstreamRefused(Exception):
@@ -55,7 +55,7 @@ class UpstreamRefused(Exception):
 
 
 class WebSocketUpstream:
-    """One upstream for sockets: `http://`, `https://` or `unix:`; `connect_timeout` covers dial and handshake."""
+    """One upstream for sockets: `http://`, `https://` or `unix:`. `connect_timeout` covers dialling and handshake."""
 
     def __init__(self, target: str, *, connect_timeout: float = 5, ssl_context: ssl.SSLContext | None = None) -> None:
         self.target = parse_target(target)
@@ -65,7 +65,7 @@ class WebSocketUpstream:
     async def connect(
         self, target: bytes, headers: RawHeaders, *, subprotocols: Sequence[str], max_message: int
     ) -> ClientConnection:
-        """Open a socket at `target`; messages over `max_message` bytes end it with 1009.
+        """Open a socket at `target`. A message of more than `max_message` bytes ends it with 1009.
 
         Raises:
             UpstreamRefused: the upstream answered with an HTTP status.
@@ -100,7 +100,7 @@ class WebSocketUpstream:
 
 
 class _ExactProtocol(ClientProtocol):
-    """A handshake request made of the given headers and nothing else but its own mechanics."""
+    """A handshake request with the given headers and the headers that every handshake needs, nothing else."""
 
     def __init__(
         self,
@@ -130,10 +130,10 @@ class _ExactProtocol(ClientProtocol):
 
 
 class _ImpatientConnection(ClientConnection):
-    """A connection that does not wait long for the upstream to close TCP once closing frames went out.
+    """A connection that does not wait long for the upstream to close TCP after the closing frames.
 
-    One message in hand and one arriving are all it holds. Pongs have no time limit: a browser that reads slowly holds
-    the upstream's reads back, its pongs too; a vanished host is found by the kernel's probes (`dial`).
+    It holds one message in hand and one that is arriving, no more. Pongs have no time limit: a browser that reads
+    slowly slows the reads from the upstream, pongs included. The kernel's probes find a host that disappeared (`dial`).
     """
 
     def __init__(self, protocol: ClientProtocol) -> None:
