@@ -54,9 +54,10 @@ class Bff:
     def cookie_names(self) -> CookieNames:
         return CookieNames.for_origin(secure=self.urls.is_secure)
 
-    def with_roles(self, session: Session, *, scopes: frozenset[str]) -> Session:
+    def with_roles(self, session: Session) -> Session:
         """`session` as routes, headers, assertions and the kit see it: with the local roles of `[roles.*]`."""
-        return replace(session, identity=with_local_roles(session.identity, self.settings.roles, scopes=scopes))
+        rules, scopes = self.settings.roles, session.tokens.scopes
+        return replace(session, identity=with_local_roles(session.identity, rules, scopes=scopes))
 
     def belongs_to(self, session: Session, urls: PublicUrls) -> bool:
         """True for a session of the origin of `urls`: where its cookie is shown elsewhere it is nobody's, and noted."""

@@ -107,7 +107,7 @@ async def current_session(request: Request) -> Session:
     if session is None or not bff.belongs_to(session, facts.urls):
         raise LoginRequired()
     await bff.sessions.touch(session)
-    return bff.with_roles(session, scopes=frozenset(session.tokens.scope.split()))
+    return bff.with_roles(session)
 
 
 CurrentSession = Annotated[Session, Depends(current_session)]

@@ -86,7 +86,9 @@ class GatewayApp:
         """Close sockets so that they reconnect elsewhere, finish what is under way, let go of everything."""
         if self._sweeper is not None:
             self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
         self.pipeline.connections.close_all(int(CloseCode.SUPERSEDED), "restart")
+        await self.pipeline.aclose()
         for chosen in self.upstreams.values():
             await chosen.aclose()
         self.cache.close()

@@ -95,6 +95,11 @@ class Pipeline:
                 scope, client.address, request_id, route_id, status.status, perf_counter() - started, code=status.code
             )
 
+    async def aclose(self) -> None:
+        """Stop what runs in the background; returns when it has ended."""
+        await self._relaying.activity.aclose()
+        await self.connections.aclose()
+
     def _check_worker(self, incoming: Incoming) -> None:
         if incoming.scope["type"] != "http" or not asks_for_worker(incoming.headers):
             return

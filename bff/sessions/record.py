@@ -21,6 +21,11 @@ class TokenSet:
     expires_at: float | None = None
     scope: str = ""
 
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The names in `scope`."""
+        return frozenset(self.scope.split())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:

@@ -87,7 +87,7 @@ class Handling:
         session = await self._bff.sessions.load(name) if name else None
         if session is None or not self._bff.belongs_to(session, self._facts(request).urls):
             return None
-        return self._bff.with_roles(session, scopes=frozenset(session.tokens.scope.split()))
+        return self._bff.with_roles(session)
 
     def _local(self, text: str, facts: RequestFacts) -> str:
         """`text` as a place a person may be sent to, else the start.

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bff import contract
 from bff.access.requirements import unmet
-from bff.access.roles import with_local_roles
 from bff.browser.cookies import cookie_headers
 from bff.errors import AuthError, BadRequest, Forbidden, LoginRequired
 from bff.kit.page_state import MAX_BYTES
@@ -52,9 +51,7 @@ class KitRoutes(Handling):
         session = await self._bff.kit_codes.redeem(wanted.code, client=client, binding=wanted.binding)
         if not self._may_speak_of(session, request):
             raise BadRequest("kit_code", detail=f"its session belongs to {session.origin}")
-        identity = with_local_roles(
-            session.identity, self._bff.settings.roles, scopes=frozenset(session.tokens.scope.split())
-        )
+        identity = self._bff.with_roles(session).identity
         answer = {
             "session_handle": self._bff.kit.handle_for(session.name, client=client),
             "expires_at": int(session.absolute_expires_at),
@@ -123,8 +120,7 @@ class KitRoutes(Handling):
             raise LoginRequired()
         if not self._may_speak_of(session, request):
             raise LoginRequired("kit_handle", detail=f"its session belongs to {session.origin}")
-        scopes = frozenset(session.tokens.scope.split())
-        return call.client, self._bff.with_roles(session, scopes=scopes)
+        return call.client, self._bff.with_roles(session)
 
     def _may_speak_of(self, session: Session, request: Request) -> bool:
         """True at the session's own origin, and for whoever dials an internal name, which is no origin."""
@@ -168,8 +164,7 @@ class KitRoutes(Handling):
             return "host"
         if route.provider and route.provider != session.identity.provider:
             return "provider"
-        scopes = frozenset(session.tokens.scope.split())
-        key = unmet(route.require, session.identity, scopes=scopes, now=self._bff.clock())
+        key = unmet(route.require, session.identity, scopes=session.tokens.scopes, now=self._bff.clock())
         return f"require.{key}" if key else ""
 
     async def _body(self, request: Request, *, limit: int) -> bytes:

@@ -60,6 +60,11 @@ class SessionCache:
             self._drop(name)  # perhaps another worker has slid the idle time: ask the store
         return await self._load(name)
 
+    def is_slide_due(self, live: LiveSession) -> bool:
+        """True when activity in the session of `live` is to be written now. No I/O."""
+        known = self._entries.get(live.session.name, live)
+        return self._bff.clock() - known.touched_at >= self._touch_every
+
     async def slide(self, live: LiveSession) -> None:
         """Count activity: at most one write per session and `TOUCH_SECONDS`."""
         now = self._bff.clock()
@@ -122,13 +127,12 @@ class SessionCache:
 
 def describe(session: Session, bff: Bff) -> LiveSession:
     """What the gateway needs of `session`, with local roles; refresh and ID tokens are left in the store."""
-    scopes = frozenset(session.tokens.scope.split())
-    session = bff.with_roles(session, scopes=scopes)
+    session = bff.with_roles(session)
     identity = session.identity
     return LiveSession(
         session=session,
         identity=identity,
-        scopes=scopes,
+        scopes=session.tokens.scopes,
         subject_key=bff.keyring.subject_key(identity.iss, identity.sub),
         owners=frozenset(name for owner in bff.sessions.barriers_of(session) for name in owner),
         idle_expires_at=session.idle_expires_at,

@@ -103,6 +103,13 @@ class LiveConnections:
         for connections in list(self._by_name.values()):
             self._close(connections, code, reason)
 
+    async def aclose(self) -> None:
+        """Stop the checks under way; returns when they have ended."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _end(self, name: str, owner: str, at: float, reason: EndReason) -> None:
         ended = list(self._by_name.get(name, ()))
         if owner:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import structlog
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from bff import contract
 from bff.assembly import Bff
@@ -16,14 +16,14 @@ from bff.errors import AuthError, Forbidden, LoginRequired, StoreUnavailable, Un
 from gateway.access.credentials import Caller
 from gateway.access.paths import forward_target
 from gateway.access.request import Incoming
-from gateway.access.session_cache import LiveSession, SessionCache
+from gateway.access.session_cache import SessionCache
 from gateway.access.worker_scripts import keep_from_workers
 from gateway.headers.caching import make_private
 from gateway.headers.request import RawHeaders, uncompressed, without_conditionals
 from gateway.headers.response import ResponseHygiene
+from gateway.relay.activity import Activity
 from gateway.relay.live_connections import Connection, LiveConnections
 from gateway.relay.session_script import SessionScript
-from gateway.streamlit.messages import is_user_action
 from gateway.streamlit.sessions import StreamlitSessions
 from gateway.streamlit.socket import open_streamlit_socket
 from gateway.upstream.choice import LocalUpstream, NetworkUpstream, RouteUpstreams, Upstream
@@ -39,10 +39,9 @@ class Relaying:
     def __init__(self, bff: Bff, connections: LiveConnections, cache: SessionCache) -> None:
         self._bff = bff
         self._connections = connections
-        self._cache = cache
+        self.activity = Activity(cache)
         self.streamlit = StreamlitSessions(bff)
         self._script = SessionScript(structlog.get_logger("vestibule.gateway"))
-        self._slides: set[asyncio.Task[None]] = set()
 
     async def http(
         self,
@@ -133,7 +132,7 @@ class Relaying:
             raise Unavailable("websocket_limit", "Too many open connections.")
         upstream = chosen.choose(live.session.name if live else incoming.facts.address)
         connection = self._register(caller, chosen, closer.close)
-        receive, target = self._noticing_activity(receive, caller.person, chosen), self._target(incoming, chosen)
+        receive, target = self.activity.noticing(receive, caller.person, chosen.route), self._target(incoming, chosen)
         try:
             if isinstance(upstream, NetworkUpstream):
                 await relay_websocket(
@@ -204,35 +203,6 @@ class Relaying:
         connection = Connection(session.name, live.owners, session.login_started_at, chosen.route, close, machine)
         self._connections.add(connection)
         return connection
-
-    def _noticing_activity(self, receive: Receive, live: LiveSession | None, chosen: RouteUpstreams) -> Receive:
-        """`receive` that slides the session's idle time on what the person does."""
-        if live is None or chosen.route.no_slide:
-            return receive
-        reads_streamlit = chosen.route.kind == "page"
-        name = live.session.name
-
-        async def noticing() -> Message:
-            message = await receive()
-            data = message.get("bytes") if message["type"] == "websocket.receive" else None
-            if message["type"] == "websocket.receive" and not (reads_streamlit and data and not is_user_action(data)):
-                self._slide_later(name)
-            return message
-
-        return noticing
-
-    def _slide_later(self, name: str) -> None:
-        task = asyncio.create_task(self._slide(name))
-        self._slides.add(task)
-        task.add_done_callback(self._slides.discard)
-
-    async def _slide(self, name: str) -> None:
-        try:
-            live = await self._cache.get(name)
-            if live is not None:
-                await self._cache.slide(live)
-        except AuthError:
-            return  # the store is out; the request that needs it says so
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,18 @@ def test_a_record_is_read_back_as_it_was_written(before: Session) -> None:
     assert after == before
 
 
+@pytest.mark.parametrize(
+    ("scope", "scopes"),
+    [
+        pytest.param("", set(), id="no scope"),
+        pytest.param("openid", {"openid"}, id="one"),
+        pytest.param("openid  profile openid", {"openid", "profile"}, id="two, one of them twice"),
+    ],
+)
+def test_the_names_in_a_scope_are_told_apart(scope: str, scopes: set[str]) -> None:
+    assert tokens(scope=scope).scopes == scopes
+
+
 def test_name_revision_and_idle_time_lie_beside_the_sealed_part() -> None:
     table = json.loads(dump_session(session(revision=7)))
     assert not {"name", "revision", "idle_expires_at"} & table.keys()

@@ -1,0 +1,129 @@
+"""Messages of a person slide the idle time of the session, and cost nothing while no slide is due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from starlette.types import Message
+
+from bff.assembly import assemble
+from bff.errors import StoreUnavailable
+from bff.settings.tables import RouteSettings
+from gateway.access.session_cache import TOUCH_SECONDS, LiveSession, SessionCache
+from gateway.relay.activity import Activity
+from tests.bff import factories
+from tests.fakes import FakeClock
+
+ROUTE = RouteSettings(id="live", path="/", upstream=("http://127.0.0.1:1",), kind="api")
+
+
+class House:
+    """One signed-in person with an open socket. `say` is one message of theirs, `tasks` what was started for it."""
+
+    def __init__(self, live: LiveSession, cache: SessionCache, clock: FakeClock) -> None:
+        self.live, self.cache, self.clock = live, cache, clock
+        self.activity = Activity(cache)
+
+    async def say(self, message: Message, *, route: RouteSettings = ROUTE) -> int:
+        async def receive() -> Message:
+            return message
+
+        before = asyncio.all_tasks()
+        await self.activity.noticing(receive, self.live, route)()
+        started = asyncio.all_tasks() - before
+        if started:
+            await asyncio.wait(started)
+        return len(started)
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    clock = FakeClock()
+    bff = assemble(factories.settings(), clock=clock)
+    cache = SessionCache(bff)
+    opened = await bff.sessions.open(replace(factories.opening(clock), login_started_at=await bff.store.now()))
+    assert opened is not None
+    live = await cache.get(opened.session.name)
+    assert live is not None
+    house = House(live, cache, clock)
+    yield house
+    await house.activity.aclose()
+    cache.close()
+    await bff.aclose()
+
+
+TEXT: Message = {"type": "websocket.receive", "text": "hello"}
+
+
+async def test_a_message_slides_the_idle_time_once_it_is_due(house: House) -> None:
+    end = house.live.idle_expires_at
+    house.clock.advance(TOUCH_SECONDS + 1)
+    assert await house.say(TEXT) == 1
+    assert house.live.idle_expires_at == end + TOUCH_SECONDS + 1
+
+
+async def test_no_task_is_started_while_no_slide_is_due(house: House) -> None:
+    assert [await house.say(TEXT) for _ in range(5)] == [0] * 5
+    house.clock.advance(TOUCH_SECONDS + 1)
+    assert [await house.say(TEXT) for _ in range(5)] == [1, 0, 0, 0, 0]
+
+
+async def test_a_socket_whose_session_left_the_cache_slides_it_no_more_often(house: House) -> None:
+    house.live = replace(house.live)  # what the socket was opened with; the cache will hold another copy
+    house.cache.close()
+    house.clock.advance(TOUCH_SECONDS + 1)
+    assert [await house.say(TEXT) for _ in range(3)] == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param({"type": "websocket.disconnect", "code": 1000}, id="the end of the socket"),
+        pytest.param({"type": "websocket.connect"}, id="the handshake"),
+    ],
+)
+async def test_what_is_no_message_slides_nothing(house: House, message: Message) -> None:
+    house.clock.advance(TOUCH_SECONDS + 1)
+    assert await house.say(message) == 0
+
+
+async def test_a_route_with_no_slide_slides_nothing(house: House) -> None:
+    house.clock.advance(TOUCH_SECONDS + 1)
+    assert await house.say(TEXT, route=ROUTE.model_copy(update={"no_slide": True})) == 0
+
+
+async def test_a_store_that_is_out_disturbs_nobody_and_is_asked_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def out(name: str) -> None:
+        raise StoreUnavailable()
+
+    house.clock.advance(TOUCH_SECONDS + 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(house.cache, "get", out)
+        assert await house.say(TEXT) == 1
+    assert await house.say(TEXT) == 1
+
+
+async def test_closing_waits_for_the_slides_it_stops(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = asyncio.Event()
+
+    async def slow(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.set()
+
+    async def receive() -> Message:
+        return TEXT
+
+    monkeypatch.setattr(house.cache, "get", slow)
+    house.clock.advance(TOUCH_SECONDS + 1)
+    await house.activity.noticing(receive, house.live, ROUTE)()
+    await asyncio.sleep(0)
+    await house.activity.aclose()
+    assert ended.is_set()
