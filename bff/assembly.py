@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import httpx
 
 from bff.access.roles import with_local_roles
 from bff.audit import Audit
-from bff.browser.cookies import CookieNames
+from bff.browser.cookies import CookieNames, cookie_headers
 from bff.kit.credentials import KitCredentials
 from bff.kit.one_time_codes import KitCodes
 from bff.kit.page_state import KitStates
@@ -18,6 +18,7 @@ from bff.login.sign_in import SignIn
 from bff.login.transactions import Transactions
 from bff.provider.client import Provider, http_client_for
 from bff.sessions.assertion import Assertions
+from bff.sessions.cookie import presented_record
 from bff.sessions.keyring import Keyring
 from bff.sessions.lifecycle import Sessions
 from bff.sessions.record import Session
@@ -53,6 +54,10 @@ class Bff:
     @property
     def cookie_names(self) -> CookieNames:
         return CookieNames.for_origin(secure=self.urls.is_secure)
+
+    def presented_record(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """The record name in the session cookie of a request, "" when nobody is signed in. No I/O."""
+        return presented_record(cookie_headers(headers), self.sessions, names=self.cookie_names, audit=self.audit)
 
     def with_roles(self, session: Session) -> Session:
         """`session` as routes, headers, assertions and the kit see it: with the local roles of `[roles.*]`."""

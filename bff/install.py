@@ -28,9 +28,8 @@ from fastapi import Depends, FastAPI, Request, Response
 from bff.access.policy import Demands
 from bff.assembly import Bff, assemble
 from bff.audit import attribute_events, refusal_event
-from bff.browser.cookies import DuplicateCookie, cookie_headers, find_session_cookie
 from bff.browser.csrf import check_same_origin
-from bff.browser.request_facts import facts_of
+from bff.browser.request_facts import facts_of, wants_page
 from bff.errors import AuthError, Forbidden, LoginRequired
 from bff.sessions.record import Session
 from bff.settings.public_urls import PublicUrls
@@ -98,12 +97,8 @@ async def current_session(request: Request) -> Session:
     facts = facts_of(request.scope, bff.origins)
     attribute_events(client=facts.address, request_id=facts.request_id)
     check_same_origin(request.method, facts.fetch, origin=facts.urls.origin, strict_reads=False)
-    try:
-        cookie = find_session_cookie(cookie_headers(request.scope["headers"]), bff.cookie_names.session)
-    except DuplicateCookie:
-        bff.audit.event("duplicate_cookie", reason="session_cookie")
-        raise LoginRequired() from None
-    session = await bff.sessions.resume(cookie) if cookie else None
+    name = bff.presented_record(request.scope["headers"])
+    session = await bff.sessions.load(name) if name else None
     if session is None or not bff.belongs_to(session, facts.urls):
         raise LoginRequired()
     await bff.sessions.touch(session)
@@ -143,7 +138,7 @@ async def _render(request: Request, error: Exception) -> Response:
         note_refusal(bff, misdirected, event=refusal_event(misdirected))
         return Response(b"", misdirected.status)
     return_to = _target_of(request)
-    navigation = facts.fetch.is_navigation
+    navigation = wants_page(facts.fetch, request.scope["headers"])
     if isinstance(error, LoginRequired) and navigation and request.method == "GET":
         return redirect(302, login_url(facts.urls, return_to))
     page = render_problem(

@@ -17,6 +17,7 @@ from bff.access.policy import Allowed, Denied, StepUp, decide
 from bff.assembly import Bff
 from bff.audit import attribute_events, refusal_event
 from bff.browser.csrf import FetchMetadata, check_same_origin, check_static_header
+from bff.browser.request_facts import wants_page
 from bff.browser.service_workers import asks_for_worker
 from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, Unavailable
 from bff.settings.tables import RouteSettings
@@ -32,7 +33,7 @@ from gateway.access.worker_scripts import check_worker_script
 from gateway.access_log import AccessLog, WatchedSend
 from gateway.headers.spoofing import SpoofedIdentities
 from gateway.launcher import launcher_page
-from gateway.problems import redirect_page, send_page, stamping, wants_page
+from gateway.problems import redirect_page, send_page, stamping
 from gateway.relay.live_connections import Connection, LiveConnections
 from gateway.relay.outgoing import build_headers, is_activity, is_denied_streamlit_path
 from gateway.relay.relaying import Relaying

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from starlette.types import Scope, Send
 
-from bff.browser.csrf import FetchMetadata
 from bff.web.pages import Page
 
 HSTS = (b"strict-transport-security", b"max-age=31536000")
-
-
-def wants_page(fetch: FetchMetadata, headers: list[tuple[bytes, bytes]]) -> bool:
-    """True for a navigation; clients without fetch metadata are told apart by `Accept`."""
-    if fetch.mode:
-        return fetch.is_navigation
-    return any(name == b"accept" and b"text/html" in value for name, value in headers)
 
 
 async def send_page(scope: Scope, send: Send, page: Page) -> None:

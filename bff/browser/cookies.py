@@ -58,16 +58,21 @@ def split_cookies(values: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
     return pairs
 
 
+def mentions_cookie(values: Iterable[bytes], name: str) -> bool:
+    """True when `name` appears anywhere in the Cookie headers, whatever its form: what must not come is not parsed."""
+    wanted = name.encode("ascii")
+    return any(wanted in header for header in values)
+
+
 def find_cookie(values: Sequence[bytes], name: str) -> str | None:
     """Value of the one cookie called exactly `name`, None when there is none; no other cookie decides about it.
 
     Raises:
         DuplicateCookie: `name` came twice, in one header or in several.
     """
-    wanted = name.encode("ascii")
-    if not any(wanted in header for header in values):
+    if not mentions_cookie(values, name):
         return None
-    pairs = split_cookies(values)
+    wanted, pairs = name.encode("ascii"), split_cookies(values)
     found = [value for cookie, value in pairs if cookie == wanted]
     if len(found) > 1:
         raise DuplicateCookie(name)

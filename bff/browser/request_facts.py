@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,13 @@ class RequestFacts:
 
 def new_request_id() -> str:
     return secrets.token_hex(12)
+
+
+def wants_page(fetch: FetchMetadata, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """True for a navigation: what is refused is shown as a page. Clients without fetch metadata say so in `Accept`."""
+    if fetch.mode:
+        return fetch.is_navigation
+    return any(name == b"accept" and b"text/html" in value for name, value in headers)
 
 
 def facts_of(scope: MutableMapping[str, Any], origins: Mapping[str, PublicUrls]) -> RequestFacts:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from bff.access.policy import Demands
 from bff.audit import Audit
-from bff.browser.cookies import CookieNames, DuplicateCookie, build_clear_cookie, find_session_cookie
+from bff.browser.cookies import CookieNames, DuplicateCookie, build_clear_cookie, mentions_cookie
 from bff.contract import EndReason, Identity
 from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavailable, StoreUnavailable
 from bff.login.transactions import Transactions, cookie_name
@@ -32,6 +32,7 @@ from bff.oidc.tokens import GrantRefused, TokenResponse, build_code_grant
 from bff.provider.claims import fetch_claims
 from bff.provider.client import Provider
 from bff.provider.identity import FoundIn, build_identity, find_names
+from bff.sessions.cookie import presented_record
 from bff.sessions.lifecycle import Ended, Opened, Opening, Sessions
 from bff.sessions.record import Session, TokenSet
 from bff.settings.public_urls import PublicUrls
@@ -268,7 +269,7 @@ class SignIn:
         if not state or not state.isascii():
             return []
         name = cookie_name(state, browser.cookie_names)
-        if not any(name.encode() in header for header in browser.cookies):
+        if not mentions_cookie(browser.cookies, name):
             return []
         return [build_clear_cookie(name, secure=browser.cookie_names.secure)]
 
@@ -329,11 +330,7 @@ class SignIn:
 
     def _presented_record(self, browser: Browser) -> str:
         """Record name of the session whose place the new cookie takes, "" when there is none."""
-        try:
-            cookie = find_session_cookie(browser.cookies, browser.cookie_names.session)
-        except DuplicateCookie:
-            return ""
-        return (self._sessions.name_of(cookie) or "") if cookie else ""
+        return presented_record(browser.cookies, self._sessions, names=browser.cookie_names, audit=self._audit)
 
     async def _end_session(self, provider: Provider, session: Session, urls: PublicUrls) -> LogoutStarted:
         try:

@@ -10,9 +10,9 @@ from fastapi import Request, Response
 from bff import contract
 from bff.assembly import Bff
 from bff.audit import Event, attribute_events, refusal_event
-from bff.browser.cookies import DuplicateCookie, cookie_headers, find_session_cookie
+from bff.browser.cookies import cookie_headers
 from bff.browser.devices import describe_device
-from bff.browser.request_facts import RequestFacts, facts_of
+from bff.browser.request_facts import RequestFacts, facts_of, wants_page
 from bff.browser.return_to import is_local, local_target
 from bff.browser.service_workers import refuse_worker
 from bff.errors import AuthError
@@ -56,7 +56,7 @@ class Handling:
             facts = self._facts(request)
         except AuthError:
             return Response(b"", error.status)
-        navigation = facts.fetch.is_navigation or (not facts.fetch.mode and _wants_html(request))
+        navigation = wants_page(facts.fetch, request.scope["headers"])
         self._audit_refusal(error, request)
         page = render_problem(
             error, navigation=navigation, request_id=facts.request_id, urls=facts.urls, return_to=return_to
@@ -74,12 +74,7 @@ class Handling:
 
     def _signed_record(self, request: Request) -> str:
         """Record name of the session cookie this browser holds, "" without a valid one."""
-        try:
-            value = find_session_cookie(cookie_headers(request.scope["headers"]), self._bff.cookie_names.session)
-        except DuplicateCookie:
-            self._bff.audit.event("duplicate_cookie", reason="session_cookie")
-            return ""
-        return (self._bff.sessions.name_of(value) or "") if value else ""
+        return self._bff.presented_record(request.scope["headers"])
 
     async def _current(self, request: Request) -> Session | None:
         """The signed-in person's session at this origin, with local roles; asking does not slide it."""
@@ -133,7 +128,3 @@ def note_refusal(bff: Bff, error: AuthError, *, event: Event, provider: str = ""
     if error.is_noted or (error.status in (401, 404, 405) and event != "kit_refused"):
         return
     bff.audit.event(event, reason=error.code, provider=provider, detail=error.detail)
-
-
-def _wants_html(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "")

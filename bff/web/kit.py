@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bff import contract
 from bff.access.requirements import unmet
-from bff.browser.cookies import cookie_headers
+from bff.browser.cookies import cookie_headers, mentions_cookie
 from bff.errors import AuthError, BadRequest, Forbidden, LoginRequired
 from bff.kit.page_state import MAX_BYTES
 from bff.sessions.record import Session
@@ -136,8 +136,7 @@ class KitRoutes(Handling):
         return values[0]
 
     def _refuse_cookie(self, request: Request) -> None:
-        name = self._bff.cookie_names.session.encode()
-        if any(name in header for header in cookie_headers(request.scope["headers"])):
+        if mentions_cookie(cookie_headers(request.scope["headers"]), self._bff.cookie_names.session):
             raise BadRequest("kit_with_cookie", detail="a kit credential beside a session cookie")
 
     def _open_route(self, client: str, audience: str, session: Session) -> RouteSettings | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bff import contract
 from bff.assembly import Bff
-from bff.browser.cookies import DuplicateCookie, cookie_headers, find_session_cookie
+from bff.browser.cookies import cookie_headers, mentions_cookie
 from bff.errors import BadRequest, Forbidden, LoginRequired
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import RouteSettings
@@ -51,15 +51,14 @@ class Credentials:
         credential = single_header(incoming.headers, KIT_HEADER, code="kit_credential_twice")
         if credential is not None:
             return await self._kit_caller(incoming, credential, knows_nobody=knows_nobody)
-        name = None if knows_nobody else self._cookie_record(incoming)
+        name = "" if knows_nobody else self._bff.presented_record(incoming.headers)
         live = await self._cache.get(name) if name else None
         if live is not None and not self._bff.belongs_to(live.session, incoming.facts.urls):
             live = None
         return Caller(live)
 
     async def _kit_caller(self, incoming: Incoming, credential: str, *, knows_nobody: bool) -> Caller:
-        cookies = cookie_headers(incoming.headers)
-        if any(self._bff.cookie_names.session.encode() in header for header in cookies):
+        if mentions_cookie(cookie_headers(incoming.headers), self._bff.cookie_names.session):
             raise BadRequest("kit_with_cookie", detail="a kit credential beside a session cookie")
         handle = single_header(incoming.headers, SESSION_HEADER, code="kit_handle_twice") or ""
         call = self._bff.kit.open_call(credential, "" if knows_nobody else handle)
@@ -67,17 +66,6 @@ class Credentials:
         if live is not None and not incoming.facts.is_internal and live.session.origin != incoming.facts.urls.origin:
             raise LoginRequired("kit_handle", detail=f"its session belongs to {live.session.origin}")
         return Caller(live, call.client)
-
-    def _cookie_record(self, incoming: Incoming) -> str | None:
-        cookies = cookie_headers(incoming.headers)
-        if not cookies:
-            return None
-        try:
-            value = find_session_cookie(cookies, self._bff.cookie_names.session)
-        except DuplicateCookie:
-            self._bff.audit.event("duplicate_cookie", reason="session_cookie")
-            return None
-        return self._bff.sessions.name_of(value) if value else None
 
 
 def origin_of_kit_call(caller: Caller, path: str, routes: RouteTable, bff: Bff) -> PublicUrls:

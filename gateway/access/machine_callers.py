@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bff.api.tokens import BearerRules, StandardClaims, check_header, validate_bearer
 from bff.assembly import Bff
-from bff.browser.cookies import cookie_headers
+from bff.browser.cookies import cookie_headers, mentions_cookie
 from bff.contract import Identity
 from bff.errors import BadRequest, InvalidToken, LoginRequired
 from bff.oidc.verified_email import read_email
@@ -89,8 +89,7 @@ class MachineCallers:
         raise InvalidToken("bearer_iss", detail="issued by another issuer")
 
     def _refuse_second_credential(self, incoming: Incoming) -> None:
-        cookie = self._bff.cookie_names.session.encode()
-        has_cookie = any(cookie in header for header in cookie_headers(incoming.headers))
+        has_cookie = mentions_cookie(cookie_headers(incoming.headers), self._bff.cookie_names.session)
         if has_cookie or any(name == KIT_HEADER for name, _ in incoming.headers):
             raise BadRequest("two_credentials", detail="a bearer token beside a cookie or a kit credential")
 

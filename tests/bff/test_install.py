@@ -189,6 +189,11 @@ def test_a_program_is_told_where_to_sign_in_and_not_sent_there(site: Site) -> No
     assert site.provider.hits_of("authorize") == []
 
 
+def test_a_browser_without_fetch_metadata_is_sent_to_the_sign_in_as_well(site: Site) -> None:
+    answer = httpx.get(f"{site.url}/report", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["location"]) == (302, "/auth/login?return_to=%2Freport")
+
+
 def test_the_session_lives_in_the_store_that_was_passed_in(site: Site) -> None:
     site.sign_in()
     assert len(site.store.created) == 1
@@ -301,11 +306,12 @@ def test_another_host_is_not_answered_for(site: Site) -> None:
     assert answer.status_code == 421
 
 
-def test_two_session_cookies_are_nobodys(site: Site) -> None:
+def test_two_session_cookies_are_nobodys_and_leave_a_line(site: Site, events: list[MutableMapping[str, Any]]) -> None:
     site.sign_in()
     value = site.browser.cookies["vestibule"].value
     answer = site.browser.fetch(f"{site.url}/report", headers={"Cookie": f"vestibule={value}; vestibule={value}"})
     assert answer.status_code == 401
+    assert refusals(events) == [("duplicate_cookie", "session_cookie")]
 
 
 async def test_the_store_is_closed_with_the_application_and_its_own_lifespan_goes_on() -> None:

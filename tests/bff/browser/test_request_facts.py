@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bff.browser.csrf import FetchMetadata
-from bff.browser.request_facts import SCOPE_KEY, RequestFacts, facts_of, new_request_id
+from bff.browser.request_facts import SCOPE_KEY, RequestFacts, facts_of, new_request_id, wants_page
 from bff.errors import Misdirected
 from bff.settings.public_urls import PublicUrls
 
@@ -56,3 +56,19 @@ def test_request_ids_are_plain_and_never_repeat() -> None:
     ids = {new_request_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(len(name) == 24 and name.isalnum() for name in ids)
+
+
+@pytest.mark.parametrize(
+    ("headers", "page"),
+    [
+        pytest.param({"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}, True, id="a navigation"),
+        pytest.param({"sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}, False, id="a frame"),
+        pytest.param({"sec-fetch-mode": "cors", "accept": "text/html"}, False, id="a script that accepts pages"),
+        pytest.param({"accept": "text/html,*/*;q=0.8"}, True, id="an old browser"),
+        pytest.param({"accept": "*/*"}, False, id="a program"),
+        pytest.param({}, False, id="a program that says nothing"),
+    ],
+)
+def test_a_page_is_for_whoever_shows_it_in_a_window(headers: dict[str, str], *, page: bool) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    assert wants_page(FetchMetadata.from_headers(raw), raw) is page
