@@ -1,8 +1,8 @@
-"""Finds the end of a document's head start tag, reading as a browser's HTML parser does; pure, piece by piece.
+"""Find the end of a document's head start tag, as a browser's HTML parser does. Pure; reads piece by piece.
 
-Only what a parser passes over on its way to a written head may come before it: a byte order mark, blanks, comments of
-every form, doctypes and `<html …>`. At anything else a parser makes a head of its own, so there is none to be found.
-The states are those of the WHATWG HTML Standard, sections 13.2.5 (tokenizer) and 13.2.6.4.1 to 13.2.6.4.3.
+Only these may come before the head tag: a byte order mark, blanks, comments of every form, doctypes and `<html …>`. At
+anything else a parser makes a head itself, so the search ends without a result. The states are those of the WHATWG HTML
+Standard, sections 13.2.5 (tokenizer) and 13.2.6.4.1 to 13.2.6.4.3.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 MOST_STEPS: Final = 4096
-"""Constructs (comments, tags, names, values) that are read before the search is given up."""
+"""The search stops after this many constructs (comments, tags, names, values)."""
 _BLANKS: Final = re.compile(rb"[\t\n\f\r ]*")
 _BLANKS_AND_SLASHES: Final = re.compile(rb"[\t\n\f\r /]*")
 _REST_OF_NAME: Final = re.compile(rb"[^\t\n\f\r />=]*")
@@ -24,16 +24,16 @@ _OPENING_CUT_SHORT: Final = re.compile(rb"<(?:!-?|h(?:t(?:ml?)?|e(?:ad?)?)?)?", 
 
 
 class HeadTag:
-    """Reads a document from its beginning; `end` is the offset behind `<head …>` once `state` is "found".
+    """Reads a document from its beginning. When `state` is "found", `end` is the offset after `<head …>`.
 
-    Each byte is looked at a bounded number of times, however small the pieces are in which it comes.
+    Each byte is read a limited number of times, even if the document comes in very small pieces.
     """
 
     __slots__ = ("_at", "_is_head", "_step", "_steps", "buffer", "end", "state")
 
     def __init__(self) -> None:
         self.buffer = bytearray()
-        """All that was fed."""
+        """Everything that was fed."""
         self.state: Literal["reading", "found", "none"] = "reading"
         self.end = 0
         self._at = 0
@@ -49,7 +49,7 @@ class HeadTag:
             if self._steps > MOST_STEPS:
                 self.state = "none"
 
-    # The states. Each returns True when it came to its end, and False when it needs more bytes.
+    # The states. Each returns True when it has reached its end, and False when it needs more bytes.
 
     def _read_start(self) -> bool:
         start = self.buffer[:3]
@@ -60,7 +60,7 @@ class HeadTag:
         return self._go(HeadTag._between)
 
     def _between(self) -> bool:
-        """Between constructs: only blanks and the openings of what may come before a head."""
+        """Read between constructs: only blanks, and the start of a construct that may come before a head."""
         if self._skip(_BLANKS) is None:
             return False
         opening = bytes(self.buffer[self._at : self._at + 6])
@@ -77,7 +77,7 @@ class HeadTag:
         return self._go(HeadTag._comment_start, by=4) if comment else self._go(HeadTag._until_larger_than, by=2)
 
     def _comment_start(self) -> bool:
-        """Behind `<!--`, where `>` and `->` end the comment at once."""
+        """Read after `<!--`, where `>` and `->` end the comment at once."""
         start = bytes(self.buffer[self._at : self._at + 2])
         if start in (b"", b"-"):
             return False
@@ -94,11 +94,11 @@ class HeadTag:
         return self._go(HeadTag._between)
 
     def _until_larger_than(self) -> bool:
-        """In a doctype, where quotes protect nothing, or in a bogus comment."""
+        """Read a doctype, where quotes protect nothing, or a bogus comment."""
         return self._pass(b">", HeadTag._between)
 
     def _in_tag(self) -> bool:
-        """Between two attributes. Whatever is no blank, slash or `>` begins a name, even an equals sign."""
+        """Read between two attributes. Any byte but a blank, a slash and `>` begins a name, even an equals sign."""
         match self._skip(_BLANKS_AND_SLASHES):
             case None:
                 return False
@@ -145,7 +145,7 @@ class HeadTag:
         return self._pass(b"'", HeadTag._in_tag)
 
     def _in_value(self) -> bool:
-        """In a value without quotes, where a slash is a part of it; `>` ends the tag, also before any byte of it."""
+        """Read a value without quotes. A slash is a part of it; `>` ends the tag, even if the value is empty."""
         match self._skip(_REST_OF_VALUE):
             case None:
                 return False
@@ -154,7 +154,7 @@ class HeadTag:
             case _:
                 return self._go(HeadTag._in_tag)
 
-    # What the states are made of.
+    # The steps that the states use.
 
     def _go(self, state: Callable[[HeadTag], bool], *, by: int = 0) -> bool:
         self._at += by
@@ -162,14 +162,14 @@ class HeadTag:
         return True
 
     def _skip(self, pattern: re.Pattern[bytes]) -> bytes | None:
-        """Pass over what `pattern` matches; gives the byte behind it, None when that is not here yet."""
+        """Skip what `pattern` matches. Return the byte after it, None if that byte has not arrived yet."""
         match = pattern.match(self.buffer, self._at)
         if match is not None:
             self._at = match.end()
         return bytes(self.buffer[self._at : self._at + 1]) or None
 
     def _pass(self, byte: bytes, state: Callable[[HeadTag], bool]) -> bool:
-        """Pass over everything up to and with `byte`."""
+        """Skip everything up to `byte`, and `byte` itself."""
         found = self.buffer.find(byte, self._at)
         if found < 0:
             self._at = len(self.buffer)

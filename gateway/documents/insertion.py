@@ -1,8 +1,8 @@
-"""Write a script into an HTML document while it passes: first in its `<head>`, before any script of the page.
+"""Insert a script into an HTML document while it passes, at the start of its `<head>`, before the page's own scripts.
 
-What is in doubt is left alone, byte for byte and with its own headers: a document whose head is not beyond doubt
-(`gateway.documents.head_tag`), or whose encoding is not. So a document that states its length waits, headers and all,
-until it is decided; one that is streamed gets its headers at once, without what described it as it was.
+A document whose head (`gateway.documents.head_tag`) or encoding is in doubt stays as it is, with all its bytes and
+headers. So a document with a stated length waits, with its headers, until this is decided. The headers of a streamed
+document are sent at once, without those that describe the original document.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from gateway.documents.text_encodings import Family, family_of
 from gateway.headers.request import RawHeaders
 
 LOOK_AHEAD: Final = 65_536
-"""Bytes in which the `<head>` must end; a document without one passes untouched."""
+"""The `<head>` tag must end within this many bytes. A document without one passes unchanged."""
 SCANNED: Final = 1024
-"""Bytes of a document in which browsers look for the encoding that nobody named before."""
+"""Browsers look for an encoding in this many bytes of a document, if its headers name none."""
 _DESCRIPTIONS: Final = frozenset(
     {
         b"accept-ranges",
@@ -35,10 +35,10 @@ _DESCRIPTIONS: Final = frozenset(
         b"signature-input",
     }
 )
-"""What holds for the document as it was; `Cache-Control` is said anew."""
+"""Headers that are true for the original document alone; `Cache-Control` is set again."""
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _SHIFTS: Final = re.compile(rb"[\x0e\x0f\x1b]")
-"""Bytes by which ISO 2022 encodings leave ASCII."""
+"""Bytes with which ISO 2022 encodings switch away from ASCII."""
 _NAMED_FIRST: Final = re.compile(
     rb"""[\t\n\f\r ]*<meta[\t\n\f\r ]+charset=(?:utf-8|"utf-8"|'utf-8')[\t\n\f\r ]*/?>""", re.IGNORECASE
 )
@@ -47,10 +47,10 @@ _CHARSET: Final = re.compile(rb"charset[^>]*>?", re.IGNORECASE)
 
 
 class HeadInserter:
-    """A `BodyTransform` that puts `snippet` behind a document's head start tag, or changes nothing at all.
+    """A `BodyTransform` that inserts `snippet` after a document's head start tag, or changes nothing at all.
 
-    `headers` are the document's own, `family` is its encoding's as its headers name it, None for unnamed.
-    `on_left_alone` is told why nothing was inserted: `no_head` or `encoding`.
+    `headers` are the document's own. `family` is that of the encoding that its headers name, None if they name none.
+    `on_left_alone` is called with the reason why nothing was inserted: `no_head` or `encoding`.
     """
 
     __slots__ = ("_family", "_head", "_is_done", "_on_left_alone", "_own_headers", "_snippet", "headers")
@@ -73,7 +73,7 @@ class HeadInserter:
         self.headers: RawHeaders | None = None if states_length else document_headers(headers, added=len(snippet))
 
     def feed(self, data: bytes) -> bytes:
-        """Give what may go on: nothing while the head is looked for, everything after."""
+        """Return what can be sent on: nothing during the search for the head, everything after it."""
         if self._is_done:
             return data
         room = LOOK_AHEAD - len(self._head.buffer)
@@ -81,7 +81,7 @@ class HeadInserter:
         return self._decide(is_last=len(data) >= room) + (data[room:] if self._is_done else b"")
 
     def finish(self) -> bytes:
-        """Give what was held back of a document that ended before it was decided."""
+        """Return what was held back of a document that ended before the decision."""
         return b"" if self._is_done else self._decide(is_last=True)
 
     def _decide(self, *, is_last: bool) -> bytes:
@@ -119,17 +119,17 @@ class HeadInserter:
 
 
 def is_named_first(head: HeadTag, *, added: int) -> bool:
-    """True for a document that names UTF-8 directly behind its head tag, and goes on doing so when `added` bytes more
-    come before: the usual case, in which there is no need to wait for more of it."""
+    """True if a document names UTF-8 directly after its head tag, early enough even with `added` bytes before it. This
+    is the usual case, and no more of the document is needed to decide."""
     meta = _NAMED_FIRST.match(head.buffer, head.end)
     return meta is not None and meta.end() + added <= SCANNED and _is_plain(head)
 
 
 def is_encoding_in_doubt(head: HeadTag, *, added: int) -> bool:
-    """True when `added` bytes of ASCII in the head of a document could change how it is decoded, or mean other text.
+    """True if `added` bytes of ASCII in a document's head could change how it is decoded, or be read as other text.
 
-    So it is where the document names an encoding that is not known to contain ASCII, or names any so late that
-    browsers, who read its first 1024 bytes, might miss it behind what was added.
+    This is so if the document names an encoding that is not known to contain ASCII. It is also so if the document names
+    its encoding so late that the added bytes could push it out of the first 1024, where browsers look.
     """
     window = bytes(head.buffer[:SCANNED])
     if not _is_plain(head) or _SHIFTS.search(window):
@@ -140,7 +140,7 @@ def is_encoding_in_doubt(head: HeadTag, *, added: int) -> bool:
 
 
 def _is_plain(head: HeadTag) -> bool:
-    """True when what comes before the head's end is the same text in every encoding that contains ASCII."""
+    """True if the text before the head's end is the same in every encoding that contains ASCII."""
     before = bytes(head.buffer[: head.end])
     try:
         before.decode()
@@ -150,13 +150,13 @@ def _is_plain(head: HeadTag) -> bool:
 
 
 def build_script_tag(src: str, *, nonce: str = "") -> bytes:
-    """Build the tag that loads `src`."""
+    """Build a script tag that loads `src`."""
     allowed = f' nonce="{escape(nonce)}"' if nonce else ""
     return f'<script src="{escape(src)}"{allowed}></script>'.encode()
 
 
 def document_headers(headers: RawHeaders, *, added: int) -> RawHeaders:
-    """Drop what described the document before `added` bytes were in it; state its new length if it stated one."""
+    """Remove the headers that are wrong after `added` bytes were inserted. Set the new length if there was a length."""
     length = stated_length(headers)
     kept = [(name, value) for name, value in headers if name not in _DESCRIPTIONS]
     changed = [_NO_STORE] if length is None else [_NO_STORE, (b"content-length", b"%d" % (length + added))]
@@ -164,6 +164,6 @@ def document_headers(headers: RawHeaders, *, added: int) -> RawHeaders:
 
 
 def stated_length(headers: RawHeaders) -> int | None:
-    """Read `Content-Length`; None when there is no single one that is a number."""
+    """Read `Content-Length`. None unless there is exactly one, and it is a number."""
     values = [value.strip(b" \t") for name, value in headers if name == b"content-length"]
     return int(values[0]) if len(values) == 1 and values[0].isdigit() else None

@@ -1,7 +1,7 @@
-"""Whether an answer's own security headers let the session-end script run (Content Security Policy Level 3). Pure.
+"""Decide whether an answer's own security headers let the session-end script run (CSP Level 3). Pure.
 
-The front door never loosens a policy: a script that is forbidden is not inserted. A policy in a `<meta>` element stands
-behind the script and so does not speak of it.
+The front door never loosens a policy: it does not insert a forbidden script. A policy in a `<meta>` element comes after
+the script and so does not apply to it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from gateway.headers.request import RawHeaders
 
 Policy = Mapping[str, tuple[str, ...]]
-"""One policy's directives by name, lower case, with their values."""
+"""The directives of one policy: lower-case name → values."""
 
 _NONCE: Final = re.compile(r"(?i:'nonce-)([A-Za-z0-9+/_-]+={0,2})'")
 _HOST_SOURCE: Final = re.compile(
@@ -34,20 +34,21 @@ _QUESTIONS: Final = ("connect-src", "default-src")
 
 @dataclass(frozen=True, slots=True)
 class Allows:
-    """The script may run; with `nonce`, if it carries that."""
+    """The script may run. If there is a `nonce`, the script must carry it."""
 
     nonce: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Forbids:
-    """The script may not run; `by` is what forbids it, without nonces, fit for a log line."""
+    """The script may not run. `by` names what forbids it, without nonces, and can be logged."""
 
     by: str
 
 
 def judge_script(headers: RawHeaders, *, script: str, asks: str) -> Allows | Forbids:
-    """Judge a script at the address `script`, which asks questions at the address `asks`, both of the page's origin."""
+    """Judge a script at the address `script` that sends requests to the address `asks`. Both are of the page's
+    origin."""
     if any(name == b"integrity-policy" and b"script" in value for name, value in headers):
         return Forbids("integrity-policy")
     nonces: list[str] | None = None
@@ -68,7 +69,7 @@ def judge_script(headers: RawHeaders, *, script: str, asks: str) -> Allows | For
 
 
 def read_policies(headers: RawHeaders) -> list[Policy]:
-    """Read every enforced policy: several headers, and several in one header, all hold (CSP 3, section 2.2)."""
+    """Read all enforced policies: all headers count, and all policies in one header (CSP 3, section 2.2)."""
     values = [value.decode("latin-1") for name, value in headers if name == b"content-security-policy"]
     return [policy for value in values for text in value.split(",") if (policy := _read_policy(text))]
 
@@ -96,7 +97,7 @@ def _allows_address(sources: Sequence[str], address: str) -> bool:
 
 
 def _matches(sources: Sequence[str], address: str) -> bool:
-    """True when one of `sources` surely covers `address`, which is of the page's own origin (CSP 3, section 6.7.2)."""
+    """True if one of `sources` certainly covers `address`, which is of the page's own origin (CSP 3, section 6.7.2)."""
     return any(_covers(source, address) for source in sources)
 
 

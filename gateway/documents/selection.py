@@ -1,4 +1,4 @@
-"""Which requests are navigations, and which answers to them are documents that a script may be written into. Pure."""
+"""Decide which requests are navigations, and which of their answers are documents that can take a script. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.headers.request import RawHeaders
 
 _DOCUMENTS: Final = frozenset({"document", "iframe", "frame"})
 _SCRIPTED: Final = re.compile(rb"x-requested-with|hx-.+|turbo-frame|x-turbo-.+|x-pjax|x-up-.+|x-inertia")
-"""Headers by which a page's script asks for a part of a page, for browsers that send no fetch metadata."""
+"""Headers that scripts send when they ask for a part of a page, for browsers that send no fetch metadata."""
 _PARTIAL: Final = frozenset({b"range", b"if-range"})
 _MEDIA_TYPE: Final = re.compile(
     rb"""text/html((?:[ \t]*;[ \t]*(?:[!#$%&'*+.^_`|~\w-]+=(?:[^\s";,]+|"[^"\\,]*"))?)*)[ \t]*""", re.ASCII
@@ -26,7 +26,7 @@ _STATUSES_WITHOUT_DOCUMENT: Final = frozenset({204, 205, 206})
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An HTML document as far as its headers say: `family` is that of its encoding, None for unnamed."""
+    """An HTML document, judged by its headers. `family` is that of its encoding, None if they name none."""
 
     family: Family | None
 
@@ -40,10 +40,10 @@ class LeftAlone:
 
 
 def asks_for_document(method: str, headers: Iterable[tuple[bytes, bytes]], fetch: FetchMetadata) -> bool:
-    """True when a browser asks for something to show in a window or a frame.
+    """True if a browser asks for something that it will show in a window or a frame.
 
-    Without fetch metadata (old browsers, and plain http) a GET that wants HTML counts, unless a script says it asked.
-    A request for a part is the rest of a download.
+    Without fetch metadata (old browsers, and plain http) a GET that accepts HTML counts, unless a header shows that a
+    script asked. A request for a range of bytes is the rest of a download.
     """
     given = list(headers)
     if any(name in _PARTIAL for name, _ in given):
@@ -56,7 +56,7 @@ def asks_for_document(method: str, headers: Iterable[tuple[bytes, bytes]], fetch
 
 
 def read_document(status: int, headers: RawHeaders) -> Document | LeftAlone | None:
-    """Say what kind of document an answer is; None for what a browser does not show as an HTML document."""
+    """Return what kind of document an answer is; None if a browser does not show it as an HTML document."""
     if status < 200 or 300 <= status < 400 or status in _STATUSES_WITHOUT_DOCUMENT:
         return None
     if not all(_INLINE.match(value) for value in _all(headers, b"content-disposition")):

@@ -1,7 +1,7 @@
-"""Which encodings a document may have for ASCII to be written into it: all others are left alone. Pure.
+"""The encodings of documents into which ASCII can be inserted. All other documents stay as they are. Pure.
 
-The labels are those of the WHATWG Encoding Standard that documents really carry. UTF-16, ISO-2022-JP and what browsers
-replace (HZ, ISO-2022-KR) are not among them, and neither is what no browser knows (UTF-7, UTF-32, EBCDIC).
+The labels are those of the WHATWG Encoding Standard that are in real use. Left out are UTF-16, ISO-2022-JP, encodings
+that browsers replace (HZ, ISO-2022-KR), and encodings that no browser knows (UTF-7, UTF-32, EBCDIC).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import Final, Literal
 
 Family = Literal["utf-8", "single-byte", "multi-byte"]
-"""`multi-byte`: bytes of ASCII are parts of other characters there."""
+"""In a `multi-byte` encoding, bytes of ASCII can be parts of other characters."""
 
 _UTF_8: Final = frozenset({"utf-8", "utf8"})
 _SINGLE_BYTE: Final = re.compile(
@@ -40,7 +40,7 @@ _MULTI_BYTE: Final = frozenset(
 
 
 def family_of(label: str) -> Family | None:
-    """Give the family of an encoding by its label, in any case; None when nothing may be written into it."""
+    """Return the family of an encoding by its label, in any case; None if nothing may be inserted into it."""
     name = label.lower()
     if name in _UTF_8:
         return "utf-8"

@@ -1,6 +1,6 @@
-"""Keep what a session opened out of shared caches (RFC 9111 section 5.2.2); pure, on raw header lists.
+"""Keep answers to signed-in people out of shared caches (RFC 9111 section 5.2.2). Pure, on raw header lists.
 
-An upstream that does not know of the sign-in before it may call its answers public. A browser may still keep them.
+An upstream that does not know about the sign-in may mark its answers as public. A browser may still store them.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from gateway.headers.request import RawHeaders
 
 _DIRECTIVE: Final = re.compile(rb'(?:[^,"]|"[^"]*"?)+')
 _FOR_SHARED_CACHES: Final = frozenset({b"public", b"s-maxage", b"private"})
-"""Directives that are replaced; `private` too, because `private="name"` speaks of one header alone."""
+"""Directives that are replaced; `private` too, because `private="name"` is about one header alone."""
 _OF_SHARED_CACHES: Final = re.compile(
     rb"surrogate-control|(?:[a-z0-9-]+-)?cdn-cache-control|edge-control|cf-edge-cache|netlify-vary"
 )
-"""The words of CDNs, which outrank `Cache-Control` there (Akamai, Cloudflare, Fastly, Netlify and others)."""
+"""Headers for CDNs, which come before `Cache-Control` there (Akamai, Cloudflare, Fastly, Netlify and others)."""
 
 
 def make_private(headers: RawHeaders) -> RawHeaders:
-    """Return the headers of a response that one person may keep and no shared cache may."""
+    """Return headers with which the person's browser may store the response and a shared cache may not."""
     directives: list[bytes] = []
     kept: RawHeaders = []
     for name, value in headers:
@@ -29,12 +29,12 @@ def make_private(headers: RawHeaders) -> RawHeaders:
         elif not _OF_SHARED_CACHES.fullmatch(name):
             kept.append((name, value))
     control = [directive for directive in directives if directive and _word(directive) not in _FOR_SHARED_CACHES]
-    # First, and beside `no-store` too: what an open quotation mark hides from one reader, it does not hide from all.
+    # This comes first, and beside `no-store` too: after an open quotation mark some readers would not see it.
     return vary_by([*kept, (b"cache-control", b", ".join([b"private", *control]))], b"Cookie")
 
 
 def vary_by(headers: RawHeaders, *names: bytes) -> RawHeaders:
-    """Return `headers` with one `Vary`, which names `names` too: nginx before 1.23 goes by the last line alone."""
+    """Return `headers` with one `Vary` that includes `names`: nginx before 1.23 reads the last `Vary` line alone."""
     varies = [part.strip() for name, value in headers if name == b"vary" for part in value.split(b",")]
     known = {vary.lower() for vary in varies}
     if b"*" not in known:

@@ -1,8 +1,8 @@
-"""Keep the gateway's own cookies out of upstream requests and out of upstream responses; pure.
+"""Keep the gateway's own cookies out of upstream requests and out of upstream responses. Pure.
 
-Names are read liberally here, so that no upstream's parser, however lenient, can find a gateway cookie in what is left:
-edges of white space, controls, quotes and non-ASCII bytes are ignored, as are case and percent-encoding, and a comma
-may separate cookies. Reading the session cookie is the opposite, strict, and is done in `bff.browser.cookies`.
+Names are read leniently here, so that even a very lenient upstream cannot find a gateway cookie in what is left. White
+space, controls, quotes and non-ASCII bytes around a name are ignored, and so are case and percent-encoding; a comma may
+separate cookies. `bff.browser.cookies` reads the session cookie, and does that strictly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def is_gateway_cookie(name: bytes) -> bool:
 
 
 def strip_gateway_cookies(cookie_header: bytes) -> bytes:
-    """Return a Cookie header value without the gateway's cookies, every other byte as it was; `b""` if none is left."""
+    """Return a Cookie header value without the gateway's cookies, otherwise unchanged; `b""` if no cookie is left."""
     if b"%" not in cookie_header and _OWN_NAME not in cookie_header.lower():
         return cookie_header
     pieces = cookie_header.split(b";")
@@ -43,7 +43,7 @@ def strip_gateway_cookies(cookie_header: bytes) -> bytes:
 
 
 def select_cookies(cookie_header: bytes, forward: Literal["all"] | Sequence[str]) -> bytes:
-    """Keep the cookies whose exact name matches a glob of `forward`, after `strip_gateway_cookies`."""
+    """Return the cookies whose exact name matches a glob of `forward`. Call this after `strip_gateway_cookies`."""
     stripped = strip_gateway_cookies(cookie_header)
     if forward == "all":
         return stripped
@@ -52,7 +52,7 @@ def select_cookies(cookie_header: bytes, forward: Literal["all"] | Sequence[str]
 
 
 def is_settable(set_cookie: bytes) -> bool:
-    """True when an upstream may set this cookie: named, not one of the gateway's, and without a `Domain` attribute."""
+    """True when an upstream may set this cookie: it has a name that is not the gateway's, and no `Domain` attribute."""
     pair, *attributes = set_cookie.split(b";")
     name, equals, _ = pair.partition(b"=")
     if not equals or not _TOKEN.match(name.strip(b" \t")) or _holds_gateway_cookie(pair):

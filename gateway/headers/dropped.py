@@ -1,4 +1,4 @@
-"""What was taken out of upstreams' answers: a line for each route and header, once, so that nobody searches in vain."""
+"""Log which headers were removed from upstreams' answers: one line for each route and header, to save a search."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final
 import structlog
 
 MOST_LINES: Final = 50
-"""For one route; an upstream that makes names up fills no log."""
+"""The most names for one route: an upstream that invents names cannot fill the log."""
 
 
 class DroppedHeaders:
-    """Notes the response headers of one route that go no further."""
+    """Logs the response headers of one route that are not passed on."""
 
     def __init__(self, route: str) -> None:
         self._route = route
@@ -19,7 +19,7 @@ class DroppedHeaders:
         self._log = structlog.get_logger("vestibule.gateway")
 
     def note(self, name: bytes) -> None:
-        """Leave a line for `name` (lower case), unless there is one."""
+        """Write a line for `name` (lower case), unless there is one already."""
         if name in self._noted or len(self._noted) >= MOST_LINES:
             return
         self._noted.add(name)

@@ -1,8 +1,8 @@
-"""Headers by which other proxies tell applications who somebody is, or as whom a server acts: no client may send them.
+"""Headers in which other proxies tell an application who somebody is. No client may send them.
 
-An application, or a library in it, may believe them when they come. This front door sets none of them, so whatever
-arrives under such a name is a client's own word. A route that needs one for something else lists it, in full, in
-`forward_headers`, and `gateway.headers.warnings` says what that means. Pure.
+An application, or a library in it, may believe such a header. This front door sets none of them, so a header with such
+a name is only the client's claim. A route that needs one for another purpose lists its full name in `forward_headers`,
+and `gateway.headers.warnings` says what that means. Pure.
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ FOREIGN: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         ),
     ),
 )
-"""Who sets them, and the names; `*` stands for any end. `docs/configuration.md` has the same list."""
+"""Who sets the headers, and their names; `*` stands for any ending. `docs/configuration.md` has the same list."""
 _EXACT: Final = frozenset(name for _, names in FOREIGN for name in names if not name.endswith("*"))
 _PREFIXES: Final = tuple(name.removesuffix("*") for _, names in FOREIGN for name in names if name.endswith("*"))
 _GLOB: Final = frozenset("*?[")
 
 
 def foreign_name(name: bytes) -> str:
-    """The entry of the list that a lower-case name falls under, "" when none."""
+    """Return the entry of the list that covers a lower-case name, "" if there is none."""
     text = name.decode("latin-1")
     if text in _EXACT:
         return text
@@ -97,5 +97,5 @@ def foreign_name(name: bytes) -> str:
 
 @lru_cache(maxsize=256)
 def named_in_full(forward_headers: tuple[str, ...]) -> frozenset[bytes]:
-    """What a route lists without a wildcard: only such a name lets a foreign identity pass. Lower case."""
+    """Return the names that a route lists without a wildcard, in lower case. Only these let a foreign identity pass."""
     return frozenset(name.lower().encode("latin-1", "replace") for name in forward_headers if not _GLOB & {*name})

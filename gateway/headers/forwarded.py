@@ -1,4 +1,4 @@
-"""Where a request came from: believed from configured proxies only, and told to upstreams anew; pure."""
+"""Where a request came from. Only configured proxies are believed, and upstreams get new forwarded headers. Pure."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _PROOF: Final = contract.HEADER_PROXY.lower().encode("ascii")
 
 @dataclass(frozen=True, slots=True)
 class ClientEndpoint:
-    """The client as far as it can be known: `address` for logs and limits, `scheme` and `host` it used.
+    """What is known of the client: `address` for logs and limits, and the `scheme` and `host` that it used.
 
     `is_through_proxy` is True when the peer is a trusted proxy, whose forwarded headers were read. `is_unproven_proxy`
-    is True when they were not, because the peer has a proxy's address and not its secret. `forwarded_host` is what a
-    trusted proxy's `X-Forwarded-Host` says, believed or not, "" when it says nothing.
+    is True when they were not read, because the peer has a proxy's address but not the proxy's secret. `forwarded_host`
+    is the `X-Forwarded-Host` of a trusted proxy, whether it was believed or not; "" if there is none.
     """
 
     address: str
@@ -48,12 +48,12 @@ def client_address(
     host: str = "",
     trust_host: bool = False,
 ) -> ClientEndpoint:
-    """Find the right-most address of `X-Forwarded-For` that is not a trusted proxy's; the peer's own otherwise.
+    """Find the right-most address of `X-Forwarded-For` that is not a trusted proxy's; otherwise the peer's own address.
 
-    The scheme likewise comes from the right-most `X-Forwarded-Proto`, from a trusted peer alone; so does the host with
-    `trust_host`. Without it the Host header decides: many proxies pass a client's `X-Forwarded-Host` on, and a script
-    may set that one. `scheme` and `host` are what the connection and the Host header say. `peer` is "" on a Unix
-    socket. With `proxy_secret` an address is not enough: the peer has to show the secret in `X-Vestibule-Proxy`.
+    The scheme comes from the right-most `X-Forwarded-Proto`, and only from a trusted peer. With `trust_host` the host
+    does too. Without `trust_host` the Host header decides: many proxies pass on a client's `X-Forwarded-Host`, and a
+    script can set that header. `scheme` and `host` are those of the connection and the Host header. `peer` is "" on a
+    Unix socket. With `proxy_secret` an address is not enough: the peer must send the secret in `X-Vestibule-Proxy`.
     """
     if not trusted_proxies or not _is_trusted(peer, trusted_proxies):
         return ClientEndpoint(peer, scheme, host)
@@ -73,9 +73,10 @@ def client_address(
 
 
 def build_forwarded_headers(client: ClientEndpoint, *, prefix: str = "", request_id: str = "") -> RawHeaders:
-    """Build `X-Forwarded-For/-Proto/-Host/-Prefix` and `X-Request-ID` for an upstream, from what is known alone.
+    """Build `X-Forwarded-For/-Proto/-Host/-Prefix` and `X-Request-ID` for an upstream, from known facts alone.
 
-    One address, not a chain: upstreams that count hops cannot be led astray. `prefix` is the stripped prefix, if any.
+    There is one address, not a chain, so that nobody can mislead upstreams that count hops. `prefix` is the stripped
+    prefix, if any.
     """
     headers = [(b"x-forwarded-proto", client.scheme.encode("ascii"))]
     if client.address:
@@ -91,12 +92,12 @@ def build_forwarded_headers(client: ClientEndpoint, *, prefix: str = "", request
 
 @lru_cache(maxsize=4096)
 def _is_trusted(peer: str, trusted_proxies: Networks) -> bool:
-    address = _parse(peer.partition("%")[0])  # the system's own word on the interface
+    address = _parse(peer.partition("%")[0])  # the system itself names the interface
     return address is not None and any(address in network for network in trusted_proxies)
 
 
 def _shows(headers: Iterable[tuple[bytes, bytes]], secret: str) -> bool:
-    """True for the secret once, and nothing else under that name; compared in constant time."""
+    """True if the header is there once and holds the secret. The comparison takes constant time."""
     given = [value for name, value in headers if name == _PROOF]
     return len(given) == 1 and hmac.compare_digest(given[0], secret.encode("ascii"))
 
@@ -106,7 +107,7 @@ def _speaks_as_a_proxy(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def _rightmost_untrusted(peer: str, hops: Iterable[str], trusted_proxies: Networks) -> str:
-    """Walk the chain from the right; something that is no address ends it at the last hop that was one."""
+    """Read the chain from the right. An entry that is not an address ends the search at the hop before it."""
     nearest = peer
     for hop in reversed(list(hops)):
         address = _parse(hop)
@@ -126,7 +127,7 @@ def _listed(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[str]:
 def _parse(text: str) -> Address | None:
     """Read an address with or without brackets and port; IPv4 inside IPv6 is IPv4.
 
-    A scope id (`%eth0`) means something on its sender's machine alone and may hold any text: None.
+    With a scope id (`%eth0`) the result is None: it has a meaning on the sender's machine alone, and may hold any text.
     """
     if "%" in text:
         return None

@@ -1,7 +1,7 @@
-"""Identity headers for upstreams and forward-auth answers: always the whole set of a preset, empty where unknown.
+"""Identity headers for upstreams and forward-auth answers: always all headers of a preset, empty if unknown.
 
-A header that is absent from our answer is a header a client could have sent; so none ever is. Values are printable
-ASCII: everything else, `%` and, inside lists, `,` is percent-encoded UTF-8.
+No header is left out, because a client could send a header that we leave out. Values are printable ASCII. Everything
+else is percent-encoded UTF-8, and so are `%` and, inside lists, `,`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def build_identity_headers(
     several_providers: bool = False,
     claim_headers: Mapping[str, str] | None = None,
 ) -> RawHeaders:
-    """Build the set of `preset`, and `claim_headers` (header name → claim), for `identity`; None gives empty values.
+    """Build the headers of `preset` and `claim_headers` (header name → claim) for `identity`. Without one all are
+    empty.
 
     `subject_key` is the stable key of a person (`X-Auth-Request-Id`), sent with every preset but `none`.
     With `several_providers` the user is `<provider>:<sub>`.
@@ -72,12 +73,12 @@ def build_identity_headers(
 
 
 def encode_value(value: str) -> bytes:
-    """Percent-encode whatever must not stand in a header: non-ASCII, controls, `%`, a space at either end."""
+    """Percent-encode what a header must not hold: non-ASCII, controls, `%`, a space at the start or end."""
     return _UNSAFE.sub(_percent, value).encode("ascii")
 
 
 def encode_list(values: Sequence[str]) -> bytes:
-    """Join with commas; a comma inside a value is encoded, so one group can never be read as two."""
+    """Join values with commas. A comma inside a value is encoded, so that one group is never read as two."""
     return b",".join(_UNSAFE_IN_LIST.sub(_percent, value).encode("ascii") for value in values)
 
 
@@ -97,7 +98,7 @@ def _values(identity: Identity | None, *, several_providers: bool) -> dict[str, 
 
 
 def _claim(identity: Identity, claim: str) -> Any:
-    """Look a claim up by its whole name, then as a dotted path, then among the standard ones."""
+    """Find a claim by its full name, then as a dotted path, then among the standard claims."""
     if claim == "email":
         return _verified(identity)
     claims = claims_to_go_by(identity)
@@ -112,7 +113,7 @@ def _claim(identity: Identity, claim: str) -> Any:
 
 
 def _verified(identity: Identity) -> str:
-    """The address, "" while nobody has verified it: an application would take it for the person's."""
+    """Return the address, or "" if it is not verified: an application would believe that it is the person's."""
     return identity.email if identity.email_verified else ""
 
 

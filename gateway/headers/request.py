@@ -1,8 +1,8 @@
-"""What of a client's request headers may reach an upstream; pure, on raw ASGI header lists.
+"""Which of a client's request headers may reach an upstream. Pure, on raw ASGI header lists.
 
-Everything that says who somebody is, where a request came from or how a connection is framed is removed first, in every
-spelling; the gateway adds its own afterwards (`gateway.headers.identity`, `gateway.headers.forwarded`), out of reach
-of a client's `Connection` header. RFC 9110 section 7.6.1.
+First, all headers are removed that say who somebody is, where a request came from or how a connection is framed, in
+every spelling. Then the gateway adds its own (`gateway.headers.identity`, `gateway.headers.forwarded`), so that a
+client's `Connection` header cannot remove them. RFC 9110 section 7.6.1.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 _FRAMING: Final = frozenset({b"content-length", b"expect"})
-"""Set by the transport itself: one framing per message."""
+"""Headers that the transport sets itself: each message has one framing."""
 _CREDENTIALS: Final = frozenset({b"authorization", b"dpop"})
 _OWNED: Final = frozenset(
     {
@@ -86,7 +86,7 @@ _OWNED_PREFIXES: Final = (
     b"x-sendfile",
     b"x-vestibule",
 )
-"""What this front door sets itself, or might, and what steers a proxy or a framework: never passed on."""
+"""Headers that are never passed on: this front door sets them, or they control a proxy or a framework."""
 _OWN_IDENTITY: Final = frozenset(
     {
         b"x-forwarded-access-token",
@@ -117,11 +117,11 @@ class _Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RequestHygiene:
-    """What one route lets through.
+    """The request headers that one route passes on.
 
-    `owned` are the `claim_headers` names of every route, lower case; `forward_headers` and `forward_cookies` are globs
-    or "all" (`Host` and cookies do not need to be listed among the headers). A foreign identity
-    (`gateway.headers.foreign_identity`) passes only where it is listed without a wildcard.
+    `owned` are the `claim_headers` names of all routes, in lower case. `forward_headers` and `forward_cookies` are
+    globs or "all"; `Host` and cookies need not be listed among the headers. A foreign identity
+    (`gateway.headers.foreign_identity`) passes only if it is listed without a wildcard.
     """
 
     owned: frozenset[bytes] = frozenset()
@@ -129,7 +129,7 @@ class RequestHygiene:
     forward_cookies: Literal["all"] | tuple[str, ...] = "all"
 
     def clean(self, headers: Iterable[tuple[bytes, bytes]], *, keep_authorization: bool = False) -> RawHeaders:
-        """Return the client's headers without anything that is ours, hop-by-hop, nominated, framing or unlisted.
+        """Return the client's headers without our own, and without hop-by-hop, nominated, framing and unlisted ones.
 
         `keep_authorization` is for public routes. `Host` passes unchanged.
         """
@@ -157,11 +157,11 @@ class RequestHygiene:
         return cleaned
 
     def admits(self, name: bytes) -> bool:
-        """True for a foreign identity (lower case) that the route names in full."""
+        """True if the route lists the full name of this foreign identity (lower case)."""
         return self.forward_headers != "all" and name in named_in_full(self.forward_headers)
 
     def removed_identity(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """The first header by which the client would name itself upstream, as its entry in our lists; "" when none."""
+        """Return the list entry of the first header that would tell the upstream who the client is; "" if none."""
         for name, _ in headers:
             if (entry := identity_entry(name)) and not self.admits(name.lower()):
                 return entry
@@ -170,7 +170,7 @@ class RequestHygiene:
 
 @lru_cache(maxsize=4096)
 def identity_entry(name: bytes) -> str:
-    """The entry of our lists for a header, in any spelling, by which a client would name itself; "" when none."""
+    """Return the list entry for a header, in any spelling, that would tell who the client is; "" if none."""
     plain = _SIGN.sub(b"-", name.lower())
     if plain in _OWN_IDENTITY:
         return plain.decode("ascii")
@@ -179,7 +179,7 @@ def identity_entry(name: bytes) -> str:
 
 
 def nominated_headers(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
-    """Collect what `Connection` headers name as hop-by-hop (lower case)."""
+    """Return the names that `Connection` headers list as hop-by-hop, in lower case."""
     tokens = (value for name, value in headers if name.lower() == b"connection")
     return frozenset(token.strip().lower() for value in tokens for token in value.split(b","))
 
@@ -190,12 +190,12 @@ def owned_claim_headers(claim_headers: Iterable[str]) -> frozenset[bytes]:
 
 
 def without_conditionals(headers: Sequence[tuple[bytes, bytes]]) -> RawHeaders:
-    """Ask for the whole document, uncompressed: for responses the gateway writes into."""
+    """Return headers that ask for the whole document, uncompressed: the gateway writes into the response."""
     return uncompressed([(name, value) for name, value in headers if name not in _CONDITIONALS])
 
 
 def uncompressed(headers: Sequence[tuple[bytes, bytes]]) -> RawHeaders:
-    """Ask for a response that can be read as it comes."""
+    """Return headers that ask for an uncompressed response."""
     return [
         *((name, value) for name, value in headers if name != b"accept-encoding"),
         (b"accept-encoding", b"identity"),
@@ -208,13 +208,13 @@ def is_header_name(name: bytes) -> bool:
 
 
 def header_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    """First value of `name` (lower case), None when absent."""
+    """Return the first value of `name` (lower case), None if it is absent."""
     return next((value for candidate, value in headers if candidate == name), None)
 
 
 @lru_cache(maxsize=2048)
 def _verdict(name: bytes) -> _Verdict:
-    """Judge a lower-case name. With signs other than `-` it never passes: application servers write `_` for any."""
+    """Judge a lower-case name. With a sign other than `-` it never passes: application servers turn all into `_`."""
     if not _PLAIN.match(name):
         return _Verdict.DROP
     if name in HOP_BY_HOP or name in _FRAMING or name in _OWNED or name.startswith(_OWNED_PREFIXES):

@@ -1,7 +1,7 @@
-"""What of an upstream's response headers may reach a browser; pure, on raw header lists.
+"""Which of an upstream's response headers may reach a browser. Pure, on raw header lists.
 
-An upstream sits behind the sign-in, not above it: it cannot set the gateway's cookies, speak to a front proxy or for
-the whole origin (`gateway.headers.origin_wide`), widen CORS or lead a browser to an address only this server can reach.
+An upstream has no power over the sign-in. It cannot set the gateway's cookies, give orders to a front proxy, affect the
+whole origin (`gateway.headers.origin_wide`), widen CORS, or send a browser to an address that only this server reaches.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from gateway.headers.request import HOP_BY_HOP, RawHeaders, is_header_name, nomi
 from gateway.targets import Target
 
 _REPLACED: Final = HOP_BY_HOP | {b"x-request-id"}
-"""Gone without a word: every hop has its own."""
+"""Headers that are removed without a log line: every hop has its own."""
 _FORBIDDEN_PREFIXES: Final = (
-    b"x-accel-",  # nginx, Caddy: another file or address as the answer, caching, pace
+    b"x-accel-",  # nginx, Caddy: another file or address as the answer, caching, speed
     b"x-envoy-",  # Envoy: the health of the front door, retries
     b"x-lighttpd-",  # lighttpd: files
-    b"x-litespeed-",  # LiteSpeed: another address as the answer, what its cache keeps and forgets
+    b"x-litespeed-",  # LiteSpeed: another address as the answer, what its cache stores and removes
     b"x-lsadc-",  # the same in LiteSpeed's balancer
     b"x-reproxy-",  # H2O, Perlbal: another address or file as the answer
     b"x-sendfile",  # Apache, lighttpd, Caddy: files
     b"x-auth-request",
     b"x-vestibule",
 )
-"""What a proxy before this front door acts on, and what is ours to say."""
+"""Headers that a proxy before this front door obeys, and headers that only the front door may set."""
 _OF_THE_HANDSHAKE: Final = b"sec-websocket-"
 _NOT_IN_A_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_IN_A_LOCATION: Final = re.compile(r"[\x00-\x20\x7f\\]")
@@ -51,11 +51,11 @@ def _note_nothing(_: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ResponseHygiene:
-    """How the answers of one route's upstream are cleaned.
+    """Cleans the answers of one route's upstream.
 
-    `target` is where it is (None in process), `prefix` the stripped prefix or "", `is_page` adds frame protection,
-    `allow_cors` keeps the upstream's own `Access-Control-*`, `add_security_headers` fills in defaults it left out,
-    `note_dropped` hears the name of each header that an upstream sent in vain.
+    `target` is its address (None in this process), `prefix` is the stripped prefix or "". `is_page` adds frame
+    protection, `allow_cors` keeps the upstream's own `Access-Control-*`, and `add_security_headers` adds missing
+    defaults. `note_dropped` is called with the name of each header that is removed.
     """
 
     target: Target | None = None
@@ -66,12 +66,12 @@ class ResponseHygiene:
     note_dropped: Callable[[bytes], None] = _note_nothing
 
     def clean(self, headers: Iterable[tuple[bytes, bytes]], *, host: str = "", forwarded_path: str = "") -> RawHeaders:
-        """Return what may go to the browser.
+        """Return the headers that may go to the browser.
 
         `host` is the request's Host, `forwarded_path` the path the upstream was asked for (both for `Location`).
 
         Raises:
-            UpstreamFailed: `upstream_protocol`, for a name or value that is not a header's.
+            UpstreamFailed: `upstream_protocol`, for a name or value that no header may have.
         """
         cleaned: RawHeaders = []
         for name, value in self._allowed(headers):
@@ -81,7 +81,7 @@ class ResponseHygiene:
         return [*cleaned, *self._missing_defaults(cleaned)]
 
     def clean_handshake(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-        """Return what may go into a 101, whose own headers are the server's.
+        """Return the headers that may go into a 101. The server adds the headers of the handshake itself.
 
         Raises:
             UpstreamFailed: as `clean`.
@@ -118,10 +118,10 @@ class ResponseHygiene:
         return missing
 
     def _rewrite_location(self, location: str, host: str, forwarded_path: str) -> str:
-        """Turn a URL of the upstream's own origin, or of this host, into a path; put a stripped prefix back.
+        """Turn a URL of the upstream's own origin, or of this host, into a path, and put a stripped prefix back.
 
-        Frameworks redirect `/x` to `/x/` on the path they see; only that, and URLs of the internal origin, get the
-        prefix: any other path an upstream names is one it knows from outside.
+        Frameworks redirect `/x` to `/x/` on the path that they see. Only such paths, and URLs of the internal origin,
+        get the prefix: the upstream knows any other path from outside.
         """
         url, is_internal = self._read_location(location)
         is_own = not url.netloc or (bool(host) and url.netloc.lower() == host.lower())
@@ -135,7 +135,7 @@ class ResponseHygiene:
         return path + query + (f"#{url.fragment}" if url.fragment else "")
 
     def _read_location(self, location: str) -> tuple[SplitResult, bool]:
-        """Split a Location; True when it names the address this server reaches the upstream at."""
+        """Split a Location. The second value is True if it is the address at which this server reaches the upstream."""
         if _NOT_IN_A_LOCATION.search(location):
             raise UpstreamFailed("upstream_protocol", detail="invalid Location")
         try:

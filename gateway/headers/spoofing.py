@@ -1,4 +1,4 @@
-"""Clients that say who they are or speak as a proxy: not believed (`gateway.headers.request`), and noted at times."""
+"""Events about clients that send identity headers or pretend to be a proxy. `gateway.headers.request` removes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_REMEMBERED = 1_000
 
 
 class SpoofedIdentities:
-    """One event per client and minute: an attempt is worth a line, a flood of them is not worth a full disk."""
+    """Leaves one event per client and minute: an attempt deserves a line, but a flood must not fill the disk."""
 
     def __init__(self, audit: Audit, *, clock: Callable[[], float]) -> None:
         self._audit = audit
@@ -25,14 +25,14 @@ class SpoofedIdentities:
     def note(
         self, headers: Iterable[tuple[bytes, bytes]], client: ClientEndpoint, hygiene: RequestHygiene, *, route: str
     ) -> None:
-        """Leave an event when `headers` say who somebody is; trusted proxies may add such headers of their own."""
+        """Leave an event if `headers` say who somebody is. Trusted proxies may add such headers themselves."""
         if client.is_through_proxy or not (entry := hygiene.removed_identity(headers)):
             return
         if self._is_due("identity_headers_removed", client):
             self._audit.event("request_refused", reason="identity_headers_removed", route=route, detail=entry)
 
     def note_unproven_proxy(self, client: ClientEndpoint) -> None:
-        """Leave an event when a proxy's address sent forwarded headers without the proxy's secret."""
+        """Leave an event if forwarded headers came from a proxy's address without the proxy's secret."""
         if client.is_unproven_proxy and self._is_due("proxy_secret", client):
             self._audit.event("request_refused", reason="proxy_secret")
 

@@ -1,4 +1,4 @@
-"""`forward_headers` that do more, or less, than they look: for `config check`, the log and the doctor. Pure."""
+"""Warnings about `forward_headers` that do more or less than they seem to: for `config check`, log and doctor. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.headers.request import RequestHygiene, owned_claim_headers
 
 
 def find_header_warnings(settings: Settings, *, source: str) -> Iterator[Problem]:
-    """One warning for each header that a route names in full and that is an identity, or never passes."""
+    """Yield a warning for each header that a route lists by its full name and that is an identity or never passes."""
     owned = owned_claim_headers(name for route in settings.routes for name in route.claim_headers)
     for number, route in enumerate(settings.routes):
         if route.forward_headers == "all":

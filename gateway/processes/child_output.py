@@ -1,4 +1,4 @@
-"""What children print, on its way into this program's log: whole lines, named, and the last of them remembered."""
+"""Pass what children print on to this program's log: whole lines with the child's name. The last lines are kept."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ WORTH_A_LOOK = re.compile(r"\b(?:ERROR|CRITICAL|WARN|WARNING|Traceback)\b|(?:Err
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 Voice = Literal["own", "shown", "quiet"]
-"""`own`: lines are log lines of this program already. `shown`: wrap each. `quiet`: show what looks like trouble."""
+"""`own`: the lines are log lines of this program already. `shown`: wrap each line. `quiet`: show only trouble."""
 
 
 class ChildOutput:
-    """Takes the bytes of one child's standard output and error."""
+    """Reads the bytes of one child's standard output and error."""
 
     def __init__(self, name: str, *, voice: Voice, json_lines: bool, prefix: bool, stream: TextIO = sys.stderr) -> None:
         self._name = name
@@ -45,19 +45,19 @@ class ChildOutput:
             self._rest = b""
 
     def expect_the_end(self) -> None:
-        """From now on only trouble is shown: that a child which is told to stop says it stops is no news."""
+        """Show only trouble from now on: a child that is told to stop often prints that it stops."""
         if self._voice == "shown":
             self._voice = "quiet"
 
     def finish(self) -> None:
-        """The child is gone: what it left without a line end counts as a line."""
+        """Finish: the child is gone. Text without a line end counts as a line."""
         if self._rest:
             self._line(self._rest)
         self._rest = b""
         self._in_trace = False
 
     def _line(self, raw: bytes) -> None:
-        said = COLOUR.sub("", raw.decode("utf-8", errors="backslashreplace"))  # some colour without asking the terminal
+        said = COLOUR.sub("", raw.decode("utf-8", errors="backslashreplace"))  # some colour without a terminal
         text = one_line(said.rstrip().expandtabs(4))
         if not text:
             return
@@ -76,11 +76,11 @@ class ChildOutput:
             self._print(f"{self._name} | {text}")
 
     def _print(self, line: str) -> None:
-        with suppress(OSError):  # whoever read our log is gone: children must not block on theirs for that
+        with suppress(OSError):  # the reader of our log is gone; children must not block because of that
             print(line, file=self._stream, flush=True)
 
     def _is_trouble(self, text: str) -> bool:
-        """A line that names trouble, or one of the trace that such a line began."""
+        """True for a line that reports trouble, or that belongs to the trace after such a line."""
         if WORTH_A_LOOK.search(text):
             self._in_trace = "Traceback" in text
             return True

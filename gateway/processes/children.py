@@ -1,4 +1,4 @@
-"""One child process: started through the tether, listened to, started again when it ends, ended with all it started."""
+"""One child process: it is started through the tether, read, restarted when it ends, and stopped with its children."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ LONGEST_PAUSE_SECONDS = 30.0
 CANNOT_START = 127
 LAST_WORDS_SECONDS = 0.5
 SETTLED_SECONDS = 60.0
-"""A child that lived this long had a good start: the next pause is the shortest again."""
+"""If a child has run this long, its start was good: the next pause is the shortest again."""
 PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE")
 PLAIN_OUTPUT = {"NO_COLOR": "1", "TERM": "dumb", "STREAMLIT_LOGGER_ENABLE_RICH": "false"}
-"""What children print goes into a log, where colours and frames are noise; Streamlit alone does not know NO_COLOR."""
+"""Variables against colours and frames, which are noise in a log. Of all children only Streamlit ignores NO_COLOR."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSpec:
-    """What to run: `program` is `-m module …` or `script.py …`; `handed`, its standard input, may be secret."""
+    """What to run. `program` is `-m module …` or `script.py …`. `handed` is its standard input and may be secret."""
 
     name: str
     program: tuple[str, ...]
@@ -44,14 +44,15 @@ class ChildSpec:
     descriptors: tuple[int, ...] = ()
     ready: Probe | None = None
     required: bool = True
-    """Nothing works without it: when it does not answer at the start, the start has failed."""
+    """True if nothing works without it: if it does not answer at the start, the start has failed."""
     voice: Voice = "shown"
     plan: Plan | None = None
-    """What is given up before the program starts; None: nothing."""
+    """What the process gives up before the program starts; None for nothing."""
 
 
 def minimal_environment(environ: Mapping[str, str], *, own_python: bool = True) -> dict[str, str]:
-    """What any program needs of `environ` and nothing that could be a secret; our packages too for our own Python."""
+    """Return the variables that any program needs; none can be a secret. Our own Python also gets the path of our
+    packages."""
     kept = {name: value for name, value in environ.items() if name in PASSED_ON or name.startswith("LC_")}
     if own_python and "site-packages" not in PACKAGES_FOLDER.parts:
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PACKAGES_FOLDER), kept.get("PYTHONPATH", ""))))
@@ -60,12 +61,12 @@ def minimal_environment(environ: Mapping[str, str], *, own_python: bool = True) 
 
 
 def pause_before_restart(failures: int) -> float:
-    """0.5, 1, 2 … 30 seconds after the first, second, third … early end in a row."""
+    """Return the seconds to wait: 0.5, 1, 2 … 30 after the first, second, third … early end in a row."""
     return float(min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), LONGEST_PAUSE_SECONDS))
 
 
 def describe_exit(code: int) -> str:
-    """`exit code 3` or `signal SIGKILL`."""
+    """Describe how a process ended: `exit code 3` or `signal SIGKILL`."""
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -75,7 +76,7 @@ def describe_exit(code: int) -> str:
 
 
 class Child:
-    """Keeps the process of `spec` running until `stop`. `on_end(child, code)` may veto a restart by returning False."""
+    """Keeps the process of `spec` running until `stop`. `on_end(child, code)` may return False to prevent a restart."""
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class Child:
         self._log = structlog.get_logger("vestibule.supervisor")
 
     async def keep_running(self) -> None:
-        """Start, wait, start again. Ends after `stop`, or when `on_end` says that starting again is of no use."""
+        """Start, wait, start again. This ends after `stop`, or when `on_end` says that a restart cannot help."""
         failures = 0
         try:
             while not self._stopping.is_set():
@@ -115,7 +116,7 @@ class Child:
             self._ended.set()
 
     async def _run_once(self) -> int:
-        # A pipe of our own, because asyncio's `wait` waits for its pipes too, and a grandchild may hold them open.
+        # We make the pipe ourselves: asyncio's `wait` also waits for its pipes, and a grandchild may hold them open.
         said, saying = os.pipe()
         try:
             process = await self._start(saying)
@@ -130,7 +131,7 @@ class Child:
             await self._hand_over(process)
             return await process.wait()
         finally:
-            self._signal_group(signal.SIGKILL)  # what the process started must not outlive it
+            self._signal_group(signal.SIGKILL)  # processes that it started must end with it
             self.pid = 0
             await asyncio.wait((passing_on,), timeout=LAST_WORDS_SECONDS)
             passing_on.cancel()
@@ -161,13 +162,13 @@ class Child:
     async def _hand_over(self, process: asyncio.subprocess.Process) -> None:
         if process.stdin is None:
             return
-        with suppress(ConnectionError):  # it ended before it read: its exit code will say why
+        with suppress(ConnectionError):  # it ended before it read this; its exit code will say why
             process.stdin.write(self.spec.handed)
             await process.stdin.drain()
         process.stdin.close()
 
     async def _pass_on(self, descriptor: int) -> None:
-        """Feed what is printed to `output`, until the last process that holds the other end is gone."""
+        """Pass what is printed to `output`, until the last process with the other end of the pipe is gone."""
         stream = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", buffering=0)
@@ -179,7 +180,7 @@ class Child:
             transport.close()
 
     async def stop(self, *, grace_seconds: float) -> None:
-        """SIGTERM to the whole group, SIGKILL to what is left after `grace_seconds`; returns when it is gone."""
+        """Send SIGTERM to the group, and SIGKILL to what is left after `grace_seconds`. Return when it is gone."""
         self.ask_to_stop()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), grace_seconds)

@@ -1,4 +1,4 @@
-"""The sockets this front door listens on: bound once, before anything else starts, and handed down by descriptor."""
+"""The listening sockets of the front door. They are bound before anything else starts; children inherit them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ BOTH_LOOPBACKS = (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6))
 
 
 def split_bind(bind: str) -> tuple[str, int]:
-    """(host, port) of `host:port` or `[v6]:port`; the form was checked with the settings."""
+    """Split `host:port` or `[v6]:port` into host and port. The settings have checked the form already."""
     host, _, port = bind.rpartition(":")
     return host.strip("[]"), int(port)
 
 
 def bind_listeners(bind: str, *, fix: str) -> list[socket.socket]:
-    """Listening sockets for `bind`; `localhost` means both loopback addresses, for browsers try both.
+    """Bind and return listening sockets for `bind`. `localhost` means both loopback addresses: browsers try both.
 
     Raises:
         CommandFault: another program has the port; the message says to use `fix`.
-        UsageFault: the address cannot be listened on at all.
+        UsageFault: this machine cannot listen on the address at all.
     """
     host, port = split_bind(bind)
     if host != "localhost":
@@ -34,7 +34,7 @@ def bind_listeners(bind: str, *, fix: str) -> list[socket.socket]:
             sockets.append(_listen(address, sockets[0].getsockname()[1] if sockets else port, family=family, fix=fix))
         except UsageFault:
             if not sockets:
-                raise  # a machine without IPv6 is fine, one without 127.0.0.1 is not
+                raise  # a machine may have no IPv6, but it must have 127.0.0.1
         except CommandFault:
             close_all(sockets)
             raise
@@ -77,7 +77,7 @@ def close_all(sockets: list[socket.socket]) -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now; the kernel does not give it out again soon."""
+    """Return a port of 127.0.0.1 that is free now. The kernel does not give it to others soon."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The managed apps of a configuration: found, and each kept apart from the front door and from the others."""
+"""Find the managed apps of a configuration, and separate each from the front door and from the other apps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gateway.sandbox.separation import Separation, Surroundings, separate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """How one page is kept apart, or the fault that keeps it from being started."""
+    """How one page is separated, or the fault that prevents its start."""
 
     route: str
     name: str
@@ -34,10 +34,10 @@ class Described:
 
 
 def find_apps(settings: Settings, *, folder: Path) -> list[ManagedApp]:
-    """Every managed app, with a port of its own.
+    """Find all managed apps. Each gets its own port.
 
     Raises:
-        UsageFault: a script, folder or Python is not there.
+        UsageFault: a script, folder or Python does not exist.
     """
     return [app for route in settings.routes for app in _apps_of(route, settings, folder=folder)]
 
@@ -58,10 +58,10 @@ def separate_apps(
     environ: Mapping[str, str],
     means: Means | None = None,
 ) -> list[Separation]:
-    """How each of `apps` is kept apart, in their order.
+    """Decide how each of `apps` is separated, in their order.
 
     Raises:
-        UsageFault: one of them cannot be, and the configuration does not say that it need not.
+        UsageFault: an app cannot be separated, and the configuration does not allow that.
     """
     around = _surroundings(settings, secrets=secrets, means=means)
     taken: set[int] = set()
@@ -80,13 +80,13 @@ def _surroundings(settings: Settings, *, secrets: Sequence[Secret], means: Means
 def describe_apps(
     settings: Settings, *, folder: Path, secrets: Sequence[Secret], environ: Mapping[str, str]
 ) -> Iterator[Described]:
-    """What would hold for each page that is there if this user started the front door now. Starts none."""
+    """Describe how each page would be separated if this user started the front door now. No page is started."""
     around, taken = _surroundings(settings, secrets=secrets, means=None), set[int]()
     for route in settings.routes:
         try:
             apps = list(_apps_of(route, settings, folder=folder))
         except UsageFault:
-            continue  # a script that is missing says nothing about its separation
+            continue  # nothing can be said about the separation of a missing script
         for app in apps:
             try:
                 found = separate(page_of(app, environ=environ), around, taken=taken)
@@ -97,7 +97,7 @@ def describe_apps(
 
 
 def log_separations(separations: Sequence[tuple[str, Separation]]) -> None:
-    """Say at the start what holds for each page."""
+    """Log at the start how each page is separated."""
     log = structlog.get_logger("vestibule.supervisor")
     for name, separation in separations:
         log.info("page kept apart", process=name, how=separation.says)
@@ -106,13 +106,13 @@ def log_separations(separations: Sequence[tuple[str, Separation]]) -> None:
 
 
 def worker_plan() -> Plan | None:
-    """What a worker gives up: switching users and signalling them are for the supervisor alone."""
+    """Return what a worker gives up: only the supervisor may switch users and signal their processes."""
     return Plan(capabilities=FOR_WORKERS, new_privileges=True) if look().holds_capabilities else None
 
 
 @contextmanager
 def private_places(plans: Sequence[Plan]) -> Iterator[None]:
-    """Hold the folder with the private ones of `plans` for as long as the pages run; remove it afterwards."""
+    """Hold the folder with the private folders of `plans` while the pages run, and remove it afterwards."""
     own = [plan for plan in plans if plan.private]
     if not own:
         yield

@@ -1,4 +1,4 @@
-"""From settings to what has to run: listening sockets, workers, managed apps, and the settings the workers get."""
+"""Plan the processes of a front door from its settings: listening sockets, workers, managed apps, workers' settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1", "localhost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
-    """Bound sockets. `internal` is plain http on loopback, for kits, where the public listener speaks TLS."""
+    """Bound sockets. `internal` is plain http on loopback: kits use it if the public listener has TLS."""
 
     public: list[socket.socket]
     management: list[socket.socket]
@@ -47,9 +47,9 @@ class ProcessPlan:
     apps: tuple[ChildSpec, ...]
     listeners: tuple[socket.socket, ...]
     internal_url: str
-    """Where programs on this machine reach the front door."""
+    """The address of the front door for programs on this machine."""
     separations: tuple[tuple[str, Separation], ...] = ()
-    """How each app is kept apart, by name."""
+    """How each app is separated, by name."""
 
 
 def build_process_plan(
@@ -66,7 +66,7 @@ def build_process_plan(
     `secrets`: files that no app may reach.
 
     Raises:
-        CommandFault: a port is taken, an app's script is not there, or an app cannot be kept apart.
+        CommandFault: a port is taken, an app's script does not exist, or an app cannot be separated.
     """
     apps = find_apps(settings, folder=folder)
     separations = separate_apps(apps, settings, secrets=secrets, environ=environ)
@@ -99,12 +99,12 @@ def run_processes(
     on_ready: Callable[[], None] = lambda: None,
     ready_seconds: float = READY_SECONDS,
 ) -> int:
-    """Supervise `plan` and `others` until a signal; the exit code of the command.
+    """Supervise the processes of `plan` and `others` until a signal. Return the exit code of the command.
 
-    An app that does not answer at the start is a fault with `apps_required`, else only said.
+    If an app does not answer at the start, that is a fault with `apps_required`, and otherwise only logged.
 
     Raises:
-        CommandFault: a part that nothing works without did not answer.
+        CommandFault: a required part did not answer.
     """
     log_separations(plan.separations)
     with private_places([app.plan for app in plan.apps if app.plan is not None]):
@@ -119,7 +119,7 @@ def run_processes(
 
 
 def _bind(settings: Settings, *, for_kits: bool, fix: str) -> Listeners:
-    """All or nothing; a management port that is the public one is caught as taken."""
+    """Bind all sockets or none. If the management port is the public port, it is reported as taken."""
     server = settings.server
     bound: list[list[socket.socket]] = []
     try:
@@ -134,7 +134,7 @@ def _bind(settings: Settings, *, for_kits: bool, fix: str) -> Listeners:
 
 
 def reachable(bind: str, sockets: list[socket.socket]) -> str:
-    """`host:port` at which programs on this machine find what is bound to `bind`."""
+    """Return the `host:port` at which programs on this machine reach what is bound to `bind`."""
     host, _ = split_bind(bind)
     host = ANY_ADDRESS.get(host, host)
     return f"[{host}]:{port_of(sockets)}" if ":" in host else f"{host}:{port_of(sockets)}"
@@ -148,7 +148,7 @@ def _internal_url(settings: Settings, listeners: Listeners) -> str:
 
 
 def _for_workers(settings: Settings, apps: list[ManagedApp], listeners: Listeners, *, kit_url: str) -> Settings:
-    """Settings with the ports as they are, the internal host let in, and managed apps by address."""
+    """Return settings with the real ports, with the internal host allowed, and with addresses of managed apps."""
     server = settings.server
     hosts = dict.fromkeys((*server.internal_hosts, host_of(kit_url)))
     server = server.model_copy(
@@ -167,8 +167,8 @@ def _with_port(bind: str, sockets: list[socket.socket]) -> str:
 
 
 def _by_address(route: RouteSettings, apps: list[ManagedApp]) -> RouteSettings:
-    """`route` with its `streamlit:` targets replaced. `streamlit.cwd` stays filled in and marks it as Streamlit; the
-    variables of the child are no business of a worker."""
+    """Return `route` with addresses instead of `streamlit:` targets. `streamlit.cwd` stays and marks it as Streamlit.
+    A worker does not need the variables of the child."""
     own = [app for app in apps if app.route is route]
     if not own:
         return route
@@ -186,7 +186,7 @@ def _workers(
     environment, plan = worker_environment(environ), worker_plan()
     specs: list[ChildSpec] = []
     for number in range(settings.server.workers):
-        # The first serves the management listener, so it is the one that can be asked.
+        # The first worker serves the management listener, so only its readiness can be probed.
         shown = {"--public": listeners.public, "--internal": listeners.internal}
         if number == 0:
             shown["--management"] = listeners.management
@@ -207,9 +207,9 @@ def _workers(
 
 
 def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of this process, for `asgi:` upstreams, without our settings: those come through the pipe."""
+    """Return this process's environment for `asgi:` upstreams, without our settings: they come through the pipe."""
     foreign = {name: value for name, value in environ.items() if not name.upper().startswith("VESTIBULE_")}
-    # Without this, the folder the command runs in comes first on the path, and one called `gateway` would be taken.
+    # Without this, the current folder comes first on the path, and a folder there named `gateway` would be imported.
     return foreign | minimal_environment(environ) | {"PYTHONSAFEPATH": "1"}
 
 

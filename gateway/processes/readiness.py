@@ -1,4 +1,4 @@
-"""Whether a part answers yet: one request, one status, nothing kept."""
+"""Ask whether a part answers yet: one request, one status, nothing is kept open."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PROBE_SECONDS = 2.0
 STATUS_LINE_BYTES = 4096
 
 Probe = Callable[[], Awaitable[bool]]
-"""True when the part answers; never raises."""
+"""A function that returns True if the part answers. It never raises."""
 
 
 def http_probe(url: str, *, any_status: bool = False) -> Probe:
-    """A probe that is true when `url` answers 200, or anything at all with `any_status`."""
+    """Build a probe that is true if `url` answers 200, or with `any_status` if it answers at all."""
 
     async def answers() -> bool:
         try:
@@ -29,10 +29,10 @@ def http_probe(url: str, *, any_status: bool = False) -> Probe:
 
 
 async def fetch_status(url: str, *, seconds: float, ca_file: str = "") -> int:
-    """Status of one GET of `url` (http, https, or unix:PATH for a server on a socket file).
+    """Return the status of one GET of `url` (http, https, or unix:PATH for a server on a socket file).
 
     Raises:
-        OSError: nobody listens, no answer in time (TimeoutError), no trust in the certificate, or not HTTP.
+        OSError: nobody listens, no answer in time (TimeoutError), the certificate is not trusted, or it is not HTTP.
     """
     async with asyncio.timeout(seconds):
         reader, writer, host, target = await _open(url, ca_file=ca_file)

@@ -1,4 +1,4 @@
-"""Settings as text: whole for the pipe to a worker, masked for a person."""
+"""Settings as text: complete for the pipe to a worker, masked for a person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _PASSWORD = re.compile(r"((?:^|&)[^=&]*password=)[^&]*", re.IGNORECASE)
 
 
 def to_pipe(settings: Settings) -> bytes:
-    """Everything, secrets included: only for a pipe to a process of ours, never for a file, argument or variable."""
+    """Write all settings with their secrets. Use this only for a pipe to our own process, never for a file, an argument
+    or a variable."""
     return json.dumps(_plain(settings.model_dump(), reveal=True)).encode()
 
 
@@ -28,7 +29,7 @@ def from_pipe(data: bytes) -> Settings:
 
 
 def to_masked(settings: Settings) -> dict[str, Any]:
-    """Effective values with every secret, and every variable given to a child, masked."""
+    """Return the values in effect. All secrets are masked, and so are all variables for a child."""
     masked: dict[str, Any] = _plain(settings.model_dump(), reveal=False)
     masked["store"]["url"] = _mask_passwords(settings.store.url.get_secret_value())
     for route in masked["routes"]:
@@ -52,7 +53,7 @@ def _plain(value: Any, *, reveal: bool) -> Any:
 
 
 def _mask_passwords(url: str) -> str:
-    """`url` without the password before its host and the sentinels' in its query."""
+    """Mask the password before the host of `url`, and the sentinels' password in its query."""
     parts = urlsplit(url)
     query = _PASSWORD.sub(rf"\1{MASK}", parts.query)
     userinfo, at, host = parts.netloc.rpartition("@")

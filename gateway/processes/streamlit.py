@@ -1,7 +1,7 @@
-"""A Streamlit app as a child of this gateway: its command line, its environment, how to see that it answers.
+"""A Streamlit app as a child of this gateway: its command line, its environment, and the probe for its answer.
 
-Streamlit protects nothing by itself and shows page code its whole environment, so the child listens on loopback alone,
-keeps its own origin and XSRF checks, and is given no secret but that of its kit client.
+Streamlit has no protection of its own, and page code can read the whole environment. So the child listens on loopback
+alone, keeps Streamlit's origin and XSRF checks, and gets no secret except that of its kit client.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ ENV_KIT_PUBLIC_URL = "VESTIBULE_KIT__PUBLIC_URL"
 ENV_KIT_ROUTES = "VESTIBULE_KIT__ROUTES"
 ENV_KIT_AUTH_PATH = "VESTIBULE_KIT__AUTH_PATH"
 TRUSTED_USER_HEADERS = {contract.HEADER_SUBJECT_KEY: "id"}
-"""Compared when a page reconnects: only what stays the same for a person may be in it, or pages lose their state."""
+"""Headers that Streamlit compares when a page reconnects. They must stay the same for a person, or pages lose state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedApp:
-    """A `streamlit:` upstream with its places filled in: absolute script and folder, a port of 127.0.0.1."""
+    """A `streamlit:` upstream with its script and folder as absolute paths, and its port on 127.0.0.1."""
 
     name: str
     route: RouteSettings
@@ -41,7 +41,7 @@ class ManagedApp:
     folder: Path
     port: int
     base_path: str
-    """Path the app sees in front of its own, "" or with a leading slash."""
+    """The base path of the app: "" or with a leading slash."""
 
     @property
     def origin(self) -> str:
@@ -49,9 +49,9 @@ class ManagedApp:
 
 
 def find_app(route: RouteSettings, target: str, *, folder: Path, port: int, urls: PublicUrls, name: str) -> ManagedApp:
-    """The app behind `target`, whose script is looked for below `streamlit.cwd`, itself below `folder`.
+    """Find the app of `target`. Its script is relative to `streamlit.cwd`, and that folder is relative to `folder`.
 
-    A script elsewhere, of a route without `streamlit.cwd`, runs in its own folder: that of the configuration may hold
+    If a route has no `streamlit.cwd`, a script in another folder runs there: the folder of the configuration may hold
     secrets.
 
     Raises:
@@ -73,7 +73,7 @@ def find_app(route: RouteSettings, target: str, *, folder: Path, port: int, urls
 
 
 def page_of(app: ManagedApp, *, environ: Mapping[str, str]) -> Page:
-    """What decides how `app` is kept apart."""
+    """Return the facts that decide how `app` is separated."""
     child = app.route.streamlit
     return Page(
         key=f"routes.{app.route.id}",
@@ -99,7 +99,7 @@ def build_child(
     environ: Mapping[str, str],
     separation: Separation | None = None,
 ) -> ChildSpec:
-    """The child that serves `app`, kept apart by `separation`; its kit dials the front door at `kit_url`."""
+    """Build the child that serves `app` under `separation`. Its kit calls the front door at `kit_url`."""
     route, own_python = app.route, not app.route.streamlit.python
     private = separation.environment if separation else {}
     return ChildSpec(
@@ -117,7 +117,8 @@ def build_child(
 
 
 def build_arguments(app: ManagedApp, settings: Settings) -> list[str]:
-    """`streamlit run` with `streamlit.args` able to change our preferences, but not what the gateway relies on."""
+    """Build the arguments of `streamlit run`. `streamlit.args` can change preferences, but not what the gateway
+    needs."""
     own, separator, script_arguments = _split(app.route.streamlit.args)
     development = settings.is_development
     preferences = {
@@ -128,8 +129,8 @@ def build_arguments(app: ManagedApp, settings: Settings) -> list[str]:
         "logger.level": "warning",
         "server.fileWatcherType": "auto" if development else "none",
         "server.runOnSave": "true" if development else "false",
-        # An empty list cannot be given on the command line, and the default one names a hosting service, whose pages
-        # could then steer this app from a frame around it. Pages of the own origin can do that anyway.
+        # The command line cannot give an empty list. The default list has a hosting service, whose pages could then
+        # control this app from a frame around it. Our own origin is safe here: its pages can do that anyway.
         "client.allowedOrigins": urls_of_route(settings.server, app.route.host).origin,
     }
     relied_on = {
@@ -145,7 +146,7 @@ def build_arguments(app: ManagedApp, settings: Settings) -> list[str]:
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
-    """Options for Streamlit, the `--` if any, and arguments for the script."""
+    """Split into options for Streamlit, the `--` if any, and arguments for the script."""
     if "--" not in arguments:
         return list(arguments), [], []
     at = list(arguments).index("--")
@@ -165,7 +166,7 @@ def build_environment(
     own_python: bool,
     private: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The minimum, a home of its own, the route's variables, what the kit needs of its client; no other secret."""
+    """Build the child's variables: the minimum, its home, the route's own, and the kit client's. No other secret."""
     child = minimal_environment(environ, own_python=own_python) | dict(private or {}) | dict(route.streamlit.env)
     child["STREAMLIT_SERVER_TRUSTED_USER_HEADERS"] = json.dumps(TRUSTED_USER_HEADERS)
     client = settings.kit_clients.get(route.kit)
@@ -183,5 +184,5 @@ def build_environment(
 
 
 def host_of(url: str) -> str:
-    """`host:port` as a Host header says it."""
+    """Return the `host:port` of `url` as in a Host header."""
     return urlsplit(url).netloc

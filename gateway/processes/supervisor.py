@@ -1,7 +1,7 @@
-"""Keeps the processes of a front door running, and ends them all when it is told to or dies.
+"""Keep the processes of a front door running, and end them all when the supervisor is told to stop or dies.
 
-The reading end of one pipe goes to every child's tether; this process alone holds the writing end. Whatever kills it
-closes the pipe, and every child ends its own process group.
+Every child's tether has the reading end of one pipe. Only this process has the writing end. If it dies for any reason,
+the pipe is closed, and every child ends its own process group.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from gateway.serving.server import DRAIN_SECONDS
 
 WORKER_GRACE_SECONDS = DRAIN_SECONDS + 0.5
 OTHER_GRACE_SECONDS = 1.0
-"""Together under the 5 s within which everything is gone."""
+"""Together less than 5 s, the time in which everything must have ended."""
 READY_SECONDS = 60.0
 OPTIONAL_READY_SECONDS = 20.0
-"""A part that the rest can do without is not waited for any longer."""
+"""The longest wait for a part that the others do not need."""
 PROBE_PAUSE_SECONDS = 0.1
 EARLY_ENDS = 3
-"""A part that ended so often before its first answer will not give one."""
+"""If a part ends this often before its first answer, it will not answer."""
 
 
 class Supervisor:
-    """Runs `workers` and `others`; `run` returns the exit code of the command."""
+    """Supervises `workers` and `others`. `run` returns the exit code of the command."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Supervisor:
         return Child(spec, tether=self._tether, output=output, on_end=self._may_start_again)
 
     def _may_start_again(self, child: Child, code: int) -> bool:
-        """False, and the end of everything, when a worker says that its settings cannot work."""
+        """Return False and stop everything if a worker reports that its settings cannot work."""
         if child not in self._workers or code != EXIT_USAGE:
             return True
         self._exit_code = EXIT_USAGE
@@ -67,10 +67,10 @@ class Supervisor:
         return False
 
     async def run(self, *, on_ready: Callable[[], None] = lambda: None) -> int:
-        """Start everything, call `on_ready` once it answers, and stay until a signal.
+        """Start everything, call `on_ready` when it answers, and wait for a signal.
 
         Raises:
-            CommandFault: a required part did not answer at the start; everything is ended by then.
+            CommandFault: a required part did not answer at the start. Everything has been stopped by then.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,7 +106,7 @@ class Supervisor:
         await asyncio.gather(*(self._wait_for(child) for child in children))
 
     async def _wait_for(self, child: Child) -> None:
-        """Return when `child` answers; when it does not, say so, and fail if nothing works without it."""
+        """Return when `child` answers. If it does not answer, log that, and fail if it is required."""
         if child.spec.ready is None:
             return
         loop = asyncio.get_running_loop()
@@ -133,8 +133,8 @@ class Supervisor:
         raise CommandFault(f"{child.spec.name} {how}" + (f"; the end of its log:{lines}" if lines else ""))
 
     async def _end(self) -> None:
-        """Workers first, so that requests in flight still find what they need; then everything else."""
-        close_all(self._listeners)  # with the workers' own copies closed too, new connections are refused
+        """Stop the workers first, so that open requests still find what they need, then everything else."""
+        close_all(self._listeners)  # new connections are refused once the workers have closed their copies too
         await asyncio.gather(*(worker.stop(grace_seconds=WORKER_GRACE_SECONDS) for worker in self._workers))
         await asyncio.gather(*(other.stop(grace_seconds=OTHER_GRACE_SECONDS) for other in self._others))
 
@@ -148,7 +148,7 @@ def supervise(
     on_ready: Callable[[], None] = lambda: None,
     ready_seconds: float = READY_SECONDS,
 ) -> int:
-    """`Supervisor.run` from synchronous code."""
+    """Call `Supervisor.run` from synchronous code."""
 
     async def run() -> int:
         supervisor = Supervisor(workers, others, listeners=listeners, log=log, ready_seconds=ready_seconds)

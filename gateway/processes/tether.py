@@ -1,12 +1,12 @@
-"""Run a Python program that ends when the process which started it is gone, however that one ended.
+"""Run a Python program that ends when the process that started it is gone, for whatever reason.
 
     python tether.py <descriptor> -m module [argument …]
     python tether.py <descriptor> script.py [argument …]
 
-`descriptor` is the reading end of a pipe whose writing end only the starter holds: end of file means the starter is
-dead, and a starter killed with -9 closes its pipe like any other. The program is expected to lead its own process
-group, so that what it started ends with it: SIGTERM to the group, SIGKILL three seconds later. Run by path, with any
-Python: nothing but the standard library here.
+`descriptor` is the reading end of a pipe. Only the starter has the writing end, so end of file means that the starter
+is dead; a starter killed with -9 closes its pipe like any other. The program must lead its own process group, so that
+its children end with it: the group gets SIGTERM, and SIGKILL three seconds later. The file is run by path, with any
+Python, so it imports the standard library alone.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ try:
 except OSError:
     pass
 """
-"""Outlives the group, which may end without its leader noticing, and has no other task than to end the rest of it."""
+"""A process that stays alive after the group's leader, for one task: to end the rest of the group."""
 
 
 def watch(descriptor: int) -> None:
-    """Wait for end of file on `descriptor`, then end the own process group."""
+    """Wait for end of file on `descriptor`, then end this process group."""
     while os.read(descriptor, 1024):
         continue
     group = os.getpgid(0)
@@ -50,7 +50,7 @@ def watch(descriptor: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Start the watch, then become the program that `arguments` name."""
+    """Start the watch, then run the program that `arguments` name."""
     if len(arguments) < 2 or not arguments[0].isdigit() or arguments[1:] == ["-m"]:
         sys.exit("usage: tether.py DESCRIPTOR (-m MODULE | SCRIPT) [ARGUMENT …]")
     descriptor, program = int(arguments[0]), arguments[1:]
@@ -58,7 +58,8 @@ def main(arguments: list[str]) -> None:
     threading.Thread(target=watch, args=(descriptor,), name="tether", daemon=True).start()
     is_module = program[0] == "-m"
     if not sys.flags.safe_path:
-        # First on the path is the folder of this file, whose names would shadow others: put there what Python would.
+        # The folder of this file is first on the path, and its names would hide others. Replace it with Python's
+        # choice.
         sys.path[0] = os.getcwd() if is_module else os.path.dirname(os.path.abspath(program[0]))
     if is_module:
         sys.argv = program[1:]

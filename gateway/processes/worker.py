@@ -1,6 +1,6 @@
-"""One worker process: settings from standard input, sockets by descriptor, and service until it is told to stop.
+"""One worker process. It gets settings from standard input and sockets by descriptor, and serves until it is stopped.
 
-Started by the supervisor as `-m gateway.processes.worker`. Secrets are neither in its arguments nor in its environment.
+The supervisor starts it as `-m gateway.processes.worker`. Its arguments and its environment hold no secrets.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ MANAGEMENT_APP = "gateway.management.app:create_management_app"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve; the exit code is 2 when the settings cannot work, which a restart would not change."""
+    """Serve, and return the exit code. It is 2 if the settings cannot work: a restart would not change that."""
     refuse_inspection()  # before the secrets arrive
     given = _parse(arguments)
     settings = from_pipe(sys.stdin.buffer.read())
     configure_logging(settings.log)
     _raise_descriptor_limit()
-    sys.path.append(given.folder)  # for `asgi:` upstreams, and last: a folder there may be called like one of ours
+    sys.path.append(given.folder)  # for `asgi:` upstreams; last, as a folder there may have the name of one of ours
     try:
         app = _factory(given.app)(settings)
         management = _factory(given.management_app)(app) if given.management else None
@@ -62,9 +62,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _raise_descriptor_limit() -> None:
-    """Allow as many open connections as the system grants: shells start programs with 1024, a tenth of what we need."""
+    """Allow as many open files as the system permits: shells start programs with 1024, a tenth of what we need."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # where the system does not grant it, fewer must do
+    with suppress(ValueError, OSError):  # if the system refuses, we work with fewer
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
@@ -84,7 +84,7 @@ Listening = tuple[GuardedServer, Sequence[int]]
 def _servers(
     app: Application, management: Application | None, settings: Settings, given: argparse.Namespace
 ) -> list[Listening]:
-    """The public server, which runs the lifespan, and those that depend on it, all counting connections together."""
+    """Return the public server, which runs the lifespan, and the others. All of them count connections together."""
     connections = Connections(settings.limits.connections_per_address, trusted=settings.server.trusted_proxies)
     servers = [(build_server(app, settings, connections=connections), given.public)]
     if given.internal:
@@ -96,7 +96,7 @@ def _servers(
 
 
 async def serve(servers: Sequence[Listening]) -> None:
-    """Run the first server, then the others, until SIGTERM or SIGINT; the first ends last."""
+    """Run the first server, then the others, until SIGTERM or SIGINT. The first server ends last."""
     loop = asyncio.get_running_loop()
 
     def stop() -> None:

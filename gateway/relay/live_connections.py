@@ -1,9 +1,10 @@
-"""Open sockets and streams by session: ended within a second of their session, re-decided when its claims change.
+"""Open sockets and streams by session. They end within a second after their session; new claims are checked again.
 
-A machine's own bearer has no session: what it opened ends when its token does, or with its owner.
+A machine with its own bearer token has no session: its connections end with the token, or when its owner is signed out.
 
-While the store does not answer nobody can tell whether a session still lives. What is open then stays open for a while
-(`store.outage_seconds`), so that a failover disturbs nobody; after that it is closed with 1013: try again later.
+While the store does not answer, nobody knows whether a session is still alive. Open connections then stay open for a
+while (`store.outage_seconds`), so that a failover disturbs nobody. After that they are closed with 1013: try again
+later.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from gateway.access.session_cache import LiveSession
 SWEEP_SECONDS = 1.0
 OUTAGE_SECONDS = 60.0
 FAILURES_IN_A_ROW = 3
-"""After which a sweep pauses: when the store is out, asking for each session would take a time-out each."""
+"""A sweep pauses after this long: during an outage of the store each session would cost one time-out."""
 
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One open socket or stream. `close(code, reason)` ends it at once; streams ignore both values.
+    """One open socket or stream. `close(code, reason)` ends it at once; a stream ignores both values.
 
-    `machine` is the caller that brought a bearer of its own: `record_name` then names that token, not a record.
+    `machine` is a caller with its own bearer token. `record_name` then names that token, not a record.
     """
 
     record_name: str
@@ -46,7 +47,7 @@ IsAllowed = Callable[[Connection], Awaitable[bool]]
 
 
 class LiveConnections:
-    """The registry of one worker. `outage_seconds` is how long connections outlast a store that does not answer."""
+    """The registry of one worker. During an outage of the store, connections stay open for `outage_seconds`."""
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class LiveConnections:
     ) -> None:
         self._by_name: OrderedDict[str, set[Connection]] = OrderedDict()
         self._known_at: dict[str, float] = {}
-        """When each session with a connection was last known to be alive."""
+        """For each session with a connection: when it was last known to be alive."""
         self._is_live = is_live
         self._is_allowed = is_allowed
         self._outage_seconds = outage_seconds
@@ -68,7 +69,7 @@ class LiveConnections:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, connection: Connection) -> None:
-        """Keep hold of a connection whose session has just been found alive."""
+        """Register a connection. Its session has just been found alive."""
         self._by_name.setdefault(connection.record_name, set()).add(connection)
         self._known_at[connection.record_name] = self._monotonic()
 
@@ -94,7 +95,7 @@ class LiveConnections:
                 self._spawn(self._check_everything())
 
     async def sweep_for_ever(self) -> None:
-        """Every second, close what belongs to sessions that reached their idle or absolute end, and to tokens."""
+        """Every second, close the connections of sessions and tokens that have come to their end."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             await self._sweep()
@@ -134,7 +135,7 @@ class LiveConnections:
         for name in list(self._by_name):
             if name not in self._by_name:
                 continue
-            self._by_name.move_to_end(name)  # what this sweep does not come to, the next begins with
+            self._by_name.move_to_end(name)  # the next sweep begins with what this one does not reach
             failures = 0 if await self._check(name) is not None else failures + 1
             if failures:
                 self._close_unknown()
@@ -142,26 +143,28 @@ class LiveConnections:
                 return
 
     def _close_expired_machines(self) -> None:
-        """Close what tokens opened whose time is over; no store need be asked for that."""
+        """Close the connections of expired tokens. This needs no store."""
         now = self._clock()
         for connections in list(self._by_name.values()):
             expired = [one for one in connections if one.machine and one.machine.session.absolute_expires_at <= now]
             self._close(expired, CloseCode.SESSION_ENDED, EndReason.EXPIRED.value)
 
     def _close_unknown(self) -> None:
-        """Close what belongs to sessions of which nothing has been known for too long."""
+        """Close the connections of sessions whose state has been unknown for too long."""
         latest = self._monotonic() - self._outage_seconds
         for name in [name for name, known_at in self._known_at.items() if known_at < latest]:
             self._close(self._by_name[name], CloseCode.UNAVAILABLE, "unavailable")
 
     async def _check(self, name: str) -> bool | None:
-        """True for a session that is alive; False for one that is over, whose connections are closed; None: unknown."""
+        """Return True for a session that is alive, None if nobody knows. False if it is over; its connections are
+        closed.
+        """
         connection = next(iter(self._by_name.get(name, ())), None)
         if connection is None:
             return False
         try:
             alive = await self._is_live(connection)
-        except AuthError:  # an outage is no end: connections outlast it for a while
+        except AuthError:  # an outage does not end a session: connections stay open for a while
             return None
         if not alive:
             self._end(name, "", 0, EndReason.EXPIRED)
@@ -170,7 +173,7 @@ class LiveConnections:
         return alive
 
     async def _check_everything(self) -> None:
-        """Read every session with an open socket or stream anew: what happened to it meanwhile nobody told."""
+        """Read every session with an open socket or stream again: events about it may have been lost."""
         for name in list(self._by_name):
             if await self._check(name):
                 await self._decide_again(name)
@@ -179,7 +182,7 @@ class LiveConnections:
         for connection in list(self._by_name.get(name, ())):
             try:
                 allowed = await self._is_allowed(connection)
-            except AuthError:  # decided again as soon as the store is back, when everything counts as unknown
+            except AuthError:  # the decision follows when the store is back: everything counts as unknown then
                 return
             if not allowed:
                 self._close([connection], CloseCode.FORBIDDEN, "forbidden")

@@ -1,4 +1,4 @@
-"""The request as an upstream gets it: cleaned of everything that is ours to say, then told what is true."""
+"""The request headers for an upstream: the client's headers are cleaned, then the gateway's own are added."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ STREAMLIT_CALLBACK = "/oauth2callback"
 
 
 def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *, bearer: str, bff: Bff) -> RawHeaders:
-    """Hygiene first, then Host, forwarded, identity, kit, bearer and shared-secret headers, each set exactly once."""
+    """Clean the client's headers; add Host, forwarded, identity, kit, bearer and shared-secret headers, each once."""
     route, facts = chosen.route, incoming.facts
-    # A public route knows nobody, so a credential that is sent there is the client's own.
+    # A public route has no signed-in person, so a credential that is sent there is the client's own.
     cleaned = chosen.requests.clean(incoming.headers, keep_authorization=route.auth == "public")
     headers = [header for header in cleaned if header[0] != b"host"]
     client = ClientEndpoint(facts.address, "https" if facts.urls.is_secure else "http", facts.urls.host)
@@ -45,17 +45,17 @@ def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *,
 
 
 def is_activity(incoming: Incoming, route: RouteSettings, caller: Caller) -> bool:
-    """True when a request counts as the person's own doing: no kit call, no poll of Streamlit's health."""
+    """True if the person caused the request: it is not a kit call, and does not poll Streamlit's health."""
     if route.no_slide or caller.kit_client or caller.is_machine or caller.live is None:
         return False
     return not (route.kind == "page" and incoming.path.endswith(STREAMLIT_QUIET))
 
 
 def is_denied_streamlit_path(path: str, route: RouteSettings) -> bool:
-    """True for Streamlit's metrics, agent interface and own OAuth callback: nothing a browser needs."""
+    """True for Streamlit's metrics, agent interface and own OAuth callback, which no browser needs."""
     if route.kind != "page":
         return False
     rest = "/" + path.removeprefix(route.path.rstrip("/")).lstrip("/")
     if (rest + "/").startswith(STREAMLIT_CALLBACK + "/"):
         return True
-    return any(f"{denied}/" in rest + "/" for denied in STREAMLIT_DENIED)  # the app may lie below a path of its own
+    return any(f"{denied}/" in rest + "/" for denied in STREAMLIT_DENIED)  # the app may have a base path

@@ -1,4 +1,4 @@
-"""Which answers get the session-end script, and a line in the log about each kind that should have it and does not."""
+"""Decide which answers get the session-end script, and log why a document does not get it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from gateway.documents.selection import LeftAlone, asks_for_document, read_docum
 from gateway.headers.request import RawHeaders
 
 _MOST_LINES: Final = 256
-"""Lines that are written in the life of a worker; a route has few reasons, unless its upstream makes them up."""
+"""The most log lines of one worker. A route has few reasons, unless its upstream invents them."""
 
 
 class SessionScript:
-    """Inserts `/auth/guard.js`; made once per worker."""
+    """Inserts `/auth/guard.js`. Each worker has one."""
 
     def __init__(self, log: Any) -> None:
         self._log = log
         self._said: set[tuple[str, str, str]] = set()
 
     def is_wanted(self, incoming: Incoming, route: RouteSettings) -> bool:
-        """True when the answer to this request gets the script, should it be a document."""
+        """True if the answer to this request gets the script when it is a document."""
         if route.kind != "page" or route.auth == "public" or route.session_guard == "off":
             return False
         return asks_for_document(incoming.method, incoming.headers, incoming.facts.fetch)
@@ -33,7 +33,7 @@ class SessionScript:
     def inserter(
         self, status: int, headers: RawHeaders, *, incoming: Incoming, route: RouteSettings
     ) -> HeadInserter | None:
-        """Build what writes the script into an answer with these headers; None for an answer that stays as it is."""
+        """Build the transform that inserts the script into an answer with these headers; None to leave it unchanged."""
         document = read_document(status, headers)
         if document is None:
             return None
@@ -53,7 +53,7 @@ class SessionScript:
         )
 
     def _left_alone(self, route: RouteSettings, reason: str, *, detail: str = "") -> None:
-        """Say once per route and reason that its documents have no session-end script."""
+        """Log, once per route and reason, that its documents have no session-end script."""
         key = (route.id, reason, detail)
         if key in self._said or len(self._said) >= _MOST_LINES:
             return

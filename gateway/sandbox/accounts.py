@@ -1,4 +1,4 @@
-"""Which user a managed page runs as, and what that user may reach by the modes of files alone."""
+"""The user that a managed page runs as, and what the modes of files let that user reach."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FIRST, LAST = 60_706, 61_183
-"""Numbers that systemd's list of users leaves free, below what its services and containers take. One for each page."""
+"""User numbers that systemd leaves free, below those of its services and containers. Each page gets one."""
 NAMELESS = "vestibule-page"
 SEARCH, READ, WRITE = 1, 4, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user and its first group. `name` is for people; a user of our own choice has none in the system."""
+    """A user and its primary group. `name` is for people; a user that we chose has no name in the system."""
 
     uid: int
     gid: int
@@ -29,7 +29,7 @@ class Account:
 
 
 def find_account(text: str) -> Account | None:
-    """The account called or numbered `text`; None when nobody is. A number needs no entry in the system's list."""
+    """Find the account with the name or number `text`; None if there is none. A number need not be a known user."""
     try:
         if text.isdecimal():
             try:
@@ -44,7 +44,7 @@ def find_account(text: str) -> Account | None:
 
 
 def free_account(*, taken: Collection[int]) -> Account | None:
-    """A user that nobody is, for one page; None when none is left or this system knows no such numbers."""
+    """Find an unused user for one page; None if none is left, or this system does not have such numbers."""
     running = taken_by_processes()
     for uid in range(FIRST, LAST + 1):
         if uid not in taken and uid not in running and not _is_somebody(uid) and is_mapped(uid):
@@ -63,7 +63,7 @@ def _is_somebody(uid: int) -> bool:
 
 
 def taken_by_processes() -> set[int]:
-    """Users of running programs: another front door on this machine may have chosen too."""
+    """Return the users of running programs: another front door on this machine may have chosen some."""
     found: set[int] = set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -74,7 +74,7 @@ def taken_by_processes() -> set[int]:
 
 
 def is_mapped(uid: int) -> bool:
-    """False in a container that knows only a few users, this not among them."""
+    """False in a container that has only a few users, if this is not one of them."""
     try:
         lines = Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -84,12 +84,12 @@ def is_mapped(uid: int) -> bool:
 
 
 def closed_folders(path: Path, account: Account) -> Iterator[Path]:
-    """Folders on the way to `path` that `account` cannot pass."""
+    """Return the folders on the way to `path` that `account` cannot enter."""
     return (folder for folder in path.parents if not may(account, folder, SEARCH))
 
 
 def may(account: Account, path: Path, wish: int) -> bool:
-    """What the mode says. A path with an access list counts as open: trying will tell."""
+    """True if the mode allows it. A path with an access list counts as open: the trial run finds out."""
     try:
         found = path.stat()
         if hasattr(os, "getxattr") and "system.posix_acl_access" in os.listxattr(path):

@@ -1,6 +1,6 @@
-"""What a page may reach before anybody adds to it: enough for Python and its libraries, programs and the network.
+"""What every page may reach: enough for Python and its libraries, programs and the network.
 
-Never all of /etc, /tmp or /var: what is named here holds no secret on any system that we know. Pure but for `devices`.
+Never all of /etc, /tmp or /var: the paths here hold no secret on any system that we know. Pure, except for `devices`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ETC = (
         "networks",
     ),
     *("passwd", "group", "krb5.conf", "krb5.conf.d"),
-    # certificates that are trusted, never private keys
+    # trusted certificates, never private keys
     *("ssl/certs", "ssl/cert.pem", "ssl/openssl.cnf", "pki/tls/certs", "pki/tls/cert.pem", "pki/tls/openssl.cnf"),
     *("pki/ca-trust", "ca-certificates", "ca-certificates.conf", "crypto-policies"),
     # libraries, time, language, types, fonts
@@ -49,9 +49,9 @@ ETC = (
     *("OpenCL", "vulkan", "glvnd", "egl", "matplotlibrc", "odbcinst.ini"),
 )
 RUNTIME = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager/resolv.conf")
-"""Where /etc/resolv.conf may point."""
+"""Places to which /etc/resolv.conf may link."""
 KERNEL = (
-    # Each process's own part, and numbers about all: the kernel refuses memory, environment and files of others.
+    # A process's own part, and numbers about all: the kernel refuses access to memory, environment and files of others.
     "/proc",
     "/sys/devices/system",
     "/sys/fs/cgroup",
@@ -63,7 +63,7 @@ SHARED_MEMORY = "/dev/shm"
 GPU_DEVICES = ("nvidia*", "nvidia-caps", "dri", "kfd", "dxg", "accel")
 GPU_FACTS = ("/sys/devices", "/sys/bus/pci", "/sys/class/drm", "/sys/class/kfd", "/sys/dev/char", "/sys/module")
 PATH_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PYTHONPATH")
-"""Variables of a page whose value is a path, or several, that it needs."""
+"""Variables of a page whose value is one or more paths that the page needs."""
 TOO_WIDE = tuple(
     Path(folder)
     for folder in (
@@ -85,11 +85,11 @@ TOO_WIDE = tuple(
         *("/private/tmp", "/private/etc", "/Users"),
     )
 )
-"""Folders that belong to everybody, or hold what belongs to others: no route may have one of them whole."""
+"""Folders that everybody uses, or that hold other people's files: no route may have all of one."""
 
 
 def defaults(*, devices: Path = Path("/dev")) -> Iterator[tuple[str, str]]:
-    """Path and kind of every rule that each page gets."""
+    """Yield path and kind of each rule that every page gets."""
     for path in (*SYSTEM, *RUNTIME, *KERNEL):
         yield path, "read"
     for name in ETC:

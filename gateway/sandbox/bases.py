@@ -1,6 +1,6 @@
-"""The folder around the private ones: held locked while the front door runs, and removed at its end.
+"""The folder that contains the private folders. The front door locks it while it runs, and removes it at its end.
 
-What a front door that was killed left behind is removed by the next one of the same user.
+If a front door was killed, the next one of the same user removes the folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REMOVE_SECONDS = 30
 
 @contextmanager
 def held(base: str) -> Iterator[None]:
-    """Own `base` while the front door runs.
+    """Hold `base` while the front door runs.
 
     Raises:
         OSError: it cannot be made.
@@ -40,7 +40,7 @@ def held(base: str) -> Iterator[None]:
 
 
 def _lock(base: Path) -> int:
-    """A descriptor that keeps others from removing `base`.
+    """Return a descriptor that keeps others from removing `base`.
 
     Raises:
         OSError: another front door holds it.
@@ -65,7 +65,7 @@ def _remove_left_over(parent: Path) -> None:
 
 
 def _remove(base: Path) -> None:
-    """As ourselves, and what only a page's user may remove as that user, where this process may switch."""
+    """Remove a folder. What only a page's user may remove is removed as that user, if this process may switch users."""
     shutil.rmtree(base, ignore_errors=True)
     if not base.exists():
         return

@@ -1,6 +1,6 @@
 """Carry out a plan on the process itself.
 
-Run by the launcher before anything else, so nothing but the standard library here.
+The launcher runs this before anything else, so it imports the standard library alone.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from gateway.sandbox.plan import Plan
 
 
 def carry_out(plan: Plan) -> None:
-    """In this order, since each step takes away what those before it needed.
+    """Carry out the steps of `plan`. Their order matters: each step takes away what the steps before it need.
 
     Raises:
-        OSError: a step failed, and the program must not be started.
+        OSError: a step failed, so the program must not be started.
     """
     if plan.closed:
         mounts.open_ways(plan.closed, plan.binds)

@@ -1,4 +1,4 @@
-"""Where a Python lies, without running it: its own folder, that of the Python it was made from, and its packages."""
+"""Find the folders of a Python without running it: its own, that of the Python it was made from, and its packages."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PACKAGES_FOLDER = Path(__file__).parent.parent.parent
 OWN_PACKAGES = ("bff", "gateway", "streamlit_kit")
 MOST_LINKS = 20
 MARKER = "pyvenv.cfg"
-"""What makes a folder a virtual environment."""
+"""The file that marks a folder as a virtual environment."""
 
 
 def folders_of(python: str) -> list[Path]:
-    """The environment and the installation behind the program `python`, following its links one by one."""
+    """Return environment and installation of the program `python`. Its links are followed one by one."""
     found: dict[Path, None] = {}
     programs = [Path(python).absolute()]
     while programs and len(found) < MOST_LINKS:
@@ -27,7 +27,7 @@ def folders_of(python: str) -> list[Path]:
             if (folder / MARKER).is_file():
                 found[folder] = None
                 programs += _made_from(folder / MARKER)
-            elif any(folder.glob("lib*/python3*/os.py")):  # ~/.local, say, has a `bin` and is no home of a Python
+            elif any(folder.glob("lib*/python3*/os.py")):  # ~/.local, say, has a `bin` and is not a Python
                 found[folder] = None
     return list(found)
 
@@ -48,7 +48,7 @@ def _made_from(marker: Path) -> Iterator[Path]:
 
 
 def own_folders() -> Iterator[Path]:
-    """What this very interpreter imports from: a managed page runs in it unless its route names another."""
+    """Return the folders from which this interpreter imports. A page runs in it unless its route names another."""
     yield from folders_of(sys.executable)
     yield from (Path(prefix) for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix))
     yield from (Path(entry) for entry in sys.path[1:] if entry and Path(entry).exists() and not _is_ours(entry))
@@ -61,5 +61,5 @@ def _is_ours(entry: str) -> bool:
 
 
 def user_base() -> dict[str, str]:
-    """The variable that keeps packages installed for the user in reach, although the page has a home of its own."""
+    """Return the variable with which a page finds packages installed for the user, although it has its own home."""
     return {"PYTHONUSERBASE": site.getuserbase()} if site.ENABLE_USER_SITE else {}

@@ -1,7 +1,8 @@
-"""Landlock: the kernel's list of what a process, and all it starts, may reach. By system call, without a library.
+"""Landlock: a list in the kernel of what a process and its children may reach. It is set by system call, without a
+library.
 
-`handled_rights` and `rights_of` are pure. The rest speaks to the kernel. Linux 5.13 has version 1 of the interface.
-Each later version knows more rights, and a right that it does not know must not be named.
+`handled_rights` and `rights_of` are pure. The rest calls the kernel. Linux 5.13 has version 1 of the interface. Later
+versions have more rights, and a call must not name a right that the version does not have.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ FIRST_VERSION = Right(Right.REFER - 1)
 SINCE = {Right.REFER: 2, Right.TRUNCATE: 3, Right.IOCTL_DEV: 5}
 SCOPES_SINCE = 6
 OF_FILES = Right.EXECUTE | Right.WRITE_FILE | Right.READ_FILE | Right.TRUNCATE | Right.IOCTL_DEV
-"""Rights that a rule for something other than a folder may name."""
+"""Rights that a rule may name for a path that is not a folder."""
 READ = Right.EXECUTE | Right.READ_FILE | Right.READ_DIR
 WRITE = (
     READ
@@ -62,27 +63,27 @@ WRITE = (
 )
 DEVICE = Right.READ_FILE | Right.READ_DIR | Right.WRITE_FILE | Right.TRUNCATE | Right.IOCTL_DEV
 GRANTS = {"read": READ, "write": WRITE, "device": DEVICE, "list": Right.READ_DIR}
-"""What each kind of rule of a plan grants."""
+"""The rights that each kind of rule in a plan grants."""
 
 
 def handled_rights(version: int) -> Right:
-    """Every right that `version` knows: what no rule grants is refused."""
+    """Return all rights that `version` has: what no rule grants is refused."""
     return FIRST_VERSION | Right(sum(right for right, since in SINCE.items() if version >= since))
 
 
 def rights_of(kind: str, *, version: int, is_folder: bool) -> Right:
-    """What a rule of `kind` grants, as far as `version` knows it and the thing can have it."""
+    """Return the rights of a rule of `kind` that `version` has and that make sense for the path."""
     granted = GRANTS[kind] & handled_rights(version)
     return granted if is_folder else granted & OF_FILES
 
 
 def scopes(version: int) -> int:
-    """Abstract sockets and processes outside cannot be reached, where `version` can keep them away."""
+    """Return the scopes with which `version` keeps abstract sockets and outside processes out of reach."""
     return SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS if version >= SCOPES_SINCE else 0
 
 
 def kernel_version() -> int:
-    """The version of the interface; 0 where there is none, or none may be used."""
+    """Return the version of the interface; 0 if there is none, or it may not be used."""
     if sys.platform != "linux":
         return 0
     try:
@@ -92,11 +93,11 @@ def kernel_version() -> int:
 
 
 def restrict(rules: Iterable[tuple[str, str]], *, version: int) -> None:
-    """Let this process reach what `rules`, pairs of path and kind, name and nothing else. A path that is not there, or
+    """Let this process reach only what `rules` name, which are pairs of path and kind. A path that is not there, or
     that this process cannot find, grants nothing.
 
     Raises:
-        OSError: the kernel refuses, and the process is as free as before.
+        OSError: the kernel refused, and the process is not restricted.
     """
     attributes = struct.pack("=QQQ", handled_rights(version), 0, scopes(version))
     ruleset = _call(CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))

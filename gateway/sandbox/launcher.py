@@ -1,9 +1,9 @@
-"""Carry out a plan, then become the program: one thread, no secrets, nothing left of what the front door holds.
+"""Carry out a plan, then become the program, with one thread and without anything that the front door holds.
 
     python -I -S launcher.py PLAN DESCRIPTORS program [argument …]
 
-PLAN is JSON. DESCRIPTORS, as in `5,7`, stay open beside standard input, output and error. It runs before the tether,
-whose thread would keep what is given up here: capabilities and Landlock are a matter of each thread.
+PLAN is JSON. DESCRIPTORS, such as `5,7`, stay open beside standard input, output and error. The launcher runs before
+the tether: capabilities and Landlock belong to a thread, so the tether's thread would keep what is given up here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOST_DESCRIPTORS = 1 << 20
 def main(arguments: list[str]) -> None:
     if len(arguments) < 3:
         sys.exit("usage: launcher.py PLAN DESCRIPTORS PROGRAM [ARGUMENT …]")
-    # Last on the path, and by whole names: nothing of the standard library is shadowed.
+    # Last on the path, and with full names, so that nothing in the standard library is shadowed.
     sys.path.append(str(Path(__file__).parent.parent.parent))
     from gateway.sandbox.confinement import carry_out
     from gateway.sandbox.plan import Plan
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     try:
         close_others(int(number) for number in kept.split(",") if number)
         carry_out(Plan.from_json(plan))
-        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python; the program decides for itself
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignored it; the program decides for itself
             signal.signal(ignored, signal.SIG_DFL)
         os.execv(program[0], program)
     except OSError as exc:

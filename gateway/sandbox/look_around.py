@@ -1,8 +1,8 @@
-"""Say what a program sees in its sandbox: run there, with the page's own Python, before the page is.
+"""Report what a program can reach in its sandbox. It runs there with the page's own Python, before the page starts.
 
     python -I -S look_around.py < {"read": […], "write": […], "secret": […]}
 
-Prints JSON: which of the first two cannot be reached, which of the last can, and what the process is.
+Prints JSON: which paths of `read` and `write` cannot be reached, which of `secret` can, and facts about the process.
 """
 
 from __future__ import annotations

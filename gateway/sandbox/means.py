@@ -1,4 +1,4 @@
-"""What this process may do to keep a page apart, and what the kernel offers for it."""
+"""What this process may do to separate a page, and what the kernel offers for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.sandbox.privileges import IS_LINUX, SWITCHING, Capability, effectiv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """`landlock`: version of the kernel's interface, 0 for none."""
+    """The means to separate pages. `landlock` is the version of the kernel's interface, 0 for none."""
 
     uid: int
     may_switch: bool = False
@@ -21,7 +21,7 @@ class Means:
 
 
 def look() -> Means:
-    """The means of this process, now."""
+    """Return the means that this process has now."""
     held = effective_capabilities()
     return Means(
         uid=os.geteuid(),

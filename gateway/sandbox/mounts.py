@@ -1,7 +1,7 @@
-"""A view of the file system for one program: folders it cannot pass are replaced by empty ones with what it needs.
+"""A view of the file system for one program. Empty folders with only what it needs replace folders it cannot enter.
 
-A Python below /root cannot be reached by any other user. Root may put an empty folder in the place of /root, for one
-program alone, and into it, under their old names, the few folders that the program needs.
+No other user can reach a Python below /root. But root may replace /root with an empty folder, for one program alone,
+and show in it, under their old names, the few folders that the program needs.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ PASSABLE = 0o755
 
 
 def open_ways(closed: Sequence[str], binds: Sequence[tuple[str, str]]) -> None:
-    """Cover each folder of `closed`, and show each source of `binds` at its target; for this process and its children.
+    """Cover each folder in `closed`, and show each source of `binds` at its target, for this process and its children.
 
     Raises:
-        OSError: the system does not do it.
+        OSError: the system refused.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(ctypes.c_int(CLONE_NEWNS)) < 0:
         raise _fault("a view of its own")
-    _mount(libc, "", "/", kind="", flags=MS_REC | MS_SLAVE)  # what we change stays here; what others mount still shows
+    _mount(libc, "", "/", kind="", flags=MS_REC | MS_SLAVE)  # our changes stay here; mounts of others still appear
     sources = {source: os.open(source, os.O_PATH | os.O_CLOEXEC) for source, _ in binds}
     try:
         steps = sorted([(path, "") for path in closed] + [(target, source) for source, target in binds], key=_depth)
         for path, source in steps:
             if not source:
-                if os.path.isdir(path):  # not one that went with a folder around it
+                if os.path.isdir(path):  # unless it was covered with a folder around it
                     _mount(libc, "tmpfs", path, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="mode=755,size=1m")
             elif not os.path.lexists(path):
                 _make_place(path, like=sources[source])

@@ -1,6 +1,6 @@
-"""What the launcher does before it becomes the program. No path in it is a secret, so it travels as an argument.
+"""The plan: what the launcher does before it becomes the program. It is passed as an argument, as no path is secret.
 
-Run by the launcher before anything else, so nothing but the standard library here.
+The launcher runs this before anything else, so it imports the standard library alone.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ STAY = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The empty plan gives up all capabilities, and nothing else."""
+    """What a program gives up. The empty plan gives up all capabilities, and nothing else."""
 
     uid: int = STAY
     gid: int = STAY
     capabilities: int = 0
-    """Mask of those that are kept."""
+    """Mask of the capabilities that are kept."""
     new_privileges: bool = False
     landlock: int = 0
     """Version of the kernel's interface to use; 0: none."""
     rules: tuple[tuple[str, str], ...] = ()
     """For Landlock: path and kind, `read`, `write`, `device` or `list`."""
     closed: tuple[str, ...] = ()
-    """Folders that the other user cannot pass. An empty one is put over each, for this program alone."""
+    """Folders that the other user cannot enter. Each is covered with an empty one, for this program alone."""
     binds: tuple[tuple[str, str], ...] = ()
-    """Source and target: what is needed from below them."""
+    """Source and target of each folder below them that the program needs."""
     private: str = ""
-    """Folder of this program alone, with `home` and `tmp` in it; made if it is missing."""
+    """A folder for this program alone, with `home` and `tmp` in it. It is made if it is missing."""
     folder: str = ""
-    """Where the program starts; empty: where the launcher does."""
+    """The folder in which the program starts; if empty, that of the launcher."""
 
     @property
     def switches(self) -> bool:
@@ -44,7 +44,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """Reverse `to_json`: pairs come back as pairs."""
+        """Reverse `to_json`; pairs are tuples again."""
         given = json.loads(text)
         for name in ("rules", "binds"):
             given[name] = tuple((first, second) for first, second in given[name])
@@ -52,9 +52,9 @@ class Plan:
 
 
 def launch_command(plan: Plan, program: tuple[str, ...], *, python: str, descriptors: tuple[int, ...]) -> list[str]:
-    """The command that carries out `plan` with the interpreter `python`, then becomes `program` in the same process.
+    """Build the command that carries out `plan` with the interpreter `python`, then becomes `program`.
 
-    `descriptors` stay open beside standard input, output and error; nothing else does.
+    `descriptors` stay open beside standard input, output and error, and no others.
     """
     kept = ",".join(str(descriptor) for descriptor in descriptors)
     return [python, "-I", "-S", LAUNCHER, plan.to_json(), kept, *program]

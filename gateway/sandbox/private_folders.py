@@ -1,7 +1,7 @@
-"""A folder for each managed page and run: its home, with the caches of libraries, and its temporary files.
+"""A private folder for each managed page and run: its home, with the caches of libraries, and its temporary files.
 
-All of them lie in one folder of the front door, the base, which `gateway.sandbox.bases` removes at the end. `make` and
-`fill` are run by the launcher before anything else, so nothing but the standard library here.
+All of them are in one folder of the front door, the base, which `gateway.sandbox.bases` removes at the end. The
+launcher runs `make` and `fill` before anything else, so this module imports the standard library alone.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ PASSABLE, OWN, SHARED_WITH_GROUP = 0o711, 0o700, 0o770
 
 
 def choose_base() -> str:
-    """A path for this run, which nobody can guess; nothing is made yet."""
+    """Choose a path for this run that nobody can guess. Nothing is made yet."""
     return str(Path(_temporary_folder(), f"{BASE_NAME}{secrets.token_hex(8)}"))
 
 
 def _temporary_folder() -> str:
-    """The system's, unless only this user gets there."""
+    """Return the system's temporary folder, or another one if other users cannot enter it."""
     own = tempfile.gettempdir()
     places = (own, "/tmp", "/var/tmp")
     return next((place for place in places if _is_passable(Path(place))), own)
@@ -38,7 +38,7 @@ def _is_passable(place: Path) -> bool:
 
 
 def make(folder: str, *, uid: int, gid: int) -> None:
-    """Make `folder`, and the one around it, as the front door's user; let `uid` write into it.
+    """Make `folder` and its parent as the front door's user, and let `uid` write into it.
 
     Raises:
         OSError: it cannot be made, or somebody else has made it.
@@ -50,28 +50,28 @@ def make(folder: str, *, uid: int, gid: int) -> None:
         return
     try:
         os.chown(folder, uid, gid)
-    except PermissionError:  # not root, only able to switch: the group may be given away once one belongs to it
+    except PermissionError:  # not root, but able to switch users: a process may give a group away when it belongs to it
         os.setgroups([gid])
         os.chown(folder, -1, gid)
         os.chmod(folder, SHARED_WITH_GROUP)
 
 
 def make_own(folder: str, mode: int, *, also: int = -1) -> None:
-    """Make `folder` with this very `mode`; one that is there already has to be ours, or that of the user `also`.
+    """Make `folder` with exactly this `mode`. If it exists already, it must be ours or belong to the user `also`.
 
     Raises:
         OSError: it cannot be made, or somebody else has made it.
     """
     with suppress(FileExistsError):
         os.mkdir(folder, mode)
-        os.chmod(folder, mode)  # whatever the umask took away
+        os.chmod(folder, mode)  # the umask may have removed bits
     found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), also):
         raise PermissionError(1, "belongs to somebody else", folder)
 
 
 def fill(folder: str) -> None:
-    """Make home and temporary folder, as the program's own user."""
+    """Make the home and the temporary folder, as the program's own user."""
     for name in (HOME, TEMPORARY):
         with suppress(FileExistsError):
             os.mkdir(os.path.join(folder, name), OWN)

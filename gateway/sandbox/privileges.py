@@ -1,7 +1,7 @@
-"""What a process may do beyond its user's files: being inspected, capabilities, another user. Straight to the kernel.
+"""Change what a process may do, by direct calls to the kernel: inspection, capabilities, switching users.
 
-Run by the launcher before anything else, so nothing but the standard library here. Away from Linux there are no
-capabilities, and the functions do what is left: that is said where it matters.
+The launcher runs this before anything else, so it imports the standard library alone. Systems other than Linux have no
+capabilities, and the functions do what is possible there; their docstrings say so where it matters.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOST_CAPABILITIES = 64
 
 
 class Capability(IntEnum):
-    """Those that this program asks for by name."""
+    """The capabilities that this program uses."""
 
     CHOWN = 0
     DAC_OVERRIDE = 1
@@ -53,7 +53,8 @@ FOR_WORKERS = mask_of(
         Capability.NET_BIND_SERVICE,
     )
 )
-"""What a worker of a front door that runs as root keeps: files and ports. It neither switches users nor signals."""
+"""What a worker keeps if the front door runs as root: files and ports. It may neither switch users nor signal
+others."""
 
 
 class _Header(ctypes.Structure):
@@ -69,10 +70,10 @@ def _libc() -> ctypes.CDLL:
 
 
 def _checked(result: int, doing: str) -> int:
-    """`result`, unless it says that the call failed.
+    """Return `result`, unless it says that the call failed.
 
     Raises:
-        OSError: with the reason.
+        OSError: the call failed; it holds the reason.
     """
     if result < 0:
         number = ctypes.get_errno()
@@ -87,9 +88,9 @@ def _prctl(option: int, first: int, second: int = 0, *, doing: str) -> int:
 
 
 def refuse_inspection() -> None:
-    """Let no other program of this user read our memory, environment or open files, and leave no core file.
+    """Keep other programs of this user from reading our memory, environment and open files, and write no core file.
 
-    The kernel forgets the first with each `exec`, so every process of the front door calls this before it reads a
+    The kernel forgets this protection at each `exec`, so every process of the front door calls this before it reads a
     secret.
 
     Raises:
@@ -101,7 +102,7 @@ def refuse_inspection() -> None:
 
 
 def effective_capabilities() -> int:
-    """A mask of what this process may do now; away from Linux all or nothing, as it is root or not."""
+    """Return the mask of what this process may do now. On systems other than Linux, root has all and others none."""
     if not IS_LINUX:
         return (1 << MOST_CAPABILITIES) - 1 if os.geteuid() == 0 else 0
     for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
@@ -111,9 +112,9 @@ def effective_capabilities() -> int:
 
 
 def drop_bounding_set(kept: int) -> None:
-    """Let no `exec`, root's included, give a capability outside of the mask `kept`.
+    """Keep every `exec`, even root's, from giving a capability outside of the mask `kept`.
 
-    Without the capability to do so the set stays as it is: then `forbid_new_privileges` has to stand for it.
+    Without the capability to do so, the set stays as it is: then `forbid_new_privileges` must do its work.
 
     Raises:
         OSError: the system does not do it.
@@ -126,7 +127,7 @@ def drop_bounding_set(kept: int) -> None:
 
 
 def keep_capabilities(kept: int) -> None:
-    """Give up every capability outside of the mask `kept`: effective, permitted, inheritable and ambient.
+    """Give up all capabilities outside of the mask `kept`: effective, permitted, inheritable and ambient ones.
 
     Raises:
         OSError: the system does not do it.
@@ -146,7 +147,7 @@ def _is_bounding(number: int) -> bool:
 
 
 def switch_user(uid: int, gid: int) -> None:
-    """Become `uid` and `gid` for good, without further groups.
+    """Become `uid` and `gid` permanently, without further groups.
 
     Raises:
         OSError: the system does not do it.
@@ -159,7 +160,7 @@ def switch_user(uid: int, gid: int) -> None:
 
 
 def forbid_new_privileges() -> None:
-    """No program started from here on gains anything, through set-user-ID files least of all.
+    """Keep all programs that are started from now on from gaining privileges, for example with set-user-ID files.
 
     Raises:
         OSError: the system does not do it.

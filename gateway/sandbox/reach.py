@@ -1,4 +1,4 @@
-"""Secrets of the front door that lie in a folder a page may read: Landlock cannot take a file out of a folder."""
+"""Find secrets of the front door in folders that a page may read: Landlock cannot exclude a file from a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.sandbox.allowances import TOO_WIDE
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A path that a page may reach, and the key of the configuration, or the words, that say why."""
+    """A path that a page may reach. `why` is the key of the configuration, or the words, that say why."""
 
     path: Path
     why: str
@@ -21,20 +21,20 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A file with a secret of the front door, and the key that names it."""
+    """A file with a secret of the front door. `key` is the setting that names it."""
 
     path: Path
     key: str
 
 
 def faults(allowed: Iterable[Allowed], secrets: Iterable[Secret]) -> Iterator[str]:
-    """One sentence for each secret in reach and each folder that is too wide, after following all links."""
+    """Yield one sentence for each secret in reach and each folder that is too wide. All links are followed."""
     resolved = [(one, Path(os.path.realpath(one.path))) for one in allowed]
     for one, place in resolved:
         if place in TOO_WIDE:
             yield f"{one.why}: {one.path} is too wide for a page; name the folders or files in it that the page needs"
     for secret in secrets:
-        # The file itself, and each link on the way to it: who may write the folder of a link may replace the secret.
+        # The file and each link on the way to it: whoever may write the folder of a link may replace the secret.
         places = {Path(os.path.realpath(secret.path)), Path(os.path.abspath(secret.path))}
         for one, place in resolved:
             if any(file == place or place in file.parents for file in places):

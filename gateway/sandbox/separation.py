@@ -1,4 +1,4 @@
-"""How one managed page is kept apart: decided from what this process may do, tried out, and put into words."""
+"""Decide how one managed page is separated, from what this process may do; try it out; describe it in words."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ WRITE_DOWN = 'or write sandbox = "none" into its [routes.streamlit] to run it wi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What of a managed page matters here. Relative paths of `settings` start from `folder`."""
+    """The facts about a managed page that matter here. Relative paths in `settings` start from `folder`."""
 
     key: str
     name: str
     settings: StreamlitChild
     python: str
     has_own_python: bool
-    """True when it runs in the interpreter of the front door."""
+    """True if it runs in the interpreter of the front door."""
     script: Path
     folder: Path
     environment: Mapping[str, str] = field(repr=False)
@@ -39,7 +39,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What is the same for all pages of a front door. `base`: folder of their private folders."""
+    """The facts that are the same for all pages of a front door. `base` contains their private folders."""
 
     means: Means
     secrets: Sequence[Secret]
@@ -49,7 +49,8 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Separation:
-    """`plan`: what the launcher does; None: the page is started as any program. `says`: what holds, for people."""
+    """How a page is separated. `plan` is for the launcher; without one the page starts like any program. `says`
+    describes it for people."""
 
     says: str = "nothing keeps it apart from the front door"
     plan: Plan | None = None
@@ -58,10 +59,10 @@ class Separation:
 
 
 def separate(page: Page, around: Surroundings, *, taken: set[int]) -> Separation:
-    """The strongest separation that works for `page`; a user chosen for it is added to `taken`.
+    """Return the strongest separation that works for `page`. A user that is chosen for it is added to `taken`.
 
     Raises:
-        UsageFault: a secret is in its reach, or it cannot be kept apart and production is asked for.
+        UsageFault: the page can reach a secret, or it cannot be separated and the environment is production.
     """
     if page.settings.sandbox == "none":
         return _without(around, 'sandbox = "none": its code can read every secret of the front door')
@@ -84,7 +85,7 @@ def separate(page: Page, around: Surroundings, *, taken: set[int]) -> Separation
 def _in_development(
     page: Page, around: Surroundings, allowed: list[Allowed], *, account: Account | None, why: str
 ) -> Separation:
-    """The next best: on the own user, under Landlock alone; with neither, nothing but a warning."""
+    """Return the next best separation: Landlock alone, as the own user. If that is impossible, only a warning."""
     if around.means.landlock:
         try:
             found = _attempt(page, around, allowed, account=None, even_as_root=True)
@@ -100,10 +101,10 @@ def _without(around: Surroundings, warning: str) -> Separation:
 
 
 def _choose(page: Page, means: Means, *, taken: set[int]) -> Account | None:
-    """The user to switch to; None: stay.
+    """Choose the user to switch to; None to stay.
 
     Raises:
-        UsageFault: `streamlit.user` cannot be had.
+        UsageFault: `streamlit.user` cannot be used.
     """
     key, wish = f"{page.key}.streamlit.user", page.settings.user
     if not wish:
@@ -124,7 +125,7 @@ def _choose(page: Page, means: Means, *, taken: set[int]) -> Account | None:
 
 
 def _allowed(page: Page) -> Iterator[Allowed]:
-    """What is the page's own: its folders, what its settings and variables name, its Python."""
+    """Return what belongs to the page: its folders, paths in its settings and variables, and its Python."""
     yield Allowed(page.script.parent, "upstream")
     yield Allowed(page.folder, "streamlit.cwd")
     for path in page.settings.read:

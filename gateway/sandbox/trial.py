@@ -1,4 +1,4 @@
-"""A page's Python, started as the page will be, to see whether it reaches what it needs and no secret."""
+"""A trial run: start a page's Python as the page will start, and see if it reaches what it needs and no secret."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def try_out(
     secrets: Sequence[Secret],
     account: Account | None,
 ) -> None:
-    """Start the page's Python as the page will be, and let it look around.
+    """Start the page's Python as the page will start, and let it report what it can reach.
 
     Raises:
-        Impossible: it cannot be started, does not reach what it needs, or reaches a secret.
+        Impossible: it cannot be started, cannot reach what it needs, or can reach a secret.
     """
     who = str(account) if account else "its user"
     asked = {

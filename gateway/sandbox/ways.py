@@ -1,4 +1,4 @@
-"""How another user gets to what a page needs: as the modes of files allow, or around the folders that are closed."""
+"""Find how another user can reach what a page needs: by the modes of files, or around closed folders."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from gateway.sandbox.reach import Allowed
 
 
 class Impossible(Exception):
-    """This way of keeping a page apart does not work here; the message says why."""
+    """This way to separate a page does not work here. The message says why."""
 
 
 def find_ways(
     allowed: Iterable[Allowed], account: Account, *, may_mount: bool
 ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """Folders that are closed to `account`, and what it needs from below them, under the name given and the real one.
+    """Return the folders that are closed to `account`, and the needed paths below them, by given name and real name.
 
     Raises:
-        Impossible: something needed is closed itself, or nothing can be done about the folders around it.
+        Impossible: a needed path is closed itself, or nothing can be done about the closed folders around it.
     """
     closed: set[str] = set()
     binds: dict[str, str] = {}

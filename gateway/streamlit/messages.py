@@ -1,7 +1,8 @@
-"""What the gateway reads of Streamlit's messages: a few fields of the protobuf wire format, nothing more.
+"""Read the few fields of Streamlit's messages that the gateway needs, from the protobuf wire format.
 
-Of the browser's messages, which a person caused: a page with `run_every` or a heartbeat talks all night, and only real
-actions keep a session from its idle end. Of the app's messages, the Streamlit session that they announce.
+From the browser's messages it reads whether a person caused them. A page with `run_every` or a heartbeat sends messages
+all night, and only real actions may extend a session. From the app's messages it reads the Streamlit session that they
+announce.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ APP_HEARTBEAT = 17
 IS_AUTO_RERUN = 6
 
 PREFIX_BYTES = 1024
-"""The session id lies within the first 250 bytes of both messages, in Streamlit 1.61 to 1.67."""
+"""Both messages have the session id within their first 250 bytes, in Streamlit 1.61 to 1.67."""
 HASH, METADATA = 1, 2
 NEW_SESSION = 4
 INITIALIZE = 1
@@ -30,14 +31,15 @@ UPLOAD_ADDRESS = re.compile(r"(?:/[^/?#]+)*/_stcore/upload_file/([^/?#]+)/[^/?#]
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A message of the app that tells the browser its Streamlit session; some hand out addresses for uploads."""
+    """A message in which the app tells the browser its Streamlit session. Some also contain addresses for uploads."""
 
     session_id: str
     hands_out_address: bool = False
 
 
 def is_user_action(message: bytes) -> bool:
-    """False for heartbeats and automatic reruns (`ClientState.is_auto_rerun`); unreadable counts as action."""
+    """False for heartbeats and automatic reruns (`ClientState.is_auto_rerun`). An unreadable message counts as
+    action."""
     try:
         for field, value in _fields(message):
             if field == APP_HEARTBEAT:
@@ -50,10 +52,11 @@ def is_user_action(message: bytes) -> bool:
 
 
 def read_announcement(message: bytes) -> Announcement | None:
-    """What a message of the app (`ForwardMsg`) announces, read from its first `PREFIX_BYTES`; None for most.
+    """Read what a message of the app (`ForwardMsg`) announces from its first `PREFIX_BYTES`. Most announce nothing:
+    None.
 
-    Two messages tell the browser the id: `new_session`, when the script begins to run, and `file_urls_response`, which
-    hands out the address of each upload.
+    Two messages contain the session id: `new_session`, when the script begins to run, and `file_urls_response`, with
+    the address of each upload.
     """
     try:
         if not _may_announce(message):
@@ -73,7 +76,7 @@ def read_announcement(message: bytes) -> Announcement | None:
 
 
 def _may_announce(message: bytes) -> bool:
-    """A quick no for most messages: pass over the short fields that come first and look at the tag after them."""
+    """Say no quickly for most messages: skip the short fields at the start, and look at the tag after them."""
     at = 0
     while message[at] in (HASH << 3 | 2, METADATA << 3 | 2):
         length = message[at + 1]
@@ -88,7 +91,7 @@ def _announced(session_id: str, *, hands_out_address: bool = False) -> Announcem
 
 
 def _text(message: int | memoryview, inner: int, leaf: int) -> str:
-    """The text `leaf` of the first message `inner` within `message`, "" when it is not there as a whole."""
+    """Return the text `leaf` of the first message `inner` in `message`, "" if it is not completely there."""
     for field, value in _fields(message, is_cut=True) if isinstance(message, memoryview) else ():
         if field == inner and isinstance(value, memoryview):
             found = (text for number, text in _fields(value) if number == leaf and isinstance(text, memoryview))
@@ -97,7 +100,7 @@ def _text(message: int | memoryview, inner: int, leaf: int) -> str:
 
 
 def _fields(data: bytes | memoryview, *, is_cut: bool = False) -> Iterator[tuple[int, int | memoryview]]:
-    """Field numbers and values; of a message that `is_cut` the last value is what is left of it."""
+    """Yield field numbers and values. In a message that `is_cut`, the last value is the part that is left."""
     view, at = memoryview(data), 0
     while at < len(view):
         tag, at = _varint(view, at)

@@ -1,4 +1,4 @@
-"""Streamlit's addresses that matter here: the stream, and uploads with the Streamlit session they go into."""
+"""Streamlit's addresses that the gateway knows: the stream, and uploads with their Streamlit session."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _SESSION_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
 def is_stream(path: str) -> bool:
-    """True for the address of Streamlit's WebSocket, below whatever path the app has."""
+    """True for the address of Streamlit's WebSocket, below any base path of the app."""
     return path.endswith(STREAM)
 
 
 def upload_session(path: str) -> str | None:
-    """The session id in the canonical path of an upload; None for every other address.
+    """Return the session id in the canonical path of an upload; None for every other address.
 
-    The app may lie below a path of its own, so the address is looked for anywhere. An address of uploads without one
-    id that can be read in one way gives "", which is nobody's.
+    The app may have a base path, so the address may be anywhere in the path. An upload address whose id can be read in
+    several ways, or that has none, gives "", which belongs to nobody.
     """
     found = _UPLOAD.findall(path)
     if not found:

@@ -1,11 +1,11 @@
-"""Whose page a Streamlit session is: kept when the app announces it, asked before an upload and before a resumption.
+"""Records of who owns a Streamlit session: written when the app announces it, checked before uploads and resumptions.
 
-To Streamlit the session id in an address is all that an upload needs, and without a mapped header all that a
-resumption needs. So the gateway keeps a record of its own: the person whose WebSocket the app announced the id on. What
-a browser says about its session id is a claim; only the app's own messages make a record.
+For Streamlit, the session id in an address is enough for an upload, and without a mapped header it is enough for a
+resumption. So the gateway keeps its own record: the person on whose WebSocket the app announced the id. A browser can
+only claim a session id; a record is made from the app's own messages alone.
 
-Somebody who is not signed in is known by the token in Streamlit's XSRF cookie, which is random for each browser; where
-there is not even that, by nothing, and such sessions are open to everybody of the route.
+Somebody who is not signed in is known by the token in Streamlit's XSRF cookie, which is random for each browser.
+Without that cookie there is nothing to tell browsers apart, and such sessions are open to everybody on the route.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.access.request import Incoming
 from gateway.streamlit.paths import is_session_id, upload_session
 
 SECONDS = 3600.0
-"""A record outlasts its socket by this; Streamlit itself forgets a session 120 s after its socket, as a default."""
+"""A record stays this long after its socket has ended. Streamlit itself forgets a session after 120 s by default."""
 CLAIM = 2
 """`Sec-WebSocket-Protocol: streamlit, <xsrf token>, <session id to resume>`: Streamlit reads them by position."""
 UPLOAD_REFUSED = "upload_not_yours"
@@ -32,7 +32,7 @@ RESUMPTION_REFUSED = "streamlit_session_not_yours"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who a caller is to a Streamlit session: `name` for a new record, and every name that is theirs."""
+    """The owner of Streamlit sessions: `name` for new records, and all names that belong to the same caller."""
 
     name: str
     names: frozenset[str]
@@ -40,7 +40,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The subprotocols that may go to the app; `session_id` is a claim that holds, "" for none."""
+    """The subprotocols that may go to the app. `session_id` is the session that the browser rightly claims, or ""."""
 
     subprotocols: list[str]
     session_id: str = ""
@@ -54,7 +54,7 @@ class StreamlitSessions:
         self.seconds = seconds
 
     def owner_of(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> Owner:
-        """A route that is public knows nobody: there a person is the browser, signed in or not."""
+        """Return the owner for a caller. On a public route the browser is the owner, whether signed in or not."""
         keyring = self._bff.keyring
         names: list[str] = []
         if caller.live is not None and route.auth != "public":
@@ -63,7 +63,7 @@ class StreamlitSessions:
         tokens = _browser_tokens(incoming)
         if tokens:
             names += keyring.owner_names("streamlit-browser", *tokens)
-        if len(tokens) > 1:  # one of them came since, perhaps from a neighbour
+        if len(tokens) > 1:  # one of them came later, perhaps from a neighbouring host
             names += (name for token in tokens for name in keyring.owner_names("streamlit-browser", token))
         names += keyring.owner_names("streamlit-nobody")
         return Owner(names[0], frozenset(names))
@@ -84,7 +84,7 @@ class StreamlitSessions:
             raise _upload_refused()
 
     async def read_handshake(self, incoming: Incoming, owner: Owner, route: RouteSettings, caller: Caller) -> Handshake:
-        """Take the session id out of a handshake that claims somebody else's: the app then begins a new session."""
+        """Remove a session id that belongs to somebody else from a handshake. The app then begins a new session."""
         subprotocols: list[str] = list(incoming.scope["subprotocols"])
         claimed = subprotocols[CLAIM] if len(subprotocols) > CLAIM else ""
         holder = await self._holder(claimed) if is_session_id(claimed) else None
@@ -96,7 +96,7 @@ class StreamlitSessions:
         return Handshake(subprotocols[:CLAIM])
 
     async def keep(self, session_id: str, owner: Owner) -> bool:
-        """Record, or go on recording, that the session is `owner`'s; False when it is somebody else's.
+        """Write or renew the record that the session belongs to `owner`. False if it belongs to somebody else.
 
         Raises:
             StoreUnavailable: nothing was recorded.
@@ -118,16 +118,16 @@ class StreamlitSessions:
         return [f"streamlit:{name}" for name in self._bff.keyring.owner_names("streamlit-session", session_id)]
 
     def note(self, event: Event, reason: str, route: RouteSettings, caller: Caller) -> None:
-        """Leave an event that says who it was."""
+        """Leave an audit event that says who it was."""
         session = caller.live.session if caller.live and route.auth != "public" else None
         self._bff.audit.event(event, session=session, reason=reason, route=route.id)
 
 
 def _browser_tokens(incoming: Incoming) -> list[str]:
-    """The tokens of every copy of the cookie, in one order.
+    """Return the tokens of all copies of the cookie, sorted.
 
-    A page of a neighbouring host can add a copy whose token it knows. So the copies count together: who knows one of
-    them is not this browser, and a copy does not make the browser unknown.
+    A page of a neighbouring host can add a copy whose token it knows. So all copies count together: somebody who knows
+    one of them is not this browser, and an added copy does not make the browser unknown.
     """
     own = contract.STREAMLIT_XSRF_COOKIE.encode("ascii")
     pairs = split_cookies(cookie_headers(incoming.headers))

@@ -1,7 +1,7 @@
-"""One WebSocket between a browser and a Streamlit app: whose session runs on it is recorded before the browser hears.
+"""One WebSocket between a browser and a Streamlit app. Its session is recorded before the browser hears of it.
 
-So there is no moment at which the browser knows an address for an upload that the front door would refuse, in whichever
-process the upload arrives.
+So the browser never knows an upload address that the front door would still refuse, in whichever process the upload
+arrives.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from gateway.upstream.socket_closer import SocketCloser
 
 RETRY_SECONDS = 0.25
 RENEWALS = 12
-"""Times that a record is renewed within its life, while its socket is open."""
+"""While its socket is open, a record is renewed this many times within its lifetime."""
 CHANGED = "streamlit_session_changed"
 
 
 class StreamlitSocket:
-    """Made by `open_streamlit_socket`. `subprotocols` may go to the app; `close` when the socket is over."""
+    """A socket from `open_streamlit_socket`. `subprotocols` may go to the app. Call `close` when the socket is over."""
 
     def __init__(
         self,
@@ -49,11 +49,12 @@ class StreamlitSocket:
         self._outage_seconds = outage_seconds
         self._announced = ""
         self._renewed = claimed
-        """What is renewed: at first a claim that holds, for an app that resumes a session says nothing about it."""
+        """The session whose record is renewed. It starts as the claimed one: an app that resumes a session announces
+        none."""
         self._renewing: asyncio.Task[None] | None = None
 
     def announcing(self, send: Send, closer: SocketCloser) -> Send:
-        """`send` that holds a message of the app back until the session it announces is recorded."""
+        """Return a `send` that holds a message back until the session that it announces is recorded."""
         self._renewing = asyncio.create_task(self._renew_for_ever(closer))
 
         async def announced(message: Message) -> None:
@@ -85,7 +86,7 @@ class StreamlitSocket:
         return True
 
     async def _keep_patiently(self, session_id: str) -> bool:
-        """As long as sockets outlast a store that does not answer, wait for it: the browser waits for its message."""
+        """Record the session; while the store does not answer, wait as long as sockets may. The browser waits too."""
         deadline = asyncio.get_running_loop().time() + self._outage_seconds
         while True:
             try:
@@ -113,10 +114,10 @@ class StreamlitSocket:
 async def open_streamlit_socket(
     sessions: StreamlitSessions, incoming: Incoming, caller: Caller, route: RouteSettings, *, outage_seconds: float
 ) -> StreamlitSocket | None:
-    """What a handshake needs where it opens Streamlit's stream; None for any other socket.
+    """Prepare a handshake that opens Streamlit's stream; None for any other socket.
 
     Raises:
-        StoreUnavailable: it claims a session, and nobody can tell whose that is.
+        StoreUnavailable: the handshake claims a session, and nobody knows whose it is.
     """
     if route.kind != "page" or not is_stream(incoming.path):
         return None
