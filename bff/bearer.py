@@ -13,12 +13,15 @@ from bff.api.tokens import StandardClaims
 from bff.api.trusted_proxy import ProxiedUser, TrustedProxyUser
 from bff.api.upstream_secret import RequireUpstreamSecret, read_upstream_secret
 from bff.api.verifier import TokenVerifier
+from bff.errors import InvalidToken, ProviderUnavailable
 
 __all__ = [
     "APIKey",
+    "InvalidToken",
     "JWTBearer",
     "JWTBearerMisconfigured",
     "KeyHolder",
+    "ProviderUnavailable",
     "ProxiedUser",
     "RequireRoles",
     "RequireScopes",

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -143,6 +144,26 @@ def test_the_page_works_from_its_first_block_to_its_last(reader: Reader) -> None
             reader.follow(block)
     _see_that_proxied_routes_are_closed(reader)
     _sign_in_at_the_front_door(f"http://localhost:{reader.ports['8003']}")
+
+
+@pytest.mark.parametrize(
+    ("person", "audience", "status"),
+    [("alice", "reports", 403), ("alice", "another-api", 401), ("", "reports", 401)],
+    ids=["known caller without the role", "token of another API", "no token"],
+)
+def test_the_part_for_plain_python_checks_tokens(
+    monkeypatch: pytest.MonkeyPatch, person: str, audience: str, status: int
+) -> None:
+    (block,) = (block for block in blocks_of(PAGE.read_text(encoding="utf-8")) if block.text.startswith("# plain.py"))
+    module: dict[str, Any] = {}
+    with FakeProvider() as provider:
+        for name, value in provider.variables(audience="reports").items():
+            monkeypatch.setenv(name, value)
+        exec(compile(block.text, "plain.py", "exec"), module)
+        given = f"Bearer {provider.access_token(person, audience=audience)}" if person else ""
+        assert module["find_caller"](given)[0] == status
+        provider.is_down = True
+        assert module["find_caller"](given)[0] == status, "keys that are known go on while the provider is down"
 
 
 def _see_that_proxied_routes_are_closed(reader: Reader) -> None:

@@ -1,13 +1,13 @@
-"""Who is signed in, as the proxy in front of an API says: for APIs behind forward-auth or the gateway.
+"""Who is signed in, as the proxy in front of an API says: for APIs behind the gateway or another proxy.
 
     user = TrustedProxyUser(["10.0.0.0/24"])
 
     @app.get("/users/me")
     async def me(caller: Annotated[ProxiedUser, Depends(user)]) -> ...: ...
 
-The headers are as good as the network path they came by. So they are read from the networks named and from nowhere
-else, and the proxy has to set every one of them, with what `/auth/verify` answered, on each request. Run Uvicorn with
-`--no-proxy-headers`: it would put the browser's address in the place of the proxy's.
+The headers can be trusted only as far as the network path. So they are read only from the networks that are named,
+and the proxy has to set every one of them on each request. Run Uvicorn with `--no-proxy-headers`; otherwise it
+replaces the proxy's address with the browser's.
 """
 
 from __future__ import annotations
