@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 import structlog
 
 from bff.contract import Identity
-from bff.errors import AuthError, ProviderUnavailable, StoreUnavailable, UpstreamFailed
+from bff.errors import AuthError, Forbidden, ProviderUnavailable, StoreUnavailable, UpstreamFailed
 
 Event = Literal[
     "login_started",
@@ -38,6 +38,8 @@ WARN = frozenset(
 ERROR = frozenset({"store_failed", "provider_failed", "upstream_failed"})
 LIMITS = frozenset({"kit_code_limit", "login_limit", "logout_limit", "state_limit", "websocket_limit"})
 MAX_FIELD = 256
+UNREMARKABLE = frozenset({401, 404, 405, 408})
+"""Statuses of everyday refusals: nobody is signed in, an address is wrong, a line is slow. The access log has them."""
 _asking: ContextVar[tuple[str, str]] = ContextVar("vestibule_asking", default=("", ""))
 
 
@@ -94,6 +96,16 @@ class Audit:
         write = self._log.error if event in ERROR else self._log.warning if event in WARN else self._log.info
         write(event, audit=True, **known)
 
+    def refusal(self, error: AuthError, *, event: Event | None = None, provider: str = "") -> None:
+        """One line for a refusal, unless it has one already or is an everyday one.
+
+        `event` None takes the event of the error. What a page's server gets wrong always has a line.
+        """
+        event = event or refusal_event(error)
+        if error.is_audited or (error.status in UNREMARKABLE and event != "kit_refused"):
+            return
+        self.event(event, reason=error.code, provider=provider, detail=error.detail)
+
 
 def refusal_event(error: AuthError) -> Event:
     """The event that tells operators which part a refusal is about."""
@@ -104,6 +116,8 @@ def refusal_event(error: AuthError) -> Event:
             return "provider_failed"
         case UpstreamFailed():
             return "upstream_failed"
+    if error.code == Forbidden.default_code:
+        return "access_denied"
     if error.code in LIMITS:
         return "limit_reached"
     return "kit_refused" if error.code.startswith("kit_") else "request_refused"

@@ -29,8 +29,10 @@ class AuthError(Exception):
     status: int = 500
     default_code: str = "internal_error"
     default_message: str = "Something went wrong on this side."
-    is_noted: bool = False
+    is_audited: bool = False
     """True when the audit log has it already."""
+    is_ordinary: bool = False
+    """True for an outcome that nobody has to repair, such as a cancelled sign-in; its page calls no administrator."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ from fastapi import Depends, FastAPI, Request, Response
 
 from bff.access.policy import Demands
 from bff.assembly import Bff, assemble
-from bff.audit import attribute_events, refusal_event
+from bff.audit import attribute_events
 from bff.browser.csrf import check_same_origin
 from bff.browser.request_facts import facts_of, wants_page
 from bff.errors import AuthError, Forbidden, LoginRequired
@@ -37,7 +37,6 @@ from bff.settings.tables import Settings
 from bff.stores.protocol import Store
 from bff.web.answers import redirect, respond
 from bff.web.app import create_auth_app
-from bff.web.handlers import note_refusal
 from bff.web.problems import login_url, render_problem
 
 STATE_KEY = "vestibule"
@@ -123,7 +122,7 @@ def require_session(*, roles_any: Sequence[str] = ()) -> SessionDependency:
 class _Denied(Forbidden):
     """Without the role; in the audit log already, with the person."""
 
-    is_noted = True
+    is_audited = True
 
 
 async def _render(request: Request, error: Exception) -> Response:
@@ -133,9 +132,9 @@ async def _render(request: Request, error: Exception) -> Response:
     try:
         facts = facts_of(request.scope, bff.origins)
         attribute_events(client=facts.address, request_id=facts.request_id)
-        note_refusal(bff, error, event=refusal_event(error))
+        bff.audit.refusal(error)
     except AuthError as misdirected:
-        note_refusal(bff, misdirected, event=refusal_event(misdirected))
+        bff.audit.refusal(misdirected)
         return Response(b"", misdirected.status)
     return_to = _target_of(request)
     navigation = wants_page(facts.fetch, request.scope["headers"])

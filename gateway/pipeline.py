@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.access.policy import Allowed, Denied, StepUp, decide
 from bff.assembly import Bff
-from bff.audit import attribute_events, refusal_event
+from bff.audit import attribute_events
 from bff.browser.csrf import FetchMetadata, check_same_origin, check_static_header
 from bff.browser.request_facts import wants_page
 from bff.browser.service_workers import asks_for_worker
-from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, Unavailable
+from bff.errors import AuthError, Forbidden, LoginRequired, NotFound
 from bff.settings.tables import RouteSettings
 from bff.web.pages import Page
 from bff.web.problems import login_url, render_problem
@@ -84,7 +84,7 @@ class Pipeline:
             else:
                 route_id = await self._serve_route(incoming, receive, status)
         except AuthError as error:
-            self._note(error)
+            self._bff.audit.refusal(error)
             await self._refuse(incoming, error, scope, status, request_id=request_id)
         except ClientDisconnect:
             pass  # there is nobody left to answer
@@ -187,8 +187,6 @@ class Pipeline:
     def _authorize(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
         if caller.live is None:
             return
-        if route.auth == "required" and route.provider not in ("", caller.live.identity.provider):
-            raise LoginRequired("step_up_required", "Please sign in once more for this.", detail="provider")
         decision = decide(route, caller.live.identity, scopes=caller.live.scopes, now=self._bff.clock())
         match decision:
             case Allowed():
@@ -203,6 +201,7 @@ class Pipeline:
                     route=route.id,
                     reason=error.detail,
                 )
+                error.is_audited = True
                 raise error
             case unknown:
                 assert_never(unknown)
@@ -257,14 +256,6 @@ class Pipeline:
         """A navigation that can be repeated after sign-in; an API's address is no place to come back to."""
         route = self._routes.match(incoming.facts.urls.host, incoming.path)
         return incoming.method in NAVIGABLE and (route is None or route.kind != "api")
-
-    def _note(self, error: AuthError) -> None:
-        if error.is_noted:
-            return
-        event = refusal_event(error)
-        is_rule = error.code != "forbidden" and error.status in (400, 403, 413, 421)
-        if is_rule or event != "request_refused" or isinstance(error, Unavailable):
-            self._bff.audit.event(event, reason=error.code, detail=error.detail)
 
     async def _is_live(self, connection: Connection) -> bool:
         if connection.machine is not None:

@@ -17,6 +17,7 @@ NAMED = {
     "scopes_all": "the scopes",
 }
 """How requirements are put to people; addresses and claims of others are not."""
+PROVIDER = "provider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Denied:
 
     unmet: str
 
+    @property
+    def reason(self) -> str:
+        """The reason code for the audit log."""
+        return f"require.{self.unmet}"
+
     def as_error(self, route: RouteSettings, identity: Identity) -> Forbidden:
         """The refusal, saying who is signed in and what would be needed."""
         person = identity.name or identity.email or identity.sub
@@ -39,14 +45,19 @@ class Denied:
             message = f"You are signed in as {person}. This is only for people with {kind} {wanted}."
         else:
             message = f"You are signed in as {person}, but you are not allowed to do this."
-        return Forbidden("forbidden", message, detail=f"require.{self.unmet}")
+        return Forbidden("forbidden", message, detail=self.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class StepUp:
-    """A newer or stronger authentication would do: send the person to sign in once more."""
+    """Another sign-in would do: a newer or stronger one (`acr`, `max_age`), or one at the route's `provider`."""
 
     unmet: str
+
+    @property
+    def reason(self) -> str:
+        """The reason code for the audit log."""
+        return self.unmet if self.unmet == PROVIDER else f"require.{self.unmet}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,13 @@ ALLOWED = Allowed()
 
 
 def decide(route: RouteSettings, identity: Identity, *, scopes: frozenset[str], now: float) -> Decision:
-    """The decision for a signed-in person. `now` is Unix seconds."""
+    """The decision for a signed-in person. `now` is Unix seconds.
+
+    A route that needs a person of one provider has none for people of others. Where nobody has to sign in, `provider`
+    says whose service token goes upstream, and refuses nobody.
+    """
+    if route.auth == "required" and route.provider not in ("", identity.provider):
+        return StepUp(PROVIDER)
     key = unmet(route.require, identity, scopes=scopes, now=now)
     if not key:
         return ALLOWED

@@ -48,7 +48,7 @@ class _NotedCode(BadRequest):
     """A code that somebody else has had or wants, already in the audit log."""
 
     default_code = "kit_code"
-    is_noted = True
+    is_audited = True
 
 
 class KitCodes:

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 
 from bff import contract
 from bff.assembly import Bff
-from bff.audit import Event, attribute_events, refusal_event
+from bff.audit import attribute_events
 from bff.browser.cookies import cookie_headers
 from bff.browser.devices import describe_device
 from bff.browser.request_facts import RequestFacts, facts_of, wants_page
@@ -115,16 +115,8 @@ class Handling:
     def _audit_refusal(self, error: AuthError, request: Request) -> None:
         base = self._bff.urls.auth_path + contract.PATH_CALLBACK + "/"
         _, at_callback, provider = request.scope["path"].partition(base)
-        note_refusal(
-            self._bff,
+        self._bff.audit.refusal(
             error,
-            event="login_failed" if at_callback else refusal_event(error),
+            event="login_failed" if at_callback else None,
             provider=provider if provider in self._bff.sign_in.providers else "",
         )
-
-
-def note_refusal(bff: Bff, error: AuthError, *, event: Event, provider: str = "") -> None:
-    """One event for what operators look for; that somebody is not signed in or went astray is none."""
-    if error.is_noted or (error.status in (401, 404, 405) and event != "kit_refused"):
-        return
-    bff.audit.event(event, reason=error.code, provider=provider, detail=error.detail)

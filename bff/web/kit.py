@@ -6,7 +6,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bff import contract
-from bff.access.requirements import unmet
+from bff.access.policy import Allowed, decide
 from bff.browser.cookies import cookie_headers, mentions_cookie
 from bff.errors import AuthError, BadRequest, Forbidden, LoginRequired
 from bff.kit.page_state import MAX_BYTES
@@ -35,7 +35,7 @@ class _TokenRequest(BaseModel):
 class _RouteRefused(Forbidden):
     """The route a token is for refuses the person."""
 
-    is_noted = True
+    is_audited = True
 
 
 class KitRoutes(Handling):
@@ -161,10 +161,8 @@ class KitRoutes(Handling):
         urls = self._bff.urls_of(session)
         if urls is None or not urls.has(route.host):
             return "host"
-        if route.provider and route.provider != session.identity.provider:
-            return "provider"
-        key = unmet(route.require, session.identity, scopes=session.tokens.scopes, now=self._bff.clock())
-        return f"require.{key}" if key else ""
+        decision = decide(route, session.identity, scopes=session.tokens.scopes, now=self._bff.clock())
+        return "" if isinstance(decision, Allowed) else decision.reason
 
     async def _body(self, request: Request, *, limit: int) -> bytes:
         body = bytearray()

@@ -75,7 +75,7 @@ def _page(
         actions=actions,
         code=error.code,
         request_id=request_id,
-        is_fault=error.status >= 500 or (error.status == 400 and not error.is_noted),
+        is_fault=error.status >= 500 or (error.status == 400 and not error.is_ordinary),
         is_calm=error.code in TITLES_BY_CODE,
     )
 

@@ -185,13 +185,14 @@ def _name_of(session: Session) -> str:
 class _Denied(CallbackRejected):
     """The provider's own no, already in the audit log."""
 
-    is_noted = True
+    is_audited = True
+    is_ordinary = True
 
 
 class _Unable(ProviderUnavailable):
     """The provider's own failure, already in the audit log as that of the sign-in."""
 
-    is_noted = True
+    is_audited = True
 
 
 def _denial(error: str) -> AuthError:

@@ -138,5 +138,5 @@ def _upload_refused() -> Forbidden:
     error = Forbidden(
         UPLOAD_REFUSED, "This upload belongs to a page that is not yours, or is gone. Please reload the page."
     )
-    error.is_noted = True
+    error.is_audited = True
     return error

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bff.audit import ERROR, EVENTS, MAX_FIELD, WARN, Audit, Event, attribute_events, clean, masked
+from bff.errors import AuthError, BadRequest, Forbidden, LoginRequired, NotFound, StoreUnavailable, Unavailable
 from tests.bff.factories import ALICE, ISSUER, session
 
 
@@ -83,3 +84,38 @@ def test_text_is_bounded_and_otherwise_unchanged() -> None:
 def test_a_mask_is_short_stable_and_differs() -> None:
     assert re.fullmatch(r"[0-9a-f]{12}", masked("a"))
     assert masked("a") == masked("a") != masked("b")
+
+
+def refused(error: AuthError, *, event: Event | None = None) -> list[tuple[str, str]]:
+    with capture_logs() as logged:
+        Audit().refusal(error, event=event)
+    return [(line["event"], line["reason"]) for line in logged]
+
+
+def audited(error: AuthError) -> AuthError:
+    error.is_audited = True
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(Forbidden("csrf_origin"), [("request_refused", "csrf_origin")], id="a rule of the door"),
+        pytest.param(Forbidden(), [("access_denied", "forbidden")], id="a person without the right"),
+        pytest.param(BadRequest("body_too_large", status=413), [("request_refused", "body_too_large")], id="too large"),
+        pytest.param(StoreUnavailable(), [("store_failed", "store_unavailable")], id="the store"),
+        pytest.param(Unavailable("login_limit"), [("limit_reached", "login_limit")], id="a limit"),
+        pytest.param(LoginRequired("kit_credential"), [("kit_refused", "kit_credential")], id="a kit's credential"),
+        pytest.param(LoginRequired(), [], id="nobody signed in"),
+        pytest.param(NotFound(), [], id="a wrong address"),
+        pytest.param(AuthError("method_not_allowed", status=405), [], id="a wrong method"),
+        pytest.param(BadRequest("body_timeout", status=408), [], id="a slow line"),
+        pytest.param(audited(Forbidden("csrf_origin")), [], id="a refusal that has its line"),
+    ],
+)
+def test_a_refusal_that_operators_look_for_has_one_line(error: AuthError, expected: list[tuple[str, str]]) -> None:
+    assert refused(error) == expected
+
+
+def test_a_refusal_may_be_about_something_that_its_place_knows_better() -> None:
+    assert refused(BadRequest("callback_state"), event="login_failed") == [("login_failed", "callback_state")]
