@@ -21,6 +21,8 @@ file = st.file_uploader("file")
 st.text(f"holds {file.getvalue().decode() if file else None}")
 st.download_button("download", b"bytes of a report", file_name="report.csv")
 """
+UNKNOWN_UPLOAD = "/_stcore/upload_file/0b6ff2f5-8ba9-4a3c-a9a1-0d21c1b2a1aa/45c1ff0e-58d6-4a67-a9d2-6c4f8b5d9b11"
+"""Where a file would go for a session that no page has."""
 XSRF_COOKIE = "_streamlit_xsrf"
 SECONDS = 20
 

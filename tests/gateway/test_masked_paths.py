@@ -97,7 +97,7 @@ def test_every_spelling_is_cut(path: str) -> None:
 @pytest.mark.parametrize("piece", ["/_stcore", "/media", "/_stcore/x", "%25", "/\\;", "/kit;/", "%EF%B7%BA"])
 def test_a_long_address_costs_little(piece: str) -> None:
     path = piece * (8_000 // len(piece))
-    with costs_less_than(0.2):
+    with costs_less_than(0.05):
         mask_path(path)
         mask_text(f"session media state/ upload_file {path}")
 

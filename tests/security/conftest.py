@@ -78,6 +78,14 @@ def house(
 
 
 @pytest.fixture
+def cookie(house: House) -> str:
+    """Alice's session cookie; nothing of her sign-in is left in the upstream's records."""
+    value = house.session_cookie(house.sign_in())
+    house.upstream.clear()
+    return value
+
+
+@pytest.fixture
 def stack() -> Iterator[ExitStack]:
     """What is entered here ends with the test, last first: providers go in before the houses that use them."""
     with ExitStack() as opened:

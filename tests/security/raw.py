@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
+
 
 @dataclass(frozen=True)
 class RawAnswer:

@@ -15,9 +15,8 @@ from tests.fakes.replies import make_reply
 from tests.front_door import page_route
 from tests.security.house import House
 from tests.security.nginx import running_nginx
-from tests.security.raw import RawAnswer, exchange, handshake, open_websocket, read_all
+from tests.security.raw import SAME_ORIGIN, RawAnswer, exchange, handshake, open_websocket, read_all
 
-SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
 IN_PROCESS = "asgi:tests.security.odd_answers:app"
 KEEPS_EVERYTHING = """
   proxy_cache_path {{folder}}/cache keys_zone=shared:1m inactive=1h;

@@ -19,9 +19,8 @@ from tests.fakes import FakeProvider, RecordingUpstream, bind_socket
 from tests.front_door import api_route
 from tests.ports import free_port
 from tests.security.house import House, attack_routes, open_house
-from tests.security.raw import RawAnswer, connect, count_answers, handshake, read_all
+from tests.security.raw import SAME_ORIGIN, RawAnswer, connect, count_answers, handshake, read_all
 
-SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
 OTHER_SITE = "https://pages.example"
 
 

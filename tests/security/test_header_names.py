@@ -9,9 +9,16 @@ import pytest
 from tests.front_door import page_route
 from tests.security.house import House
 from tests.security.odd_answers import HIDDEN
-from tests.security.raw import connect, count_answers, handshake, open_websocket, read_all, websocket_status
+from tests.security.raw import (
+    SAME_ORIGIN,
+    connect,
+    count_answers,
+    handshake,
+    open_websocket,
+    read_all,
+    websocket_status,
+)
 
-SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
 IN_PROCESS = "asgi:tests.security.odd_answers:app"
 SIGNS = "!#$%&'*+.^_`|~"
 """What a header's name may hold beside letters, digits and `-`. lighttpd writes `_` for each of them in what it hands

@@ -10,9 +10,8 @@ from tests.fakes import RecordingUpstream
 from tests.front_door import page_route
 from tests.security.house import House
 from tests.security.loud import OURS_TO_SAY, SPELLINGS, pairs
-from tests.security.raw import RawAnswer, handshake, open_websocket
+from tests.security.raw import SAME_ORIGIN, RawAnswer, handshake, open_websocket
 
-SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
 NAMES = {name.lower() for name in OURS_TO_SAY}
 IN_PROCESS = "asgi:tests.security.loud:app"
 

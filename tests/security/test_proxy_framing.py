@@ -12,18 +12,8 @@ import pytest
 from tests.fakes import RecordingUpstream
 from tests.security.house import House
 from tests.security.payloads import PATHS
-from tests.security.raw import RawAnswer, count_answers
+from tests.security.raw import SAME_ORIGIN, RawAnswer, count_answers
 from tests.security.rejection import assert_rejected
-
-SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
-
-
-@pytest.fixture
-def cookie(house: House) -> str:
-    value = house.session_cookie(house.sign_in())
-    house.upstream.clear()
-    return value
-
 
 SMUGGLED = b"GET /public/smuggled HTTP/1.1\r\nHost: {host}\r\n\r\n"
 HEAD = b"POST /public/x HTTP/1.1\r\nHost: {host}\r\n"

@@ -11,18 +11,9 @@ import pytest
 from tests.fakes import RecordedRequest, Reply
 from tests.security.house import House
 from tests.security.payloads import COOKIE_NAMES, IDENTITY_HEADERS, spellings
-from tests.security.raw import connect, handshake, websocket_status
+from tests.security.raw import SAME_ORIGIN, connect, handshake, websocket_status
 
-SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
 ROUTES = ["/api/x", "/models/x", "/optional/x", "/public/x", "/page", "/admin/x"]
-
-
-@pytest.fixture
-def cookie(house: House) -> str:
-    """Alice's session cookie; nothing of her sign-in is left in the upstream's records."""
-    value = house.session_cookie(house.sign_in())
-    house.upstream.clear()
-    return value
 
 
 def identity_of(request: RecordedRequest) -> dict[str, str | None]:

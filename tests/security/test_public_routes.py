@@ -13,10 +13,9 @@ from tests.fakes import FakeClock, RecordedRequest, RecordingUpstream, Reply
 from tests.fakes.replies import make_reply
 from tests.front_door import KIT_SECRET, api_route, page_route
 from tests.security.house import House
-from tests.security.raw import handshake, open_websocket, read_close, websocket_status
+from tests.security.raw import SAME_ORIGIN, handshake, open_websocket, read_close, websocket_status
 from tests.security.shared_cache import shared_cache
 
-SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
 NAVIGATION = ("Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Accept: text/html")
 KIT = f"X-Vestibule-Kit: dash:{KIT_SECRET}"
 PAGE = b"<!doctype html><html><head><title>hello</title></head><body>hello</body></html>"
@@ -49,13 +48,6 @@ def house(build_house: Callable[..., House], upstream: RecordingUpstream) -> Hou
         kit_clients={"dash": {"secret": KIT_SECRET, "routes": ["hooks", "guests"]}},
         session={"idle_seconds": 20, "absolute_seconds": 4000},
     )
-
-
-@pytest.fixture
-def cookie(house: House) -> str:
-    value = house.session_cookie(house.sign_in())
-    house.upstream.clear()
-    return value
 
 
 @pytest.mark.parametrize("path", ["/site/x", "/hooks/x"])

@@ -10,14 +10,13 @@ from tests.fakes import RecordingUpstream
 from tests.front_door import api_route, page_route
 from tests.security.house import House
 from tests.security.payloads import spellings
-from tests.security.raw import handshake, websocket_status
+from tests.security.raw import SAME_ORIGIN, handshake, websocket_status
 
 PROXY_SECRET = "unit-test-proxy-secret-0123456789"
 UPSTREAM_SECRET = "unit-test-upstream-secret-0123456789"
 OTHER_SECRET = "unit-test-another-secret-0123456789"
 UPSTREAM_HEADER = "X-Vestibule-Upstream"
 PROXY_HEADER = "X-Vestibule-Proxy"
-SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
 FORWARDED = "X-Forwarded-For: 203.0.113.7"
 
 

@@ -23,9 +23,8 @@ from tests.security.house import House
 from tests.security.raw import handshake, open_websocket
 from tests.security.resuming import new_session
 from tests.streamlit_kit.visitor import streamlit_running
-from tests.streamlit_tab import UPLOADER, StreamlitTab, tab_at, upload
+from tests.streamlit_tab import UNKNOWN_UPLOAD, UPLOADER, StreamlitTab, tab_at, upload
 
-UNKNOWN = "/_stcore/upload_file/0b6ff2f5-8ba9-4a3c-a9a1-0d21c1b2a1aa/45c1ff0e-58d6-4a67-a9d2-6c4f8b5d9b11"
 OpenTab = Callable[..., StreamlitTab]
 
 
@@ -74,24 +73,24 @@ def test_ws_6_an_upload_is_for_the_person_whose_page_it_is(pages: House, open_ta
 
 
 UPLOAD_SPELLINGS = {
-    "plain": UNKNOWN,
-    "below a path of the app": f"/base/of/an/app{UNKNOWN}",
-    "encoded letter": UNKNOWN.replace("upload", "%75pload"),
-    "encoded underscore": UNKNOWN.replace("_stcore", "%5Fstcore"),
-    "upper case": UNKNOWN.replace("_stcore", "_STCORE").replace("upload_file", "Upload_File"),
-    "twice": UNKNOWN + UNKNOWN,
+    "plain": UNKNOWN_UPLOAD,
+    "below a path of the app": f"/base/of/an/app{UNKNOWN_UPLOAD}",
+    "encoded letter": UNKNOWN_UPLOAD.replace("upload", "%75pload"),
+    "encoded underscore": UNKNOWN_UPLOAD.replace("_stcore", "%5Fstcore"),
+    "upper case": UNKNOWN_UPLOAD.replace("_stcore", "_STCORE").replace("upload_file", "Upload_File"),
+    "twice": UNKNOWN_UPLOAD + UNKNOWN_UPLOAD,
     "no session": "/_stcore/upload_file",
     "empty session": "/_stcore/upload_file/",
     "odd session": "/_stcore/upload_file/(x)/y",
 }
 AMBIGUOUS_SPELLINGS = {
-    "encoded twice": UNKNOWN.replace("upload", "%2575pload"),
-    "two slashes": UNKNOWN.replace("/upload", "//upload"),
-    "a dot segment": UNKNOWN.replace("/upload", "/./upload"),
-    "a backslash": UNKNOWN.replace("/upload", "\\upload"),
-    "an encoded slash": UNKNOWN.replace("/upload", "%2fupload"),
-    "a parameter": UNKNOWN.replace("upload_file", "upload_file;x"),
-    "an encoded parameter": UNKNOWN.replace("upload_file", "upload_file%3bx"),
+    "encoded twice": UNKNOWN_UPLOAD.replace("upload", "%2575pload"),
+    "two slashes": UNKNOWN_UPLOAD.replace("/upload", "//upload"),
+    "a dot segment": UNKNOWN_UPLOAD.replace("/upload", "/./upload"),
+    "a backslash": UNKNOWN_UPLOAD.replace("/upload", "\\upload"),
+    "an encoded slash": UNKNOWN_UPLOAD.replace("/upload", "%2fupload"),
+    "a parameter": UNKNOWN_UPLOAD.replace("upload_file", "upload_file;x"),
+    "an encoded parameter": UNKNOWN_UPLOAD.replace("upload_file", "upload_file%3bx"),
 }
 
 
@@ -173,10 +172,10 @@ def test_ws_4_a_claim_of_another_persons_session_does_not_reach_the_app(house: H
 
 def test_ws_6_a_claim_alone_makes_nobody_the_owner(pages: House, open_tab: OpenTab) -> None:
     bob = pages.sign_in("bob")
-    session_id = UNKNOWN.split("/")[3]
+    session_id = UNKNOWN_UPLOAD.split("/")[3]
     tab = open_tab(bob, pages.url, resume=session_id)
     assert tab.run() != session_id
-    assert upload(bob, pages.url, UNKNOWN).status_code == 403
+    assert upload(bob, pages.url, UNKNOWN_UPLOAD).status_code == 403
 
 
 def test_ws_4_an_app_that_resumes_it_all_the_same_is_cut_off(house: House, open_tab: OpenTab) -> None:

@@ -16,13 +16,6 @@ from tests.security.rejection import assert_rejected
 STREAM = "/_stcore/stream"
 
 
-@pytest.fixture
-def cookie(house: House) -> str:
-    value = house.session_cookie(house.sign_in())
-    house.upstream.clear()
-    return value
-
-
 def attempt(house: House, request: bytes) -> RawAnswer:
     answer, client = open_websocket(house.door.port, request)
     client.close()

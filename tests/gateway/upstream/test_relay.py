@@ -24,12 +24,6 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-def upstream() -> Iterator[RecordingUpstream]:
-    with RecordingUpstream() as running:
-        yield running
-
-
-@pytest.fixture
 def door(upstream: RecordingUpstream) -> Iterator[Door]:
     with open_door(upstream.url, timeouts={"first_byte_timeout": 5, "idle_timeout": 5}) as opened:
         yield opened

@@ -9,7 +9,6 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +30,6 @@ HANDSHAKE = (
     b"GET /s?x=1 HTTP/1.1\r\nHost: apps.example.com\r\nOrigin: https://apps.example.com\r\nUpgrade: websocket\r\n"
     b"Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n"
 )
-
-
-@pytest.fixture
-def upstream() -> Iterator[RecordingUpstream]:
-    with RecordingUpstream() as running:
-        yield running
-
-
-@pytest.fixture
-def door(upstream: RecordingUpstream) -> Iterator[Door]:
-    with open_door(upstream.url) as opened:
-        yield opened
 
 
 def dial(door: Door, path: str = "/s", **options: Any) -> ClientConnection:

@@ -21,12 +21,6 @@ from tests.ports import free_port as port_for_a_program
 
 
 @pytest.fixture
-def provider() -> Iterator[FakeProvider]:
-    with FakeProvider() as started:
-        yield started
-
-
-@pytest.fixture
 def upstream() -> Iterator[RecordingUpstream]:
     with RecordingUpstream() as started:
         yield started

@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,6 @@ from tests.gateway.commands import environment, vestibule
 
 KEY = "unit-test-key-0123456789-abcdefghijklmnop"
 LINK = re.compile(r"http\S+/auth/login\S+")
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeProvider]:
-    with FakeProvider(auto_login="alice") as started:
-        yield started
 
 
 def tables_for(provider: FakeProvider, port: int, **over: Any) -> dict[str, Any]:
