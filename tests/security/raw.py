@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
+SMUGGLED = b"GET /public/smuggled HTTP/1.1\r\nHost: {host}\r\n\r\n"
+"""What must never be read as a request of its own."""
 
 
 @dataclass(frozen=True)

@@ -1,89 +1,15 @@
 """RS: bearer tokens at an API that uses `bff.bearer`, over a real socket."""
 
-import base64
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from fastapi import Depends, FastAPI
 
-from bff.bearer import JWTBearer, RequireRoles, RequireScopes, StandardClaims
-from bff.contract import Identity
-from bff.sessions.assertion import Assertions
-from bff.sessions.keyring import Keyring
-from bff.sessions.record import Session, TokenSet
-from tests.fakes import OMIT, FakeProvider, UvicornThread, bind_socket, generate_key
-from tests.front_door import KEY
-from tests.security.raw import RawAnswer, exchange
-
-AUDIENCE = "models-api"
-Claims = dict[str, Any]
-
-
-def build_api(bearer: JWTBearer) -> FastAPI:
-    app = FastAPI()
-
-    @app.get("/me")
-    async def me(caller: Annotated[StandardClaims, Depends(bearer)]) -> dict[str, str]:
-        return {"sub": caller.sub}
-
-    @app.post("/me")
-    async def post(caller: Annotated[StandardClaims, Depends(bearer)]) -> dict[str, str]:
-        return {"sub": caller.sub}
-
-    @app.get("/analysts", dependencies=[Depends(RequireRoles(bearer, "analyst"))])
-    async def analysts() -> None: ...
-
-    @app.get("/readers", dependencies=[Depends(RequireScopes(bearer, "models:read", "models:list"))])
-    async def readers() -> None: ...
-
-    return app
-
-
-class Api:
-    """The running API and the provider whose tokens it takes."""
-
-    def __init__(self, provider: FakeProvider, port: int) -> None:
-        self.provider = provider
-        self.port = port
-
-    def claims(self, **over: Any) -> Claims:
-        now = int(time.time())
-        plain: Claims = {"iss": self.provider.issuer, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 60}
-        return plain | over
-
-    def token(self, *, header: Claims | None = None, **over: Any) -> str:
-        return self.provider.mint(self.claims(**over), header={"typ": "at+jwt", **(header or {})})
-
-    def get(self, *lines: str, path: str = "/me", method: str = "GET", body: bytes = b"") -> RawAnswer:
-        head = [f"{method} {path} HTTP/1.1", "Host: api", "Connection: close", *lines]
-        if body:
-            head.append(f"Content-Length: {len(body)}")
-        return RawAnswer.parse(exchange(self.port, ("\r\n".join(head) + "\r\n\r\n").encode("latin-1") + body))
-
-    def send(self, token: str, *, path: str = "/me") -> RawAnswer:
-        return self.get(f"Authorization: Bearer {token}", path=path)
-
-    def assert_refused(self, token: str, *, status: int = 401) -> None:
-        answer = self.send(token)
-        assert answer.status == status, answer.received[-200:]
-        assert answer.header("www-authenticate").startswith("Bearer ")
-        assert token[-30:].encode() not in answer.received, "the token came back"
-        assert b"Traceback" not in answer.received
-
-
-@contextmanager
-def running_api(bearer: JWTBearer, provider: FakeProvider) -> Iterator[Api]:
-    listener = bind_socket("127.0.0.1")
-    server = UvicornThread(build_api(bearer), listener)
-    server.start()
-    try:
-        yield Api(provider, listener.getsockname()[1])
-    finally:
-        server.stop()
+from bff.bearer import JWTBearer
+from tests.fakes import OMIT, FakeProvider, generate_key
+from tests.security.bearer_calls import AUDIENCE, Api, Claims, running_api
 
 
 @pytest.fixture(scope="module")
@@ -329,101 +255,3 @@ def test_rs_5_nobody_gets_a_401_first(api: Api, path: str) -> None:
     assert answer.status == 401
     assert answer.header("www-authenticate").startswith("Bearer ")
     assert "error=" not in answer.header("www-authenticate")
-
-
-def spellings(token: str) -> dict[str, list[str]]:
-    bearer = f"Authorization: Bearer {token}"
-    header, payload, signature = token.split(".")
-    flattened = base64.b64encode(json.dumps({"protected": header, "payload": payload}).encode()).decode()
-    return {
-        "twice": [bearer, bearer],
-        "good and bad": [bearer, "Authorization: Bearer x"],
-        "bad and good": ["Authorization: Bearer x", bearer],
-        "bearer and basic": [bearer, "Authorization: Basic eDp4"],
-        "bearer and DPoP": [bearer, f"Authorization: DPoP {token}"],
-        "DPoP scheme": [f"Authorization: DPoP {token}"],
-        "Basic scheme": [f"Authorization: Basic {token}"],
-        "no scheme": [f"Authorization: {token}"],
-        "list in one header": [f"{bearer}, Bearer {token}"],
-        "padding": [f"{bearer}=="],
-        "two spaces": [f"Authorization: Bearer  {token}"],
-        "space inside": [f"Authorization: Bearer {token[:20]} {token[20:]}"],
-        "dot behind": [f"{bearer}."],
-        "dot before": [f"Authorization: Bearer .{token}"],
-        "four parts": [f"{bearer}.AAAA"],
-        "quotes": [f'Authorization: Bearer "{token}"'],
-        "percent-encoded": [f"Authorization: Bearer {token.replace('.', '%2E')}"],
-        "JSON": [f"Authorization: Bearer {flattened}"],
-        "standard base64": [f"Authorization: Bearer {header}.{payload}.{signature[:-2]}+/"],
-        "no signature": [f"Authorization: Bearer {header}.{payload}."],
-        "empty": ["Authorization: Bearer "],
-        "empty scheme": ["Authorization:"],
-        "form encoded": [f"Authorization: Bearer access_token={token}"],
-    }
-
-
-@pytest.mark.parametrize("case", spellings("a.b.c"))
-def test_rs_6_one_token_in_one_place_in_one_spelling(api: Api, case: str) -> None:
-    token = api.token()
-    answer = api.get(*spellings(token)[case])
-    assert answer.status in (400, 401)
-    assert token.encode() not in answer.received
-
-
-def test_rs_6_a_token_in_the_query_or_the_body_does_not_count(api: Api) -> None:
-    token = api.token()
-    assert api.get(path=f"/me?access_token={token}").status in (400, 401)
-    assert api.get(f"Authorization: Bearer {token}", path=f"/me?access_token={token}").status == 400
-    form = "Content-Type: application/x-www-form-urlencoded"
-    assert api.get(form, path="/me", method="POST", body=f"access_token={token}".encode()).status == 401
-    assert api.get(f"Cookie: access_token={token}; Authorization={token}").status == 401
-
-
-def test_rs_6_a_token_changed_in_its_spare_bits_is_another_token(api: Api) -> None:
-    """Two spellings of one signature would pass a list of revoked tokens."""
-    for _ in range(8):
-        token = api.token(jti=base64.urlsafe_b64encode(str(time.time_ns()).encode()).decode())
-        last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-        place = last.index(token[-1])
-        for other in {last[place ^ bit] for bit in (1, 2, 3)}:
-            assert api.send(token[:-1] + other).status == 401
-
-
-def test_rs_4_keys_that_cannot_be_had_let_nobody_in() -> None:
-    with FakeProvider() as provider:
-        provider.bend.jwks.raw(500)
-        bearer = JWTBearer(provider.issuer, AUDIENCE, jwks_url=f"{provider.issuer}/jwks")
-        with running_api(bearer, provider) as api:
-            answer = api.send(api.token())
-            assert answer.status == 503
-            assert answer.header("retry-after")
-
-
-def test_rs_1_an_api_takes_no_token_of_the_front_doors_kit() -> None:
-    """Both kinds of first-party assertions are signed with the same keys: only one of them opens an API."""
-    issuer = "https://gw.example"
-    keys = Assertions(Keyring([KEY.encode()]), issuer=issuer, clock=time.time)
-    with FakeProvider() as published:
-        published.bend.jwks.raw(json=keys.jwks())
-        bearer = JWTBearer(issuer, AUDIENCE, jwks_url=f"{published.issuer}/jwks")
-        with running_api(bearer, published) as api:
-            session = signed_in_session(issuer)
-            assert api.send(keys.for_upstream(session, audience=AUDIENCE)).status == 200
-            assert api.send(keys.for_upstream(session, audience="other")).status == 401
-            for client in ("dashboards", AUDIENCE, AUDIENCE.removeprefix("kit:")):
-                assert api.send(keys.for_handshake(session, client=client, routes={})).status == 401
-
-
-def signed_in_session(origin: str) -> Session:
-    now = time.time()
-    return Session(
-        name="n" * 64,
-        revision=0,
-        identity=Identity(sub="alice", iss="https://idp.example"),
-        tokens=TokenSet(),
-        sid="",
-        origin=origin,
-        created_at=now,
-        login_started_at=now,
-        absolute_expires_at=now + 600,
-    )

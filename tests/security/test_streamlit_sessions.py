@@ -72,47 +72,6 @@ def test_ws_6_an_upload_is_for_the_person_whose_page_it_is(pages: House, open_ta
     assert upload(bob, pages.url, other.ask_for_address()).status_code == 204
 
 
-UPLOAD_SPELLINGS = {
-    "plain": UNKNOWN_UPLOAD,
-    "below a path of the app": f"/base/of/an/app{UNKNOWN_UPLOAD}",
-    "encoded letter": UNKNOWN_UPLOAD.replace("upload", "%75pload"),
-    "encoded underscore": UNKNOWN_UPLOAD.replace("_stcore", "%5Fstcore"),
-    "upper case": UNKNOWN_UPLOAD.replace("_stcore", "_STCORE").replace("upload_file", "Upload_File"),
-    "twice": UNKNOWN_UPLOAD + UNKNOWN_UPLOAD,
-    "no session": "/_stcore/upload_file",
-    "empty session": "/_stcore/upload_file/",
-    "odd session": "/_stcore/upload_file/(x)/y",
-}
-AMBIGUOUS_SPELLINGS = {
-    "encoded twice": UNKNOWN_UPLOAD.replace("upload", "%2575pload"),
-    "two slashes": UNKNOWN_UPLOAD.replace("/upload", "//upload"),
-    "a dot segment": UNKNOWN_UPLOAD.replace("/upload", "/./upload"),
-    "a backslash": UNKNOWN_UPLOAD.replace("/upload", "\\upload"),
-    "an encoded slash": UNKNOWN_UPLOAD.replace("/upload", "%2fupload"),
-    "a parameter": UNKNOWN_UPLOAD.replace("upload_file", "upload_file;x"),
-    "an encoded parameter": UNKNOWN_UPLOAD.replace("upload_file", "upload_file%3bx"),
-}
-
-
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST", "GET", "OPTIONS"])
-@pytest.mark.parametrize("address", UPLOAD_SPELLINGS.values(), ids=UPLOAD_SPELLINGS)
-def test_ws_6_a_session_that_no_socket_announced_takes_nothing(house: House, address: str, method: str) -> None:
-    cookie = house.session_cookie(house.sign_in())
-    house.upstream.clear()
-    answer = house.get_raw(address, "Sec-Fetch-Site: same-origin", method=method, cookie=cookie)
-    assert answer.status == 403
-    assert house.upstream.requests == []
-
-
-@pytest.mark.parametrize("address", AMBIGUOUS_SPELLINGS.values(), ids=AMBIGUOUS_SPELLINGS)
-def test_ws_6_an_address_that_can_be_read_as_an_upload_is_refused(house: House, address: str) -> None:
-    cookie = house.session_cookie(house.sign_in())
-    house.upstream.clear()
-    answer = house.get_raw(address, "Sec-Fetch-Site: same-origin", method="PUT", cookie=cookie)
-    assert answer.status == 400
-    assert house.upstream.requests == []
-
-
 def test_ws_6_the_owner_is_the_person_not_the_session(pages: House, open_tab: OpenTab) -> None:
     alice = pages.sign_in("alice")
     tab = open_tab(alice, pages.url)
@@ -256,49 +215,6 @@ def test_ws_6_who_is_not_signed_in_is_the_browser(
         assert open_tab(other, house.url, resume=session_id).run() != session_id
     house.sign_in("bob", browser=visitor)
     assert upload(visitor, house.url, address).status_code == 204, "the same browser, signed in since"
-
-
-XSRF = {
-    name: f"_streamlit_xsrf=2|aabbccdd|{2 * digit * 16}|1700000000" for name, digit in {"own": "1", "toss": "2"}.items()
-}
-
-
-def announced_to(house: House, session_id: str, *cookies: str) -> socket.socket:
-    """A stranger's socket, with these XSRF cookies, on which the app has announced `session_id`."""
-    line = f"Cookie: {'; '.join(cookies)}"
-    request = handshake("/_stcore/stream", house.host, line, subprotocols=f"streamlit, x, {session_id}")
-    answer, client = open_websocket(house.door.port, request)
-    received = answer.received
-    while session_id.encode() not in received:
-        received += client.recv(256)
-    return client
-
-
-def upload_status(house: House, session_id: str, *cookies: str) -> int:
-    lines = ["Sec-Fetch-Site: same-origin", *([f"Cookie: {'; '.join(cookies)}"] if cookies else [])]
-    return house.get_raw(f"/_stcore/upload_file/{session_id}/f", *lines, method="PUT").status
-
-
-@pytest.mark.parametrize("second", [XSRF["toss"], "_streamlit_xsrf=junk"], ids=["another token", "no token"])
-def test_ws_6_a_neighbours_cookie_does_not_make_a_stranger_nobody(
-    build_house: Callable[..., House], second: str
-) -> None:
-    """A page of another host of the domain can set a second XSRF cookie here, whose token it knows."""
-    house = build_house(routes=[page_route("asgi:tests.security.resuming:app", auth="optional")])
-    copies = (XSRF["own"], second)
-    announced_to(house, "strangers-session", *copies).close()
-    assert upload_status(house, "strangers-session", *copies) == 204
-    assert upload_status(house, "strangers-session", *copies[::-1]) == 204
-    assert upload_status(house, "strangers-session") == 403
-    assert upload_status(house, "strangers-session", XSRF["toss"]) == 403
-
-
-def test_ws_6_a_stranger_keeps_a_session_when_a_neighbours_cookie_comes(build_house: Callable[..., House]) -> None:
-    house = build_house(routes=[page_route("asgi:tests.security.resuming:app", auth="optional")])
-    announced_to(house, "session-of-before", XSRF["own"]).close()
-    assert upload_status(house, "session-of-before", XSRF["toss"], XSRF["own"]) == 204
-    announced_to(house, "session-of-before", XSRF["toss"], XSRF["own"]).close()
-    assert upload_status(house, "session-of-before", XSRF["toss"]) == 403
 
 
 def test_ws_6_a_signed_in_persons_session_is_out_of_reach_of_visitors(

@@ -396,6 +396,5 @@ def test_settings_cannot_be_changed_once_read(file: Path) -> None:
 
 def test_settings_can_be_built_in_code_without_any_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VESTIBULE_LOG__LEVEL", "error")
-    provider = ProviderSettings(issuer=ISSUER, client_id=CLIENT_ID)
-    settings = Settings(providers={"corp": provider})
+    settings = Settings(providers={"corp": ProviderSettings(issuer=ISSUER, client_id=CLIENT_ID)})
     assert (settings.log.level, settings.is_development) == ("info", False)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
-from bff.errors import AuthError, BadRequest, UpstreamFailed
-from gateway.headers.request import RawHeaders
+from bff.errors import BadRequest, UpstreamFailed
 from gateway.upstream.http import HttpUpstream, build_request_head
 from gateway.upstream.messages import UpstreamRequest
 from tests.fakes.replies import HANG
 from tests.fakes.upstream import RecordingUpstream
+from tests.gateway.upstream.http_calls import client, code_of, get, pieces, post, read_all
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
@@ -46,40 +45,6 @@ async def raw_server(handler: Handler) -> AsyncIterator[str]:
             writer.close()
         await asyncio.gather(*(task for task, _ in connections), return_exceptions=True)
         await asyncio.gather(*(writer.wait_closed() for _, writer in connections), return_exceptions=True)
-
-
-@asynccontextmanager
-async def client(target: str, **options: float) -> AsyncIterator[HttpUpstream]:
-    http = HttpUpstream(target, **options)  # type: ignore[arg-type]  # loose numbers for the sake of short tests
-    try:
-        yield http
-    finally:
-        await http.aclose()
-
-
-def get(path: bytes = b"/", *, method: str = "GET", headers: RawHeaders | None = None) -> UpstreamRequest:
-    return UpstreamRequest(method, path, headers or [(b"host", b"apps.example.com")])
-
-
-def post(body: AsyncIterator[bytes], *, length: int | None = None, path: bytes = b"/") -> UpstreamRequest:
-    return UpstreamRequest("POST", path, [(b"host", b"apps.example.com")], body, length)
-
-
-async def pieces(*parts: bytes, delay: float = 0) -> AsyncIterator[bytes]:
-    for part in parts:
-        await asyncio.sleep(delay)
-        yield part
-
-
-async def read_all(http: HttpUpstream, request: UpstreamRequest) -> tuple[int, bytes]:
-    response = await http.send(request)
-    return response.status, b"".join([piece async for piece in response.body])
-
-
-async def code_of(http: HttpUpstream, request: UpstreamRequest) -> str:
-    with pytest.raises(AuthError) as caught:
-        await read_all(http, request)
-    return caught.value.code
 
 
 async def test_the_target_and_headers_go_on_the_wire_exactly_as_given(upstream: RecordingUpstream) -> None:
@@ -283,95 +248,6 @@ async def test_bytes_nobody_asked_for_never_answer_the_next_request() -> None:
         await asyncio.sleep(0.1)
         assert http.pool.idle_connections == 0
         assert await read_all(http, get()) == (200, b"ok")
-
-
-async def test_a_closed_port_is_a_failed_connection(free_port: int) -> None:
-    async with client(f"http://127.0.0.1:{free_port}") as http:
-        with pytest.raises(UpstreamFailed) as caught:
-            await http.send(get())
-    assert (caught.value.code, caught.value.status) == ("upstream_connect", 502)
-
-
-async def test_a_missing_unix_socket_is_a_failed_connection(tmp_path: Path) -> None:
-    async with client(f"unix:{tmp_path}/none.sock") as http:
-        assert await code_of(http, get()) == "upstream_connect"
-
-
-async def test_a_unix_socket_is_served(tmp_path: Path) -> None:
-    with RecordingUpstream(unix=tmp_path / "app.sock") as upstream:
-        async with client(upstream.url) as http:
-            assert (await read_all(http, get(b"/x")))[0] == 200
-        assert upstream.last.target == b"/x"
-
-
-async def test_an_upstream_that_does_not_begin_in_time_is_a_504(upstream: RecordingUpstream) -> None:
-    upstream.respond("/hang", body="x", delay=HANG)
-    async with client(upstream.url, first_byte_timeout=0.1) as http:
-        with pytest.raises(UpstreamFailed) as caught:
-            await http.send(get(b"/hang"))
-        assert (caught.value.code, caught.value.status) == ("upstream_timeout", 504)
-        assert http.pool.open_connections == 0
-
-
-async def test_the_time_for_the_first_byte_runs_from_the_end_of_the_request(upstream: RecordingUpstream) -> None:
-    async with client(upstream.url, first_byte_timeout=0.2) as http:
-        status, _ = await read_all(http, post(pieces(b"a", b"b", b"c", b"d", delay=0.1), length=4))
-        assert status == 200
-        upstream.respond("/hang", body="x", delay=HANG)
-        assert await code_of(http, post(pieces(b"a", b"b", delay=0.1), path=b"/hang")) == "upstream_timeout"
-
-
-async def test_a_body_that_stalls_is_cut_after_the_idle_time(upstream: RecordingUpstream) -> None:
-    upstream.respond("/stall", stream=[b"one", 0.05, b"two", HANG], chunked=True)
-    async with client(upstream.url, idle_timeout=0.2) as http:
-        response = await http.send(get(b"/stall"))
-        assert await response.read() == b"one"
-        assert await response.read() == b"two"
-        with pytest.raises(UpstreamFailed) as caught:
-            await response.read()
-        assert caught.value.code == "upstream_timeout"
-        response.close()
-
-
-async def test_a_reader_that_takes_its_time_is_no_stall(upstream: RecordingUpstream) -> None:
-    upstream.respond("/big", size=4_000_000)
-    async with client(upstream.url, idle_timeout=0.2) as http:
-        response = await http.send(get(b"/big"))
-        await asyncio.sleep(0.5)
-        assert len(b"".join([piece async for piece in response.body])) == 4_000_000
-
-
-async def test_an_upstream_that_stops_reading_the_body_is_a_timeout(upstream: RecordingUpstream) -> None:
-    upstream.respond("/slow", body="x", read_rate=1.0)
-
-    async def endless() -> AsyncIterator[bytes]:
-        while True:
-            yield b"x" * 262_144
-
-    async with client(upstream.url, idle_timeout=0.3) as http:
-        assert await asyncio.wait_for(code_of(http, post(endless(), path=b"/slow")), 10) == "upstream_timeout"
-
-
-async def test_a_response_that_is_dropped_ends_its_connection(upstream: RecordingUpstream) -> None:
-    upstream.respond("/endless", stream=[b"x", HANG], chunked=True)
-    async with client(upstream.url) as http:
-        response = await http.send(get(b"/endless"))
-        await response.aclose()
-        await response.aclose()
-        await asyncio.to_thread(upstream.wait_for, lambda it: it.aborted == ["/endless"])
-        assert http.pool.open_connections == 0
-
-
-async def test_a_cancelled_request_leaves_nothing_behind(upstream: RecordingUpstream) -> None:
-    upstream.respond("/hang", body="x", delay=HANG)
-    async with client(upstream.url) as http:
-        task = asyncio.create_task(http.send(get(b"/hang")))
-        await asyncio.sleep(0.1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert http.pool.open_connections == 0
-        assert (await read_all(http, get()))[0] == 200
 
 
 async def test_many_aborted_exchanges_never_mix_answers(upstream: RecordingUpstream) -> None:

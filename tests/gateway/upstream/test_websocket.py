@@ -2,69 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import hashlib
 import os
 import socket
 import struct
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 from gateway.upstream.dial import client_tls
 from tests.fakes.replies import pattern_sha256
 from tests.fakes.upstream import RecordingUpstream
-from tests.fakes.upstream_websocket import UpstreamWebSocket
 from tests.gateway.upstream.certificate import make_certificate
 from tests.gateway.upstream.door import Door, open_door, wait_until
+from tests.gateway.upstream.websocket_calls import MIB, closing, dial, raw_socket, the_socket
 
-MIB = 1024 * 1024
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
-HANDSHAKE = (
-    b"GET /s?x=1 HTTP/1.1\r\nHost: apps.example.com\r\nOrigin: https://apps.example.com\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n"
-)
-
-
-def dial(door: Door, path: str = "/s", **options: Any) -> ClientConnection:
-    client: ClientConnection = connect(
-        door.ws_url + path, proxy=None, compression=None, max_size=None, close_timeout=2, **options
-    )
-    return client
-
-
-def the_socket(upstream: RecordingUpstream) -> UpstreamWebSocket:
-    wait_until(lambda: bool(upstream.websockets))
-    return upstream.websockets[-1]
-
-
-def raw_socket(door: Door, extra: bytes = b"", *, receive_buffer: int = 0) -> tuple[socket.socket, bytes]:
-    """A client below WebSocket: the connection after its handshake, and the answer's head."""
-    client = socket.socket()
-    if receive_buffer:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    client.settimeout(10)
-    client.connect(("127.0.0.1", door.port))
-    client.sendall(HANDSHAKE % base64.b64encode(os.urandom(16)) + extra + b"\r\n")
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        answer += client.recv(1)
-    return client, answer
-
-
-def closing(client: ClientConnection, *, seconds: float = 5) -> tuple[int, str]:
-    """Code and reason that the other side closes with."""
-    try:
-        while True:
-            client.recv(timeout=seconds)
-    except ConnectionClosed as closed:
-        return (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd is not None else (1006, "")
 
 
 def refusal(door: Door) -> tuple[int, bytes]:
@@ -278,81 +232,6 @@ def test_pings_of_the_upstream_are_answered_by_the_gateway(door: Door, upstream:
         opened = the_socket(upstream)
         opened.ping(b"are you there")
         wait_until(lambda: opened.pongs == [b"are you there"])
-
-
-def test_a_session_end_closes_the_socket_at_once_with_its_code(door: Door, upstream: RecordingUpstream) -> None:
-    with dial(door) as client:
-        opened = the_socket(upstream)
-        began = time.monotonic()
-        door.app.close_sockets(4401, "logout")
-        assert closing(client) == (4401, "logout")
-        assert opened.wait_closed() == 1001
-        assert time.monotonic() - began < 10
-    wait_until(lambda: bool(door.app.ends))
-    assert (door.app.ends[0].code, door.app.ends[0].by) == (4401, "gateway")
-
-
-def test_the_first_order_to_close_counts(door: Door, upstream: RecordingUpstream) -> None:
-    with dial(door) as client:
-        the_socket(upstream)
-        door.app.close_sockets(4403, "forbidden")
-        door.app.close_sockets(4401, "logout")
-        assert closing(client) == (4403, "forbidden")
-
-
-def test_a_session_end_during_the_handshake_refuses_the_socket(door: Door, upstream: RecordingUpstream) -> None:
-    upstream.websocket("/s", delay=10)
-    began = time.monotonic()
-    client = socket.create_connection(("127.0.0.1", door.port), timeout=5)
-    client.sendall(HANDSHAKE % base64.b64encode(os.urandom(16)) + b"\r\n")
-    wait_until(lambda: bool(door.app.closers))
-    door.app.close_sockets(4401, "logout")
-    assert client.recv(1000).startswith(b"HTTP/1.1 403")
-    assert time.monotonic() - began < 8
-    client.close()
-    wait_until(lambda: upstream.connections_open == 0)
-
-
-def test_ws_7_a_client_that_does_not_read_holds_the_upstream_back(door: Door, upstream: RecordingUpstream) -> None:
-    upstream.websocket("/s", echo=False)
-    client, _ = raw_socket(door, receive_buffer=65_536)
-    opened = the_socket(upstream)
-    sent = 0
-    future = None
-    while future is None or future.done():
-        future = asyncio.run_coroutine_threadsafe(opened._send(b"x" * 262_144), opened._thread.loop)
-        deadline = time.monotonic() + 0.5
-        while not future.done() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        sent += 262_144
-        assert sent < 64 * MIB, "nobody held the upstream back"
-    received = b""
-    while len(received) < sent:
-        received += client.recv(MIB)
-    wait_until(future.done)
-    client.close()
-
-
-@pytest.mark.parametrize("told", [False, True])
-def test_a_session_end_reaches_the_upstream_though_the_client_does_not_read(
-    upstream: RecordingUpstream, *, told: bool
-) -> None:
-    upstream.websocket("/s", echo=False)
-    with open_door(upstream.url, ws=None if told else WebSocketsSansIOProtocol) as door:
-        client, _ = raw_socket(door, receive_buffer=65_536)
-        opened = the_socket(upstream)
-        for _ in range(48):
-            asyncio.run_coroutine_threadsafe(opened._send(b"x" * 262_144), opened._thread.loop)
-        time.sleep(0.5)
-        door.app.close_sockets(4401, "logout")
-        opened.wait_closed(20)
-        wait_until(lambda: bool(door.app.ends))
-        assert (door.app.ends[0].code, door.app.ends[0].by) == (4401, "gateway")
-        tail = b""
-        while chunk := client.recv(MIB):
-            tail = (tail + chunk)[-100:]
-        assert tail.endswith(struct.pack("!BBH", 0x88, 8, 4401) + b"logout") is told
-        client.close()
 
 
 def test_ws_7_an_upstream_that_does_not_read_holds_the_client_back(door: Door, upstream: RecordingUpstream) -> None:
