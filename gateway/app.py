@@ -1,4 +1,4 @@
-"""Everything wired into one ASGI application: `create_app(settings)`."""
+"""Build the front door as one ASGI application: `create_app(settings)`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gateway.upstream.choice import LocalUpstream, RouteUpstreams, build_upstrea
 
 
 class RoutedTargets:
-    """`bff.login.sign_in.Targets` by the route table: pages are places to return to, APIs and uploads are not."""
+    """`bff.login.sign_in.Targets` from the route table: a sign-in returns to pages, but not to APIs and uploads."""
 
     def __init__(self, settings: Settings) -> None:
         self._routes = RouteTable(settings.routes)
@@ -50,7 +50,8 @@ class RoutedTargets:
 
 @dataclass(slots=True)
 class GatewayApp:
-    """The application: lifespan, and the pipeline for the rest. `bff` and `cache` are for management and tests."""
+    """The application: it handles the lifespan, and the pipeline handles all requests. `bff` and `cache` are for
+    management and tests."""
 
     bff: Bff
     cache: SessionCache
@@ -77,13 +78,13 @@ class GatewayApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def start(self) -> None:
-        """Start applications of this process and the watch over open sockets."""
+        """Start the applications of this process, and the task that closes expired connections."""
         for application in self._local_applications():
             await application.start()
         self._sweeper = asyncio.create_task(self.pipeline.connections.sweep_for_ever())
 
     async def stop(self) -> None:
-        """Close sockets so that they reconnect elsewhere, finish what is under way, let go of everything."""
+        """Close sockets so that they reconnect elsewhere, let open work finish, release everything."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])
@@ -106,7 +107,7 @@ def create_app(
     http: httpx.AsyncClient | None = None,
     clock: Callable[[], float] = time.time,
 ) -> GatewayApp:
-    """The front door of `settings`. `store`, `http` and `clock` stand in for the real ones in tests."""
+    """Build the front door of `settings`. Tests pass their own `store`, `http` and `clock`."""
     bff = assemble(settings, store=store, http=http, clock=clock)
     cache = SessionCache(bff)
     auth_app: ASGIApp = create_auth_app(bff, RoutedTargets(settings))

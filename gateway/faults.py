@@ -1,4 +1,4 @@
-"""What ends the command: a fault with one clear sentence and an exit code, never a trace."""
+"""Faults that end the command, each with one clear sentence and an exit code instead of a trace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ EXIT_USAGE = 2
 
 
 class CommandFault(Exception):
-    """Something outside this program is not as it must be; `message` names it and the mend."""
+    """A fault outside of this program. `message` says what is wrong and how to fix it."""
 
     exit_code = EXIT_FAULT
 
@@ -18,6 +18,6 @@ class CommandFault(Exception):
 
 
 class UsageFault(CommandFault):
-    """The command line or the configuration asks for something impossible."""
+    """A fault in the command line or the configuration: it asks for something impossible."""
 
     exit_code = EXIT_USAGE

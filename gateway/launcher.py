@@ -1,4 +1,4 @@
-"""The page at `/` when no route is there: the applications this person may open."""
+"""The page at `/` if there is no route: it lists the applications that this person may open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.access.session_cache import LiveSession
 
 
 def launcher_page(bff: Bff, live: LiveSession, routes: Iterable[RouteSettings]) -> Page:
-    """The page for the person of `live`; `routes` are those of the host that was asked."""
+    """Build the page for the person of `live`. `routes` are those of the requested host."""
     base = bff.urls.base_path
     apps = [
         {"href": base + route.path, "title": route.title or route.id}

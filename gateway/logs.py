@@ -1,7 +1,7 @@
-"""How this program writes its log: one line per event on standard error, as JSON or for a person's eyes.
+"""Set up the log: one line per event on standard error, as JSON or for people.
 
-structlog and the standard library's loggers share one handler. Libraries are held at WARNING whatever the level,
-because below it they print request targets with their queries, headers and frames.
+structlog and the standard library's loggers share one handler. Libraries stay at WARNING at every level, because at
+lower levels they print request targets with queries, headers and frames.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHOWN_APART = ("timestamp", "level", "event", "exception", "logger", "audit")
 
 
 def configure_logging(log: LogSettings, *, stream: TextIO | None = None) -> None:
-    """Send every logger of this process to `stream`, else to standard error, replacing what was set up before."""
+    """Send all loggers of this process to `stream`, or to standard error. This replaces any earlier set-up."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -67,7 +67,7 @@ def configure_logging(log: LogSettings, *, stream: TextIO | None = None) -> None
 
 
 def without_capabilities(_logger: object, _method: str, event: Event) -> Event:
-    """`event` without the parts of addresses that open something, whoever put them there (`gateway.masked_paths`)."""
+    """Mask the secret parts of addresses in `event`, whoever put them there (`gateway.masked_paths`)."""
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = mask_text(value)
@@ -75,7 +75,7 @@ def without_capabilities(_logger: object, _method: str, event: Event) -> Event:
 
 
 def render_for_people(_logger: object, _method: str, event: Event) -> str:
-    """`12:00:01 warning  what happened  key=value`, then an exception's lines."""
+    """Write an event as `12:00:01 warning  what happened  key=value`, and then the lines of an exception."""
     clock = str(event.get("timestamp", ""))[11:19]
     line = f"{clock} {event.get('level', ''):<8} {one_line(str(event.get('event', '')))}{_fields(event)}"
     exception = event.get("exception")
@@ -88,7 +88,7 @@ def _fields(event: Mapping[str, Any]) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` with everything that could break or colour the line escaped (CWE-117)."""
+    """Escape everything in `text` that could break or colour the line (CWE-117)."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

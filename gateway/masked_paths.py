@@ -1,13 +1,13 @@
-"""What a log may say of an address that opens something by itself: everything up to the part that opens it.
+"""Mask the secret part of addresses in logs: some addresses open something for everybody who knows them.
 
 | address | opens |
 |---|---|
-| `/media/<id>` | a file that a Streamlit page offers, for everybody of its route |
+| `/media/<id>` | a file that a Streamlit page offers, for everybody on its route |
 | `/_stcore/upload_file/<session>/<file>` | an upload, and with the session id a page's whole state |
 | `/auth/kit/state/<id>` | names what a page keeps for a person |
 
-A line of log may hold spellings that were refused because readers differ about them, so a path is read here as the most
-lenient reader would read it.
+A log line may hold paths that were refused because two readers could disagree about them. So a path is read here as a
+very lenient reader would read it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _DECODINGS: Final = 3
 
 
 def mask_path(path: str) -> str:
-    """`path` with what opens something replaced by `*`: a request's path as it came, read as Latin-1, without query."""
+    """Replace the secret part of `path` with `*`. `path` is a raw request path, decoded as Latin-1, without query."""
     read = "/" + (_read_leniently(path) if _NEEDS_READING.search(path) else path).removeprefix("/")
     found = _IN_PATH.search(read)
     return read[: found.end()] + MASK if found and found.end() < len(read) else path
 
 
 def mask_text(text: str) -> str:
-    """`text` (a line of log) with the same parts of addresses left out, and Streamlit's session and media ids."""
+    """Mask the same parts of addresses in `text`, a log line, and also Streamlit's session and media ids."""
     if not _WORTH_A_LOOK.search(text):
         return text
     masked = _IN_TEXT.sub(rf"\1{MASK}", text)

@@ -1,4 +1,4 @@
-"""Refusals on the wire: an `AuthError` becomes a page or problem+json, on HTTP and before a WebSocket opens."""
+"""Send refusals: an `AuthError` becomes a page or problem+json, for HTTP and for WebSocket handshakes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 async def send_page(scope: Scope, send: Send, page: Page) -> None:
-    """Answer with `page`; a WebSocket handshake is refused with the same status (RFC 6455 section 4.2.2)."""
+    """Answer with `page`. A WebSocket handshake is refused with the same status (RFC 6455 section 4.2.2)."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in page.headers]
     headers.append((b"content-length", str(len(page.body)).encode("ascii")))
     kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
@@ -20,13 +20,13 @@ async def send_page(scope: Scope, send: Send, page: Page) -> None:
 
 
 def redirect_page(location: str) -> Page:
-    """302 to a sign-in: never cached, and no referrer leaves with it."""
+    """Build a 302 to a sign-in. It is never cached and sends no referrer."""
     headers = [("location", location), ("cache-control", "no-store"), ("referrer-policy", "no-referrer")]
     return Page(302, headers, b"")
 
 
 def stamping(send: Send, request_id: str, *, secure: bool) -> Send:
-    """`send` that puts our request id, and HSTS on https, on every response, each once and nobody else's."""
+    """Return a `send` that puts our request id on every response, and HSTS on https. It replaces other values."""
     stamps = [(b"x-request-id", request_id.encode("ascii")), *([HSTS] if secure else [])]
     ours = (b"x-request-id", HSTS[0])
 

@@ -1,4 +1,4 @@
-"""Where an upstream is: parsed once from configuration, never from a request; pure."""
+"""The address of an upstream. It is parsed once from the configuration, never from a request. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,=:@%-]+)*\Z")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`http://host:port[/path]`, `https://…` or `unix:/path.sock`; `base_path` has no trailing slash."""
+    """An address: `http://host:port[/path]`, `https://…` or `unix:/path.sock`. `base_path` has no trailing slash."""
 
     host: str
     port: int
@@ -22,7 +22,7 @@ class Target:
 
     @property
     def origin(self) -> str:
-        """scheme://host[:port] as a Location header would name it; "" for a Unix socket."""
+        """Return scheme://host[:port] as in a Location header; "" for a Unix socket."""
         if self.socket_path:
             return ""
         scheme, usual = ("https", 443) if self.is_tls else ("http", 80)
@@ -30,7 +30,7 @@ class Target:
 
     @property
     def authority(self) -> bytes:
-        """Host header for requests that carry none."""
+        """Return the Host header for requests without one."""
         return self.origin.partition("://")[2].encode("ascii") or b"localhost"
 
     @property
@@ -39,10 +39,10 @@ class Target:
 
 
 def parse_target(text: str) -> Target:
-    """Read the address of an upstream from the configuration.
+    """Parse the address of an upstream from the configuration.
 
     Raises:
-        ValueError: not one of the three forms; the message is fit for a configuration report.
+        ValueError: it has none of the three forms; the message can be shown in a report on the configuration.
     """
     if text.startswith("unix:"):
         path = text.removeprefix("unix:").removeprefix("//")

@@ -1,4 +1,4 @@
-"""Cross-origin requests: off unless a route names the origin exactly; preflights are answered here. Pure."""
+"""Cross-origin requests: refused unless a route names the exact origin. Preflights are answered here. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _METHOD = re.compile(rb"[A-Z]{1,16}")
 
 
 def is_allowed_origin(origin: str, route: RouteSettings) -> bool:
-    """True for an origin that `cors_origins` names, byte for byte."""
+    """True if `cors_origins` names exactly this origin."""
     return bool(origin) and origin in route.cors_origins
 
 
 def cors_headers(origin: str, route: RouteSettings) -> RawHeaders:
-    """Headers of an answer to an allowed origin, [] for every other; `Vary` wherever the answer could differ."""
+    """Build the headers for an answer to an allowed origin, [] for others. `Vary` is there if answers could differ."""
     if not route.cors_origins:
         return []
     vary = [(b"vary", b"Origin")]
@@ -36,14 +36,14 @@ def cors_headers(origin: str, route: RouteSettings) -> RawHeaders:
 
 
 def preflight_of(method: str, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-    """The method a preflight asks about, None when the request is none."""
+    """Return the method that a preflight asks about; None if the request is not a preflight."""
     if method != "OPTIONS" or not any(name == b"origin" for name, _ in headers):
         return None
     return next((value for name, value in headers if name == b"access-control-request-method"), None)
 
 
 def answer_preflight(wanted: bytes, origin: str, headers: Sequence[tuple[bytes, bytes]], route: RouteSettings) -> Page:
-    """The answer to a preflight, without a look at any credential or upstream.
+    """Answer a preflight. No credential is read, and no upstream is asked.
 
     Raises:
         Forbidden: `cors_origin`.

@@ -1,8 +1,8 @@
-"""Machine clients with a bearer JWT of their own, on routes that accept it (`accept_bearer`, RFC 9068, RFC 6750).
+"""Machine clients with their own bearer JWT, on routes that accept it (`accept_bearer`, RFC 9068, RFC 6750).
 
-A valid token makes a caller that policy and headers treat like a person; it has no record in the store. What it opened
-ends with the token, and when its person, its provider session or everybody is signed out here. One token in one place:
-a session cookie or a kit credential beside it is an error.
+Policy and headers treat a caller with a valid token like a person, but it has no record in the store. Its connections
+end with the token, or when its person, its provider session or everybody is signed out here. A request has one
+credential: a session cookie or a kit credential beside the token is an error.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ CHALLENGE = 'Bearer realm="gateway", error="invalid_token"'
 
 
 class MachineCallers:
-    """Validates bearer tokens against the providers a route names."""
+    """Validates bearer tokens against the providers that a route names."""
 
     def __init__(self, bff: Bff) -> None:
         self._bff = bff
 
     async def identify(self, incoming: Incoming, route: RouteSettings) -> LiveSession | None:
-        """The caller of a bearer token, None when the route takes none or none came.
+        """Return the caller with a bearer token; None if the route accepts none or the request has none.
 
         Raises:
             BadRequest: `bearer_twice`, `two_credentials`.
-            LoginRequired: `invalid_token`, whatever rule was broken; the log names it.
-            ProviderUnavailable: the provider's keys cannot be had.
+            LoginRequired: `invalid_token` for every broken rule; the log names the rule.
+            ProviderUnavailable: the provider's keys cannot be fetched.
         """
         if not route.accept_bearer.providers:
             return None
@@ -60,7 +60,7 @@ class MachineCallers:
         return live
 
     async def is_revoked(self, machine: LiveSession) -> bool:
-        """True when the person or the provider session was ended here after the token was issued."""
+        """True if the person or the provider session was signed out here after the token was issued."""
         return await self._bff.store.barriers(sorted(machine.owners)) >= machine.session.login_started_at
 
     async def _validate(self, token: str, route: RouteSettings) -> tuple[Provider, StandardClaims]:
@@ -80,7 +80,7 @@ class MachineCallers:
         return provider, claims
 
     def _provider_of(self, token: str, route: RouteSettings) -> Provider:
-        """The provider whose issuer the token names; only its keys will be asked."""
+        """Return the provider whose issuer the token names. Only this provider's keys are fetched."""
         issuer = unverified_claims(token).get("iss")
         for name in route.accept_bearer.providers:
             provider = self._bff.sign_in.providers[name]
@@ -135,6 +135,7 @@ class MachineCallers:
         return replace(describe(session, self._bff), touched_at=0)
 
     def _end_of(self, claims: StandardClaims, provider: Provider) -> float:
-        """`exp`; for a token that came later and was taken for the skew of clocks, the end of that allowance."""
+        """Return `exp`. If the token came later and was accepted because clocks may differ, return the end of that
+        time."""
         is_late = self._bff.clock() >= claims.exp
         return claims.exp + (provider.settings.clock_skew_seconds if is_late else 0)

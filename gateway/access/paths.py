@@ -1,8 +1,8 @@
-"""One canonical form of a request path for routing, authorization and forwarding; ambiguous forms are refused.
+"""Find the one canonical form of a request path for routing, authorization and forwarding. Refuse ambiguous paths.
 
-Two readers of one URL that disagree about its path are how a guarded page gets served, so a path that a normalising,
-twice-decoding, parameter-stripping or look-alike-folding upstream could read differently is a 400 here. What passes is
-forwarded with its own bytes, whose one percent-decoding is the canonical path.
+If two readers of a URL disagree about its path, a protected page can get out. So a path is a 400 here if an upstream
+could read it differently: one that normalises, decodes twice, strips parameters or folds look-alike characters. An
+accepted path is forwarded with its own bytes; decoded once, they are the canonical path.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from bff.errors import BadRequest
 
 _SEGMENT: Final = rb"[A-Za-z0-9_~@:=,+!$&'()*-][A-Za-z0-9._~@:=,+!$&'()*-]*"
 _PLAIN: Final = re.compile(rb"/(?:%s(?:/%s)*/?)?\Z" % (_SEGMENT, _SEGMENT))
-"""Nothing encoded and no segment that starts with a dot: most requests."""
+"""The path of most requests: nothing is encoded, and no segment starts with a dot."""
 _NOT_IN_A_PATH: Final = re.compile(rb"[^!$-:=@-\[\]-~]")
-"""Whatever is not printable ASCII, and the space, `"`, `#`, `;`, `<`, `>`, `?` and backslash."""
+"""Everything that is not printable ASCII, and the space, `"`, `#`, `;`, `<`, `>`, `?` and backslash."""
 _NOT_IN_A_QUERY: Final = re.compile(rb'[^!"$-~]')
 _BAD_OR_HIDDEN: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})|%2[Ff]")
-"""A broken escape, or an encoded slash: some decode it before they split, some after."""
+"""A broken escape, or an encoded slash: some programs decode before they split the path, some after."""
 _AMBIGUOUS: Final = re.compile("[\x00-\x1f\x7f-\x9f\\\\;?#\u2028\u2029\uff01-\uff5e]|%[0-9A-Fa-f]{2}|//")
-"""In the decoded path: controls, delimiters, fullwidth ASCII, something still encoded, empty segments."""
+"""In the decoded path: controls, delimiters, fullwidth ASCII, a second encoding, empty segments."""
 _SYNTAX: Final = frozenset("/\\.;%?#")
 
 
@@ -31,7 +31,7 @@ def canonical_path(raw_path: bytes) -> str:
     """Decode `raw_path` (the request-target up to `?`) exactly once.
 
     Raises:
-        BadRequest: `ambiguous_path`, when two readers could disagree about the result.
+        BadRequest: `ambiguous_path`, if two readers could disagree about the result.
     """
     if _PLAIN.match(raw_path):
         return raw_path.decode("ascii")
@@ -53,11 +53,11 @@ def canonical_path(raw_path: bytes) -> str:
 def forward_target(raw_path: bytes, query_string: bytes, *, strip_prefix: str = "") -> bytes:
     """Build the request-target for the upstream from the client's own bytes.
 
-    `raw_path` has passed `canonical_path`; so its segments are those of the canonical path, one to one, and
-    `strip_prefix` (canonical, with or without a trailing slash) is removed segment by segment.
+    `raw_path` has passed `canonical_path`, so it has the same segments as the canonical path. `strip_prefix`
+    (canonical, with or without a trailing slash) is removed segment by segment.
 
     Raises:
-        BadRequest: `ambiguous_query` for bytes that cannot stand in a query, `ambiguous_path` if the prefix is absent.
+        BadRequest: `ambiguous_query` for bytes that a query cannot hold, `ambiguous_path` if the prefix is absent.
     """
     target = _without_prefix(raw_path, strip_prefix.strip("/")) if strip_prefix else raw_path
     if not query_string:
@@ -78,12 +78,12 @@ def _without_prefix(raw_path: bytes, prefix: str) -> bytes:
 
 
 def _is_trimmed_or_dots(segment: str) -> bool:
-    """True for `.`, `..`, `...` and what some file systems trim into another name."""
+    """True for `.`, `..`, `...` and for names that some file systems trim into another name."""
     return segment != segment.strip() or (segment.startswith(".") and not segment.strip("."))
 
 
 def _folds_into_syntax(character: str) -> bool:
-    """True when compatibility normalisation (NFKC) turns a non-ASCII character into a dot, slash or delimiter."""
+    """True if compatibility normalisation (NFKC) turns a non-ASCII character into a dot, slash or delimiter."""
     return not character.isascii() and not _SYNTAX.isdisjoint(unicodedata.normalize("NFKC", character))
 
 

@@ -1,4 +1,4 @@
-"""What the gateway finds out about a request before it decides: origin, client, id, canonical path."""
+"""Read a request before any decision: its origin, client, id and canonical path."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SESSION_HEADER = contract.HEADER_SESSION.lower().encode("ascii")
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request with its canonical `path` below the public URL's own path; `raw_path` is the same in client bytes."""
+    """A request. `path` is canonical and below the public URL's own path; `raw_path` is its form in client bytes."""
 
     scope: Scope
     facts: RequestFacts
@@ -42,21 +42,21 @@ class Incoming:
         return str(self.scope.get("method", "GET"))
 
     def at(self, urls: PublicUrls) -> Incoming:
-        """The same request as one to the origin of `urls`."""
+        """Return the same request, but to the origin of `urls`."""
         facts = replace(self.facts, urls=urls)
         self.scope[SCOPE_KEY] = facts
         return replace(self, facts=facts)
 
     @property
     def here(self) -> str:
-        """Path and query as the browser's address bar has them, for coming back after sign-in."""
+        """Return path and query as in the browser's address bar, for the return after sign-in."""
         query: bytes = self.scope["query_string"]
         target = self.facts.urls.base_path.encode() + self.raw_path + (b"?" + query if query else b"")
         return target.decode("latin-1")
 
 
 def read_endpoint(scope: Scope, bff: Bff) -> tuple[ClientEndpoint, str]:
-    """The client's address, scheme and host as far as trusted proxies say, and the request id."""
+    """Read the client's address, scheme and host, as trusted proxies report them, and the request id."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     peer = scope["client"][0] if scope.get("client") else ""
     host = next((value.decode("latin-1").lower() for name, value in headers if name == b"host"), "")
@@ -80,14 +80,14 @@ def read_request(scope: Scope, bff: Bff, client: ClientEndpoint, request_id: str
     """Find the origin and the canonical path.
 
     Raises:
-        Misdirected: the Host is not served here.
+        Misdirected: this Host is not served here.
         BadRequest: `ambiguous_path`.
         NotFound: outside the public URL's path.
     """
     raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
     path = canonical_path(raw_path)
     urls = bff.origins.get(client.host)
-    is_internal = _is_internal_call(scope, path, client, bff)  # at a host that is both, too: kits dial it
+    is_internal = _is_internal_call(scope, path, client, bff)  # this also counts at a host that is both: kits call it
     if urls is None and not is_internal:
         raise Misdirected(detail=_why_misdirected(client, bff))
     fetch = FetchMetadata.from_headers(scope["headers"])
@@ -102,10 +102,10 @@ def read_request(scope: Scope, bff: Bff, client: ClientEndpoint, request_id: str
 
 
 def single_header(headers: list[tuple[bytes, bytes]], name: bytes, *, code: str) -> str | None:
-    """The one value of `name`, None when absent.
+    """Return the only value of `name`, None if it is absent.
 
     Raises:
-        BadRequest: `code`, when it came twice or is no ASCII.
+        BadRequest: `code`, if it came twice or is not ASCII.
     """
     values = [value for candidate, value in headers if candidate == name]
     if not values:
@@ -125,9 +125,9 @@ def _why_misdirected(client: ClientEndpoint, bff: Bff) -> str:
 
 
 def _is_internal_call(scope: Scope, path: str, client: ClientEndpoint, bff: Bff) -> bool:
-    """Kit calls, and the public keys that APIs and kits fetch from inside, by a name in the Host header itself.
+    """True for kit calls, and for the public keys that APIs and kits fetch, under an internal name in the Host header.
 
-    Below `/auth` these are what kits call: the rest is for browsers, and looks at the cookie and not at the credential.
+    Below `/auth` kits call only these: the others are for browsers and read the cookie, not the kit credential.
     """
     named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
     if named != [client.host] or client.host not in bff.settings.server.internal_hosts:

@@ -1,4 +1,4 @@
-"""The route table: which of `settings.routes` a host and a canonical path belong to."""
+"""The route table: find the route in `settings.routes` for a host and a canonical path."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT", "TRACK"})
 
 
 class RouteTable:
-    """Routes by prefix; the longest one on a segment boundary wins, and of equal ones the one that names the host.
+    """Routes by prefix. The longest prefix that ends on a segment boundary wins; of equal ones, the one with the host.
 
-    `/api` and `/api/` are the same prefix: both cover `/api`, `/api/` and `/api/x`, neither covers `/apiary`.
+    `/api` and `/api/` are the same prefix: they cover `/api`, `/api/` and `/api/x`, but not `/apiary`.
     """
 
     __slots__ = ("_by_prefix", "_deepest")
@@ -26,7 +26,7 @@ class RouteTable:
         self._deepest = max((prefix.count("/") for prefix in self._by_prefix), default=0)
 
     def match(self, host: str, path: str) -> RouteSettings | None:
-        """Find the route of a canonical `path`; `host` is the Host header, with or without a port."""
+        """Find the route of a canonical `path`. `host` is the Host header, with or without a port."""
         for prefix in self._prefixes(path):
             hosts = self._by_prefix.get(prefix)
             if hosts is not None and (route := _of_host(hosts, host)) is not None:
@@ -34,11 +34,12 @@ class RouteTable:
         return None
 
     def on_host(self, host: str) -> list[RouteSettings]:
-        """The routes that `host` has, in the order of the configuration, without those that another one replaces."""
+        """Return the routes of `host` in the order of the configuration, without those that another route replaces."""
         return [route for hosts in self._by_prefix.values() if (route := _of_host(hosts, host)) is not None]
 
     def _prefixes(self, path: str) -> Iterable[str]:
-        """Yield the prefixes of `path` that end on a segment boundary, longest first, as deep as any route goes."""
+        """Yield the prefixes of `path` that end on a segment boundary, longest first, no deeper than the deepest
+        route."""
         parts = path.split("/", self._deepest + 1)
         if len(parts) > self._deepest + 1:
             parts.pop()
@@ -48,7 +49,7 @@ class RouteTable:
 
 
 def is_method_allowed(route: RouteSettings, method: str) -> bool:
-    """True when `route` takes `method`: an empty list takes all but TRACE, CONNECT and TRACK; GET includes HEAD."""
+    """True if `route` accepts `method`. An empty list accepts all but TRACE, CONNECT and TRACK. GET includes HEAD."""
     if method in REFUSED_METHODS:
         return False
     if not route.methods:

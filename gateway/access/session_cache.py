@@ -1,7 +1,7 @@
-"""Live sessions of this worker: loaded once, dropped when any process says that they ended or changed.
+"""The live sessions of this worker: loaded once, and dropped when any process reports that they ended or changed.
 
-An entry is filled only if no event came while it was being read, so a read can never bring back what an event removed.
-While the store is not sure to hear of events, nothing remembered counts: every request reads the store.
+An entry is stored only if no event came while it was read, so a read never brings back what an event removed. While the
+store may miss events, no entry counts: every request reads the store.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TOUCH_SHARE = 0.1
 
 @dataclass(slots=True)
 class LiveSession:
-    """A session with what the hot path derives from it once. `identity` includes local roles."""
+    """A session, with values that are derived once because every request needs them. `identity` has local roles."""
 
     session: Session
     identity: Identity
@@ -35,7 +35,7 @@ class LiveSession:
 
 
 class SessionCache:
-    """Sessions by record name, least recently used ones leave first."""
+    """Sessions by record name. The least recently used ones are dropped first."""
 
     def __init__(self, bff: Bff) -> None:
         self._bff = bff
@@ -46,7 +46,7 @@ class SessionCache:
         self._touch_every = min(TOUCH_SECONDS, bff.settings.session.idle_seconds * TOUCH_SHARE)
 
     async def get(self, name: str) -> LiveSession | None:
-        """The live session called `name`.
+        """Return the live session `name`.
 
         Raises:
             StoreUnavailable: it is not cached and the store does not answer.
@@ -57,7 +57,7 @@ class SessionCache:
             if now < entry.idle_expires_at and now < entry.session.absolute_expires_at:
                 self._entries.move_to_end(name)
                 return entry
-            self._drop(name)  # perhaps another worker has slid the idle time: ask the store
+            self._drop(name)  # another worker may have extended the idle time: ask the store
         return await self._load(name)
 
     def is_slide_due(self, live: LiveSession) -> bool:
@@ -66,7 +66,7 @@ class SessionCache:
         return self._bff.clock() - known.touched_at >= self._touch_every
 
     async def slide(self, live: LiveSession) -> None:
-        """Count activity: at most one write per session and `TOUCH_SECONDS`."""
+        """Note activity, with at most one write per session and `TOUCH_SECONDS`."""
         now = self._bff.clock()
         if now - live.touched_at < self._touch_every:
             return
@@ -76,7 +76,7 @@ class SessionCache:
             live.idle_expires_at = idle_end
 
     def on_event(self, event: SessionEvent) -> None:
-        """Forget what `event` ended or changed."""
+        """Drop the sessions that `event` ended or changed."""
         self._events += 1
         match event:
             case SessionChanged(name):
@@ -126,7 +126,7 @@ class SessionCache:
 
 
 def describe(session: Session, bff: Bff) -> LiveSession:
-    """What the gateway needs of `session`, with local roles; refresh and ID tokens are left in the store."""
+    """Return what the gateway needs of `session`, with local roles. Refresh and ID tokens stay in the store."""
     session = bff.with_roles(session)
     identity = session.identity
     return LiveSession(

@@ -1,6 +1,6 @@
-"""Which service workers a route may serve: those whose folder is its own, and nobody else's. Pure.
+"""Decide which service workers a route may serve: only those whose folder belongs to this route alone. Pure.
 
-A worker answers at most for the folder of its script, as `Service-Worker-Allowed` never reaches a browser.
+A worker controls at most the folder of its script, because `Service-Worker-Allowed` never reaches a browser.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _NAME: Final = b"Service-Worker"
 def check_worker_script(
     path: str, route: RouteSettings | None, *, host: str, routes: RouteTable, auth_path: str
 ) -> None:
-    """Refuse the script of a worker at the canonical `path`, unless `route` allows it and has its folder for itself.
+    """Refuse a worker's script at the canonical `path`, unless `route` allows workers and owns the whole folder.
 
-    A host that clears storage at sign-out says so here too: browsers ask for a worker's script again after a visit, and
-    past the worker, so that this ends even one that answers every request itself.
+    A host that clears storage at sign-out also does so here. Browsers fetch a worker's script again after a visit,
+    without asking the worker, so this ends even a worker that answers every request itself.
 
     Raises:
         Forbidden: `service_worker`.
@@ -36,7 +36,7 @@ def check_worker_script(
 
 
 def _why_refused(path: str, route: RouteSettings | None, here: Sequence[RouteSettings], *, auth_path: str) -> str:
-    """What is wrong with a worker at `path`, "" for nothing; `here` are the routes of the host."""
+    """Say why a worker at `path` is refused, "" if it is not. `here` are the routes of the host."""
     if route is None or not route.service_workers:
         return "the route does not say service_workers = true"
     folder = path[: path.rindex("/") + 1]
@@ -49,9 +49,9 @@ def _why_refused(path: str, route: RouteSettings | None, here: Sequence[RouteSet
 
 
 def keep_from_workers(headers: RawHeaders) -> RawHeaders:
-    """Let no script that was fetched as something else be taken out of the browser's cache for a worker's.
+    """Keep the browser from using a cached script, fetched for another purpose, as a worker's script.
 
-    With `updateViaCache: "all"` a browser looks there first, and nobody would be asked.
+    With `updateViaCache: "all"` a browser looks into its cache first, and would not ask the front door.
     """
     if not any(name == b"content-type" and _SCRIPT in value.lower() for name, value in headers):
         return headers

@@ -1,4 +1,4 @@
-"""Which configuration file a command means, where a new one belongs, and what `--port` changes in it."""
+"""Find the configuration file of a command and the place for a new one, and apply `--port`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SYSTEM_FOLDER = Path("/etc/vestibule")
 
 
 def find_configuration(given: Path | None, *, environ: Mapping[str, str]) -> Path | None:
-    """`given`, else what VESTIBULE_CONFIG names, else the first of `usual_places` that is there.
+    """Return `given`, or the file that VESTIBULE_CONFIG names, or the first of `usual_places` that exists.
 
-    None when there is none and variables alone configure; the first place when nothing is there at all.
+    None if no file exists but there are settings in variables. The first place if there is nothing at all.
     """
     if given is not None:
         return given
@@ -32,13 +32,13 @@ def find_configuration(given: Path | None, *, environ: Mapping[str, str]) -> Pat
 
 
 def usual_places(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """vestibule.toml here, in the person's own folder of settings, and in that of the system."""
+    """Return where vestibule.toml may be: the current folder, the person's settings folder, and the system's."""
     own = own_folder(environ)
     return (DEFAULT, *((own / NAME,) if own is not None else ()), SYSTEM_FOLDER / NAME)
 
 
 def own_folder(environ: Mapping[str, str]) -> Path | None:
-    """`$XDG_CONFIG_HOME/vestibule` or `~/.config/vestibule`; None for a user without a home folder."""
+    """Return `$XDG_CONFIG_HOME/vestibule` or `~/.config/vestibule`; None for a user without a home folder."""
     base, home = environ.get("XDG_CONFIG_HOME", ""), environ.get("HOME", "")
     if Path(base).is_absolute():  # a relative one is to be ignored (XDG Base Directory Specification)
         return Path(base) / "vestibule"
@@ -46,14 +46,14 @@ def own_folder(environ: Mapping[str, str]) -> Path | None:
 
 
 def folder_for_new(environ: Mapping[str, str], *, is_root: bool | None = None) -> Path:
-    """Where `vestibule init` writes: never among pages, whose code could read what lies beside them."""
+    """Return where `vestibule init` writes: never beside pages, because their code could read the secrets."""
     root = os.geteuid() == 0 if is_root is None else is_root
     own = own_folder(environ)
     return SYSTEM_FOLDER if root or own is None else own
 
 
 def with_port(settings: Settings, port: int) -> dict[str, Any]:
-    """Overrides that listen on `port`; a local public URL with the old port moves along, for it is the same address."""
+    """Build settings that listen on `port`. A local public URL with the old port gets the new one as well."""
     server = settings.server
     host, old = split_bind(server.bind)
     changed = {"bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"}

@@ -1,4 +1,4 @@
-"""`vestibule demo`: the whole system with a small real application, on one machine, nothing installed besides."""
+"""`vestibule demo`: run the whole system with a small real application on one machine, without further set-up."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def run_demo(
     port_option: str = "--port",
     environ: Mapping[str, str] = os.environ,
 ) -> int:
-    """Start provider, API, app and front door, say where, and stay until a signal; the exit code.
+    """Start provider, API, app and front door, print their address, and run until a signal. Return the exit code.
 
-    `port_option` is what the message about a taken port tells to use.
+    `port_option` is the option that the message about a taken port names.
 
     Raises:
-        CommandFault: the port is taken, the application is not there, or a part does not answer.
+        CommandFault: the port is taken, the application does not exist, or a part does not answer.
     """
     folder = folder.absolute()
     for name in ("app.py", "api.py"):

@@ -1,4 +1,4 @@
-"""`vestibule dev`: your Streamlit script, and your API beside it, behind a mock sign-in, reloaded as you save."""
+"""`vestibule dev`: run your Streamlit script and your API behind a mock sign-in, and reload them when you save."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ APPLICATION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*")
 API_PATIENCE_SECONDS = 6.0
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 OF_THE_PERSON = re.compile(r"HOME|USER|LOGNAME|TMPDIR|TEMP|TMP|XDG_[A-Z]+_(HOME|DIR)")
-"""Variables of a shell that name places of its owner, in whose stead a page kept apart has its own."""
+"""Variables of a shell that name its owner's folders. A separated page has its own folders instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """What the page may reach besides its own folder: `read`, `write` and `sandbox` of [routes.streamlit]."""
+    """What the page may reach beyond its own folder: `read`, `write` and `sandbox` of [routes.streamlit]."""
 
     read: Sequence[Path] = ()
     write: Sequence[Path] = ()
@@ -49,7 +49,7 @@ class Reach:
         return {"sandbox": self.sandbox, **named}
 
     def variables(self, of_shell: Mapping[str, str]) -> dict[str, str]:
-        """Those of the shell that are true for the page."""
+        """Return the shell's variables that are true for the page too."""
         is_apart = self.sandbox != "none"
         return {name: value for name, value in of_shell.items() if not (is_apart and OF_THE_PERSON.fullmatch(name))}
 
@@ -65,12 +65,12 @@ def run_dev(
     reach: Reach | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> int:
-    """Start provider, API, app and front door, say where, and stay until a signal; the exit code.
+    """Start provider, API, app and front door, print their address, and run until a signal. Return the exit code.
 
-    `api` is `module:application` as Uvicorn takes it, found from the folder this runs in.
+    `api` is `module:application` as for Uvicorn, and is imported from the current folder.
 
     Raises:
-        CommandFault: something named is not there or not well formed, or the port is taken.
+        CommandFault: a given name does not exist or is malformed, or the port is taken.
     """
     _validate(script, api, api_prefix)
     reach = reach or Reach()
@@ -78,7 +78,7 @@ def run_dev(
     if api:
         require_module("watchfiles", "watchfiles")
     persons = parse_people(people)
-    # The own shell's variables are the developer's, and the app may need them; settings of a front door are not its.
+    # The app may need the variables of the developer's shell, but not the settings of a front door.
     variables = {name: value for name, value in environ.items() if _is_for_the_app(name, value)}
     scene = Scene(
         port=port,
@@ -116,7 +116,7 @@ def _validate(script: Path, api: str, api_prefix: str) -> None:
 
 
 def _is_for_the_app(name: str, value: str) -> bool:
-    """No setting of a front door, no demand for colours, and text: other encodings of a shell cannot be passed on."""
+    """True for a variable that the app gets: no setting of a front door, no demand for colours, and valid text."""
     is_foreign = name.upper().startswith("VESTIBULE_") or name in ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS")
     return not is_foreign and value.encode(errors="ignore").decode() == value
 
@@ -124,7 +124,7 @@ def _is_for_the_app(name: str, value: str) -> bool:
 def _api_child(
     scene: Scene, api: str, script: Path, *, variables: Mapping[str, str], environ: Mapping[str, str]
 ) -> ChildSpec:
-    """The API, started again when its files change. It may be broken for now: its author will see why and mend it."""
+    """Build the child for the API, which restarts when its files change. It may be broken: its author sees why."""
     return ChildSpec(
         name="api",
         program=("-m", "gateway.cli.dev_api", api, HOST, str(scene.api_port), *page_files(script)),
@@ -138,13 +138,14 @@ def _api_child(
 
 
 def page_files(script: Path) -> tuple[str, ...]:
-    """The script and its pages' folders, which end in a slash: saving those is no reason to start the API again."""
+    """Return the script and its pages' folders, which end in a slash. A change there does not restart the API."""
     script = script.absolute()
     return str(script), *(f"{script.parent / name}{os.sep}" for name in ("pages", "views"))
 
 
 def _not_for_ever(probe: Probe) -> Probe:
-    """`probe`, and true after `API_PATIENCE_SECONDS`: a broken API says so itself, and the rest can be looked at."""
+    """Return a probe that is also true after `API_PATIENCE_SECONDS`: a broken API reports itself, and the rest
+    works."""
     end = time.monotonic() + API_PATIENCE_SECONDS
 
     async def answers() -> bool:

@@ -1,7 +1,7 @@
-"""Runs somebody's API under Uvicorn while they write it: starts it again when its files change, and says when it fails.
+"""Run an API under Uvicorn during development: restart it when its files change, and report when it fails.
 
-Started by `vestibule dev` as `-m gateway.cli.dev_api module:application HOST PORT [what to overlook …]`. Uvicorn's own
-reload would keep the port open while the API is broken, and everybody who calls would wait for an answer in vain.
+`vestibule dev` starts it as `-m gateway.cli.dev_api module:application HOST PORT [path to ignore …]`. Uvicorn's own
+reload would keep the port open while the API is broken, and all callers would wait without an answer.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ TOLD_TO_END = (0, -signal.SIGTERM, -signal.SIGINT)
 
 
 class RunningApi:
-    """One process of the API. Whoever reads the terminal is told when it ends by itself."""
+    """One process of the API. If it ends by itself, the terminal says so."""
 
     def __init__(self, application: str, host: str, port: str) -> None:
         command = ("-m", "uvicorn", application, "--host", host, "--port", port, "--log-level", "warning")
         self._application = application
         self._is_wanted = True
-        # Safe for this program, whose packages a folder here might be called like; an API expects its own folder.
+        # The safe path is for this program: a folder here may have the name of a package. An API needs its own folder.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
         arguments = [sys.executable, *command, "--timeout-graceful-shutdown", "1"]
         self._process = subprocess.Popen(arguments, env=environment)
@@ -53,7 +53,7 @@ class RunningApi:
 
 
 def main(application: str, host: str, port: str, *overlooked: str) -> None:
-    """Run until a signal ends this process and with it its group."""
+    """Run until a signal ends this process and its group."""
     running = RunningApi(application, host, port)
     for _ in watch(Path.cwd(), watch_filter=PythonFilter(ignore_paths=overlooked), raise_interrupt=False):
         running.stop()

@@ -32,13 +32,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who may sign in at the mock provider, under `name`."""
+    """A person who can sign in at the mock provider as `name`."""
 
     name: str
     roles: tuple[str, ...] = ()
 
     def claims(self) -> dict[str, Any]:
-        """What the provider says of this person, in the ID token and at userinfo."""
+        """Return the claims about this person in the ID token and at userinfo."""
         short = self.name.partition("@")[0]
         return {
             "sub": self.name,
@@ -55,10 +55,10 @@ class Person:
 
 
 def parse_people(texts: Sequence[str]) -> tuple[Person, ...]:
-    """People of `alice:analyst+admin`, `bob`, or several in one text with commas; nobody: one person called dev.
+    """Parse people such as `alice:analyst+admin` or `bob`, also several with commas. Without any there is one: dev.
 
     Raises:
-        UsageFault: a name or role that no provider would have, or a name given twice.
+        UsageFault: a name or role that no provider would have, or a name that is given twice.
     """
     people: list[Person] = []
     for text in (part.strip() for whole in texts for part in whole.split(",")):
@@ -77,7 +77,7 @@ def parse_people(texts: Sequence[str]) -> tuple[Person, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What one run consists of; ports are those of 127.0.0.1."""
+    """The parts of one run. Ports are on 127.0.0.1."""
 
     port: int
     provider_port: int
@@ -85,11 +85,11 @@ class Scene:
     app_id: str
     app_title: str = ""
     app_variables: Mapping[str, str] | None = None
-    """What the app's process gets besides the minimum."""
+    """Variables that the app's process gets in addition to the minimum."""
     app_sandbox: Mapping[str, Any] | None = None
     """Keys `sandbox`, `read` and `write` of the app's [routes.streamlit]."""
     api_port: int = 0
-    """0: there is no API."""
+    """0 if there is no API."""
     api_prefix: str = DEFAULT_API_PREFIX
     audience: str = "api"
     client_secret: str = field(default_factory=new_secret, repr=False)
@@ -109,10 +109,10 @@ class Scene:
 
 
 def build_settings(scene: Scene) -> Settings:
-    """Development settings with secrets of this run's own.
+    """Build development settings with new secrets for this run.
 
     Raises:
-        UsageFault: the scene contradicts itself, as an API prefix below the sign-in's own path does.
+        UsageFault: the scene contradicts itself, for example with an API prefix below the path of the sign-in.
     """
     routes = [_app_route(scene)]
     if scene.api_port:
@@ -197,7 +197,7 @@ def provider_child(scene: Scene, people: Sequence[Person], *, environ: Mapping[s
     return ChildSpec(
         name="provider",
         program=("-m", "bff.testing.provider"),
-        # Safe for this program: a module in the folder this is run in must not take the place of one that it needs.
+        # The safe path is for this program: a module in the current folder must not replace one that it needs.
         environment=minimal_environment(environ) | {"PYTHONSAFEPATH": "1"},
         handed=json.dumps(configuration).encode(),
         ready=http_probe(f"{scene.issuer}/.well-known/openid-configuration"),
@@ -206,7 +206,7 @@ def provider_child(scene: Scene, people: Sequence[Person], *, environ: Mapping[s
 
 
 def api_variables(scene: Scene) -> dict[str, str]:
-    """What `JWTBearer.from_env()` reads: whose tokens to accept, for whom, and where the keys are."""
+    """Return what `JWTBearer.from_env()` reads: issuer, audience, and the address of the keys."""
     return {
         "VESTIBULE_JWT__ISSUER": scene.public_url,
         "VESTIBULE_JWT__AUDIENCE": scene.audience,
@@ -215,17 +215,17 @@ def api_variables(scene: Scene) -> dict[str, str]:
 
 
 def require_module(module: str, distribution: str) -> None:
-    """Fail with the name of what to install.
+    """Check that `module` is installed. If not, the fault says what to install.
 
     Raises:
-        UsageFault: `module` is not there.
+        UsageFault: `module` is not installed.
     """
     if importlib.util.find_spec(module) is None:
         raise UsageFault(f"{distribution} is not installed; install it with: pip install 'vestibule[demo]'")
 
 
 def welcome(scene: Scene, people: Sequence[Person], *, title: str, hints: Sequence[str]) -> str:
-    """What a person needs to know, on one screen."""
+    """Write what a person needs to know, on one screen."""
     lines = ["", f"  {title} is ready: {scene.public_url}", ""]
     lines += [f"  Sign in as  {person}" for person in people]
     if hints:

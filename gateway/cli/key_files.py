@@ -1,4 +1,4 @@
-"""Files that hold secrets: written once, readable by their owner alone, replaced whole or not at all."""
+"""Files with secrets. Only their owner can read them. They are replaced completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ STANDARD_OUTPUT = "-"
 
 
 def new_key() -> str:
-    """A server key: 48 random bytes, base64url."""
+    """Make a server key: 48 random bytes, base64url."""
     return secrets.token_urlsafe(48)
 
 
 def new_secret() -> str:
-    """A secret for a kit client or an administrator: 32 random bytes, base64url."""
+    """Make a secret for a kit client or an administrator: 32 random bytes, base64url."""
     return secrets.token_urlsafe(32)
 
 
 def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
-    """Put `text` and a line end into `path`, mode 0600 from the first moment on.
+    """Write `text` and a line end to `path`. The file has mode 0600 from the start.
 
     Raises:
         UsageFault: the file is there already, or cannot be written.
@@ -45,7 +45,7 @@ def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write beside and rename, so that a reader sees the old file or the new one and a crash leaves one of them."""
+    """Write a new file and rename it, so that readers, also after a crash, find the old file or the new one."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -59,10 +59,10 @@ def _replace(path: Path, text: str) -> None:
 
 
 def read_keys(path: Path) -> list[str]:
-    """The keys of `path`, newest first.
+    """Read the keys in `path`, newest first.
 
     Raises:
-        UsageFault: not readable, empty, or with a line too short to be a key.
+        UsageFault: the file cannot be read, is empty, or has a line that is too short for a key.
     """
     try:
         keys = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -74,9 +74,9 @@ def read_keys(path: Path) -> list[str]:
 
 
 def rotate_keys(path: Path) -> int:
-    """Put a new key in front and keep the newest three; how many there are now.
+    """Put a new key first and keep the newest three. Return how many there are now.
 
-    The old ones go on being accepted, so nobody is signed out before the third rotation.
+    Old keys are still accepted, so nobody is signed out before the third rotation.
     """
     keys = [new_key(), *read_keys(path)][:KEPT_KEYS]
     write_secret(path, "\n".join(keys), replace=True)

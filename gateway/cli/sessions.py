@@ -1,4 +1,4 @@
-"""`vestibule sessions`: ask the running front door's management listener, with the admin token of the configuration."""
+"""`vestibule sessions`: ask the management listener of the running front door, with the configured admin token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECONDS = 10
 
 
 def list_sessions(settings: Settings, query: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The live sessions of `sub`, or of the provider session `sid`, newest first.
+    """Return the live sessions of `sub`, or of the provider session `sid`, newest first.
 
     Raises:
         UsageFault: neither is given, or no admin token is configured.
@@ -28,7 +28,7 @@ def list_sessions(settings: Settings, query: Mapping[str, str]) -> list[dict[str
 
 
 def revoke_sessions(settings: Settings, query: Mapping[str, str]) -> str:
-    """How many sessions were ended; sign-ins under way of the same owner end too.
+    """End sessions and return how many there were. Pending sign-ins of the same owner end too.
 
     Raises:
         UsageFault, CommandFault: as `list_sessions`.
@@ -39,14 +39,14 @@ def revoke_sessions(settings: Settings, query: Mapping[str, str]) -> str:
 
 
 def _person(row: dict[str, Any]) -> str:
-    """An address only with a mark when nobody has verified it: it may be somebody else's."""
+    """Name the person of a session. An unverified address is marked, since it may be somebody else's."""
     if not row["email"]:
         return str(row["sub"])
     return f"{row['email']}{'' if row['email_verified'] else ' (not verified)'}"
 
 
 def as_lines(sessions: list[dict[str, Any]]) -> str:
-    """One line a session: id, person, provider, device, when it began and will end."""
+    """Write one line per session: id, person, provider, device, start and end."""
     if not sessions:
         return "no session"
     rows = [
@@ -68,7 +68,7 @@ def as_lines(sessions: list[dict[str, Any]]) -> str:
 
 def _check(query: Mapping[str, str]) -> None:
     if not query.get("sub") and not query.get("sid"):
-        raise UsageFault("name whose sessions: --sub or --sid")
+        raise UsageFault("say whose sessions: give --sub or --sid")
 
 
 def _call(settings: Settings, method: str, path: str, **request: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The operator's interface on the management listener: find and end sessions, see the routes. Needs the admin token."""
+"""The operator's interface on the management listener: find and end sessions, see routes. It needs the admin token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Answer = dict[str, object]
 
 
 class Admin:
-    """Handlers by method and path; every change and every look at people's sessions leaves an audit line."""
+    """Handlers by method and path. Every change and every look at people's sessions leaves an audit line."""
 
     def __init__(self, app: GatewayApp) -> None:
         self._bff = app.bff
@@ -32,10 +32,10 @@ class Admin:
         }
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
-        """The JSON answer of an `/admin` request.
+        """Return the JSON answer to an `/admin` request.
 
         Raises:
-            LoginRequired: `admin_token`, no token configured, none sent or another one.
+            LoginRequired: `admin_token`: no token is configured, or the request has none or a wrong one.
             NotFound, BadRequest, StoreUnavailable.
         """
         self._check_token(scope)
@@ -47,13 +47,14 @@ class Admin:
         return await handler(dict(parse_qsl(scope["query_string"].decode("latin-1"))))
 
     async def find(self, query: Query) -> Answer:
-        """Sessions of `sub` (and `iss`, when several providers are configured), or of a masked `session` id."""
+        """Return the sessions of `sub` (and `iss`, if there are several providers), or of a masked `session` id."""
         found = await self._selected(query)
         self._bff.audit.event("admin_action", reason="look_up", detail=f"{len(found)} of {_whom(query)}")
         return {"sessions": [_describe(session) for session in found]}
 
     async def revoke(self, query: Query) -> Answer:
-        """End one `session` of a `sub`, all of a `sub` or `sid`, or everybody's (`all=yes`); logins under way too."""
+        """End one `session` of a `sub`, all of a `sub` or `sid`, or everybody's (`all=yes`). Pending sign-ins end
+        too."""
         sessions, issuers = self._bff.sessions, self._issuers(query)
         sub, sid, one = (query.get(name, "") for name in ("sub", "sid", "session"))
         if query.get("all") == "yes":
@@ -81,14 +82,14 @@ class Admin:
         return {"ended": len(ended)}
 
     def _note_revoke(self, query: Query, ended: list[Session]) -> None:
-        """One event for each session; one as well for none, since sign-ins under way ended."""
+        """Leave one event for each session; also one if there was none, since pending sign-ins ended."""
         if not ended:
             self._bff.audit.event("admin_action", reason="revoke", detail=f"no live session of {_whom(query)}")
         for session in ended:
             self._bff.audit.event("admin_action", session=session, reason="revoke")
 
     async def routes(self, query: Query) -> Answer:
-        """The route table as it is compiled, longest prefix first."""
+        """Return the route table, longest prefix first."""
         routes = sorted(self._bff.settings.routes, key=lambda route: -len(route.path))
         return {
             "routes": [
@@ -150,7 +151,7 @@ async def _json_body(receive: Receive) -> dict[str, str]:
 
 
 def _is_text(value: object) -> bool:
-    """A string of whole characters: JSON can spell half of a surrogate pair, which no store can be asked for."""
+    """True for a string of complete characters. JSON can hold half of a surrogate pair, which no store can look up."""
     if not isinstance(value, str):
         return False
     try:
@@ -161,7 +162,7 @@ def _is_text(value: object) -> bool:
 
 
 def _whom(query: Query) -> str:
-    """Whose sessions are meant, as the log may have it."""
+    """Say whose sessions are meant, in a form for the log."""
     sub, sid = query.get("sub", ""), query.get("sid", "")
     names = (masked(sub) if sub else "", f"sid {masked(sid)}" if sid else "")
     return ", ".join(filter(None, names))

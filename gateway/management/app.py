@@ -1,4 +1,4 @@
-"""The management listener: liveness, readiness, administration. Nothing of it is on the public one."""
+"""The management listener: liveness, readiness, administration. The public listener has nothing of this."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PROBE_SECONDS = 2
 
 
 def create_management_app(app: GatewayApp) -> ASGIApp:
-    """`/healthz`: the process is running; `/readyz`: each part answers, as JSON, 503 when one does not.
+    """Build the application. `/healthz`: the process is running. `/readyz`: each part answers, as JSON; otherwise 503.
 
-    Under a name that is not ours there is nothing: a page of an attacker, whose name has come to mean this machine,
-    would otherwise read it in a browser here (DNS rebinding).
+    Requests under a foreign host name are refused. Otherwise an attacker could let his own name point to this machine,
+    and his page could read the answers in a browser here (DNS rebinding).
     """
     admin = Admin(app)
     server = app.bff.settings.server
@@ -60,7 +60,7 @@ def create_management_app(app: GatewayApp) -> ASGIApp:
 
 
 def _is_asked_under(names: frozenset[str], scope: Scope) -> bool:
-    """True for one Host that is an address or one of `names`, whatever its port: probes come through mapped ports."""
+    """True if there is one Host, and it is an address or one of `names`. Any port is fine: probes use mapped ports."""
     hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
     if len(hosts) != 1:
         return False
@@ -71,7 +71,7 @@ def _is_asked_under(names: frozenset[str], scope: Scope) -> bool:
 def _is_address(name: str) -> bool:
     bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
     try:
-        return (ip_address(bare).version == 6) == (bare != name)  # IPv6 has brackets in a Host, IPv4 has none
+        return (ip_address(bare).version == 6) == (bare != name)  # in a Host header IPv6 has brackets and IPv4 has none
     except ValueError:
         return False
 
@@ -83,7 +83,9 @@ def _misdirected(app: GatewayApp) -> Page:
 
 
 async def probe_parts(app: GatewayApp) -> dict[str, str]:
-    """State of the store, of each provider (as last seen) and of each upstream (can it be dialled)."""
+    """Return the state of the store, of each provider (as last seen), and of each upstream (if it accepts a
+    connection).
+    """
     parts = {"store": await _store(app)}
     for name, provider in app.bff.sign_in.providers.items():
         parts[f"provider:{name}"] = _provider(provider)

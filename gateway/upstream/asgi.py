@@ -23,7 +23,7 @@ def load_application(target: str) -> ASGIApp:
     """Import what `asgi:module:attribute` names.
 
     Raises:
-        ValueError: it cannot be imported or is not callable; the message is fit for a configuration report.
+        ValueError: it cannot be imported or called; the message can be shown in a report on the configuration.
     """
     module_name, _, attribute = target.removeprefix("asgi:").partition(":")
     try:

@@ -1,4 +1,4 @@
-"""`vestibule doctor`: ask every part that a configuration names, before a person meets the fault at sign-in."""
+"""`vestibule doctor`: ask every part that a configuration names, and find faults before a person does."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DISCOVERY_FAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: `part` is its key in the configuration."""
+    """The result of one check. `part` is the key in the configuration."""
 
     level: Level
     part: str
@@ -54,7 +54,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What to enter at a provider, exactly; one set per origin of this front door."""
+    """The exact values to enter at a provider, for one origin of this front door."""
 
     provider: str
     issuer: str
@@ -68,18 +68,18 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything found, in the order of the configuration."""
+    """All findings, in the order of the configuration."""
 
     registrations: tuple[Registration, ...]
     findings: tuple[Finding, ...]
 
     def is_healthy(self, *, strict: bool = False) -> bool:
-        """No fault; with `strict` no warning either."""
+        """True if there is no fault; with `strict`, no warning either."""
         bad = ("fault", "warning") if strict else ("fault",)
         return not any(finding.level in bad for finding in self.findings)
 
     def as_text(self) -> str:
-        """What to register, then one line per finding."""
+        """Write what to register, then one line per finding."""
         lines: list[str] = []
         for one in self.registrations:
             lines.append(f"Register at {one.issuer} ({one.provider}) for client {one.client_id}:")
@@ -104,7 +104,7 @@ async def examine(
     clock: Callable[[], float] = time.time,
     http_for: Callable[[ProviderSettings], httpx.AsyncClient] = http_client_for,
 ) -> Report:
-    """Ask all parts at once; each answers or runs into its own time-out. Starts nothing and signs nobody in.
+    """Ask all parts at once. Each answers or has its own time-out. This starts nothing and signs nobody in.
 
     `warnings`: what was noticed about the configuration when it was read. `pages`: how each is kept apart.
     """
@@ -121,7 +121,7 @@ async def examine(
 
 
 def registrations(settings: Settings) -> Iterator[Registration]:
-    """The URIs of every provider on every origin."""
+    """Yield the URIs to register, for every provider and every origin."""
     for name, provider in settings.providers.items():
         for urls in all_origins(settings.server).values():
             yield Registration(
@@ -149,11 +149,11 @@ def _server(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "server.trusted_proxies",
-            "public_url is https and this program speaks plain http, yet no proxy is trusted: everybody will seem to "
+            "public_url is https, this program speaks plain http, and no proxy is trusted: all people will seem to "
             "come from the proxy's address; name its network",
         )
     if not settings.secrets.admin_token.get_secret_value():
-        yield Finding("warning", "secrets.admin_token", "none, so the administration of sessions is closed")
+        yield Finding("warning", "secrets.admin_token", "not set, so nobody can list or end sessions")
     if not settings.routes:
         yield Finding("warning", "routes", "none: there is nothing behind the sign-in")
 
@@ -190,7 +190,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _endpoints(part: str, settings: ProviderSettings, metadata: ProviderMetadata) -> Iterator[Finding]:
-    """What the configuration wants and the provider does not offer."""
+    """Yield what the configuration needs and the provider does not offer."""
     if settings.userinfo == "always" and not metadata.userinfo_endpoint:
         yield Finding("fault", f"{part}.userinfo", 'the provider has no userinfo endpoint; set userinfo = "never"')
     if settings.par == "required" and not metadata.pushed_authorization_request_endpoint:
@@ -209,7 +209,7 @@ async def _explain(error: AuthError, settings: ProviderSettings, *, http: httpx.
 
 
 async def _stated_issuer(settings: ProviderSettings, *, http: httpx.AsyncClient) -> str:
-    """What the document says of itself, for a person to read: escaped and short."""
+    """Return the issuer that the document states, escaped and short, for a person to read."""
     url = discovery_url(settings.backchannel_url or settings.issuer)
     try:
         answer = await call_provider(http, "GET", url, deadline=settings.http_timeout_seconds)
@@ -246,7 +246,7 @@ async def _store(settings: Settings, *, clock: Callable[[], float]) -> AsyncIter
 async def _redis(store: RedisStore, settings: Settings) -> AsyncIterator[Finding]:
     part = "store.url"
     if (policy := await store.eviction_policy()) != "noeviction":
-        fix = "set maxmemory-policy noeviction: any other may throw sessions and sign-outs away"
+        fix = "set maxmemory-policy noeviction: with any other, Redis may delete sessions and sign-outs"
         yield Finding("fault", part, f"Redis evicts ({policy or 'unknown policy'}); {fix}")
     target = parse_redis_url(settings.store.url.get_secret_value())
     if await is_open_to_strangers(target, prefix=settings.store.prefix, seconds=settings.store.timeout_seconds):
@@ -286,7 +286,7 @@ def _local_application(part: str, target: str) -> Finding:
     module = target.removeprefix("asgi:").partition(":")[0]
     try:
         found = importlib.util.find_spec(module) is not None
-    except Exception:  # the package around it is imported for this, and may raise anything
+    except Exception:  # this imports the package around it, which may raise anything
         found = False
     return Finding("ok" if found else "fault", part, f"{'module' if found else 'no module'} {module}")
 

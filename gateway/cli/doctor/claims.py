@@ -1,6 +1,6 @@
-"""What a real sign-in brought, claim by claim: found where, or missing, and then which mapper or scope to add. Pure.
+"""Describe what a real sign-in brought, claim by claim: where it was found, or what to add at the provider. Pure.
 
-Nothing here sees a token: `Arrived` holds claims and facts about tokens alone.
+This module sees no token: `Arrived` holds only claims, and facts about tokens.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ SOURCES = {"id_token": "ID token", "userinfo": "userinfo", "access_token": "acce
 PROVIDER_TOKENS = ("access_token", "id_token", "exchange")
 MAX_SHOWN = 120
 LIKELY_ROLES = ("roles", "realm_access.roles", "role", "groups", "cognito:groups")
-"""Where products put roles, the likeliest first."""
+"""Claims in which products put roles, the most likely first."""
 UNSEEN = frozenset({"sid"})
-"""Claims that name a session: that they came is enough."""
+"""Claims that name a session: their values are not shown."""
 Uses = Mapping[str, tuple[str, ...]]
-"""Claim → where the configuration asks for it."""
+"""Claim → the settings that ask for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """One validated sign-in. `sources` are claims by where they came from; `lifetime` is seconds, None if not said."""
+    """One validated sign-in. `sources` are claims by their source; `lifetime` is in seconds, None if not stated."""
 
     identity: Identity
     sources: Mapping[str, Mapping[str, Any]]
@@ -41,13 +41,13 @@ class Arrived:
 
     @property
     def claims(self) -> dict[str, Any]:
-        """ID token and userinfo joined, as a session has them."""
+        """Return the claims of ID token and userinfo together, as a session has them."""
         return merge_claims(self.sources.get("id_token", {}), self.sources.get("userinfo", {}))
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One line: `level` is `warning` when something the configuration uses is missing."""
+    """One line. `level` is `warning` if something that the configuration uses is missing."""
 
     level: Literal["found", "missing", "warning"]
     claim: str
@@ -55,7 +55,7 @@ class Shown:
 
 
 def describe_arrival(arrived: Arrived, settings: Settings, provider: ProviderSettings) -> list[Shown]:
-    """Every claim that is expected of a sign-in, and those the configuration names, in a fixed order."""
+    """Describe the usual claims of a sign-in and those that the configuration names, in a fixed order."""
     uses = uses_of(settings)
     return [
         *(_plain(name, arrived, uses, provider=provider) for name in ("sub", "name", "email")),
@@ -70,7 +70,7 @@ def describe_arrival(arrived: Arrived, settings: Settings, provider: ProviderSet
 
 
 def uses_of(settings: Settings) -> Uses:
-    """Which claims and tokens routes and local roles ask of the provider."""
+    """Return which claims and tokens the routes and local roles need from the provider."""
     found: dict[str, list[str]] = {}
     places = [(f"routes.{route.id}.require", route.require) for route in settings.routes]
     places += [(f"roles.{name}", rule) for name, rule in settings.roles.items()]
@@ -119,7 +119,7 @@ def _email_verified(arrived: Arrived, uses: Uses, *, provider: ProviderSettings)
 
 
 def _names(claim: str, path: str, arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
-    """Roles or groups at their configured path, source by source."""
+    """Describe roles or groups at their configured path, for each source."""
     label = f"{claim} at {path}"
     present = {name: claims for name in SOURCES if claim_at(claims := arrived.sources.get(name, {}), path) is not None}
     read = [name for name in provider.roles_from if name in present]
@@ -137,7 +137,7 @@ def _names(claim: str, path: str, arrived: Arrived, uses: Uses, *, provider: Pro
 
 
 def _roles_elsewhere(arrived: Arrived, provider: ProviderSettings) -> str:
-    """Where names stand that look like roles; "" when nowhere."""
+    """Say where there are names that look like roles; "" if nowhere."""
     for source in provider.roles_from:
         claims = arrived.sources.get(source, {})
         urls = [name for name in claims if "://" in name and name.endswith(("/roles", "/role", "/groups"))]
@@ -151,7 +151,7 @@ def _roles_elsewhere(arrived: Arrived, provider: ProviderSettings) -> str:
 
 
 def _other(key: str, arrived: Arrived, uses: Uses) -> Shown:
-    """A claim that a rule or a header names by its path."""
+    """Describe a claim that a rule or a header names by its path."""
     path = key.removeprefix("claim ")
     if path == "email" and arrived.identity.email and not arrived.identity.email_verified:
         return Shown("warning", key, f"arrived, but nobody has verified it, so it counts as missing{_used(key, uses)}")
@@ -207,6 +207,6 @@ def _value(value: object) -> str:
 
 
 def _short(text: str) -> str:
-    """Fit for a terminal: what a provider says cannot forge a line."""
+    """Shorten and escape `text` for a terminal, so that a provider cannot forge a line."""
     line = one_line(text)
     return line if len(line) <= MAX_SHOWN else line[: MAX_SHOWN - 1] + "…"

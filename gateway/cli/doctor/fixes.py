@@ -1,4 +1,4 @@
-"""What to add at each kind of provider so that a claim arrives. The kind is told by the issuer; docs/providers.md."""
+"""What to add at each kind of provider so that a claim arrives. The issuer shows the kind. See docs/providers.md."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ _BY_KIND: Final[Mapping[Kind, Mapping[str, str]]] = {
 
 
 def kind_of(issuer: str) -> Kind:
-    """Which product an issuer most likely is; `other` when its address does not tell."""
+    """Return which product an issuer most likely is; `other` if its address does not show it."""
     url = urlsplit(issuer)
     host = (url.hostname or "").lower()
     for suffix, kind in _BY_HOST:
@@ -105,7 +105,7 @@ def kind_of(issuer: str) -> Kind:
 
 
 def fix_for(issuer: str, claim: str, *, scopes: Collection[str] = ()) -> str:
-    """What to do about `claim`, one of the keys above, at the provider of `issuer` that was asked for `scopes`."""
+    """Return the fix for a missing `claim`, one of the keys above, at the provider `issuer` with these `scopes`."""
     fix = _BY_KIND[kind_of(issuer)].get(claim) or _GENERAL[claim]
     for scope in scopes:
         if f'add "{scope}" to scopes' in fix:

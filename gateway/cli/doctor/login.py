@@ -1,7 +1,7 @@
-"""`vestibule doctor --login`: one real sign-in, and what it brought.
+"""`vestibule doctor --login`: sign in once for real, and show what arrived.
 
-A temporary listener takes the place of the front door, with a store of its own: running sessions are not touched, and
-no token is ever shown.
+A temporary listener with its own store takes the place of the front door. Running sessions are not touched, and no
+token is shown.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginReport:
-    """How one sign-in went: `fault` is "" when it worked."""
+    """How one sign-in went. `fault` is "" if it worked."""
 
     provider: str
     issuer: str
@@ -49,7 +49,7 @@ class LoginReport:
     fault: str = ""
 
     def is_healthy(self, *, strict: bool = False) -> bool:
-        """The sign-in worked; with `strict` everything the configuration uses arrived as well."""
+        """True if the sign-in worked. With `strict`, everything that the configuration uses must have arrived too."""
         return not self.fault and not (strict and any(line.level == "warning" for line in self.lines))
 
     def as_text(self) -> str:
@@ -70,13 +70,13 @@ async def sign_in_once(
     http_for: Callable[[ProviderSettings], httpx.AsyncClient] = http_client_for,
     clock: Callable[[], float] = time.time,
 ) -> LoginReport:
-    """Print a link with `say`, wait for the person to come back from the provider, describe what arrived.
+    """Print a link with `say`, wait until the person comes back from the provider, and describe what arrived.
 
-    `loopback_port` brings the browser back to `http://localhost:<port>` in place of the public URL.
+    With `loopback_port` the browser comes back to `http://localhost:<port>` instead of the public URL.
 
     Raises:
-        UsageFault: which provider is not clear.
-        CommandFault: nothing can listen where the provider sends the browser.
+        UsageFault: it is not clear which provider is meant.
+        CommandFault: this program cannot listen where the provider sends the browser.
     """
     name = _choose_provider(settings, provider)
     stage, bind = _stage(settings, name, loopback_port=loopback_port)
@@ -140,7 +140,7 @@ def _choose_provider(settings: Settings, wanted: str) -> str:
 
 
 def _stage(settings: Settings, name: str, *, loopback_port: int) -> tuple[Settings, str]:
-    """Settings of the trial, and where it listens: at the public URL itself if that is this machine, else at `bind`."""
+    """Return the settings of the trial, and where it listens: the public URL if that is this machine, else `bind`."""
     server = settings.server
     if loopback_port:
         url = f"http://localhost:{loopback_port}"
@@ -157,7 +157,7 @@ def _stage(settings: Settings, name: str, *, loopback_port: int) -> tuple[Settin
 
 
 def _is_this_machine(url: str) -> bool:
-    """A plain-http loopback address: no proxy stands before it."""
+    """True for a plain-http loopback address, which has no proxy before it."""
     parts = urlsplit(url)
     return parts.scheme == "http" and is_loopback(parts)
 
