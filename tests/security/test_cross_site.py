@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.fakes import CookieClient
+from tests.payloads.requests import IDENTITY_HEADERS
 from tests.security.house import House
-from tests.security.payloads import IDENTITY_HEADERS
 from tests.security.rejection import assert_rejected
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

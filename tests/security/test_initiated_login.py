@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from tests.payloads.return_targets import NO_PLACES_TO_RETURN_TO, REDIRECT_TARGETS
 from tests.security.house import House, location_query
-from tests.security.payloads import NO_PLACES_TO_RETURN_TO, REDIRECT_TARGETS
 from tests.security.rejection import assert_rejected
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.fakes import CookieClient, FakeClock, FakeProvider
 from tests.front_door import provider_table
+from tests.payloads.return_targets import NO_PLACES_TO_RETURN_TO, REDIRECT_TARGETS, encodings
 from tests.security.house import House, location_query
-from tests.security.payloads import NO_PLACES_TO_RETURN_TO, REDIRECT_TARGETS, encodings
 from tests.security.rejection import assert_rejected, set_cookies
 
 

@@ -12,8 +12,8 @@ import pytest
 from bff.browser.return_to import is_allowed_origin_target
 from tests.fakes import CookieClient, FakeProvider
 from tests.front_door import provider_table
+from tests.payloads.return_targets import NO_PLACES_TO_RETURN_TO, REDIRECT_TARGETS, encodings
 from tests.security.house import House, location_query
-from tests.security.payloads import NO_PLACES_TO_RETURN_TO, REDIRECT_TARGETS, encodings
 
 MAX_RETURN_TO = 2_048
 

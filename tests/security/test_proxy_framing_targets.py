@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import pytest
 
 from tests.fakes import RecordingUpstream
+from tests.payloads.requests import PATHS
 from tests.security.house import House
-from tests.security.payloads import PATHS
 from tests.security.raw import SAME_ORIGIN, SMUGGLED, RawAnswer
 from tests.security.rejection import assert_rejected
 

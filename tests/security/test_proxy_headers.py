@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.fakes import RecordedRequest, Reply
+from tests.payloads.requests import COOKIE_NAMES, IDENTITY_HEADERS, spellings
 from tests.security.house import House
-from tests.security.payloads import COOKIE_NAMES, IDENTITY_HEADERS, spellings
 from tests.security.raw import SAME_ORIGIN, connect, handshake, websocket_status
 
 ROUTES = ["/api/x", "/models/x", "/optional/x", "/public/x", "/page", "/admin/x"]

@@ -16,9 +16,9 @@ from bff.settings.loading import ConfigurationError, parse_settings
 from bff.stores.events import SessionChanged
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
 from tests.front_door import KEY, RunningDoor, provider_table
+from tests.payloads.requests import COOKIE_NAMES, COOKIE_VALUES
 from tests.security.certificates import Authority
 from tests.security.house import House, WatchedStore, attack_routes
-from tests.security.payloads import COOKIE_NAMES, COOKIE_VALUES
 
 FOREIGN_COOKIES = {
     "dollar name": b"$x=1",

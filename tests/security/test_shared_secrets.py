@@ -8,8 +8,8 @@ import pytest
 
 from tests.fakes import RecordingUpstream
 from tests.front_door import api_route, page_route
+from tests.payloads.requests import spellings
 from tests.security.house import House
-from tests.security.payloads import spellings
 from tests.security.raw import SAME_ORIGIN, handshake, websocket_status
 
 PROXY_SECRET = "unit-test-proxy-secret-0123456789"

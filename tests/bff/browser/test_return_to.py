@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bff.browser.return_to import MAX_RETURN_TO, is_allowed_origin_target, local_target
 from tests.bff.browser_view import OPAQUE, origin_of
-from tests.bff.payloads import OPEN_REDIRECTS, OWN_ORIGIN, SAFE_TARGETS, encoded
+from tests.payloads.return_targets import OPEN_REDIRECTS, OWN_ORIGIN, SAFE_TARGETS, encoded
 
 KIT_ORIGINS = ("https://gw.example", "http://localhost:8501/")
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from bff.browser.csrf import FetchMetadata
 from bff.errors import AuthError, BadRequest, Forbidden, LoginRequired
 from bff.web.login_requests import check_navigation, parse_login_request, query_pairs
-from tests.bff.payloads import FOREIGN_SPELLINGS, REPEATED_PARAMETERS
 from tests.fakes.keys import b64url
+from tests.payloads.return_targets import FOREIGN_SPELLINGS, REPEATED_PARAMETERS
 
 PROVIDERS = ("corp", "partner")
 

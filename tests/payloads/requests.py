@@ -1,70 +1,9 @@
-"""Attack payloads as data: where a browser may be sent, what a path may hide, how a cookie or header may be spelt.
+"""What a request may hide: paths of somewhere else, spellings of a cookie and of headers that tell who somebody is.
 
 Grow the lists whenever a new class turns up.
 """
 
 from __future__ import annotations
-
-from urllib.parse import quote
-
-from tests.bff.payloads import OPEN_REDIRECTS
-
-FURTHER_TARGETS: dict[str, tuple[str, ...]] = {
-    "A1": ("//evil.com/", "//evil.com/%2f.."),
-    "A3": ("/////evil.com",),
-    "A5": ("/\\\\evil.com", "\\evil.com"),
-    "A7": ("/\t\\evil.com", "/\r/evil.com", "\x0b//evil.com"),
-    "A12": ("/%5C/evil.com", "/%2fevil.com"),
-    "A14": ("/x/../\\evil.com", "/x/%2e%2e//evil.com"),
-    "A17": (
-        "http://{host}@evil.com/",
-        "http://evil.com\\@{host}/",
-        "http://evil.com#{own}",
-        "http://{host}:80@evil.com",
-    ),
-    "A21": ("{own}.evil.com", "{own}.evil.com/x", "http://localhost.evil.com", "http://evillocalhost"),
-    "A23": ("http://localhost:1", "http://localhost", "{own}0/x", "ftp://localhost/", "http://127.0.0.1"),
-    "A25": ("/\u2044evil.com", "/\u2215evil.com"),
-    "A27": (" javascript:alert(1)",),
-    "A29": ("/%00/evil.com",),
-    "A33": ("/?" + "a" * 3_000, "?//evil.com", "#//evil.com", "."),
-    "own origin and more": ("{own}\\evil.com", "{own}/\\evil.com", "{own}//evil.com", "{own}@evil.com", "{own}:80"),
-}
-"""What the list for the pure function lacks: `{own}` is the running front door's origin, `{host}` its Host."""
-
-REDIRECT_TARGETS: dict[str, list[str]] = {
-    name: [text[:20_000].replace("gw.example", "{host}") for text in OPEN_REDIRECTS.get(name, ())]
-    + list(FURTHER_TARGETS.get(name, ()))
-    for name in {**OPEN_REDIRECTS, **FURTHER_TARGETS}
-}
-"""`return_to` values by class; where one lands must be on the front door."""
-
-NO_PLACES_TO_RETURN_TO = [
-    "/auth/logout",
-    "/auth/login?return_to=/x",
-    "/auth/callback/corp?code=x",
-    "/auth",
-    "/auth/",
-    "/%61uth/logout",
-    "/aut%68/login",
-    "/api/x",
-    "/api",
-    "/%61pi/x",
-    "/models/x",
-    "/_stcore/stream",
-    "/_stcore/upload_file/a/b",
-    "/app/_stcore/health",
-    "/%5fstcore/stream",
-]
-"""Local paths that are no page: gadgets for loops and CSRF."""
-
-
-def encodings(payload: str) -> list[str]:
-    """A payload as a query value that decodes to it, and to it encoded once and twice."""
-    once = quote(payload, safe="")
-    twice = quote(once, safe="")
-    return [once, twice, quote(twice, safe="")]
-
 
 PATHS: dict[str, list[bytes]] = {
     "P1": [b"/public/../admin", b"/public/../../admin", b"/public/x/../../admin"],
