@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.fakes import OMIT, FakeClock, FakeProvider
 from tests.front_door import provider_table
+from tests.payloads.id_tokens import FAULTS, broken_claims
 from tests.security.house import House
 from tests.security.id_token_faults import Change, Claims, assert_login_rejected, with_claims
 from tests.security.rejection import assert_rejected
@@ -18,54 +20,17 @@ def bend_claims(house: House, change: Change) -> None:
     house.provider.bend.id_token.claims(change)
 
 
-ISSUER_FAULTS: dict[str, Callable[[str], Any]] = {
-    "slash": lambda issuer: issuer + "/",
-    "case": lambda issuer: issuer.upper(),
-    "port": lambda issuer: issuer + "0",
-    "prefix": lambda issuer: issuer[:-1],
-    "suffix": lambda issuer: issuer + ".evil.example",
-    "list": lambda issuer: [issuer],
-    "list of two": lambda issuer: [issuer, "https://evil.example"],
-    "object": lambda issuer: {issuer: 1},
-    "missing": lambda _: OMIT,
-    "null": lambda _: None,
-    "empty": lambda _: "",
-    "other": lambda _: "https://evil.example",
-    "space": lambda issuer: " " + issuer,
-}
+@pytest.mark.parametrize("fault", FAULTS)
+def test_it_5_to_it_9_one_broken_claim_breaks_the_sign_in(house: House, fault: str) -> None:
+    client_id = house.provider.client.client_id
+    expected, _ = broken_claims(issuer="", client_id=client_id, nonce="", now=0)[fault]
 
+    def change(claims: Claims) -> Claims:
+        own = {"issuer": house.provider.issuer, "client_id": client_id, "nonce": claims["nonce"]}
+        return claims | broken_claims(**own, now=time.time())[fault][1]
 
-@pytest.mark.parametrize("fault", ISSUER_FAULTS)
-def test_it_5_iss_is_the_configured_issuer_byte_for_byte(house: House, fault: str) -> None:
-    bend_claims(house, with_claims(iss=ISSUER_FAULTS[fault](house.provider.issuer)))
-    assert_login_rejected(house, reason="id_token_iss")
-
-
-AUDIENCE_FAULTS: dict[str, Claims] = {
-    "other with our azp": {"aud": "other", "azp": "vestibule"},
-    "two others with our azp": {"aud": ["a", "b"], "azp": "vestibule"},
-    "ours and an unlisted one": {"aud": ["vestibule", "evil"]},
-    "ours twice": {"aud": ["vestibule", "vestibule"]},
-    "missing": {"aud": OMIT},
-    "missing with our azp": {"aud": OMIT, "azp": "vestibule"},
-    "null": {"aud": None},
-    "empty list": {"aud": []},
-    "nested list": {"aud": [["vestibule"]]},
-    "object": {"aud": {"vestibule": 1}},
-    "longer": {"aud": "vestibule2"},
-    "shorter": {"aud": "vestibul"},
-    "space-separated": {"aud": "vestibule evil"},
-    "case": {"aud": "Vestibule"},
-    "foreign azp": {"azp": "evil"},
-    "azp list": {"azp": ["vestibule"]},
-    "azp null": {"azp": None},
-}
-
-
-@pytest.mark.parametrize("fault", AUDIENCE_FAULTS)
-def test_it_6_aud_is_this_client_alone(house: House, fault: str) -> None:
-    bend_claims(house, with_claims(**AUDIENCE_FAULTS[fault]))
-    assert_login_rejected(house)
+    bend_claims(house, change)
+    assert_login_rejected(house, reason=expected)
 
 
 @pytest.mark.parametrize("claims", [{"aud": ["vestibule"]}, {"azp": "vestibule"}], ids=str)
@@ -74,25 +39,10 @@ def test_it_6_a_list_of_this_client_and_its_azp_are_accepted(house: House, claim
     house.sign_in()
 
 
-NO_NUMBERS: dict[str, Any] = {
-    "missing": OMIT,
-    "null": None,
-    "string": "9999999999",
-    "bool": True,
-    "1e300": 1e300,
-    "NaN": float("nan"),
-    "infinity": float("inf"),
-    "negative": -1,
-    "list": [],
-    "object": {},
-    "2**63": 2**63,
-}
-
-
 @pytest.mark.parametrize("claim", ["exp", "iat"])
-@pytest.mark.parametrize("fault", NO_NUMBERS)
-def test_it_7_times_are_finite_numbers(house: House, claim: str, fault: str) -> None:
-    bend_claims(house, with_claims(**{claim: NO_NUMBERS[fault]}))
+@pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=str)
+def test_it_7_times_are_finite(house: House, claim: str, value: float) -> None:
+    bend_claims(house, with_claims(**{claim: value}))
     assert_login_rejected(house)
 
 
@@ -121,34 +71,10 @@ def test_it_7_a_minute_of_leeway_and_no_more(
         assert_login_rejected(house, reason=f"id_token_{claim}")
 
 
-@pytest.mark.parametrize("nonce", [OMIT, "", None, 5, [], {}, "x" * 43, ["{own}"], "{own} ", "{other}"], ids=str)
-def test_it_8_nonce_is_this_sign_ins_own(house: House, nonce: Any) -> None:
+def test_it_8_the_nonce_of_another_sign_in_is_refused(house: House) -> None:
     other = house.start_login(house.browser()).headers["location"].partition("nonce=")[2].partition("&")[0]
-
-    def change(claims: Claims) -> Claims:
-        words = {"{own}": claims["nonce"], "{own} ": claims["nonce"] + " ", "{other}": other}
-        value = (
-            [words[nonce[0]]] if nonce == ["{own}"] else words.get(nonce, nonce) if isinstance(nonce, str) else nonce
-        )
-        return {**claims, "nonce": value}
-
-    bend_claims(house, change)
+    bend_claims(house, with_claims(nonce=other))
     assert_login_rejected(house, reason="id_token_nonce")
-
-
-SUBJECTS = ["", 5, None, True, [], "a\r\nb", "a\x00", "a\x7f", "\u00e4", "\u0430", "x" * 256, "x" * 10_240, OMIT]
-
-
-@pytest.mark.parametrize("sub", SUBJECTS, ids=lambda sub: repr(sub)[:20])
-def test_it_9_sub_is_short_printable_ascii(house: House, sub: Any) -> None:
-    bend_claims(house, with_claims(sub=sub))
-    assert_login_rejected(house, reason="id_token_sub")
-
-
-@pytest.mark.parametrize("sid", ["", 5, None, ["a"], "a\r\nb", "x" * 256])
-def test_it_9_a_sid_that_is_none_is_refused(house: House, sid: Any) -> None:
-    bend_claims(house, with_claims(sid=sid))
-    assert_login_rejected(house, reason="id_token_sid")
 
 
 def test_it_9_the_same_sub_of_another_provider_is_another_person(
