@@ -27,10 +27,12 @@ def test_px_7_ambiguous_framing_is_refused_and_nothing_behind_it_is_read(house: 
 
 def test_px_7_a_sound_pair_of_requests_gets_both_answers(house: House) -> None:
     """The counterpart: the corpus above is not refused for being pipelined."""
-    good = HEAD.replace(b"{path}", PATH) + b"Content-Length: 1\r\n\r\na"
+    good = HEAD.replace(b"{path}", b"/public/sound") + b"Content-Length: 1\r\n\r\na"
     received = house.raw(good + SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert count_answers(received) == 2
-    assert [request.path for request in house.upstream.requests] == ["/public/x", "/public/smuggled"]
+    paths = [request.path for request in house.upstream.requests]
+    paths = [path for path in paths if path != PATH.decode()]  # one that broke off above may come in late
+    assert paths == ["/public/sound", "/public/smuggled"]
 
 
 @pytest.mark.parametrize("chunks", [b"1\r\na\r\n0\r\n\r\n", b"1;ext=1\r\na\r\n0\r\n\r\n", b"01\r\na\r\n000\r\n\r\n"])
