@@ -97,7 +97,8 @@ def _warnings(config: Path | None, settings: Settings) -> list[Problem]:
 
 def _secrets(config: Path | None) -> list[Secret]:
     file = find_configuration(config, environ=os.environ)
-    return [Secret(path, key) for key, path in secret_places(file, environ=os.environ)]
+    configuration = [Secret(file, "the configuration", may_be_read=True)] if file else []
+    return [*(Secret(path, key) for key, path in secret_places(file, environ=os.environ)), *configuration]
 
 
 def _pages(config: Path | None, settings: Settings, *, folder: Path) -> list[Described]:

@@ -17,6 +17,7 @@ import structlog
 from gateway.processes.child_output import ChildOutput, Voice
 from gateway.processes.readiness import Probe
 from gateway.sandbox.interpreters import PACKAGES_FOLDER
+from gateway.sandbox.leftovers import end_all_of
 from gateway.sandbox.plan import Plan, launch_command
 
 TETHER = str(Path(__file__).with_name("tether.py"))
@@ -133,6 +134,7 @@ class Child:
         finally:
             self._signal_group(signal.SIGKILL)  # processes that it started must end with it
             self.pid = 0
+            await end_all_of(self.spec.plan)  # nor what left its group
             await asyncio.wait((passing_on,), timeout=LAST_WORDS_SECONDS)
             passing_on.cancel()
             self.output.finish()

@@ -24,6 +24,8 @@ def carry_out(plan: Plan) -> None:
     privileges.drop_bounding_set(plan.capabilities)
     if plan.switches:
         privileges.switch_user(plan.uid, plan.gid)
+    if plan.landlock or plan.switches:
+        privileges.leave_keyring()
     privileges.keep_capabilities(plan.capabilities)
     if not plan.new_privileges:
         privileges.forbid_new_privileges()

@@ -20,7 +20,7 @@ def folders_of(python: str) -> list[Path]:
     found: dict[Path, None] = {}
     programs = [Path(python).absolute()]
     while programs and len(found) < MOST_LINKS:
-        for program in _links(programs.pop()):
+        for program in links_of(programs.pop()):
             folder = program.parent.parent
             if folder in found:
                 continue
@@ -32,7 +32,7 @@ def folders_of(python: str) -> list[Path]:
     return list(found)
 
 
-def _links(program: Path) -> Iterator[Path]:
+def links_of(program: Path) -> Iterator[Path]:
     for _ in range(MOST_LINKS):
         yield program
         if not program.is_symlink():

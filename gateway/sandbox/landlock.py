@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from enum import IntFlag
 
+from gateway.sandbox.straight_paths import open_straight
+
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 """The same numbers on every architecture that Python runs on."""
 ASK_VERSION = 1
@@ -94,7 +96,7 @@ def kernel_version() -> int:
 
 def restrict(rules: Iterable[tuple[str, str]], *, version: int) -> None:
     """Let this process reach only what `rules` name, which are pairs of path and kind. A path that is not there, or
-    that this process cannot find, grants nothing.
+    that this process cannot find, grants nothing. A path with a link in it is refused.
 
     Raises:
         OSError: the kernel refused, and the process is not restricted.
@@ -111,7 +113,7 @@ def restrict(rules: Iterable[tuple[str, str]], *, version: int) -> None:
 
 
 def _allow(ruleset: int, path: str, kind: str, *, version: int) -> None:
-    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    place = open_straight(path)
     try:
         is_folder = stat.S_ISDIR(os.fstat(place).st_mode)
         rights = rights_of(kind, version=version, is_folder=is_folder)

@@ -11,6 +11,8 @@ import os
 import stat
 from collections.abc import Sequence
 
+from gateway.sandbox.straight_paths import open_straight
+
 CLONE_NEWNS = 0x00020000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_SLAVE = 2, 4, 4096, 16384, 1 << 19
 PASSABLE = 0o755
@@ -26,7 +28,7 @@ def open_ways(closed: Sequence[str], binds: Sequence[tuple[str, str]]) -> None:
     if libc.unshare(ctypes.c_int(CLONE_NEWNS)) < 0:
         raise _fault("a view of its own")
     _mount(libc, "", "/", kind="", flags=MS_REC | MS_SLAVE)  # our changes stay here; mounts of others still appear
-    sources = {source: os.open(source, os.O_PATH | os.O_CLOEXEC) for source, _ in binds}
+    sources = {source: open_straight(source) for source, _ in binds}
     try:
         steps = sorted([(path, "") for path in closed] + [(target, source) for source, target in binds], key=_depth)
         for path, source in steps:

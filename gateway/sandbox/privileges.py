@@ -21,6 +21,9 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION = 0x20080522
 MOST_CAPABILITIES = 64
+KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "ppc64le": 271, "s390x": 280}
+"""Number of the call on each kind of machine, for programs of 64 bits."""
+KEYCTL_JOIN_SESSION_KEYRING = 1
 
 
 class Capability(IntEnum):
@@ -157,6 +160,17 @@ def switch_user(uid: int, gid: int) -> None:
     os.setreuid(uid, uid)
     if (os.getuid(), os.geteuid(), os.getgid(), os.getegid()) != (uid, uid, gid, gid):
         raise OSError(0, f"still user {os.geteuid()} after switching to {uid}")
+
+
+def leave_keyring() -> None:
+    """Have an empty session keyring instead of the one of whoever started us, whose keys its holder may read.
+
+    It passes from program to program, to another user too. Where the kernel has no keyrings, or refuses the call to
+    us, the program that follows cannot use them either.
+    """
+    number = KEYCTL.get(os.uname().machine)
+    if IS_LINUX and number is not None and sys.maxsize > 2**32:
+        _libc().syscall(ctypes.c_long(number), ctypes.c_int(KEYCTL_JOIN_SESSION_KEYRING), None)
 
 
 def forbid_new_privileges() -> None:

@@ -13,6 +13,7 @@ from gateway.sandbox import accounts, allowances, interpreters, reach
 from gateway.sandbox.accounts import Account
 from gateway.sandbox.interpreters import OWN_PACKAGES, PACKAGES_FOLDER
 from gateway.sandbox.means import Means
+from gateway.sandbox.own_parts import own_parts
 from gateway.sandbox.plan import Plan
 from gateway.sandbox.private_folders import HOME, TEMPORARY
 from gateway.sandbox.reach import Allowed, Secret
@@ -67,7 +68,7 @@ def separate(page: Page, around: Surroundings, *, taken: set[int]) -> Separation
     if page.settings.sandbox == "none":
         return _without(around, 'sandbox = "none": its code can read every secret of the front door')
     allowed = list(_allowed(page))
-    found = list(reach.faults(allowed, around.secrets))
+    found = [*reach.faults(allowed, around.secrets), *reach.changes(allowed, list(own_parts()))]
     if found:
         raise UsageFault("\n".join(f"{page.key}.{sentence}" for sentence in found))
     account = _choose(page, around.means, taken=taken)
@@ -171,12 +172,12 @@ def _attempt(
 
 
 def _plan(page: Page, around: Surroundings, allowed: list[Allowed], *, account: Account | None) -> Plan:
-    private = str(Path(around.base, page.name))
+    # Links are followed now and never again: a page that may change a folder could put another link there.
+    private = os.path.realpath(Path(around.base, page.name))
     rules = [*allowances.defaults(), (private, "write"), (str(PACKAGES_FOLDER), "list")]
     rules += [(str(one.path), "write" if one.writing else "read") for one in allowed]
-    plan = Plan(
-        landlock=around.means.landlock, rules=tuple(dict.fromkeys(rules)), private=private, folder=str(page.folder)
-    )
+    resolved = dict.fromkeys((os.path.realpath(path), kind) for path, kind in rules)
+    plan = Plan(landlock=around.means.landlock, rules=tuple(resolved), private=private, folder=str(page.folder))
     if account is None:
         return plan
     closed, binds = find_ways(allowed, account, may_mount=around.means.may_mount)

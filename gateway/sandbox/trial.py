@@ -36,7 +36,7 @@ def try_out(
     asked = {
         "read": [str(one.path) for one in allowed if one.path.exists() and not one.writing] + [str(script)],
         "write": [str(one.path) for one in allowed if one.writing],
-        "secret": [str(secret.path) for secret in secrets],
+        "secret": [str(secret.path) for secret in secrets if not secret.may_be_read],
     }
     trial = replace(plan, private="", rules=tuple(rule for rule in plan.rules if rule[0] != plan.private))
     command = launch_command(trial, (python, "-I", "-S", LOOK_AROUND), python=sys.executable, descriptors=())
