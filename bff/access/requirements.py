@@ -11,7 +11,7 @@ from bff.settings.tables import Requirements
 
 CLOCK_SKEW_SECONDS = 60
 STEP_UP = frozenset({"acr", "max_age"})
-"""Unmet keys that a stronger or a newer authentication can mend."""
+"""Unmet keys that a stronger or a newer authentication can fix."""
 
 
 def unmet(

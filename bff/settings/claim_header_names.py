@@ -29,8 +29,8 @@ _REMOTE: Final = frozenset({"remote-user", "remote-groups", "remote-email", "rem
 OWN_NAME: Final = 'take a name of your own, as in "X-Department"'
 
 
-def claim_header_findings(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
-    """Key, fault and mend for each name in `claim_headers` that may not be set there."""
+def claim_header_faults(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
+    """Key, fault and fix for each name in `claim_headers` that may not be set there."""
     seen: set[str] = set()
     for given in route.claim_headers:
         name = given.lower()

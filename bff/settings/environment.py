@@ -10,7 +10,7 @@ from pydantic_settings import EnvSettingsSource
 from pydantic_settings.exceptions import SettingsError
 
 from bff.settings.faults import Place, closest
-from bff.settings.rules import Problem
+from bff.settings.rules import Fault
 from bff.settings.tables import Settings
 
 VARIABLE_PREFIX = "VESTIBULE_"
@@ -31,7 +31,7 @@ class GivenVariables:
 
     tables: dict[str, Any] = field(default_factory=dict)
     origins: dict[Place, str] = field(default_factory=dict)
-    problems: tuple[Problem, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     def variable_of(self, place: Place) -> str:
         """The variable that set the value at `place`, or the list or secret file it is part of; "" for none."""
@@ -57,28 +57,28 @@ class _GivenEnvironment(EnvSettingsSource):
 def read_variables(environ: Mapping[str, str]) -> GivenVariables:
     """Each variable by itself, tables before the keys in them; values may be secrets and are never repeated."""
     given = GivenVariables()
-    problems: list[Problem] = []
+    faults: list[Fault] = []
     for name in sorted(environ, key=lambda name: (name.count("__"), name)):
         if not name.upper().startswith(VARIABLE_PREFIX) or name.upper().startswith(FOREIGN_PREFIXES):
             continue
         place = tuple(name.upper().removeprefix(VARIABLE_PREFIX).lower().split("__"))
         if place[0] not in Settings.model_fields:
-            problems.append(_unknown(name, place[0]))
+            faults.append(_unknown(name, place[0]))
             continue
         try:
             table = _GivenEnvironment({name: environ[name]})()
         except SettingsError:
-            problems.append(Problem("environment", name, "cannot be read as JSON", "write lists and tables as JSON"))
+            faults.append(Fault("environment", name, "cannot be read as JSON", "write lists and tables as JSON"))
             continue
         _put(given.tables, table)
         given.origins.update(dict.fromkeys(_leaves(table), name))
-    return GivenVariables(given.tables, given.origins, tuple(problems))
+    return GivenVariables(given.tables, given.origins, tuple(faults))
 
 
-def _unknown(name: str, table: str) -> Problem:
+def _unknown(name: str, table: str) -> Fault:
     known = closest(table, Settings.model_fields)
-    mend = f"did you mean {VARIABLE_PREFIX}{known.upper()}__…?" if known else "correct or unset this variable"
-    return Problem("environment", name, "no such setting", mend)
+    fix = f"did you mean {VARIABLE_PREFIX}{known.upper()}__…?" if known else "correct or unset this variable"
+    return Fault("environment", name, "no such setting", fix)
 
 
 def _put(base: dict[str, Any], over: Mapping[str, Any]) -> None:

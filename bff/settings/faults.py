@@ -65,15 +65,15 @@ def route_name(tables: Mapping[str, Any], place: Place) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FormFault:
     """One value that has no place or the wrong form."""
 
     place: Place
     message: str
-    mend: str
+    fix: str
 
 
-def faults_of(error: ValidationError, tables: Mapping[str, Any]) -> list[Fault]:
+def form_faults_of(error: ValidationError, tables: Mapping[str, Any]) -> list[FormFault]:
     """The faults, one per place: what fits none of several types is reported once."""
     grouped: dict[Place, list[Any]] = {}
     for found in error.errors(include_input=False, include_url=False):
@@ -100,25 +100,27 @@ def _has_item(value: Any, part: str | int) -> bool:
     return isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
 
 
-def _fault(place: Place, group: list[Any]) -> Fault:
+def _fault(place: Place, group: list[Any]) -> FormFault:
     first = group[0]
     kind, context = first["type"], first.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_key(place)
     if kind == "missing":
-        return Fault(place, "missing", "set it")
+        return FormFault(place, "missing", "set it")
     if kind == "literal_error" and len(group) == 1:
-        return Fault(place, "is none of the words known here", f"write {context['expected'].replace(chr(39), chr(34))}")
+        return FormFault(
+            place, "is not one of the known words", f"write {context['expected'].replace(chr(39), chr(34))}"
+        )
     if kind == "string_pattern_mismatch" and context["pattern"] in PATTERNS:
-        return Fault(place, *PATTERNS[context["pattern"]])
+        return FormFault(place, *PATTERNS[context["pattern"]])
     if kind in BOUNDS:
-        message, mend = BOUNDS[kind]
-        return Fault(place, message.format(**context), mend)
+        message, fix = BOUNDS[kind]
+        return FormFault(place, message.format(**context), fix)
     forms = dict.fromkeys(_form(found) for found in group)
     if all(forms):
         nouns, examples = zip(*(form for form in forms if form), strict=True)
-        return Fault(place, f"must be {' or '.join(nouns)}", f"write it as in {examples[-1]}")
-    return Fault(place, first["msg"].removeprefix("Value error, "), "correct it")
+        return FormFault(place, f"must be {' or '.join(nouns)}", f"write it as in {examples[-1]}")
+    return FormFault(place, first["msg"].removeprefix("Value error, "), "correct it")
 
 
 def _form(found: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -128,11 +130,11 @@ def _form(found: Mapping[str, Any]) -> tuple[str, str] | None:
     return FORMS.get(found["type"])
 
 
-def _unknown_key(place: Place) -> Fault:
+def _unknown_key(place: Place) -> FormFault:
     close = closest(str(place[-1]), keys_at(place[:-1]))
     if not close:
-        return Fault(place, "unknown key", "remove it or correct its spelling")
-    return Fault(place, "unknown key", f"did you mean {close}?")
+        return FormFault(place, "unknown key", "remove it or correct its spelling")
+    return FormFault(place, "unknown key", f"did you mean {close}?")
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -16,22 +16,22 @@ from typing import Any
 from pydantic import ValidationError
 
 from bff.settings.environment import GivenVariables, read_variables
-from bff.settings.faults import Fault, faults_of, key_of, place_of, route_name
-from bff.settings.rules import Problem, find_problems
+from bff.settings.faults import FormFault, form_faults_of, key_of, place_of, route_name
+from bff.settings.rules import Fault, find_faults
 from bff.settings.secrets import exposed_files, holds_secrets, place_files, read_secret_files, secret_paths
 from bff.settings.tables import SECRET_FIELDS, Settings
 
-__all__ = ["ConfigurationError", "Problem", "load_settings", "parse_settings"]
+__all__ = ["ConfigurationError", "Fault", "load_settings", "parse_settings"]
 
 
 @dataclass(eq=False)  # not frozen: Python itself writes to exceptions, `__traceback__` and notes
 class ConfigurationError(Exception):
-    """`problems` holds every fault found, each with file, key and mend."""
+    """The configuration cannot be used. `faults` holds every fault found, each with file, key and fix."""
 
-    problems: tuple[Problem, ...]
+    faults: tuple[Fault, ...]
 
     def __str__(self) -> str:
-        return "\n".join(str(problem) for problem in self.problems)
+        return "\n".join(str(fault) for fault in self.faults)
 
 
 def load_settings(
@@ -40,17 +40,17 @@ def load_settings(
     """Settings from `file` (none: defaults), `environ` and `overrides` (nested tables).
 
     Raises:
-        ConfigurationError: with every problem of every source.
+        ConfigurationError: with every fault of every source.
     """
     raw: dict[str, Any] = {}
     if file is not None:
         try:
             raw = tomllib.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ConfigurationError((Problem(str(file), "", "no such file", "run `vestibule init`"),)) from None
+            raise ConfigurationError((Fault(str(file), "", "no such file", "run `vestibule init`"),)) from None
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
             raise ConfigurationError(
-                (Problem(str(file), "", f"not readable as TOML: {exc}", "mend the file"),)
+                (Fault(str(file), "", f"not readable as TOML: {exc}", "correct the file"),)
             ) from exc
     return _build(raw, file=file, folder=file.parent if file else Path(), environ=environ, overrides=overrides)
 
@@ -80,28 +80,28 @@ def _build(
     given = read_variables(environ)
     merged = _merge(_merge(_merge({}, raw), given.tables), overrides or {})
     exposed = exposed_files(merged, raw, file=file, folder=folder, environ=environ)
-    faults = [one.fault for one in exposed if one.is_refused]
-    faults += read_secret_files(merged, folder=folder)
+    of_form = [one.fault for one in exposed if one.is_refused]
+    of_form += read_secret_files(merged, folder=folder)
     place_files(merged, folder=folder)
     try:
         settings = Settings(**merged)
     except ValidationError as error:
-        faults += faults_of(error, merged)
-    if faults or given.problems:
-        raise ConfigurationError((*given.problems, *_problems_of(faults, merged, given=given, source=source)))
-    problems = tuple(_blame(problem, given) for problem in find_problems(settings, source=source))
-    if problems:
-        raise ConfigurationError(problems)
+        of_form += form_faults_of(error, merged)
+    if of_form or given.faults:
+        raise ConfigurationError((*given.faults, *_located(of_form, merged, given=given, source=source)))
+    of_rules = tuple(_blame(fault, given) for fault in find_faults(settings, source=source))
+    if of_rules:
+        raise ConfigurationError(of_rules)
     return settings
 
 
-def weak_secret_files(file: Path, *, environ: Mapping[str, str]) -> Iterator[Problem]:
+def weak_secret_files(file: Path, *, environ: Mapping[str, str]) -> Iterator[Fault]:
     """What deserves a warning about the secret files of a configuration that is in order otherwise."""
     own = tomllib.loads(file.read_text(encoding="utf-8"))
     tables = _merge(own, read_variables(environ).tables)
     found = exposed_files(tables, own, file=file, folder=file.parent, environ=environ)
     for fault in (exposed.fault for exposed in found if not exposed.is_refused):
-        yield Problem(str(file), key_of(fault.place), fault.message, fault.mend, route_name(tables, fault.place))
+        yield Fault(str(file), key_of(fault.place), fault.message, fault.fix, route_name(tables, fault.place))
 
 
 def secret_places(file: Path | None, *, environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
@@ -130,20 +130,20 @@ def _other_spelling(key: str) -> str:
     return name if key != name else f"{name}_file"
 
 
-def _problems_of(
-    faults: list[Fault], tables: Mapping[str, Any], *, given: GivenVariables, source: str
-) -> Iterator[Problem]:
+def _located(
+    faults: list[FormFault], tables: Mapping[str, Any], *, given: GivenVariables, source: str
+) -> Iterator[Fault]:
     for fault in faults:
         name = route_name(tables, fault.place)
-        yield _blame(Problem(source, key_of(fault.place), fault.message, fault.mend, name), given)
+        yield _blame(Fault(source, key_of(fault.place), fault.message, fault.fix, name), given)
 
 
-def _blame(problem: Problem, given: GivenVariables) -> Problem:
-    """`problem` with the variable in the place of the file's key when that is where the value comes from."""
-    place = place_of(problem.key)
+def _blame(fault: Fault, given: GivenVariables) -> Fault:
+    """Name the environment variable instead of the file's key when the value comes from that variable."""
+    place = place_of(fault.key)
     variable = given.variable_of(place)
     if not variable:
-        return problem
+        return fault
     is_part = place not in given.origins and (*place[:-1], f"{place[-1]}_file") not in given.origins
-    message = f"{problem.key}: {problem.message}" if is_part else problem.message
-    return replace(problem, file="environment", key=variable, message=message)
+    message = f"{fault.key}: {fault.message}" if is_part else fault.message
+    return replace(fault, file="environment", key=variable, message=message)

@@ -13,26 +13,26 @@ from bff.settings.tables import RouteSettings
 
 TOKENS_OF_NOBODY: Final = frozenset({"none", "client_credentials"})
 """`client_credentials` is the server's own token: whoever asks gets the same one."""
-SIGN_IN_MEND: Final = 'use auth = "required"'
-KNOW_MEND: Final = 'use auth = "optional" or "required": a public route knows nobody'
+SIGN_IN_FIX: Final = 'use auth = "required"'
+KNOW_FIX: Final = 'use auth = "optional" or "required": a public route knows nobody'
 
 
-def open_route_findings(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
-    """Key, fault and mend for each setting of `route` that its `auth` makes void."""
+def open_route_faults(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
+    """Key, fault and fix for each setting of `route` that its `auth` makes void."""
     if route.auth == "required":
         return
     kind = f"on a route with auth = {route.auth!r}".replace("'", '"')
     if route.require != type(route.require)():
-        yield "require", kind, SIGN_IN_MEND
+        yield "require", kind, SIGN_IN_FIX
     if route.provider and route.token != "client_credentials":
-        yield "provider", kind, SIGN_IN_MEND
+        yield "provider", kind, SIGN_IN_FIX
     if route.auth == "optional":
         return
     if route.kit:
-        yield "kit", kind, KNOW_MEND
+        yield "kit", kind, KNOW_FIX
     if route.claim_headers:
-        yield "claim_headers", kind, KNOW_MEND
+        yield "claim_headers", kind, KNOW_FIX
     if route.accept_bearer.providers:
-        yield "accept_bearer.providers", kind, KNOW_MEND
+        yield "accept_bearer.providers", kind, KNOW_FIX
     if route.token not in TOKENS_OF_NOBODY:
-        yield "token", f"{route.token} is a person's, {kind}", f'{KNOW_MEND}; "client_credentials" is the server\'s own'
+        yield "token", f"{route.token} is a person's, {kind}", f'{KNOW_FIX}; "client_credentials" is the server\'s own'

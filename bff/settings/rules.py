@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bff.oidc.urls import http_url, is_loopback, names_default_port
-from bff.settings.claim_header_names import claim_header_findings
-from bff.settings.open_routes import open_route_findings
+from bff.settings.claim_header_names import claim_header_faults
+from bff.settings.open_routes import open_route_faults
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import ProviderSettings, RouteSettings, Settings, StreamlitChild
 
@@ -34,33 +34,33 @@ UPSTREAM_SCHEMES = ("http://", "https://", "unix:", "streamlit:", "asgi:")
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One fault of the configuration: where, which key, what is wrong, how to mend it."""
+class Fault:
+    """One fault of the configuration: where, which key, what is wrong, how to fix it."""
 
     file: str
     key: str
     message: str
-    mend: str
+    fix: str
     route: str = ""
     """Id of the route that the key's number stands for."""
 
     def __str__(self) -> str:
         where = f"{self.file}: {self.key}" if self.key else self.file
         where += f" (route {self.route})" if self.route else ""
-        return f"{where}: {self.message}; {self.mend}"
+        return f"{where}: {self.message}; {self.fix}"
 
 
-def find_problems(settings: Settings, *, source: str) -> Iterator[Problem]:
+def find_faults(settings: Settings, *, source: str) -> Iterator[Fault]:
     for check in (_server, _secrets, _store, _session, _providers, _roles_and_kit, _routes, _not_yet):
-        for key, message, mend in check(settings):
+        for key, message, fix in check(settings):
             number = ROUTE_NUMBER.match(key)
-            yield Problem(source, key, message, mend, settings.routes[int(number[1])].id if number else "")
+            yield Fault(source, key, message, fix, settings.routes[int(number[1])].id if number else "")
 
 
-Finding = tuple[str, str, str]
+RuleFault = tuple[str, str, str]
 
 
-def _server(settings: Settings) -> Iterator[Finding]:
+def _server(settings: Settings) -> Iterator[RuleFault]:
     server = settings.server
     for key, text in (("server.public_url", server.public_url), *(("server.origins", text) for text in server.origins)):
         yield from _public_url(key, text, development=settings.is_development)
@@ -97,7 +97,7 @@ def _public_urls(settings: Settings) -> list[SplitResult]:
     return [url for text in texts if (url := http_url(text)) is not None]
 
 
-def _public_url(key: str, text: str, *, development: bool) -> Iterator[Finding]:
+def _public_url(key: str, text: str, *, development: bool) -> Iterator[RuleFault]:
     url = http_url(text)
     if url is None:
         yield key, "is not an absolute http(s) URL", 'write it as "https://apps.example.com"'
@@ -109,7 +109,7 @@ def _public_url(key: str, text: str, *, development: bool) -> Iterator[Finding]:
         yield key, "is plain http", 'use https; plain http needs a loopback host and environment = "development"'
 
 
-def _header_secret(key: str, secret: str) -> Iterator[Finding]:
+def _header_secret(key: str, secret: str) -> Iterator[RuleFault]:
     """What is sent in a header has to be long, random, and of characters that every server passes on as they are."""
     if secret and (len(secret) < MIN_SECRET_BYTES or not HEADER_SECRET.fullmatch(secret) or not _looks_random(secret)):
         message = (
@@ -123,7 +123,7 @@ def _is_bind(text: str) -> bool:
     return bool(host) and port.isdecimal() and int(port) < 65536
 
 
-def _secrets(settings: Settings) -> Iterator[Finding]:
+def _secrets(settings: Settings) -> Iterator[RuleFault]:
     keys = [key.get_secret_value() for key in settings.secrets.keys]
     if not keys:
         yield "secrets.keys", "no key", "run `vestibule keys new FILE` and set secrets.keys_file"
@@ -147,7 +147,7 @@ def _looks_random(key: str) -> bool:
     return len(set(key)) >= 8 and not repeats and not any(word in key.lower() for word in ("changeme", "change-me"))
 
 
-def _store(settings: Settings) -> Iterator[Finding]:
+def _store(settings: Settings) -> Iterator[RuleFault]:
     url = settings.store.url.get_secret_value()
     if not url.startswith(("memory://", "redis://", "rediss://", "redis+sentinel://", "redis+cluster://")):
         yield (
@@ -162,7 +162,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
             yield "server.workers", "an asgi: upstream lives in one process", "use workers = 1 or a server of its own"
 
 
-def _session(settings: Settings) -> Iterator[Finding]:
+def _session(settings: Settings) -> Iterator[RuleFault]:
     session = settings.session
     if session.idle_seconds > session.absolute_seconds:
         yield "session.idle_seconds", "longer than absolute_seconds", "make it shorter"
@@ -172,15 +172,15 @@ def _session(settings: Settings) -> Iterator[Finding]:
             yield f"session.{name}", f"under {least} s", f"use at least {least}"
 
 
-def _providers(settings: Settings) -> Iterator[Finding]:
+def _providers(settings: Settings) -> Iterator[RuleFault]:
     if not settings.providers:
         yield "providers", "no identity provider", "add a table [providers.NAME] with issuer and client_id"
     for name, provider in settings.providers.items():
-        for key, message, mend in _provider(provider, development=settings.is_development):
-            yield f"providers.{name}.{key}", message, mend
+        for key, message, fix in _provider(provider, development=settings.is_development):
+            yield f"providers.{name}.{key}", message, fix
 
 
-def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[Finding]:
+def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[RuleFault]:
     for key, text in (("issuer", provider.issuer), ("backchannel_url", provider.backchannel_url)):
         if not text and key == "backchannel_url":
             continue
@@ -198,7 +198,7 @@ def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[Find
         yield from _client_key(provider)
 
 
-def _client_key(provider: ProviderSettings) -> Iterator[Finding]:
+def _client_key(provider: ProviderSettings) -> Iterator[RuleFault]:
     pem = provider.client_key.get_secret_value()
     if not pem:
         yield "client_key", "missing", "set client_key_file to the PEM private key"
@@ -214,7 +214,7 @@ def _client_key(provider: ProviderSettings) -> Iterator[Finding]:
         yield "client_key", "is not on the curve P-256", "make a P-256 key for ES256"
 
 
-def _roles_and_kit(settings: Settings) -> Iterator[Finding]:
+def _roles_and_kit(settings: Settings) -> Iterator[RuleFault]:
     route_ids = {route.id for route in settings.routes}
     for name, client in settings.kit_clients.items():
         if len(client.secret.get_secret_value()) < MIN_SECRET_BYTES:
@@ -231,7 +231,7 @@ def _roles_and_kit(settings: Settings) -> Iterator[Finding]:
             yield f"roles.{name}.max_age_seconds", "cannot hold for a role, which has no clock", "set it on the route"
 
 
-def _kit_origin(key: str, text: str) -> Iterator[Finding]:
+def _kit_origin(key: str, text: str) -> Iterator[RuleFault]:
     url = http_url(text)
     if url is None or url.path not in ("", "/") or "*" in text or names_default_port(url):
         yield key, "is not an exact origin", 'write it as "https://app.example.com"'
@@ -239,7 +239,7 @@ def _kit_origin(key: str, text: str) -> Iterator[Finding]:
         yield key, "is plain http", "use https; plain http needs a loopback host"
 
 
-def _routes(settings: Settings) -> Iterator[Finding]:
+def _routes(settings: Settings) -> Iterator[RuleFault]:
     seen_ids: set[str] = set()
     seen_places: set[tuple[str, str]] = set()
     for number, route in enumerate(settings.routes):
@@ -251,11 +251,11 @@ def _routes(settings: Settings) -> Iterator[Finding]:
             yield f"{label}.path", "another route has this host and path", "join the two or change one"
         seen_ids.add(route.id)
         seen_places.add(place)
-        for key, message, mend in _route(route, settings):
-            yield f"{label}.{key}", message, mend
+        for key, message, fix in _route(route, settings):
+            yield f"{label}.{key}", message, fix
 
 
-def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
+def _route(route: RouteSettings, settings: Settings) -> Iterator[RuleFault]:
     auth_path = settings.server.auth_path
     if route.path == auth_path or route.path.startswith(auth_path + "/"):
         yield "path", f"lies under {auth_path}", "that path belongs to the sign-in itself"
@@ -281,15 +281,15 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[Finding]:
             yield "accept_bearer.providers", f"no provider {name!r}", "name tables of [providers]"
     if route.accept_bearer.providers and not (route.accept_bearer.audience or route.audience):
         yield "accept_bearer.audience", "missing", "name the audience that tokens of machine clients must carry"
-    yield from open_route_findings(route)
-    yield from claim_header_findings(route)
+    yield from open_route_faults(route)
+    yield from claim_header_faults(route)
     yield from _sandbox(route.streamlit)
     for key, origins in (("cors_origins", route.cors_origins), ("ws_origins", route.ws_origins)):
         if any(origin == "null" or "*" in origin for origin in origins):
             yield key, "holds * or null", "name each origin exactly"
 
 
-def _managed_app(route: RouteSettings, *, has_secret: bool) -> Iterator[Finding]:
+def _managed_app(route: RouteSettings, *, has_secret: bool) -> Iterator[RuleFault]:
     if has_secret:
         yield "upstream_secret", "on a streamlit: upstream, which cannot check it", "remove it: page code could read it"
     if route.identity_headers == "none":
@@ -300,7 +300,7 @@ def _managed_app(route: RouteSettings, *, has_secret: bool) -> Iterator[Finding]
         )
 
 
-def _sandbox(child: StreamlitChild) -> Iterator[Finding]:
+def _sandbox(child: StreamlitChild) -> Iterator[RuleFault]:
     named = [key for key in ("user", "read", "write") if getattr(child, key)]
     if child.sandbox == "none" and named:
         yield f"streamlit.{named[0]}", 'has no meaning with sandbox = "none"', "remove one of the two"
@@ -308,7 +308,7 @@ def _sandbox(child: StreamlitChild) -> Iterator[Finding]:
         yield "streamlit.user", "is root", "name a user that owns nothing but what the page needs"
 
 
-def _not_yet(settings: Settings) -> Iterator[Finding]:
+def _not_yet(settings: Settings) -> Iterator[RuleFault]:
     """What has a name in the configuration but nothing behind it must not look as if it had."""
     if settings.forward_auth.modes:
         yield "forward_auth.modes", "not available in this version", "leave it empty"

@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from bff.secret_files import Exposure, find_exposure
-from bff.settings.faults import Fault, Place, place_of
+from bff.settings.faults import FormFault, Place, place_of
 from bff.settings.tables import SECRET_FIELDS
 
-MENDS = {
+FIXES = {
     "keys": "make it with `vestibule keys new FILE`",
     "client_secret": "put the secret that the provider issued into it",
     "client_key": "put the PEM private key into it",
@@ -23,7 +23,7 @@ MENDS = {
 class ExposedFile:
     """A file with secrets that others may read or change. `is_refused`: nothing starts with it."""
 
-    fault: Fault
+    fault: FormFault
     is_refused: bool
 
 
@@ -45,7 +45,7 @@ def exposed_files(
         if exposure is None or (not place and exposure.what == "read" and not holds_secrets(own)):
             continue
         is_open = exposure.who == "everybody" and (exposure.what == "change" or not is_development)
-        yield ExposedFile(Fault(place, exposure.message, _fix(exposure, place)), is_open)
+        yield ExposedFile(FormFault(place, exposure.message, _fix(exposure, place)), is_open)
 
 
 def _fix(exposure: Exposure, place: Place) -> str:
@@ -114,7 +114,7 @@ def _place(table: MutableMapping[str, Any], keys: tuple[str, ...], folder: Path)
             table[key] = str(folder / path)
 
 
-def read_secret_files(raw: MutableMapping[str, Any], *, folder: Path) -> Iterator[Fault]:
+def read_secret_files(raw: MutableMapping[str, Any], *, folder: Path) -> Iterator[FormFault]:
     """Put what the files hold into `raw`; report each file that is missing, empty or not readable."""
     for place, names in SECRET_FIELDS.items():
         for label, table in tables_at(raw, place):
@@ -124,15 +124,15 @@ def read_secret_files(raw: MutableMapping[str, Any], *, folder: Path) -> Iterato
                     continue
                 at: Place = (*place_of(label), f"{name}_file")
                 if table.get(name):
-                    yield Fault(at, f"given beside {name}", f"keep one of {name} and {name}_file")
+                    yield FormFault(at, f"given beside {name}", f"keep one of {name} and {name}_file")
                     continue
                 try:
                     text = (folder / str(path)).read_text(encoding="utf-8")
                 except (OSError, UnicodeDecodeError) as exc:
-                    yield Fault(at, *_unreadable(exc, path, name))
+                    yield FormFault(at, *_unreadable(exc, path, name))
                     continue
                 if not text.strip():
-                    yield Fault(at, f"{path} is empty", MENDS.get(name, "put the secret into it"))
+                    yield FormFault(at, f"{path} is empty", FIXES.get(name, "put the secret into it"))
                     continue
                 lines = [line.strip() for line in text.splitlines() if line.strip()]
                 table[name] = lines if name == "keys" else text.strip()
@@ -140,7 +140,7 @@ def read_secret_files(raw: MutableMapping[str, Any], *, folder: Path) -> Iterato
 
 def _unreadable(error: OSError | UnicodeDecodeError, path: object, name: str) -> tuple[str, str]:
     if isinstance(error, FileNotFoundError):
-        return f"no file {path}", MENDS.get(name, "put the secret into it, readable by its owner alone")
+        return f"no file {path}", FIXES.get(name, "put the secret into it, readable by its owner alone")
     return f"{path} cannot be read: {type(error).__name__}", "check the path and who may read it"
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from bff.settings.rules import Finding, Problem
+from bff.settings.rules import Fault, RuleFault
 from bff.settings.tables import Settings
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("::ffff:127.0.0.0/104"))
 
 
-def find_warnings(settings: Settings, *, source: str) -> Iterator[Problem]:
+def find_warnings(settings: Settings, *, source: str) -> Iterator[Fault]:
     """One warning each: the key, what it means, and what to do."""
-    for key, message, mend in _proxies(settings):
-        yield Problem(source, key, message, mend)
+    for key, message, fix in _proxies(settings):
+        yield Fault(source, key, message, fix)
 
 
-def _proxies(settings: Settings) -> Iterator[Finding]:
+def _proxies(settings: Settings) -> Iterator[RuleFault]:
     server = settings.server
     if server.trusted_proxy_secret.get_secret_value() or not _starts_pages(settings):
         return

@@ -31,7 +31,7 @@ QUERY_KEYS = frozenset({*TLS_FILES, "tls", "replicas", "sentinel_username", "sen
 
 
 class RedisUrlRejected(ValueError):
-    """A URL that names no Redis deployment; the message says what to mend and never repeats the URL."""
+    """A URL that names no Redis deployment; the message says what to fix and never repeats the URL."""
 
 
 @dataclass(frozen=True, slots=True)

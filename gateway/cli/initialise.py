@@ -126,7 +126,7 @@ def _check(wishes: Wishes, file: Path) -> None:
     try:
         load_settings(file, environ={})
     except ConfigurationError as error:
-        keys = [problem.key for problem in error.problems]
+        keys = [fault.key for fault in error.faults]
         if wishes.client_secret or keys != [f"providers.{PROVIDER}.client_secret_file"]:
             raise UsageFault(str(error)) from None
 

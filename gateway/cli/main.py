@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from bff.settings.loading import ConfigurationError, Problem, load_settings, secret_places, weak_secret_files
+from bff.settings.loading import ConfigurationError, Fault, load_settings, secret_places, weak_secret_files
 from bff.settings.tables import LogSettings, Settings
 from bff.settings.warnings import find_warnings
 from gateway.cli import demo, dev, initialise, key_files
@@ -73,7 +73,7 @@ def _load(
     try:
         settings = load_settings(file, environ=os.environ, overrides=overrides)
     except ConfigurationError as exc:
-        raise UsageFault("\n".join(str(problem) for problem in exc.problems)) from None
+        raise UsageFault("\n".join(str(fault) for fault in exc.faults)) from None
     if says:
         _say_aside(f"configuration: {_named(file)}")
     return settings, (file.parent if file else Path())
@@ -83,12 +83,12 @@ def _named(file: Path | None) -> str:
     return str(file.absolute()) if file else "environment variables alone"
 
 
-def _weak_secrets(config: Path | None) -> list[Problem]:
+def _weak_secrets(config: Path | None) -> list[Fault]:
     file = find_configuration(config, environ=os.environ)
     return list(weak_secret_files(file, environ=os.environ)) if file else []
 
 
-def _warnings(config: Path | None, settings: Settings) -> list[Problem]:
+def _warnings(config: Path | None, settings: Settings) -> list[Fault]:
     file = find_configuration(config, environ=os.environ)
     source = str(file or "settings")
     noticed = (find_warnings(settings, source=source), find_header_warnings(settings, source=source))
@@ -133,9 +133,9 @@ def run(
     if port is not None:
         settings, _ = _load(config, overrides=with_port(settings, port), says=False)
     configure_logging(settings.log)
-    for problem in _warnings(config, settings):
+    for warning in _warnings(config, settings):
         structlog.get_logger("vestibule.supervisor").warning(
-            "configuration", key=problem.key, reason=f"{problem.message}; {problem.mend}"
+            "configuration", key=warning.key, reason=f"{warning.message}; {warning.fix}"
         )
     plan = build_process_plan(settings, folder=folder, secrets=_secrets(config))
     raise typer.Exit(run_processes(plan, on_ready=lambda: _say_ready(settings, config)))
@@ -261,8 +261,8 @@ def keys_rotate(file: Annotated[Path, typer.Argument(help="The file that secrets
 def config_check(config: Config = None) -> None:
     """Report every fault of the configuration at once, and what it lets happen."""
     settings, folder = _load(config)
-    for problem in _warnings(config, settings):
-        typer.echo(f"warning: {problem}", err=True)
+    for warning in _warnings(config, settings):
+        typer.echo(f"warning: {warning}", err=True)
     pages = _pages(config, settings, folder=folder)
     if faults := [page.fault for page in pages if page.fault]:
         raise UsageFault("\n".join(faults))

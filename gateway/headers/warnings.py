@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bff.settings.rules import Problem
+from bff.settings.rules import Fault
 from bff.settings.tables import RouteSettings, Settings
 from gateway.headers.foreign_identity import foreign_name, named_in_full
 from gateway.headers.request import RequestHygiene, owned_claim_headers
 
 
-def find_header_warnings(settings: Settings, *, source: str) -> Iterator[Problem]:
+def find_header_warnings(settings: Settings, *, source: str) -> Iterator[Fault]:
     """Yield a warning for each header that a route lists by its full name and that is an identity or never passes."""
     owned = owned_claim_headers(name for route in settings.routes for name in route.claim_headers)
     for number, route in enumerate(settings.routes):
@@ -18,8 +18,8 @@ def find_header_warnings(settings: Settings, *, source: str) -> Iterator[Problem
             continue
         hygiene = RequestHygiene(owned, route.forward_headers)
         for name in sorted(named_in_full(route.forward_headers)):
-            for message, mend in _warnings(name, route, hygiene):
-                yield Problem(source, f"routes[{number}].forward_headers", message, mend, route.id)
+            for message, fix in _warnings(name, route, hygiene):
+                yield Fault(source, f"routes[{number}].forward_headers", message, fix, route.id)
 
 
 def _warnings(name: bytes, route: RouteSettings, hygiene: RequestHygiene) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The whole demo is one family: it starts together, mends itself, and leaves nobody behind."""
+"""The whole demo is one family: it starts together, repairs itself, and leaves nobody behind."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_killed_worker_and_a_killed_child_come_back_and_ctrl_c_ends_them_all(
     ends_with_everything(running, port, sent=signal.SIGINT)
 
 
-def test_a_taken_port_is_named_with_its_mend(port: int) -> None:
+def test_a_taken_port_is_named_with_its_fix(port: int) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()

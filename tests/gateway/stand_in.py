@@ -77,9 +77,9 @@ def create_failing_app(settings: Settings) -> StandIn:
 
 
 def create_refusing_app(settings: Settings) -> StandIn:
-    from bff.settings.loading import ConfigurationError, Problem
+    from bff.settings.loading import ConfigurationError, Fault
 
-    raise ConfigurationError((Problem("settings", "routes[0].upstream", "cannot be", "correct it"),))
+    raise ConfigurationError((Fault("settings", "routes[0].upstream", "cannot be", "correct it"),))
 
 
 def create_management_app(app: StandIn) -> Any:

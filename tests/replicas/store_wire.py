@@ -1,4 +1,4 @@
-"""The network between the front doors and their Redis, to be cut and mended from a test's own thread."""
+"""The network between the front doors and their Redis, to be cut and restored from a test's own thread."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StoreWire:
         try:
             yield
         finally:
-            self._loop.run(self._do(self._proxy.mend))
+            self._loop.run(self._do(self._proxy.restore))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -37,7 +37,7 @@ class StoreWire:
         try:
             yield
         finally:
-            self._loop.run(self._do(self._proxy.mend))
+            self._loop.run(self._do(self._proxy.restore))
 
     @staticmethod
     async def _do(step: object) -> None:

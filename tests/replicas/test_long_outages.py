@@ -43,13 +43,13 @@ def test_fm_1_thirty_seconds_without_the_store_sign_nobody_out_and_close_no_page
             with wire.cut():
                 cut_at = time.monotonic()
                 time.sleep(CUT_SECONDS)
-                mended_at = time.monotonic()
+                fixed_at = time.monotonic()
             until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
             back_at = time.monotonic()
             time.sleep(3)
             assert there.is_echoed(b"the same socket as before")
         assert watch.statuses() == {200, 503}
-        assert watch.statuses(since=cut_at + TRUSTED_SECONDS, until=mended_at) == {503}
+        assert watch.statuses(since=cut_at + TRUSTED_SECONDS, until=fixed_at) == {503}
         assert watch.statuses(since=back_at) == {200}
         watch.check_that_no_cookie_was_touched()
         check_that_a_longer_outage_closes_what_is_open(doors, wire, cookie)

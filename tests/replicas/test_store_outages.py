@@ -61,13 +61,13 @@ def test_fm_1_without_the_store_everything_is_503_and_with_it_everything_goes_on
             there.read_stream_to_its_end()
             assert OUTAGE_SECONDS - 1 < time.monotonic() - cut_at < OUTAGE_SECONDS + 20
             assert doors.upstream.requests == []
-        mended_at = time.monotonic()
+        fixed_at = time.monotonic()
         until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
         until(lambda: [health(replica) for replica in doors] == [(200, 200)] * 3, seconds=BACK_SECONDS)
         back_at = time.monotonic()
         time.sleep(0.3)
     assert watch.statuses() == {200, 503}
-    assert watch.statuses(since=cut_at + TRUSTED_SECONDS, until=mended_at) == {503}
+    assert watch.statuses(since=cut_at + TRUSTED_SECONDS, until=fixed_at) == {503}
     assert watch.statuses(since=back_at) == {200}
     watch.check_that_no_cookie_was_touched()
 

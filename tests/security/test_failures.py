@@ -187,7 +187,7 @@ def test_fm_6_every_fault_is_named_at_once() -> None:
     tables["providers"]["corp"]["issuer"] = "http://idp.example"
     with pytest.raises(ConfigurationError) as refused:
         parse_settings(tables)
-    assert {problem.key for problem in refused.value.problems} >= {
+    assert {fault.key for fault in refused.value.faults} >= {
         "secrets.keys[0]",
         "server.public_url",
         "providers.corp.issuer",

@@ -110,7 +110,7 @@ def test_ck_1_a_door_that_could_not_protect_its_cookie_does_not_start(server: di
     table = {"issuer": "https://idp.example", "client_id": "vestibule", "client_secret": "unit-test-client-secret"}
     with pytest.raises(ConfigurationError) as refused:
         parse_settings({"server": server, "secrets": {"keys": [KEY]}, "providers": {"corp": table}})
-    assert any("http" in problem.message for problem in refused.value.problems)
+    assert any("http" in fault.message for fault in refused.value.faults)
 
 
 def test_ck_2_ids_are_256_bits_without_pattern(house: House) -> None:

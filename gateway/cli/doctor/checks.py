@@ -18,7 +18,7 @@ from bff.oidc.metadata import ProviderMetadata, discovery_url
 from bff.oidc.strict_json import parse_object
 from bff.provider.client import Provider, http_client_for
 from bff.settings.public_urls import all_origins
-from bff.settings.rules import Problem
+from bff.settings.rules import Fault
 from bff.settings.tables import ProviderSettings, RouteSettings, Settings
 from bff.stores import StoreNotSupported, open_store
 from bff.stores.redis import RedisStore
@@ -99,7 +99,7 @@ async def examine(
     settings: Settings,
     *,
     folder: Path = Path(),
-    warnings: Sequence[Problem] = (),
+    warnings: Sequence[Fault] = (),
     pages: Sequence[Described] = (),
     clock: Callable[[], float] = time.time,
     http_for: Callable[[ProviderSettings], httpx.AsyncClient] = http_client_for,
@@ -114,7 +114,7 @@ async def examine(
     asked.append(_collected(_store(settings, clock=clock)))
     asked += [_collected(_upstreams(route, folder=folder)) for route in settings.routes]
     found = await asyncio.gather(*asked)
-    noticed = [Finding("warning", problem.key, f"{problem.message}; {problem.mend}") for problem in warnings]
+    noticed = [Finding("warning", one.key, f"{one.message}; {one.fix}") for one in warnings]
     kept_apart = [finding for page in pages for finding in _page(page)]
     findings = [*_server(settings), *noticed, *(finding for group in found for finding in group), *kept_apart]
     return Report(tuple(registrations(settings)), tuple(findings))

@@ -140,7 +140,7 @@ def test_without_a_clock_the_age_is_left_out() -> None:
     assert missing(now=None, max_age_seconds=1) == ""
 
 
-def test_step_up_mends_exactly_what_a_new_authentication_can() -> None:
+def test_step_up_fixes_exactly_what_a_new_authentication_can() -> None:
     assert {"acr", "max_age"} == STEP_UP
 
 

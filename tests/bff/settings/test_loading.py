@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bff.settings.loading import ConfigurationError, Problem, load_settings, parse_settings
+from bff.settings.loading import ConfigurationError, Fault, load_settings, parse_settings
 from bff.settings.tables import ProviderSettings, Settings
 from tests.bff.factories import CLIENT_ID, ISSUER, KEY, OLD_KEY
 
@@ -46,10 +46,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def faults(file: Path | None, environ: dict[str, str] | None = None, **overrides: Any) -> dict[str, Problem]:
+def faults(file: Path | None, environ: dict[str, str] | None = None, **overrides: Any) -> dict[str, Fault]:
     with pytest.raises(ConfigurationError) as error:
         load_settings(file, environ=environ or {}, overrides=overrides)
-    return {problem.key: problem for problem in error.value.problems}
+    return {fault.key: fault for fault in error.value.faults}
 
 
 class TestPrecedence:
@@ -118,21 +118,21 @@ class TestSecretsInFiles:
         (file.parent / "secrets" / "oidc").write_bytes(b"\xff\xfe")
         found = faults(file)
         assert found["secrets.keys_file"].message == "no file keys"
-        assert "vestibule keys new" in found["secrets.keys_file"].mend
+        assert "vestibule keys new" in found["secrets.keys_file"].fix
         assert found["providers.corp.client_secret_file"].message == "secrets/oidc cannot be read: UnicodeDecodeError"
         assert len(found) == 2, "a secret that could not be read is not missed a second time"
 
     def test_an_empty_file_says_what_belongs_into_it(self, file: Path) -> None:
         (file.parent / "secrets" / "oidc").write_text("\n")
-        (problem,) = faults(file).values()
-        assert (problem.key, problem.message) == ("providers.corp.client_secret_file", "secrets/oidc is empty")
-        assert "the provider issued" in problem.mend
+        (fault,) = faults(file).values()
+        assert (fault.key, fault.message) == ("providers.corp.client_secret_file", "secrets/oidc is empty")
+        assert "the provider issued" in fault.fix
 
     def test_an_open_file_is_one_fault_and_its_secret_is_not_missed_as_well(self, file: Path) -> None:
         (file.parent / "secrets" / "oidc").chmod(0o644)
-        (problem,) = faults(file).values()
-        assert problem.key == "providers.corp.client_secret_file"
-        assert problem.mend == f"chmod 600 {file.parent / 'secrets' / 'oidc'}"
+        (fault,) = faults(file).values()
+        assert fault.key == "providers.corp.client_secret_file"
+        assert fault.fix == f"chmod 600 {file.parent / 'secrets' / 'oidc'}"
 
     def test_relative_paths_of_certificates_and_pythons_count_from_the_file_too(self, file: Path) -> None:
         streamlit = '[[routes]]\nid = "page"\nupstream = "streamlit:app.py"\nstreamlit = {python = "env/bin/python"}\n'
@@ -168,9 +168,9 @@ class TestSecretsInFiles:
 
 class TestFaults:
     def test_a_missing_file_says_what_to_run(self, tmp_path: Path) -> None:
-        problem = faults(tmp_path / "nothing.toml")[""]
-        assert (problem.message, problem.mend) == ("no such file", "run `vestibule init`")
-        assert str(problem).startswith(str(tmp_path / "nothing.toml") + ": no such file")
+        fault = faults(tmp_path / "nothing.toml")[""]
+        assert (fault.message, fault.fix) == ("no such file", "run `vestibule init`")
+        assert str(fault).startswith(str(tmp_path / "nothing.toml") + ": no such file")
 
     @pytest.mark.parametrize("content", [b"[server", b"\xff\xfe", b"a = 1\na = 2"])
     def test_a_file_that_is_no_toml_is_named(self, tmp_path: Path, content: bytes) -> None:
@@ -201,10 +201,8 @@ class TestFaults:
         assert faults(file)["providers.corp.client_id"].message == "missing"
 
     def test_a_validators_own_words_are_kept(self, file: Path) -> None:
-        problem = faults(file, {"VESTIBULE_PROVIDERS__CORP__SCOPES": '["profile"]'})[
-            "VESTIBULE_PROVIDERS__CORP__SCOPES"
-        ]
-        assert problem.message.startswith('add "openid"')
+        fault = faults(file, {"VESTIBULE_PROVIDERS__CORP__SCOPES": '["profile"]'})["VESTIBULE_PROVIDERS__CORP__SCOPES"]
+        assert fault.message.startswith('add "openid"')
 
     def test_an_unknown_key_in_the_environment_is_a_fault_too(self, file: Path) -> None:
         assert faults(file, {"VESTIBULE_SERVER__COLOUR": "red"})["VESTIBULE_SERVER__COLOUR"].message == "unknown key"
@@ -228,9 +226,9 @@ class TestFaults:
             parse_settings({name: table})
 
     def test_without_a_file_the_faults_name_the_settings(self) -> None:
-        problems = faults(None)
-        assert {"secrets.keys", "providers"} <= problems.keys()
-        assert {problem.file for problem in problems.values()} == {"settings"}
+        found = faults(None)
+        assert {"secrets.keys", "providers"} <= found.keys()
+        assert {fault.file for fault in found.values()} == {"settings"}
 
 
 GOOD: dict[str, Any] = {
@@ -254,7 +252,7 @@ def lines(environ: dict[str, str] | None = None, /, **changes: Any) -> list[str]
     try:
         parse_settings(tables, source="file", environ=environ)
     except ConfigurationError as error:
-        return [str(problem) for problem in error.problems]
+        return [str(fault) for fault in error.faults]
     return []
 
 
@@ -321,7 +319,7 @@ class TestWords:
             ({"server__tls": "x"}, "server.tls: must be a table; write it as in a [table] of its own"),
             (
                 {"log__format": "text"},
-                'log.format: is none of the words known here; write "json" or "console"',
+                'log.format: is not one of the known words; write "json" or "console"',
             ),
             (
                 {"server__trusted_proxies": ["proxy"]},
@@ -383,7 +381,7 @@ def test_the_error_passes_through_context_managers_unchanged() -> None:
 
     with pytest.raises(ConfigurationError) as error, somewhere():
         parse_settings({})
-    assert str(error.value).count("\n") == len(error.value.problems) - 1
+    assert str(error.value).count("\n") == len(error.value.faults) - 1
 
 
 def test_settings_cannot_be_changed_once_read(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""Unsafe or contradictory settings refuse to start, each named with its mend."""
+"""Unsafe or contradictory settings refuse to start, each named with its fix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bff.settings.loading import ConfigurationError, Problem, parse_settings
+from bff.settings.loading import ConfigurationError, Fault, parse_settings
 from bff.settings.tables import Settings
 from tests.bff.factories import CLIENT_ID, ISSUER, KEY, OLD_KEY, signing_key
 from tests.fakes import generate_key
@@ -47,11 +47,11 @@ def kit(**over: Any) -> dict[str, Any]:
     return {"kit_clients": {"dash": {"secret": SECRET, **over}}}
 
 
-def problems(**tables: Any) -> list[Problem]:
+def faults(**tables: Any) -> list[Fault]:
     try:
         parse_settings(raw(**tables))
     except ConfigurationError as error:
-        return list(error.problems)
+        return list(error.faults)
     return []
 
 
@@ -190,11 +190,11 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("key", "tables"), REFUSED, ids=[f"{number}-{key}" for number, (key, _) in enumerate(REFUSED)])
-def test_an_unsafe_setting_is_refused_by_its_key_and_with_a_mend(key: str, tables: dict[str, Any]) -> None:
-    found = {problem.key: problem for problem in problems(**tables)}
+def test_an_unsafe_setting_is_refused_by_its_key_and_with_a_fix(key: str, tables: dict[str, Any]) -> None:
+    found = {fault.key: fault for fault in faults(**tables)}
     assert key in found
     assert found[key].message
-    assert found[key].mend
+    assert found[key].fix
 
 
 @pytest.mark.parametrize(
@@ -234,11 +234,11 @@ def test_an_unsafe_setting_is_refused_by_its_key_and_with_a_mend(key: str, table
     ],
 )
 def test_a_safe_configuration_starts(tables: dict[str, Any]) -> None:
-    assert problems(**tables) == []
+    assert faults(**tables) == []
 
 
-def signed(key: str, alg: str) -> list[Problem]:
-    return problems(
+def signed(key: str, alg: str) -> list[Fault]:
+    return faults(
         providers=provider(client_auth="private_key_jwt", client_secret="", client_key=key, client_key_alg=alg)
     )
 
@@ -248,42 +248,42 @@ def test_a_client_key_must_be_able_to_sign_its_algorithm(alg: str) -> None:
     pems = {name: signing_key(name).private_pem.decode() for name in ("RS256", "ES256", "EdDSA")}
     own = {"PS256": "RS256"}.get(alg, alg)
     for name, pem in pems.items():
-        assert [problem.key for problem in signed(pem, alg)] == ([] if name == own else ["providers.corp.client_key"])
+        assert [fault.key for fault in signed(pem, alg)] == ([] if name == own else ["providers.corp.client_key"])
 
 
 def test_an_elliptic_client_key_must_be_on_the_curve_of_its_algorithm() -> None:
     pem = generate_key("ES384").private_pem.decode()
-    assert [problem.message for problem in signed(pem, "ES256")] == ["is not on the curve P-256"]
+    assert [fault.message for fault in signed(pem, "ES256")] == ["is not on the curve P-256"]
 
 
-def test_all_problems_are_reported_at_once_with_file_key_and_mend() -> None:
-    found = problems(
+def test_all_faults_are_reported_at_once_with_file_key_and_fix() -> None:
+    found = faults(
         server={"public_url": "http://apps.example.com", "bind": "x"},
         secrets={"keys": []},
         providers=provider(client_secret=""),
         routes=[{**ROUTE, "kit": "nobody"}],
     )
-    assert [problem.key for problem in found] == [
+    assert [fault.key for fault in found] == [
         "server.public_url",
         "server.bind",
         "secrets.keys",
         "providers.corp.client_secret",
         "routes[0].kit",
     ]
-    assert all(str(problem).startswith(f"settings: {problem.key}: ") for problem in found[:-1])
+    assert all(str(fault).startswith(f"settings: {fault.key}: ") for fault in found[:-1])
     assert str(found[-1]).startswith("settings: routes[0].kit (route api): ")
-    assert all(problem.mend in str(problem) for problem in found)
+    assert all(fault.fix in str(fault) for fault in found)
 
 
-def test_no_problem_repeats_a_secret() -> None:
-    found = problems(
+def test_no_fault_repeats_a_secret() -> None:
+    found = faults(
         secrets={"keys": ["leaky-key"], "admin_token": "leaky-admin"},
         providers=provider(client_secret="changeme", client_auth="private_key_jwt", client_key="leaky-pem"),
         store={"url": "mysql://user:leaky-password@host"},
         **kit(secret="leaky-kit"),
     )
     assert len(found) == 6
-    assert not any("leaky" in str(problem) or "changeme" in str(problem) for problem in found)
+    assert not any("leaky" in str(fault) or "changeme" in str(fault) for fault in found)
 
 
 class TestDefaultsThatDepend:

@@ -24,7 +24,7 @@ def warned(*networks: str, secret: str = "", upstream: str = "streamlit:app.py")
         "providers": {"corp": {"issuer": "https://idp.example.com", "client_id": "x", "client_secret": SECRET}},
         "routes": [{"id": "app", "upstream": upstream}],
     }
-    return [problem.key for problem in find_warnings(parse_settings(tables), source="test")]
+    return [warning.key for warning in find_warnings(parse_settings(tables), source="test")]
 
 
 @pytest.mark.parametrize(

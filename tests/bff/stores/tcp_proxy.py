@@ -29,7 +29,7 @@ class TcpProxy:
         """Let connections stand and be made, but nothing pass."""
         self._passes.clear()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self._is_cut = False
         self._passes.set()
 
@@ -63,7 +63,7 @@ async def tcp_proxy(target: int) -> AsyncIterator[TcpProxy]:
         yield proxy
     finally:
         server.close()
-        proxy.mend()
+        proxy.restore()
         proxy.cut()
         await server.wait_closed()
         await asyncio.sleep(0.05)  # the pumps see their ends

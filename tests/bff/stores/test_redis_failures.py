@@ -79,7 +79,7 @@ async def test_a_cut_fails_every_operation_at_once_and_nothing_after_it(
             assert {operation for operation, what in outcomes.items() if isinstance(what, StoreUnavailable)} == set(
                 outcomes
             )
-        proxy.mend()
+        proxy.restore()
         assert await store.load(name) is not None
         assert await store.replace(name, b"x", revision=0)
 
@@ -91,7 +91,7 @@ async def test_silence_fails_every_operation_within_the_time_out(standalone: Dep
         async with asyncio.timeout(20):
             outcomes = await failures(every_operation(store))
         assert [what for what in outcomes.values() if not isinstance(what, StoreUnavailable)] == []
-        proxy.mend()
+        proxy.restore()
         assert await store.load(name) is not None
 
 
@@ -119,7 +119,7 @@ async def test_it_knows_that_it_does_not_hear_and_that_it_missed_something(
             await until(lambda: not store.is_hearing)
             assert time.monotonic() - disturbed < SILENT_SECONDS - 0.5, "only the end of the connection was seen"
             proxy.cut()
-            proxy.mend()
+            proxy.restore()
             await heard(events, EverythingUnknown())
             await until(lambda: store.is_hearing)
 

@@ -84,7 +84,7 @@ def test_config_check_is_content_with_a_good_file(folder: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", said)
 
 
-def test_config_check_names_all_problems_at_once_with_file_key_and_mend(folder: Path) -> None:
+def test_config_check_names_all_problems_at_once_with_file_key_and_fix(folder: Path) -> None:
     bad = GOOD.replace("public_url", "pubic_url").replace('kit = "pages"', 'kit = "nobody"') + "nonsense = 1\n"
     (folder / "vestibule.toml").write_text(bad.replace(KEY, "short"))
     done = vestibule_process("config", "check", folder=folder)

@@ -83,7 +83,7 @@ def api(folder: Path) -> Iterator[Api]:
     running.stop()
 
 
-def test_a_broken_api_is_told_refuses_callers_and_comes_up_when_it_is_mended(api: Api) -> None:
+def test_a_broken_api_is_told_refuses_callers_and_comes_up_when_it_is_fixed(api: Api) -> None:
     wait_until(lambda: "main:app does not run" in api.log.read_text(), seconds=20)
     assert "No module named 'no_such_module_of_anybody'" in api.log.read_text()
     assert api.pid() == 0

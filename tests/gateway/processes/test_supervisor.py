@@ -289,7 +289,7 @@ def test_a_worker_may_open_as_many_connections_as_the_system_grants(start: Start
     assert soft == most
 
 
-def test_a_taken_port_is_one_line_that_names_the_mend(start: Start) -> None:
+def test_a_taken_port_is_one_line_that_names_the_fix(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         door = start(ready=False, server={"bind": f"127.0.0.1:{port}"})

@@ -132,7 +132,7 @@ async def test_what_ended_while_a_worker_was_cut_off_is_over_there_too_when_it_i
             with pytest.raises(StoreUnavailable):
                 await there.cache.get(ended.name)
             assert there.closed == [], "an outage is no end"
-            proxy.mend()
+            proxy.restore()
             await until(lambda: there.closed == [(CloseCode.SESSION_ENDED, "expired")])
             assert await there.cache.get(ended.name) is None
             assert await there.cache.get(kept.name) is not None
@@ -149,7 +149,7 @@ async def test_what_was_read_before_an_interruption_is_not_believed_after_it(red
         await until(lambda: there.bff.store.is_hearing)
         told.clear()
         proxy.cut()
-        proxy.mend()
+        proxy.restore()
         first = await there.cache.get(session.name)
         assert first is not None
         await heard(told, EverythingUnknown())

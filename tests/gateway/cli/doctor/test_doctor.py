@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bff.settings.loading import parse_settings
-from bff.settings.rules import Problem
+from bff.settings.rules import Fault
 from bff.settings.tables import Settings
 from gateway.cli.doctor.checks import Finding, Report, examine
 from tests.bff.stores.redis_servers import start_server
@@ -99,7 +99,7 @@ async def test_a_provider_that_hangs_is_a_fault_in_time(provider: FakeProvider) 
         assert "in time" in only_fault(await examine(settings_for(provider.issuer, http_timeout_seconds=0.3)))
 
 
-async def test_a_foreign_endpoint_is_a_fault_that_names_the_mend(provider: FakeProvider) -> None:
+async def test_a_foreign_endpoint_is_a_fault_that_names_the_fix(provider: FakeProvider) -> None:
     provider.bend.discovery.json(lambda document: document | {"token_endpoint": "http://127.0.0.2:9/token"})
     assert "allowed_hosts" in only_fault(await examine(settings_for(provider.issuer)))
 
@@ -184,7 +184,7 @@ def test_as_json_it_says_the_same_to_a_program(provider: FakeProvider, tmp_path:
 
 
 async def test_secrets_that_lie_open_are_a_warning(provider: FakeProvider) -> None:
-    noticed = [Problem("vestibule.toml", "secrets.keys_file", "everybody may read keys", "chmod 600 keys")]
+    noticed = [Fault("vestibule.toml", "secrets.keys_file", "everybody may read keys", "chmod 600 keys")]
     report = await examine(settings_for(provider.issuer), warnings=noticed)
     (found,) = [finding for finding in report.findings if finding.part == "secrets.keys_file"]
     assert (found.level, found.message) == ("warning", "everybody may read keys; chmod 600 keys")
