@@ -60,29 +60,29 @@ class Bff:
         return presented_record(cookie_headers(headers), self.sessions, names=self.cookie_names, audit=self.audit)
 
     def with_roles(self, session: Session) -> Session:
-        """`session` as routes, headers, assertions and the kit see it: with the local roles of `[roles.*]`."""
+        """Add the local roles of `[roles.*]` to `session`, as routes, headers, assertions and the kit need it."""
         rules, scopes = self.settings.roles, session.tokens.scopes
         return replace(session, identity=with_local_roles(session.identity, rules, scopes=scopes))
 
     def belongs_to(self, session: Session, urls: PublicUrls) -> bool:
-        """True for a session of the origin of `urls`: where its cookie is shown elsewhere it is nobody's, and noted."""
+        """True if `session` belongs to the origin of `urls`. A cookie shown at another origin is refused and logged."""
         if session.origin == urls.origin:
             return True
         self.audit.event("request_refused", session=session, reason="session_origin", detail=session.origin)
         return False
 
     def urls_of(self, session: Session) -> PublicUrls | None:
-        """The URLs of the origin that `session` belongs to; None when it is not served any more."""
+        """Return the URLs of the session's origin, None if that origin is no longer served."""
         return next((urls for urls in self.origins.values() if urls.origin == session.origin), None)
 
     def kit_route_paths(self, client: str, session: Session) -> dict[str, str]:
-        """Paths, below the public URL, of the routes a kit client may call for `session`, by route id."""
+        """Map route id to path, below the public URL, for the routes that a kit client may call for `session`."""
         urls = self.urls_of(session)
         found = (self.settings.route(route_id) for route_id in self.settings.kit_clients[client].routes)
         return {route.id: route.path for route in found if route is not None and urls and urls.has(route.host)}
 
     async def aclose(self) -> None:
-        """Finish grants and revocations under way, then close every connection."""
+        """Finish the grants and revocations that are running, then close every connection."""
         await self.tokens.drain()
         await self.sign_in.drain()
         for provider in self.sign_in.providers.values():
@@ -97,7 +97,7 @@ def assemble(
     http: httpx.AsyncClient | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Bff:
-    """Wire the parts. `store` and `http` stand in for those of the settings; `clock` gives Unix seconds."""
+    """Build the parts. `store` and `http` replace those of the settings; `clock` gives Unix seconds."""
     keyring = Keyring([key.get_secret_value().encode() for key in settings.secrets.keys])
     store = store or open_store(settings, clock=clock)
     audit = Audit()

@@ -1,4 +1,4 @@
-"""Security events: a closed list, one structured line each, stable reason codes, no secrets at any level."""
+"""Security events: a closed list, one structured line each, with stable reason codes and never a secret."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Audited(Protocol):
 
 
 def attribute_events(*, client: str, request_id: str) -> None:
-    """Events of this task, and of the tasks it starts, are about the request `request_id` of the address `client`."""
+    """Set the request id and client address for all events of this task and of the tasks that it starts."""
     _asking.set((client, request_id))
 
 
@@ -75,9 +75,10 @@ class Audit:
         client: str = "",
         detail: str = "",
     ) -> None:
-        """One line, with client and request id as `attribute_events` was told; `client` is for where nothing was.
+        """Write one line, with the client and request id from `attribute_events`.
 
-        The session appears as a hash of its record name, the person as issuer and hashed subject.
+        `client` is used if `attribute_events` was not called. The line shows the session as a hash of its record name,
+        and the person as issuer and hashed subject.
         """
         asking, request_id = _asking.get()
         fields = {
@@ -108,7 +109,7 @@ class Audit:
 
 
 def refusal_event(error: AuthError) -> Event:
-    """The event that tells operators which part a refusal is about."""
+    """Return the event that says which part of the server a refusal is about."""
     match error:
         case StoreUnavailable():
             return "store_failed"
@@ -124,11 +125,11 @@ def refusal_event(error: AuthError) -> Event:
 
 
 def masked(name: str) -> str:
-    """12 hex characters that stand for a record or subject in logs and on the account page."""
+    """Return 12 hex characters that name a record or subject in logs and on the account page."""
     return hashlib.sha256(b"masked" + name.encode()).hexdigest()[:12]
 
 
 def clean(text: str) -> str:
-    """`text` on one line: everything unprintable escaped, bounded in length (log injection, CWE-117)."""
+    """Put `text` on one line: escape unprintable characters and limit the length (log injection, CWE-117)."""
     short = text[:MAX_FIELD]
     return short if short.isprintable() else short.encode("unicode_escape").decode("ascii")

@@ -1,6 +1,6 @@
-"""What API authors import: who calls, by token, by the proxy's headers or by key, and what the caller must have.
+"""Everything that API authors import: who the caller is (by token, proxy headers or key), and what a caller needs.
 
-`from bff.bearer import JWTBearer, RequireRoles` is the stable place; the modules of `bff.api` behind it are not.
+`from bff.bearer import JWTBearer, RequireRoles` stays stable; the modules of `bff.api` may change.
 """
 
 from __future__ import annotations

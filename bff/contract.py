@@ -19,13 +19,13 @@ HEADER_PROXY: Final = "X-Vestibule-Proxy"
 HEADER_UPSTREAM: Final = "X-Vestibule-Upstream"
 HEADER_REQUEST_ID: Final = "X-Request-ID"
 HEADER_SUBJECT_KEY: Final = "X-Auth-Request-Id"
-"""The one stable key of a person, base64url HMAC over (iss, sub): fit for Streamlit's `trustedUserHeaders`."""
+"""The stable key of a person: base64url HMAC over (iss, sub). It suits Streamlit's `trustedUserHeaders`."""
 
 # -- cookies ---------------------------------------------------------------------------------------------------------
 SESSION_COOKIE: Final = "__Host-vestibule"
 TRANSACTION_COOKIE_PREFIX: Final = "__Host-vestibule-tx-"
 INSECURE_SESSION_COOKIE: Final = "vestibule"
-"""Name on plain http with a loopback `public_url` in development, where `__Host-` and Secure are impossible."""
+"""Cookie name for development on plain http with a loopback `public_url`: `__Host-` and Secure do not work there."""
 INSECURE_TRANSACTION_COOKIE_PREFIX: Final = "vestibule-tx-"
 STREAMLIT_XSRF_COOKIE: Final = "_streamlit_xsrf"
 
@@ -61,7 +61,7 @@ ENV_KIT_CA_FILE: Final = "VESTIBULE_KIT__CA_FILE"
 ENV_DEV_SECRET: Final = "VESTIBULE_DEV_SECRET"
 DEV_ISSUER: Final = "http://localhost/vestibule-development"
 DEV_AUDIENCE: Final = "vestibule-development"
-"""`iss` and `aud` of development tokens: HS256 under `VESTIBULE_DEV_SECRET`, `typ` as `TYP_UPSTREAM`, loopback only."""
+"""`iss` and `aud` of development tokens: HS256 with `VESTIBULE_DEV_SECRET`, `typ` is `TYP_UPSTREAM`, loopback only."""
 
 
 class CloseCode(IntEnum):
@@ -75,7 +75,7 @@ class CloseCode(IntEnum):
 
 
 class EndReason(StrEnum):
-    """Why a session ended; the reason text of close code 4401, save `superseded`, which closes with 1012."""
+    """Why a session ended. It is the reason text of close code 4401; `superseded` closes with 1012 instead."""
 
     LOGOUT = "logout"
     REVOKED = "revoked"
@@ -105,5 +105,5 @@ class Identity:
     claims: Mapping[str, Any] = field(default_factory=dict)
 
     def has_role(self, *roles: str) -> bool:
-        """True when the person has at least one of `roles`."""
+        """True if the person has at least one of `roles`."""
         return any(role in self.roles for role in roles)

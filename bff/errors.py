@@ -1,7 +1,7 @@
-"""The tree of everything that can be refused or broken.
+"""The tree of errors: everything that can be refused or can fail.
 
     AuthError
-    ├── BadRequest (400)            what the client sent is not acceptable
+    ├── BadRequest (400)            the request is not acceptable
     │   ├── CallbackRejected        authorization response or transaction not acceptable
     │   └── InvalidToken            a JWT or a token response broke a rule
     ├── LoginRequired (401)         nobody is signed in, or the session is over
@@ -9,13 +9,13 @@
     ├── Forbidden (403)             signed in, not allowed
     ├── NotFound (404)
     ├── Misdirected (421)           a Host this front door does not serve
-    ├── UpstreamFailed (502)        the upstream refused, broke or answered nonsense
-    └── Unavailable (503)           store or provider out of reach; nothing was lost
+    ├── UpstreamFailed (502)        the upstream refused, failed or sent a malformed answer
+    └── Unavailable (503)           the store or provider cannot be reached; nothing was lost
         ├── StoreUnavailable
         └── ProviderUnavailable
 
 Instances carry data; `code` is stable and documented in docs/errors.md; `message` is safe for people. Provider bodies,
-codes, tokens and input never enter a message. `detail` is for the log of the operator and must be as clean.
+codes, tokens and input never enter a message. `detail` is for the operator's log and must not hold them either.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from collections.abc import Mapping
 
 
 class AuthError(Exception):
-    """Root of the tree. `code` is a stable reason code, `status` the HTTP status, `message` fit for people."""
+    """The root of the tree. `code` is a stable reason code, `status` the HTTP status; people may see `message`."""
 
     status: int = 500
     default_code: str = "internal_error"
-    default_message: str = "Something went wrong on this side."
+    default_message: str = "Something went wrong on our side."
     is_audited: bool = False
     """True when the audit log has it already."""
     is_ordinary: bool = False

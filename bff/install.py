@@ -1,4 +1,4 @@
-"""The whole backend-for-frontend inside somebody's own FastAPI application.
+"""Install the whole backend-for-frontend into your own FastAPI application.
 
     app = FastAPI()
     install(app, load_settings(Path("vestibule.toml"), environ=os.environ))
@@ -9,9 +9,9 @@
     @app.get("/admin", dependencies=[Depends(require_session(roles_any=["admin"]))])
     async def admin() -> ...: ...
 
-Install before declaring a route that catches every path. It serves `server.auth_path`; what lies elsewhere in the
-application is guarded by the dependencies alone. Somebody not signed in is sent to the sign-in and back when opening a
-page, and gets 401 with `login_url` otherwise.
+Call `install` before you declare a route that catches every path. It serves `server.auth_path`. The rest of the
+application is protected only where you use the dependencies. A person who is not signed in and opens a page goes to the
+sign-in and back; other requests get 401 with `login_url`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SessionDependency = Callable[[Request], Awaitable[Session]]
 
 
 class EveryPath:
-    """`Targets` of an application without a route table: everything but the sign-in itself is a page."""
+    """`Targets` of an application without a route table: every path outside the sign-in is a page."""
 
     def __init__(self, auth_path: str) -> None:
         self._auth_path = auth_path
@@ -67,10 +67,10 @@ def install(
     http: httpx.AsyncClient | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Bff:
-    """Mount sign-in, sign-out and session below `server.auth_path` of `app`, and render refusals of the dependencies.
+    """Mount sign-in, sign-out and session below `server.auth_path` of `app`, and render the dependencies' refusals.
 
-    `store` may be one of your own (`bff.sessions.record.Store`); it is closed with the application. The parts are also
-    returned, for code that needs them.
+    `store` may be your own (`bff.stores.protocol.Store`); it is closed with the application. The parts are returned for
+    code that needs them.
     """
     bff = assemble(settings, store=store, http=http, clock=clock)
     setattr(app.state, STATE_KEY, bff)
@@ -83,14 +83,14 @@ def install(
 
 
 async def current_session(request: Request) -> Session:
-    """The signed-in person's session at the request's own origin.
+    """Return the signed-in person's session at the request's own origin.
 
-    Unsafe methods need proof of that origin, safe ones no sign of another.
+    Unsafe methods need proof of that origin; safe methods must not show another one.
 
     Raises:
         LoginRequired: nobody is signed in.
         Forbidden: the request came from another site.
-        StoreUnavailable: nobody can tell.
+        StoreUnavailable: the store does not answer.
     """
     bff = _bff_of(request)
     facts = facts_of(request.scope, bff.origins)
@@ -108,7 +108,7 @@ CurrentSession = Annotated[Session, Depends(current_session)]
 
 
 def require_session(*, roles_any: Sequence[str] = ()) -> SessionDependency:
-    """A dependency like `CurrentSession` that also wants one of `roles_any`, else 403."""
+    """Make a dependency like `CurrentSession` that also answers 403 unless the person has one of `roles_any`."""
 
     async def required(request: Request, session: CurrentSession) -> Session:
         if roles_any and not session.identity.has_role(*roles_any):
@@ -120,7 +120,7 @@ def require_session(*, roles_any: Sequence[str] = ()) -> SessionDependency:
 
 
 class _Denied(Forbidden):
-    """Without the role; in the audit log already, with the person."""
+    """The person does not have the role. The audit log already has the event, with the person."""
 
     is_audited = True
 
@@ -147,14 +147,14 @@ async def _render(request: Request, error: Exception) -> Response:
 
 
 def _target_of(request: Request) -> str:
-    """Path and query as the browser sent them: `request.url` has the path decoded, which is another path."""
+    """Return path and query as the browser sent them. `request.url` has the decoded path, which is another path."""
     path: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode("ascii")
     query: bytes = request.scope["query_string"]
     return (path + (b"?" + query if query else b"")).decode("latin-1")
 
 
 def _bff_of(request: Request) -> Bff:
-    """The parts that `install` left; a mounted application has none of its parent's.
+    """Return the parts that `install` left. A mounted application does not get those of its parent.
 
     Raises:
         RuntimeError: `install` was not called for the application that serves this route.

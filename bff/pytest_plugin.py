@@ -1,7 +1,7 @@
-"""The pytest plugin `vestibule`: fixtures of `bff.testing`, and the end of whatever that did for a test.
+"""The pytest plugin `vestibule`: the fixtures of `bff.testing`, and the clean-up after each test.
 
-It is loaded in every pytest run of an environment that has this package, also where only the kit's dependencies are
-installed: so it imports nothing heavy of the package before a test asks for it.
+Every pytest run in an environment with this package loads it, even if only the kit's dependencies are installed. So it
+imports heavy modules only when a test needs them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def pytest_runtest_protocol() -> Generator[None, Any, Any]:
 
 @pytest.fixture
 def fake_clock() -> FakeClock:
-    """A clock at a fixed time, to be moved by hand."""
+    """A clock at a fixed time, which the test moves."""
     from bff.testing import FakeClock
 
     return FakeClock()

@@ -1,4 +1,4 @@
-"""The running test, and what has to be undone when it ends. Light: the pytest plugin imports it in every test run."""
+"""The running test, and what to undo when it ends. Keep it light: the pytest plugin imports it in every test run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _running: list[ExitStack] = []
 
 
 class NotUnderTest(RuntimeError):
-    """A test double was asked for where no test runs."""
+    """A test double was requested, but no test is running."""
 
 
 @contextmanager
 def running_test() -> Iterator[None]:
-    """The time of one test; what it left with `undo_later` is undone at the end."""
+    """Mark the time of one test; at its end, undo everything that was registered with `undo_later`."""
     with ExitStack() as stack:
         _running.append(stack)
         try:
@@ -24,10 +24,10 @@ def running_test() -> Iterator[None]:
 
 
 def undo_later() -> ExitStack:
-    """Where the running test leaves what has to be undone.
+    """Return the stack in which the running test registers what to undo.
 
     Raises:
-        NotUnderTest: no pytest test runs in this process, or the plugin is switched off.
+        NotUnderTest: no pytest test is running in this process, or the plugin is switched off.
     """
     if not _running:
         raise NotUnderTest("bff.testing works inside a pytest test only, with the plugin `vestibule` active")

@@ -1,4 +1,4 @@
-"""Who may read or change a file that holds a secret, judged where the file really lies: behind every symbolic link."""
+"""Find out who may read or change a file with a secret. Symbolic links are followed to the real file."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Literal
 
 ENV_CREDENTIALS = "CREDENTIALS_DIRECTORY"
 RUNTIME_FOLDERS = (Path("/run/secrets"), Path("/var/run/secrets"), Path("/run/credentials"))
-"""Where container runtimes and systemd put secrets for one program alone, with modes of their own."""
+"""Folders in which container runtimes and systemd put secrets for one program only, with modes of their own."""
 PROJECTED = "..data"
-"""The link by which Kubernetes exchanges all files of a mounted secret at once."""
+"""The link with which Kubernetes replaces all files of a mounted secret at once."""
 MOST_LINKS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """`who` may do `what` with the file at `path`. `folder` is the folder that lets them, None for the file itself."""
+    """`who` may do `what` with the file at `path`. `folder` is the folder that allows it, None for the file itself."""
 
     path: Path
     who: Literal["everybody", "the group"]
@@ -42,12 +42,12 @@ class Exposure:
 
 
 def find_exposure(path: Path, *, environ: Mapping[str, str]) -> Exposure | None:
-    """The gravest thing that is wrong with the file at `path`; None for one in a runtime's own folder, and for no file.
+    """Return the worst fault of the file at `path`. None for a file in a runtime's own folder, and for no file.
 
-    That the group may read is how systemd, Docker and Kubernetes hand secrets over, and is nobody's mistake.
+    The group may read the file: systemd, Docker and Kubernetes deliver secrets that way.
 
     Raises:
-        OSError: the way to the file cannot be looked at.
+        OSError: a folder on the way to the file cannot be read.
     """
     folders, real = _follow(path)
     if not real.is_file() or _is_of_a_runtime(real, environ):
@@ -63,24 +63,24 @@ def find_exposure(path: Path, *, environ: Mapping[str, str]) -> Exposure | None:
 
 
 def _lets_everybody_replace(folder: Path, file: Path) -> bool:
-    """True for a folder on the way to `file` in which everybody may put something else in its place.
+    """True if `folder`, which is on the way to `file`, lets everybody replace what is in it.
 
-    In a sticky folder, as /tmp is one, people may remove their own entries alone: our folders in it are safe there. A
-    secret that lies in it directly is not, for whoever is faster has made that file.
+    In a sticky folder such as /tmp, people may remove only their own entries, so our folders in it are safe. A secret
+    directly in it is not safe: somebody faster may have made that file.
     """
     mode = folder.stat().st_mode
     return bool(mode & stat.S_IWOTH) and (not mode & stat.S_ISVTX or folder == file.parent)
 
 
 def _follow(path: Path) -> tuple[list[Path], Path]:
-    """Every folder in which a part of the way is looked up, those of links too; and the file at its end."""
+    """Return every folder on the way to `path`, also those of links, and the real file at the end."""
     steps = list(_steps(path))
     folders = list(dict.fromkeys(folder for folder, _ in steps))
     return folders, steps[-1][1] if steps else path
 
 
 def _steps(path: Path) -> Iterator[tuple[Path, Path]]:
-    """(folder, what is taken from it) from the root to the file, one link after the other."""
+    """Yield (folder, entry) from the root to the file, one link after the other."""
     here, links = Path("/"), 0
     ahead = [*path.absolute().parts[1:]]
     while ahead:
@@ -110,9 +110,9 @@ def _is_of_a_runtime(real: Path, environ: Mapping[str, str]) -> bool:
 
 
 def _is_projected(real: Path) -> bool:
-    """True below a mount of Kubernetes: `..data` there leads to the folder of this file, and is on a mount of its own.
+    """True below a mount of Kubernetes: its link `..data` leads to the folder of this file and is on its own mount.
 
-    The mode of such a mount is 1777 and that of its files 644, whoever the program is.
+    Such a mount always has the mode 1777, and its files the mode 644.
     """
     for folder in real.parents:
         link = folder.parent / PROJECTED

@@ -1,4 +1,4 @@
-"""May this person have this route? Pure (the gateway's words: rule → authenticate → authorize)."""
+"""Decide whether a signed-in person may use a route. Pure."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ NAMED = {
     "groups_all": "all of the groups",
     "scopes_all": "the scopes",
 }
-"""How requirements are put to people; addresses and claims of others are not."""
+"""How a page names each requirement. Requirements on addresses and claims are not shown to people."""
 PROVIDER = "provider"
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """Go on."""
+    """The person may use the route."""
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Signed in, not allowed; `unmet` names the key of `require` that failed."""
+    """The person is signed in but not allowed; `unmet` names the key of `require` that failed."""
 
     unmet: str
 
@@ -37,7 +37,7 @@ class Denied:
         return f"require.{self.unmet}"
 
     def as_error(self, route: RouteSettings, identity: Identity) -> Forbidden:
-        """The refusal, saying who is signed in and what would be needed."""
+        """Make the refusal. It says who is signed in and what is needed."""
         person = identity.name or identity.email or identity.sub
         needed = getattr(route.require, self.unmet, ())
         if self.unmet in NAMED and needed:
@@ -62,7 +62,7 @@ class StepUp:
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What the page behind `return_to` asks of a sign-in: a provider, a recent or a stronger authentication."""
+    """What a page needs from a sign-in: a provider, a recent authentication or a stronger one."""
 
     provider: str = ""
     max_age: float | None = None
@@ -88,9 +88,9 @@ def decide(route: RouteSettings, identity: Identity, *, scopes: frozenset[str], 
 
 
 def demands_of(route: RouteSettings) -> Demands:
-    """What a sign-in that leads to `route` must ask of the provider; nothing where nobody has to sign in.
+    """Return what a sign-in for `route` must ask of the provider: nothing if the route needs no sign-in.
 
-    There `provider` may be set all the same: it says whose service token (`client_credentials`) goes upstream.
+    Such a route may still name a `provider`: it says whose service token (`client_credentials`) goes upstream.
     """
     if route.auth != "required":
         return Demands()

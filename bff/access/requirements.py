@@ -1,4 +1,4 @@
-"""Whether a person meets a set of requirements: every key given must hold, a missing claim denies. Pure."""
+"""Check whether a person meets a set of requirements. Every given key must hold; a missing claim denies. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ STEP_UP = frozenset({"acr", "max_age"})
 def unmet(
     requirements: Requirements, identity: Identity, *, scopes: Collection[str] = (), now: float | None = None
 ) -> str:
-    """The first key of `requirements` that `identity` does not meet, "" when all hold.
+    """Return the first key of `requirements` that `identity` does not meet, "" if all hold.
 
-    `now` None leaves `max_age_seconds` out (local roles have no clock).
+    With `now=None`, `max_age_seconds` is not checked (local roles have no clock).
     """
     wanted = requirements
     checks = (
@@ -41,7 +41,7 @@ def unmet(
 
 
 def _is_recent(identity: Identity, seconds: float, *, now: float) -> bool:
-    """Not longer ago than `seconds`; what is said to lie in the future proves nothing."""
+    """True if the person signed in at most `seconds` ago. A time in the future proves nothing."""
     return -CLOCK_SKEW_SECONDS <= now - identity.auth_time <= seconds
 
 
@@ -58,12 +58,12 @@ def _has_email(identity: Identity, emails: Collection[str]) -> bool:
 
 
 def _folded(email: str) -> str:
-    """Lower case for ASCII alone: U+212A would turn into k, and another person's address into this one."""
+    """Lower-case ASCII letters only: U+212A would become k, and make two different addresses equal."""
     return email.lower() if email.isascii() else email
 
 
 def _has_domain(identity: Identity, domains: Collection[str]) -> bool:
-    """The domain of a verified, plain ASCII address with exactly one @ and nothing that could hide a second one."""
+    """True if the verified address is plain ASCII, has exactly one @ and one of `domains` after it."""
     email = identity.email
     if not identity.email_verified or email.count("@") != 1 or not email.isascii() or any(c in email for c in ' ",;<>'):
         return False

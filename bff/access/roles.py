@@ -1,4 +1,4 @@
-"""Local roles, `[roles.*]`: added to what the provider says, on every load, never stored. Pure."""
+"""Local roles from `[roles.*]`. They are added to the provider's roles on every load and never stored. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bff.settings.tables import Requirements
 def with_local_roles(
     identity: Identity, rules: Mapping[str, Requirements], *, scopes: frozenset[str] = frozenset()
 ) -> Identity:
-    """`identity` with every local role whose rule it meets; rules see the provider's roles, not each other's."""
+    """Add every local role whose rule `identity` meets. Rules see the provider's roles, not other local roles."""
     if not rules:
         return identity
     added = [role for role, rule in rules.items() if not unmet(rule, identity, scopes=scopes)]

@@ -1,11 +1,11 @@
-"""API keys for automation: named, scoped, kept as hashes, sent in `X-API-Key` and nowhere else.
+"""API keys for automation: named, scoped, stored as hashes, sent in the header `X-API-Key` only.
 
     api_key = APIKey.from_env()
 
     @app.post("/imports", dependencies=[Depends(RequireScopes(api_key, "imports:write"))])
 
 A file holds one key per line, `name:scope1+scope2:sha256hex`; `#` starts a comment. A key is 256 random bits, so one
-SHA-256 of it is as good as any slow hash. Two lines may share a name while one key takes over from the other.
+SHA-256 of it is as safe as a slow hash. Two lines may share a name, so that a new key can replace an old one.
 
     python -m bff.api.api_keys nightly imports:write imports:read
 """
@@ -45,19 +45,19 @@ class APIKeyMisconfigured(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """The program that called: the name of its key, and what the key is good for."""
+    """The program that called: the name of its key, and the scopes of the key."""
 
     name: str
     scopes: frozenset[str]
 
     def has_scope(self, *scopes: str) -> bool:
-        """True when the key has every one of `scopes`."""
+        """True if the key has every one of `scopes`."""
         return all(scope in self.scopes for scope in scopes)
 
 
 @dataclass(frozen=True, slots=True)
 class MintedKey:
-    """A new key, to be given to its holder and never kept, and the line that the API keeps."""
+    """A new key for its holder, and the line that the API keeps instead of the key."""
 
     key: str = field(repr=False)
     line: str
@@ -72,10 +72,10 @@ class _Entry:
 class APIKey(APIKeyHeader):
     """A dependency that returns the `KeyHolder` of a valid key, and Swagger's Authorize button.
 
-    `lines` are read once: a key is revoked by taking its line out and starting the API again.
+    `lines` are read once. To revoke a key, remove its line and restart the API.
 
     Raises:
-        APIKeyMisconfigured: on construction, for a line that cannot be read or comes twice, or when there is none.
+        APIKeyMisconfigured: on construction, if a line cannot be read or comes twice, or if there is no line.
     """
 
     def __init__(self, lines: Iterable[str], *, source: str = "keys") -> None:
@@ -84,7 +84,7 @@ class APIKey(APIKeyHeader):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> APIKey:
-        """From the file that `VESTIBULE_API_KEYS_FILE` names, or the lines that `VESTIBULE_API_KEYS` holds.
+        """Read the file that `VESTIBULE_API_KEYS_FILE` names, or the lines in `VESTIBULE_API_KEYS`.
 
         Raises:
             APIKeyMisconfigured: naming the variable.
@@ -103,10 +103,10 @@ class APIKey(APIKeyHeader):
             raise APIKeyMisconfigured(f"{ENV_KEYS_FILE} {file} cannot be read: {type(exc).__name__}") from None
 
     async def __call__(self, request: Request) -> KeyHolder:  # type: ignore[override]  # the holder, not the key
-        """The program that made `request`.
+        """Return the program that made `request`.
 
         Raises:
-            HTTPException: 401, the same for whatever was wrong.
+            HTTPException: 401, the same answer for every fault.
         """
         values = request.headers.getlist(HEADER)
         in_query = any(name.lower() in _QUERY_NAMES for name in request.query_params)
@@ -117,7 +117,7 @@ class APIKey(APIKeyHeader):
         return holder
 
     def find(self, key: str) -> KeyHolder | None:
-        """The holder of `key`, after the same work whether there is one or not."""
+        """Return the holder of `key`. A known and an unknown key take the same work."""
         digest = _digest(key)
         found = None
         for entry in self._entries:
@@ -127,10 +127,10 @@ class APIKey(APIKeyHeader):
 
 
 def mint_api_key(name: str, scopes: Iterable[str] = ()) -> MintedKey:
-    """A new random key for the program `name`.
+    """Make a new random key for the program `name`.
 
     Raises:
-        APIKeyMisconfigured: a name or scope that no line could hold.
+        APIKeyMisconfigured: the name or a scope cannot be written into a line.
     """
     key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
     line = f"{name}:{'+'.join(scopes)}:{_digest(key).hex()}"
@@ -152,7 +152,7 @@ def _parse(lines: Iterable[str], source: str) -> tuple[_Entry, ...]:
         if entry is None:
             raise APIKeyMisconfigured(f"{source}, line {number}: write name:scope1+scope2:sha256hex")
         if any(entry.digest == other.digest for other in entries):
-            raise APIKeyMisconfigured(f"{source}, line {number}: this key stands in two lines")
+            raise APIKeyMisconfigured(f"{source}, line {number}: this key is in two lines")
         entries.append(entry)
     if not entries:
         raise APIKeyMisconfigured(f"{source}: there is no key")
@@ -160,7 +160,7 @@ def _parse(lines: Iterable[str], source: str) -> tuple[_Entry, ...]:
 
 
 def _parse_line(line: str) -> _Entry | None:
-    """Scopes may hold colons: the name ends at the first, the hash begins after the last."""
+    """Read one line. Scopes may hold colons: the name ends at the first colon, the hash begins after the last."""
     name, _, rest = line.partition(":")
     scopes, colon, digest = rest.rpartition(":")
     words = scopes.split("+") if scopes else []
@@ -170,7 +170,7 @@ def _parse_line(line: str) -> _Entry | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print a new key and the line to keep of it."""
+    """Print a new key, and the line that the API keeps."""
     parser = argparse.ArgumentParser(prog="python -m bff.api.api_keys", description=main.__doc__)
     parser.add_argument("name")
     parser.add_argument("scopes", nargs="*")

@@ -1,4 +1,4 @@
-"""FastAPI dependencies for API authors: verify the bearer token that arrives, ask for roles and scopes.
+"""FastAPI dependencies for API authors: verify the bearer token of a request, and require roles and scopes.
 
     bearer = JWTBearer.from_env()
     Caller = Annotated[StandardClaims, Depends(bearer)]
@@ -9,7 +9,7 @@
     @app.post("/predict", dependencies=[Depends(RequireRoles(bearer, "analyst"))])
 
 `Security(bearer, scopes=["models:read"])` works as well. Errors follow RFC 6750 section 3.1: 401 `invalid_token`, 403
-`insufficient_scope`, 503 while the keys cannot be had.
+`insufficient_scope`, 503 while the keys cannot be fetched.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class JWTBearer(HTTPBearer):
     """A dependency that returns the `StandardClaims` of a valid bearer token, and Swagger's Authorize button.
 
     `issuer` and `audience` are compared exactly. Keys come from `jwks_url`; `hs256_secret` (32 bytes or more) may stand
-    in for them, or `development_secret`, under which tokens count from loopback alone. `algorithms` pins what a key may
+    replace them, or `development_secret`, whose tokens are valid from loopback only. `algorithms` lists what a key may
     sign with (`ES256, RS256, PS256, EdDSA`), `token_types` what `typ` says (`at+jwt, jwt`), `leeway` is seconds.
 
     Raises:
@@ -101,7 +101,7 @@ class JWTBearer(HTTPBearer):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> JWTBearer:
-        """From the variables that `bff.api.settings` lists.
+        """Read the variables that `bff.api.settings` lists.
 
         Raises:
             JWTBearerMisconfigured: naming the variable.
@@ -125,7 +125,7 @@ class JWTBearer(HTTPBearer):
         request: Request,
         security_scopes: SecurityScopes = SecurityScopes(),  # noqa: B008 - holds nothing, so it may be shared
     ) -> StandardClaims:
-        """The caller of `request`, whose token carries every scope that `Security(…, scopes=[…])` asks for.
+        """Return the caller of `request`. The token must carry every scope in `Security(…, scopes=[…])`.
 
         Raises:
             HTTPException: 400, 401, 403 or 503 (RFC 6750 section 3).
@@ -134,7 +134,7 @@ class JWTBearer(HTTPBearer):
         try:
             caller = await self.verify(token, connection=request)
         except ProviderUnavailable:
-            problem = _problem("temporarily_unavailable", "keys to verify tokens cannot be had")
+            problem = _problem("temporarily_unavailable", "the keys to verify tokens cannot be fetched")
             raise HTTPException(503, problem, headers={"Retry-After": "5"}) from None
         except AuthError as exc:
             raise _refused(401, "invalid_token", exc.code) from None
@@ -143,17 +143,17 @@ class JWTBearer(HTTPBearer):
         return caller
 
     async def verify(self, token: str, *, connection: HTTPConnection | None = None) -> StandardClaims:
-        """The claims of `token`; development tokens need the `connection` they came by.
+        """Return the claims of `token`. A development token also needs the `connection` that it came by.
 
         Raises:
             InvalidToken: the code names the rule broken.
-            ProviderUnavailable: no keys to check with.
+            ProviderUnavailable: there are no keys to check with.
         """
         return await self._verifier.verify(token, scope=connection.scope if connection is not None else None)
 
 
 class HasRoles(Protocol):
-    """Whom `RequireRoles` can judge: `StandardClaims`, `ProxiedUser`."""
+    """A caller that `RequireRoles` can check: `StandardClaims`, `ProxiedUser`."""
 
     @property
     def claims(self) -> Mapping[str, Any]: ...
@@ -162,7 +162,7 @@ class HasRoles(Protocol):
 
 
 class HasScopes(Protocol):
-    """Whom `RequireScopes` can judge: `StandardClaims`, `KeyHolder`."""
+    """A caller that `RequireScopes` can check: `StandardClaims`, `KeyHolder`."""
 
     def has_scope(self, *scopes: str) -> bool: ...
 
@@ -172,10 +172,10 @@ Scopes = TypeVar("Scopes", bound=HasScopes)
 
 
 class RequireRoles:
-    """A dependency: the caller has at least one of `roles`, else 403.
+    """A dependency that answers 403 unless the caller has at least one of `roles`.
 
-    `caller` is the dependency that says who it is: a `JWTBearer` or a `TrustedProxyUser`. `claim` is where the roles
-    stand, when not where `caller` looks for them: a path such as `realm_access.roles`, or a URL-shaped claim.
+    `caller` is the dependency that finds the caller: a `JWTBearer` or a `TrustedProxyUser`. `claim` says where the
+    roles are, if not where `caller` looks for them: a path such as `realm_access.roles`, or a claim named by a URL.
     """
 
     def __init__(self, caller: Callable[..., Awaitable[HasRoles]], *roles: str, claim: str = "") -> None:
@@ -196,7 +196,7 @@ class RequireRoles:
 
 
 class RequireScopes:
-    """A dependency: the caller holds every one of `scopes`, else 403. `caller` is a `JWTBearer` or an `APIKey`."""
+    """A dependency that answers 403 unless the caller has all `scopes`. `caller` is a `JWTBearer` or an `APIKey`."""
 
     def __init__(self, caller: Callable[..., Awaitable[HasScopes]], *scopes: str) -> None:
         if not scopes:
@@ -213,7 +213,7 @@ class RequireScopes:
 
 
 def _signature_asking(caller: Callable[..., Awaitable[object]]) -> Signature:
-    """A signature that makes FastAPI resolve `caller` first: once per request, in OpenAPI, open to overrides."""
+    """Make a signature through which FastAPI calls `caller` first, shows it in OpenAPI and can override it."""
     return Signature([Parameter("caller", Parameter.POSITIONAL_OR_KEYWORD, default=Depends(caller))])
 
 
@@ -224,7 +224,7 @@ def _token_of(request: Request) -> str:
         raise HTTPException(401, problem, headers={"WWW-Authenticate": 'Bearer realm="api"'})
     scheme, _, token = values[0].partition(" ")
     if len(values) > 1 or "access_token" in request.query_params:
-        raise _refused(400, "invalid_request", "one token, in one place")
+        raise _refused(400, "invalid_request", "send one token, in one place")
     if scheme.lower() != "bearer" or not token or token != token.strip():
         raise _refused(401, "invalid_token", "no bearer token")
     return token

@@ -1,4 +1,4 @@
-"""Tokens for development on one machine: minted by whoever knows `VESTIBULE_DEV_SECRET`, taken from loopback alone.
+"""Tokens for development on one machine: made with `VESTIBULE_DEV_SECRET`, accepted from loopback only.
 
 export VESTIBULE_DEV_SECRET=$(python -c "import secrets; print(secrets.token_urlsafe(48))")
 python -m bff.api.development_tokens alice analyst admin
@@ -33,7 +33,7 @@ FORWARDING: Final = frozenset(
         b"x-real-ip",
     }
 )
-"""Marks of a proxy: behind one on the same machine everybody comes from loopback."""
+"""Headers that a proxy adds. Behind a proxy on the same machine, everybody seems to come from loopback."""
 
 
 def mint_development_token(
@@ -51,12 +51,12 @@ def mint_development_token(
     secret: str = "",
     now: float | None = None,
 ) -> str:
-    """A bearer token that `JWTBearer.from_env()` takes under the same secret, `VESTIBULE_DEV_SECRET` unless given.
+    """Make a bearer token that `JWTBearer.from_env()` accepts if it has the same secret.
 
-    `claims` are laid over the others. `now` is Unix seconds.
+    The secret is `VESTIBULE_DEV_SECRET` unless given. `claims` replace the others. `now` is Unix seconds.
 
     Raises:
-        JWTBearerMisconfigured: no secret, or one shorter than 32 bytes.
+        JWTBearerMisconfigured: there is no secret, or it is shorter than 32 bytes.
     """
     key = secret or os.environ.get(ENV_DEV_SECRET, "")
     if len(key.encode()) < MIN_SECRET_BYTES:
@@ -80,13 +80,15 @@ def mint_development_token(
 
 
 def check_loopback(scope: Mapping[str, Any] | None) -> None:
-    """Hold only for a connection (ASGI scope) from this machine itself, with no proxy in between.
+    """Refuse a connection (ASGI scope) that does not come from this machine, or that came through a proxy.
 
     Raises:
         InvalidToken: `bearer_development`.
     """
     if scope is None or not is_from_loopback(scope):
-        raise InvalidToken("bearer_development", detail="development tokens count from loopback alone, without a proxy")
+        raise InvalidToken(
+            "bearer_development", detail="development tokens are valid from loopback only, without a proxy"
+        )
 
 
 def is_from_loopback(scope: Mapping[str, Any]) -> bool:

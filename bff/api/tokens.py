@@ -1,4 +1,4 @@
-"""What makes a bearer JWT acceptable to an API (RFC 9068 section 4, RFC 8725). Pure."""
+"""Check whether an API may accept a bearer JWT (RFC 9068 section 4, RFC 8725). Pure."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from bff.oidc.strict_json import parse_object
 PREFIX = "bearer"
 TYPES = frozenset({"at+jwt"})
 TOKEN_TYPES = ("at+jwt", "jwt")
-"""What `BearerRules.token_types` may hold: RFC 9068, and tokens of `typ: JWT` or none, as many providers issue them."""
+"""Allowed values of `BearerRules.token_types`: RFC 9068, and `JWT` for providers that set `typ: JWT` or none."""
 FOREIGN_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash", "events", "htu", "cnf")
-"""Marks of ID tokens, logout tokens, DPoP proofs and tokens bound to a key: none of them is a plain access token."""
+"""Claims that show an ID token, a logout token, a DPoP proof or a token bound to a key: not a plain access token."""
 FOREIGN_KINDS = frozenset({"id", "refresh", "offline", "logout"})
-"""What providers write into `typ` (Keycloak) or `token_use` (Cognito) of tokens that are not for APIs."""
+"""Values of `typ` (Keycloak) or `token_use` (Cognito) in tokens that are not for APIs."""
 
 
 @dataclass(frozen=True, slots=True)
 class BearerRules:
-    """What one API accepts. `leeway` is seconds."""
+    """The rules of one API for tokens. `leeway` is seconds."""
 
     issuer: str
     audience: str
@@ -39,13 +39,13 @@ class BearerRules:
 
     @property
     def types(self) -> frozenset[str]:
-        """Acceptable `typ` headers; "" stands for none."""
+        """Acceptable `typ` headers; "" stands for a token without one."""
         return frozenset(self.token_types) | ({""} if "jwt" in self.token_types else frozenset())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandardClaims:
-    """The caller of an API. `exp` and `iat` are Unix seconds; `claims` holds everything the token said."""
+    """The caller of an API. `exp` and `iat` are Unix seconds; `claims` holds all claims of the token."""
 
     sub: str
     iss: str
@@ -62,16 +62,16 @@ class StandardClaims:
     claims: Mapping[str, Any] = field(default_factory=dict)
 
     def has_role(self, *roles: str) -> bool:
-        """True when the caller has at least one of `roles`."""
+        """True if the caller has at least one of `roles`."""
         return any(role in self.roles for role in roles)
 
     def has_scope(self, *scopes: str) -> bool:
-        """True when the token carries every one of `scopes`."""
+        """True if the token carries every one of `scopes`."""
         return all(scope in self.scopes for scope in scopes)
 
 
 def validate_bearer(token: str, *, keys: Sequence[VerificationKey], rules: BearerRules, now: float) -> StandardClaims:
-    """The caller named by an access token signed with one of `keys`.
+    """Return the caller that an access token names; the token must be signed with one of `keys`.
 
     Raises:
         UnknownKey, InvalidToken: `bearer_` + `alg`, `typ`, `signature`, `iss`, `aud`, `exp`, `iat`, `sub`, `kind` …
@@ -81,7 +81,7 @@ def validate_bearer(token: str, *, keys: Sequence[VerificationKey], rules: Beare
 
 
 def check_header(token: str, rules: BearerRules) -> str:
-    """The algorithm of a token that is worth fetching keys for: well formed, of an allowed algorithm and type.
+    """Check form, algorithm and type of a token before any key is fetched; return its algorithm.
 
     Raises:
         InvalidToken: `bearer_malformed`, `bearer_crit`, `bearer_alg`, `bearer_typ`.
@@ -95,7 +95,7 @@ def check_header(token: str, rules: BearerRules) -> str:
 
 
 def validate_development_bearer(token: str, *, secret: str, rules: BearerRules, now: float) -> StandardClaims:
-    """The caller named by an HS256 token under a secret shared for development.
+    """Return the caller that an HS256 token names; it must be signed with the shared development secret.
 
     Raises:
         InvalidToken: as `validate_bearer`.
@@ -122,7 +122,7 @@ def _checked(claims: dict[str, Any], rules: BearerRules, now: float) -> Standard
     if not is_subject(claims.get("sub")):
         raise InvalidToken("bearer_sub", detail="sub missing or not acceptable")
     if not _is_access_token(claims):
-        raise InvalidToken("bearer_kind", detail="no plain bearer access token")
+        raise InvalidToken("bearer_kind", detail="not a plain bearer access token")
     return StandardClaims(
         sub=claims["sub"],
         iss=rules.issuer,
@@ -148,7 +148,7 @@ def _is_access_token(claims: Mapping[str, Any]) -> bool:
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
-    """`scope` (RFC 9068 section 2.2.3), else `scp` as Entra ID and Okta write it; a text or a list of them."""
+    """Read `scope` (RFC 9068 section 2.2.3), else `scp` as Entra ID and Okta write it: one string or a list."""
     value = claims.get("scope", claims.get("scp", ""))
     if isinstance(value, str):
         return frozenset(value.split())

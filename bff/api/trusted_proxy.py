@@ -34,14 +34,14 @@ Network = IPv4Network | IPv6Network
 
 
 class TrustedProxyMisconfigured(ValueError):
-    """The networks of the proxies are missing or no networks; the message names the variable."""
+    """The networks of the proxies are missing or malformed; the message names the variable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxiedUser:
-    """The person a proxy vouches for. `sub` is `<provider>:<sub>` where several providers are configured.
+    """The person that a proxy names. `sub` is `<provider>:<sub>` if several providers are configured.
 
-    `key` is the one stable name of a person over all providers (`X-Auth-Request-Id`), "" from other proxies.
+    `key` is the stable name of a person at any provider (`X-Auth-Request-Id`), "" from other proxies.
     """
 
     sub: str
@@ -55,7 +55,7 @@ class ProxiedUser:
     claims: Mapping[str, Any] = field(default_factory=dict)
 
     def has_role(self, *roles: str) -> bool:
-        """True when the person has at least one of `roles`."""
+        """True if the person has at least one of `roles`."""
         return any(role in self.roles for role in roles)
 
 
@@ -63,7 +63,7 @@ class TrustedProxyUser:
     """A dependency that returns the `ProxiedUser` of a request from one of `trusted_proxies` (CIDRs; none by default).
 
     Raises:
-        TrustedProxyMisconfigured: on construction, for what is no network or is the whole internet.
+        TrustedProxyMisconfigured: on construction, if an entry is not a network or is the whole internet.
     """
 
     def __init__(self, trusted_proxies: Iterable[str] = ()) -> None:
@@ -71,10 +71,10 @@ class TrustedProxyUser:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> TrustedProxyUser:
-        """From `VESTIBULE_API_TRUSTED_PROXIES`: networks with commas between them.
+        """Read `VESTIBULE_API_TRUSTED_PROXIES`: networks, separated by commas.
 
         Raises:
-            TrustedProxyMisconfigured: not set, or no networks.
+            TrustedProxyMisconfigured: the variable is not set or malformed.
         """
         texts = [text.strip() for text in environ.get(ENV_TRUSTED_PROXIES, "").split(",") if text.strip()]
         if not texts:
@@ -82,10 +82,11 @@ class TrustedProxyUser:
         return cls(texts)
 
     async def __call__(self, request: Request) -> ProxiedUser:
-        """The person who made `request`.
+        """Return the person who made `request`.
 
         Raises:
-            HTTPException: 403 past the proxy, 401 nobody signed in, 400 headers that can be read in two ways.
+            HTTPException: 403 if the request did not come through the proxy, 401 if nobody is signed in, 400 for
+                headers that can be read in two ways.
         """
         if not self._is_proxy(request):
             raise _refused(403, "proxy_untrusted", "this API answers only behind its proxy")
@@ -105,11 +106,13 @@ class TrustedProxyUser:
         )
 
     def _is_proxy(self, request: Request) -> bool:
-        """True for a peer in the networks, as the socket knows it."""
+        """True if the address of the socket's other end is in the networks."""
         host, port = request.client if request.client is not None else ("", 0)
         address = _address(host)
         if address is not None and _is_rewritten(request, host, port):
-            _log.warning("the server put a forwarded address in the proxy's place; run Uvicorn with --no-proxy-headers")
+            _log.warning(
+                "the server replaced the proxy's address with a forwarded one; run Uvicorn with --no-proxy-headers"
+            )
             return False
         if address is None or not any(address in network for network in self._networks):
             _log.warning("identity headers from %r, which is not in %s", host, ENV_TRUSTED_PROXIES)
@@ -128,9 +131,9 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _is_rewritten(request: Request, host: str, port: int) -> bool:
-    """True when the server took the address from `X-Forwarded-For`: without a port, or with the one that stands there.
+    """True if the server took the address from `X-Forwarded-For`: it has no port, or the port from that header.
 
-    Such an address is whatever a client claimed.
+    A client can claim any address there.
     """
     forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
     claimed = {entry.strip() for entry in forwarded.split(",")}
@@ -138,7 +141,10 @@ def _is_rewritten(request: Request, host: str, port: int) -> bool:
 
 
 def _identity_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, bytes]:
-    """The set by the last part of its names; another spelling or a second copy is somebody else's."""
+    """Return the identity headers, keyed by the last part of their names.
+
+    Refuse another spelling or a second copy of a name: the proxy did not set it.
+    """
     found: dict[str, bytes] = {}
     for name, value in raw:
         canonical = name.lower().replace(b"_", b"-").replace(b".", b"-")
@@ -156,13 +162,13 @@ def _text(headers: Mapping[str, bytes], part: str) -> str:
 
 
 def _names(headers: Mapping[str, bytes], part: str) -> tuple[str, ...]:
-    """A list: commas inside names are percent-encoded, so what is split first cannot be forged by a name."""
+    """Read a list. It is split before it is decoded: commas inside names are percent-encoded."""
     pieces = (piece.strip(b" ") for piece in headers.get(part, b"").split(b","))
     return tuple(dict.fromkeys(_decoded(piece) for piece in pieces if piece))
 
 
 def _decoded(value: bytes) -> str:
-    """The text of a value; the proxy percent-encodes what is not printable ASCII, and `%` itself."""
+    """Decode a value: the proxy percent-encodes `%` and everything that is not printable ASCII."""
     if _PRINTABLE.match(value) and not _BROKEN_ESCAPE.search(value):
         try:
             text = unquote_to_bytes(value).decode("utf-8")
@@ -177,9 +183,11 @@ def _network(text: str) -> Network:
     try:
         network = ip_network(text)
     except ValueError:
-        raise TrustedProxyMisconfigured(f"{ENV_TRUSTED_PROXIES}: {text!r} is no network; write 10.0.0.0/24") from None
+        raise TrustedProxyMisconfigured(
+            f"{ENV_TRUSTED_PROXIES}: {text!r} is not a network; write 10.0.0.0/24"
+        ) from None
     if network.prefixlen == 0:
-        raise TrustedProxyMisconfigured(f"{ENV_TRUSTED_PROXIES}: {text!r} is everybody")
+        raise TrustedProxyMisconfigured(f"{ENV_TRUSTED_PROXIES}: {text!r} trusts everybody")
     return network
 
 

@@ -1,12 +1,11 @@
-"""A shared secret between the front door and an API, for ASGI applications on an address that others can reach too.
+"""A secret shared by the front door and an API: for ASGI applications that other programs can reach too.
 
     app = FastAPI()
     app.add_middleware(RequireUpstreamSecret, secret=read_upstream_secret())
 
-The front door sends it as `X-Vestibule-Upstream` on every request of a route with `upstream_secret`, and removes what a
-client sent under that name. So a request that shows it came through the front door, and the identity headers on it are
-the front door's. Without it an API on loopback answers to every program of the machine, code of Streamlit pages among
-them.
+The front door sends it as `X-Vestibule-Upstream` on every request of a route with `upstream_secret`. It removes any
+such header of a client. So a request with the secret came through the front door, and its identity headers can be
+trusted. Without the secret, an API on loopback answers every program on the machine, also the code of Streamlit pages.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ class UpstreamSecretMisconfigured(ValueError):
 
 
 def read_upstream_secret(environ: Mapping[str, str] = os.environ) -> str:
-    """The secret of `VESTIBULE_API_UPSTREAM_SECRET`, or of the file that `VESTIBULE_API_UPSTREAM_SECRET_FILE` names.
+    """Read `VESTIBULE_API_UPSTREAM_SECRET`, or the file that `VESTIBULE_API_UPSTREAM_SECRET_FILE` names.
 
     Raises:
-        UpstreamSecretMisconfigured: neither is set, or both; the file cannot be read, or everybody may read it.
+        UpstreamSecretMisconfigured: neither or both are set, the file cannot be read, or everybody may read it.
     """
     file, text = environ.get(ENV_SECRET_FILE, ""), environ.get(ENV_SECRET, "")
     if bool(file) == bool(text):
@@ -56,13 +55,12 @@ def read_upstream_secret(environ: Mapping[str, str] = os.environ) -> str:
 
 
 class RequireUpstreamSecret:
-    """ASGI middleware: 403 for every request, and no WebSocket, without the front door's secret.
+    """ASGI middleware that answers 403 to requests and WebSockets without the front door's secret.
 
-    `open_paths` are exact paths that answer without it, such as a health check's. The application does not see the
-    secret.
+    `open_paths` are exact paths that need no secret, such as a health check. The application does not see the secret.
 
     Raises:
-        UpstreamSecretMisconfigured: on construction, when the secret is too short to be one.
+        UpstreamSecretMisconfigured: on construction, if the secret is too short.
     """
 
     def __init__(self, app: ASGIApp, *, secret: str, open_paths: Collection[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Check bearer tokens without a web framework: one issuer, one audience, keys that are fetched when they are needed.
+"""Check bearer tokens without a web framework. Accept one issuer and one audience; fetch keys when needed.
 
 verifier = TokenVerifier.from_env()
 caller = await verifier.verify(token)        # in asynchronous code
@@ -31,7 +31,7 @@ JWKS_SECONDS = 5
 
 
 class TokenVerifier:
-    """Checks tokens under `settings`; `clock` gives Unix seconds. Use one instance from one event loop only.
+    """Checks tokens as `settings` say; `clock` gives Unix seconds. Use one instance from one event loop only.
 
     `verify_blocking` has an event loop of its own in a thread, so it may be called from any thread.
     """
@@ -52,7 +52,7 @@ class TokenVerifier:
         self._loop: asyncio.AbstractEventLoop | None = None
         if settings.development_secret:
             logging.getLogger(__name__).warning(
-                "%s is set: whoever knows it is let in from this machine", ENV_DEV_SECRET
+                "%s is set: everybody on this machine who knows it is let in", ENV_DEV_SECRET
             )
 
     @classmethod
@@ -82,7 +82,7 @@ class TokenVerifier:
         )
 
     def verify_blocking(self, token: str, *, scope: Mapping[str, Any] | None = None) -> StandardClaims:
-        """Do what `verify` does and wait for it; for code that is not asynchronous.
+        """Call `verify` and wait for it: for code that is not asynchronous.
 
         Raises:
             InvalidToken, ProviderUnavailable: as `verify`.
@@ -99,7 +99,8 @@ class TokenVerifier:
     async def _fetch_keys(self) -> tuple[VerificationKey, ...]:
         if self._http is not None:
             return await self._fetch_with(self._http)
-        # Once in ten minutes: a client of its own leaves nothing behind that a test's or a reload's next loop trips on.
+        # This happens once in ten minutes. A new client each time leaves nothing behind that a later event loop (after
+        # a reload, or in the next test) could fail on.
         try:
             http = build_http_client(JWKS_SECONDS, ca_file=self.settings.ca_file)
         except OSError as exc:

@@ -1,17 +1,17 @@
-"""Who counts as one client where clients are counted by their address. Pure."""
+"""Decide which addresses count as one client. Pure."""
 
 from __future__ import annotations
 
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 _HOST_BITS = 64
-"""An IPv6 customer has at least a /64 to themselves, 2^64 addresses to come from."""
+"""One IPv6 customer has at least a whole /64, which is 2^64 addresses."""
 
 
 def address_group(text: str) -> str:
-    """The IPv4 address, or the /64 of an IPv6 address, as whose `text` counts; what is no address counts as itself.
+    """Return the client that the address `text` counts as: the IPv4 address, or the /64 of the IPv6 address.
 
-    Scope ids (`%eth0`) are dropped, `::ffff:192.0.2.1` is 192.0.2.1.
+    Scope ids (`%eth0`) are dropped; `::ffff:192.0.2.1` becomes 192.0.2.1. Other text is returned as it is.
     """
     try:
         address = ip_address(text.partition("%")[0])

@@ -1,9 +1,9 @@
-"""Cookies read strictly from raw bytes and written with every attribute.
+"""Read cookies strictly from raw bytes, and write them with every attribute.
 
-Framework parsers trim exotic white space, unquote and let the last duplicate win; each of these turns a foreign cookie
-into ours. Here a cookie is `name=value` between semicolons and single spaces, and nothing else. Foreign cookies never
-decide about ours: a page of a neighbouring host may set any number of them for this one. `$Version` and its like
-(RFC 2965), which made old parsers read the rest in another way, are such cookies.
+Framework parsers trim unusual white space, remove quotes and let the last duplicate win. Each of these can turn a
+foreign cookie into ours. Here a cookie is `name=value` between semicolons and single spaces, and nothing else. Foreign
+cookies never change how ours are read: a page on a neighbouring host may set any number of them for this host.
+`$Version` and similar names (RFC 2965) changed how old parsers read the rest; here they are ordinary foreign cookies.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MAX_COOKIES = 200
 
 
 class DuplicateCookie(Exception):
-    """The same name came twice: nobody can say which is meant, so neither is."""
+    """The same cookie name came twice. Neither is used, because nobody can tell which one is right."""
 
 
 @dataclass(frozen=True, slots=True)
 class CookieNames:
-    """Names for one kind of origin: `__Host-` ones on https, bare ones on loopback http in development."""
+    """Cookie names for one kind of origin: with `__Host-` on https, without it on loopback http in development."""
 
     session: str
     transaction_prefix: str
@@ -41,12 +41,12 @@ class CookieNames:
 
 
 def cookie_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
-    """Values of all Cookie headers of an ASGI scope, in order."""
+    """Return the values of all Cookie headers of an ASGI scope, in order."""
     return [value for name, value in headers if name == b"cookie"]
 
 
 def split_cookies(values: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
-    """(name, value) pairs exactly as sent; parts without `=` are dropped, more than `MAX_COOKIES` count as none."""
+    """Return (name, value) pairs exactly as sent. Drop parts without `=`; return nothing above `MAX_COOKIES`."""
     pairs: list[tuple[bytes, bytes]] = []
     for header in values:
         for part in header.split(b";"):
@@ -65,7 +65,7 @@ def mentions_cookie(values: Iterable[bytes], name: str) -> bool:
 
 
 def find_cookie(values: Sequence[bytes], name: str) -> str | None:
-    """Value of the one cookie called exactly `name`, None when there is none; no other cookie decides about it.
+    """Return the value of the cookie called exactly `name`, None if there is none. Other cookies have no influence.
 
     Raises:
         DuplicateCookie: `name` came twice, in one header or in several.
@@ -85,15 +85,15 @@ def find_cookie(values: Sequence[bytes], name: str) -> str | None:
 
 
 def find_session_cookie(values: Sequence[bytes], name: str) -> str | None:
-    """`find_cookie`, and only if the value has the shape of a signed session id."""
+    """Return the session cookie if its value has the form of a signed session id."""
     value = find_cookie(values, name)
     return value if value is not None and SIGNED_ID.fullmatch(value) else None
 
 
 def xsrf_token(cookie: str) -> str:
-    """The token in Streamlit's XSRF cookie as hex, "" when the cookie has another form.
+    """Return the token in Streamlit's XSRF cookie as hex, "" if the cookie has another form.
 
-    The cookie is `2|mask|masked token|time` and gets a new mask each time it is set; the token below stays the same.
+    The cookie is `2|mask|masked token|time`. It gets a new mask each time it is set; the token stays the same.
     """
     found = XSRF_COOKIE.fullmatch(cookie)
     if found is None:
@@ -103,7 +103,7 @@ def xsrf_token(cookie: str) -> str:
 
 
 def transaction_cookie_names(values: Iterable[bytes], names: CookieNames) -> list[str]:
-    """Names of the transaction cookies a browser sent, in its order."""
+    """Return the names of the transaction cookies that a browser sent, in its order."""
     prefix = names.transaction_prefix.encode("ascii")
     return [
         name.decode("ascii")
@@ -120,7 +120,7 @@ def build_set_cookie(
     max_age: int | None = None,
     same_site: Literal["Lax", "None"] = "Lax",
 ) -> str:
-    """A Set-Cookie value: HttpOnly, Path=/, no Domain (RFC 6265bis section 4.1.3 for `__Host-`)."""
+    """Build a Set-Cookie value: HttpOnly, Path=/, no Domain (RFC 6265bis section 4.1.3 for `__Host-`)."""
     parts = [f"{name}={value}", "Path=/", "HttpOnly", f"SameSite={same_site}"]
     if secure:
         parts.insert(2, "Secure")

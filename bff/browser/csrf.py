@@ -1,4 +1,4 @@
-"""Cross-site request forgery: fetch metadata, Origin, and the static header (`csrf = "fetch" | "header"`). Pure."""
+"""Checks against cross-site request forgery: fetch metadata, Origin, and the static header. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from bff.errors import Forbidden
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 READING_SITES = frozenset({"", "none", "same-origin"})
-"""Whose scripts and documents may read: ours, the person's own act, and clients that are no browsers."""
+"""Values of `Sec-Fetch-Site` that may read: our own pages, the person's own act, and clients that are not browsers."""
 _SITE, _MODE, _DEST, _ORIGIN = b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"origin"
 _CSRF = contract.HEADER_CSRF.lower().encode("ascii")
 _WANTED = frozenset({_SITE, _MODE, _DEST, _ORIGIN, _CSRF})
 AMBIGUOUS = "?"
-"""Stands for a header that came twice; it equals no acceptable value."""
+"""Used for a header that came twice; it equals no acceptable value."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchMetadata:
-    """What the browser says of a request's origin; "" where a header is absent."""
+    """The headers in which a browser describes where a request comes from; "" for an absent header."""
 
     site: str = ""
     mode: str = ""
@@ -38,7 +38,7 @@ class FetchMetadata:
 
     @property
     def is_navigation(self) -> bool:
-        """A top-level navigation. `Accept` does not decide: Streamlit's own polls accept anything."""
+        """True for a top-level navigation. `Accept` is not checked: Streamlit's own polls accept anything."""
         return self.mode == "navigate" and self.dest in ("", "document")
 
     @property
@@ -47,11 +47,10 @@ class FetchMetadata:
 
 
 def check_same_origin(method: str, fetch: FetchMetadata, *, origin: str, strict_reads: bool) -> None:
-    """The `fetch` mode: unsafe methods need proof of the same origin, safe ones must not be cross-site embeds.
+    """Check mode `fetch`: unsafe methods need proof of the same origin; safe methods must not be cross-site embeds.
 
-    `origin` is the one the request came to, lower case: pages of another host of this door are another site's. With
-    `strict_reads` (APIs) a safe request that says nothing of its
-    origin needs `X-Vestibule-CSRF: 1` as unsafe ones do.
+    `origin` is the origin that the request came to, in lower case. Pages on another host of this door count as another
+    site. With `strict_reads` (APIs), a safe request without these headers needs `X-Vestibule-CSRF: 1` too.
 
     Raises:
         Forbidden: `csrf_cross_site`, `csrf_origin` or `csrf_missing`.
@@ -71,7 +70,7 @@ def check_same_origin(method: str, fetch: FetchMetadata, *, origin: str, strict_
 
 
 def check_static_header(fetch: FetchMetadata) -> None:
-    """The `header` mode: `X-Vestibule-CSRF: 1` on every call.
+    """Check the mode `header`: every call needs `X-Vestibule-CSRF: 1`.
 
     Raises:
         Forbidden: `csrf_missing`.

@@ -1,4 +1,4 @@
-"""A few plain words for a User-Agent, so that people recognise their own sessions. Pure."""
+"""Describe a User-Agent in a few words, so that people recognise their own sessions. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SYSTEMS = (
 
 
 def describe_device(user_agent: str) -> str:
-    """ "Firefox on Windows", or "" when nothing is recognised. The string itself is never kept."""
+    """Return words such as "Firefox on Windows", "" if nothing is recognised. The User-Agent itself is never kept."""
     browser = next((name for mark, name in BROWSERS if mark in user_agent), "")
     system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
     return f"{browser} on {system}" if browser and system else browser or system

@@ -1,4 +1,4 @@
-"""What is known of a request before any handler runs: its origin, the client's address, its id."""
+"""Facts about a request that are known before any handler runs: its origin, the client's address, its id."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ SCOPE_KEY = "vestibule.facts"
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """`address` is the client's, behind trusted proxies too; `request_id` is on every hop, answer and log line.
+    """Facts about one request. `address` is the client's, also behind trusted proxies.
 
-    `is_internal`: a kit dialled one of `internal_hosts`, so that the request has no origin of its own.
+    `request_id` is on every hop, answer and log line. `is_internal`: a kit called one of `internal_hosts`, so the
+    request has no public origin.
     """
 
     urls: PublicUrls
@@ -40,10 +41,10 @@ def wants_page(fetch: FetchMetadata, headers: Iterable[tuple[bytes, bytes]]) -> 
 
 
 def facts_of(scope: MutableMapping[str, Any], origins: Mapping[str, PublicUrls]) -> RequestFacts:
-    """The facts the gateway left in `scope`, or those the request itself supports.
+    """Return the facts that the gateway left in `scope`, else read them from the request itself.
 
     Raises:
-        Misdirected: the Host is none of `origins`.
+        Misdirected: the Host is not one of `origins`.
     """
     known = scope.get(SCOPE_KEY)
     if isinstance(known, RequestFacts):

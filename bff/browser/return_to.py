@@ -1,4 +1,4 @@
-"""Where a person may be sent after sign-in or sign-out: a local path, or an exactly configured origin. Pure."""
+"""Check where a person may go after sign-in or sign-out: a local path, or an exactly configured origin. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FORBIDDEN_SEGMENTS = frozenset({".", ".."})
 def local_target(
     text: str, *, own_origin: str, allowed: Callable[[str], bool], named: Collection[str] = (), fallback: str = "/"
 ) -> str:
-    """`text` as a local path with query when it is safe, else `fallback`.
+    """Return `text` as a local path with query if it is safe, else `fallback`.
 
-    An absolute URL of exactly `own_origin` counts as its path. `allowed` gets the decoded path without query and
-    refuses what is no page (sign-in endpoints, APIs, uploads); `named` paths count in exactly this spelling. The
-    fragment is dropped.
+    An absolute URL of exactly `own_origin` counts as its path. `allowed` gets the decoded path without query and says
+    whether it is a page (sign-in endpoints, APIs and uploads are not). `named` paths must have exactly this spelling.
+    The fragment is dropped.
     """
     path = _relative(text, own_origin)
     raw = path.partition("?")[0]
@@ -26,7 +26,7 @@ def local_target(
 
 
 def is_local(text: str, *, own_origin: str) -> bool:
-    """True for a path of this origin, a page or not."""
+    """True for a path of this origin, whether it is a page or not."""
     return _is_local(_relative(text, own_origin))
 
 
@@ -36,7 +36,7 @@ def _relative(text: str, own_origin: str) -> str:
 
 
 def _is_local(text: str) -> bool:
-    """A path every browser keeps on this origin, raw and percent-decoded once, twice and three times."""
+    """True if every browser keeps the path on this origin: as it is, and percent-decoded up to three times."""
     if len(text) > MAX_RETURN_TO or not PRINTABLE.fullmatch(text):
         return False
     path = text.partition("?")[0]

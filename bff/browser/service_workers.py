@@ -1,7 +1,7 @@
-"""Service workers: scripts that go on answering for a folder of this origin after their page is closed. Pure.
+"""Refuse service workers: scripts that keep answering for a folder of this origin after their page is closed. Pure.
 
-One that answers for `/` answers for `/auth` too, after a sign-out and for the next person at this browser as well. So
-browsers get no such script here unless a route allows it (W3C Service Workers; the browser names its request).
+A worker for `/` also answers for `/auth`: after a sign-out too, and for the next person at this browser. So browsers
+get no such script here unless a route allows it (W3C Service Workers: the browser marks the request with a header).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _NAMED: Final = b"service-worker"
 _DESTINATION: Final = b"sec-fetch-dest"
 MESSAGE: Final = "No service worker may be registered here."
 CLEAR_STORAGE: Final = ("clear-site-data", '"storage"')
-"""Drops what pages of the origin stored, their workers included (W3C Clear Site Data).
+"""Removes what pages of the origin stored, and their workers (W3C Clear Site Data).
 
-Never "cookies": those of this front door are removed by name, and others are the applications' own.
+It never says "cookies": the front door removes its own cookies by name, and the others belong to the applications.
 """
 
 
 def asks_for_worker(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """True for the request by which a browser fetches a worker's script, for a new worker and for its updates."""
+    """True if a browser fetches a worker's script with this request, for a new worker or for an update."""
     return any(
         (name == _NAMED and value.strip()) or (name == _DESTINATION and value.strip().lower() == b"serviceworker")
         for name, value in headers
@@ -30,7 +30,7 @@ def asks_for_worker(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def refuse_worker(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Where no worker is served at all.
+    """Refuse the script of a worker, for addresses that serve no workers.
 
     Raises:
         Forbidden: `service_worker`.

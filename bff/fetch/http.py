@@ -1,4 +1,4 @@
-"""The one place that speaks HTTP to providers: bounded, no redirects, no cookies, no proxies of the environment."""
+"""HTTP calls to providers: limited in size and time, without redirects, cookies or proxies from the environment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_BODY = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete answer of at most `MAX_BODY` bytes. 5xx and 429 never get here: they are `ProviderUnavailable`."""
+    """A complete answer of at most `MAX_BODY` bytes. For 5xx and 429, `ProviderUnavailable` is raised instead."""
 
     status: int
     content_type: str
@@ -25,7 +25,7 @@ class Answer:
 
 
 def build_http_client(timeout: float, *, ca_file: str = "") -> httpx.AsyncClient:
-    """Make a client that remembers nothing; `timeout` is seconds, `ca_file` stands in for the system's trust store."""
+    """Make a client that keeps no cookies. `timeout` is seconds; `ca_file` replaces the system's trust store."""
     return httpx.AsyncClient(
         verify=ssl.create_default_context(cafile=ca_file or None),
         timeout=timeout,
@@ -46,7 +46,7 @@ async def call_provider(
     form: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """One call, whole within `deadline` seconds.
+    """Make one call and return its whole answer within `deadline` seconds.
 
     Raises:
         ProviderUnavailable: `provider_timeout`, `provider_unreachable`, `provider_error` (5xx, 429),

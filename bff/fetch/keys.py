@@ -1,4 +1,4 @@
-"""The verification keys of one provider: fetched lazily, refetched on an unknown key within a small budget."""
+"""The verification keys of one provider: fetched when needed, and again for an unknown key within a small budget."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Cached:
 
 
 class _Refetches:
-    """How often unknown keys of one kind of sender may have the set fetched: a burst, then one per cooldown."""
+    """The budget of fetches for unknown keys from one kind of sender: a few at once, then one per cooldown."""
 
     def __init__(self, now: float) -> None:
         self._left = float(BURST)
@@ -40,7 +40,7 @@ class _Refetches:
         return now - self._unknown.get(kid, -UNKNOWN_SECONDS) < UNKNOWN_SECONDS
 
     def spend(self, now: float) -> bool:
-        """Take one fetch from the budget; False when there is none."""
+        """Take one fetch from the budget; False if none is left."""
         self._left = min(BURST, self._left + (now - self._at) / COOLDOWN_SECONDS)
         self._at = now
         if self._left < 1:
@@ -50,7 +50,7 @@ class _Refetches:
 
     def remember(self, kid: str, *, now: float) -> None:
         if not kid:
-            return  # every token without a name would be taken for this one
+            return  # otherwise every token without a `kid` would count as this one
         self._unknown[kid] = now
         self._unknown.move_to_end(kid)
         while len(self._unknown) > MAX_UNKNOWN:
@@ -58,13 +58,13 @@ class _Refetches:
 
 
 class ProviderKeys:
-    """A key set with its age. Removed keys stop counting after `FRESH_SECONDS`; the last good set serves an outage.
+    """A key set with its age. Removed keys are refused after `FRESH_SECONDS`; the last good set is used in an outage.
 
-    An unknown key fetches at once, twice in a row if need be (two rotations within seconds), then once per
-    `COOLDOWN_SECONDS`; a `kid` that stayed unknown after a fetch is not asked for again for `UNKNOWN_SECONDS`. What
-    strangers send (logout tokens, bearer tokens) and what the provider itself answered count apart, so that a flood of
-    the one never keeps the other waiting. A fetch under way is shared and costs its callers nothing, so that all
-    requests of the moment of a rotation pass.
+    An unknown key causes a fetch at once, twice in a row if needed (two rotations within seconds), then once per
+    `COOLDOWN_SECONDS`. A `kid` that is still unknown after a fetch is not fetched again for `UNKNOWN_SECONDS`. Tokens
+    from strangers (logout tokens, bearer tokens) and tokens from the provider's own answers have separate budgets: a
+    flood of the first never delays the second. Callers share a fetch that is already running, and it costs them nothing
+    from the budget. So all requests at the moment of a rotation pass.
     """
 
     def __init__(self, fetch: Callable[[], Awaitable[Keys]], *, clock: Callable[[], float]) -> None:
@@ -76,10 +76,10 @@ class ProviderKeys:
         self._retry_at = 0.0
 
     async def current(self) -> Keys:
-        """The keys, fetched when there are none or they are old.
+        """Return the keys; fetch them if there are none or they are old.
 
         Raises:
-            ProviderUnavailable: none were ever had, or the last good set is too old.
+            ProviderUnavailable: no keys were ever fetched, or the last good set is too old.
         """
         now = self._clock()
         cached = self._cached
@@ -96,9 +96,9 @@ class ProviderKeys:
     async def validate(
         self, token: str, validate: Callable[[Keys], Validated], *, prefix: str, from_provider: bool = False
     ) -> Validated:
-        """`validate(keys)`, and once more with a fresh set when its key is unknown.
+        """Call `validate(keys)`, and once more with a fresh set if the key is unknown.
 
-        `from_provider`: the token came in the provider's own answer, not from whoever can reach this server.
+        `from_provider`: the token came in the provider's own answer, not from somebody who can reach this server.
 
         Raises:
             InvalidToken, ProviderUnavailable: as `validate` and the fetch do.

@@ -1,6 +1,7 @@
-"""What the kit shows on a call: its client secret and a session handle.
+"""The credentials of a kit call: the client secret and a session handle.
 
-A handle is sealed {record name, kit client}: no entry in the store, no use without the secret, dead with the session.
+A handle is the sealed pair (record name, kit client). It needs no entry in the store, is useless without the secret,
+and ends with the session.
 """
 
 from __future__ import annotations
@@ -23,26 +24,26 @@ MAX_HANDLE = 1024
 
 @dataclass(frozen=True, slots=True)
 class KitCall:
-    """An authenticated call of a kit client; `record_name` is "" when nobody is signed in at the page."""
+    """An authenticated call of a kit client; `record_name` is "" if nobody is signed in on the page."""
 
     client: str
     record_name: str
 
 
 class KitCredentials:
-    """Checks kit clients, makes and opens handles."""
+    """Checks kit clients, and makes and opens handles."""
 
     def __init__(self, clients: Mapping[str, KitClientSettings], keyring: Keyring) -> None:
         self.clients = clients
         self._keyring = keyring
 
     def handle_for(self, record_name: str, *, client: str) -> str:
-        """The handle a page of `client` gets for a session."""
+        """Make the handle that a page of `client` gets for a session."""
         plain = json.dumps([record_name, client]).encode()
         return base64url(self._keyring.seal(plain, purpose=PURPOSE, name=client))
 
     def authenticate(self, credential: str) -> str:
-        """The client of `<client>:<secret>`, compared in constant time.
+        """Return the client of `<client>:<secret>`. The secret is compared in constant time.
 
         Raises:
             LoginRequired: `kit_credential`.
@@ -56,7 +57,7 @@ class KitCredentials:
         return name
 
     def open_call(self, credential: str, handle: str) -> KitCall:
-        """Client and session of a call; an empty handle is an anonymous page.
+        """Return client and session of a call. An empty handle comes from an anonymous page.
 
         Raises:
             LoginRequired: `kit_credential`, `kit_handle`.

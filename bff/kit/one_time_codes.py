@@ -1,7 +1,7 @@
-"""One-time codes that carry a sign-in to a Streamlit which is not behind the front door (auth-code mode).
+"""One-time codes that hand a sign-in to a Streamlit that is not behind the front door (auth-code mode).
 
-A code lives 60 s, is worth something once, to one kit client, in the browser that began. A wrong client or binding
-burns it; a second use ends the session that the first one got.
+A code lives 60 s. It works once, for one kit client, in the browser that started the sign-in. A wrong client or binding
+destroys it; a second use ends the session that the first use got.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Promise:
 
 
 class _NotedCode(BadRequest):
-    """A code that somebody else has had or wants, already in the audit log."""
+    """A code that was used before or came from the wrong client or browser. The audit log already has the event."""
 
     default_code = "kit_code"
     is_audited = True
@@ -73,7 +73,7 @@ class KitCodes:
         return self._sessions.store
 
     async def issue(self, session: Session, *, client: str, binding: str) -> str:
-        """A code for `session`.
+        """Make a code for `session`.
 
         Raises:
             Unavailable: `login_limit`.
@@ -85,10 +85,10 @@ class KitCodes:
         return code
 
     async def redeem(self, code: str, *, client: str, binding: str) -> Session:
-        """The session behind `code`, once.
+        """Return the session of `code`; works once.
 
         Raises:
-            BadRequest: `kit_code`, whatever was wrong.
+            BadRequest: `kit_code`, for every fault.
             Unavailable: `login_limit`; `kit_code_limit` (429) instead of `kit_code` after too many wrong ones.
         """
         try:
@@ -98,13 +98,13 @@ class KitCodes:
             raise
 
     async def _count_guess(self, client: str) -> None:
-        """Wrong codes of one client are counted in the store, for all processes together."""
+        """Count the wrong codes of one client in the store, for all processes together."""
         try:
             await self._store.put_once(
                 f"{GUESSED}:{client}", new_secret(self._random), b"", seconds=GUESS_SECONDS, cap=self.max_guesses
             )
         except TooMany:
-            message = "Too many codes were wrong. Please try again in a minute."
+            message = "There were too many wrong codes. Please try again in a minute."
             raise Unavailable("kit_code_limit", message, status=429, retry_after=GUESS_SECONDS) from None
 
     async def _redeem(self, code: str, *, client: str, binding: str) -> Session:
@@ -119,11 +119,12 @@ class KitCodes:
             await self._store.take_once(KIND, name)
             self._audit.event("kit_refused", reason="kit_code_foreign", detail=client)
             raise _NotedCode(detail="another client or browser")
-        # Read before the mark: whoever finds that ends the session, and of many at once the first still has its answer.
+        # Read the session before setting the mark: a call that finds the mark ends the session, and the first of many
+        # parallel calls must still get its answer.
         session = await self._sessions.load(promise.record_name)
         if not await self._put(USED, name, sealed):
             raise await self._replayed(name, detail="used")
-        with suppress(StoreUnavailable):  # it is worth nothing any more, and ends by itself
+        with suppress(StoreUnavailable):  # it is worthless now, and expires by itself
             await self._store.take_once(KIND, name)
         if session is None:
             raise BadRequest("kit_code", detail="its session is over")
@@ -136,8 +137,8 @@ class KitCodes:
             raise Unavailable("login_limit", "Too many sign-ins are under way. Please try again.") from None
 
     async def _replayed(self, name: str, *, detail: str) -> BadRequest:
-        """The refusal of a code that is not there any more; a replay ends the session it was for."""
-        # The mark stays: it is what makes a code good for one use, and the next replay finds it too.
+        """Make the refusal of a code that is gone. If the code was used before, end its session."""
+        # The mark stays, because it limits a code to one use, and the next replay must find it too.
         used = await self._store.peek(USED, name)
         promise = self._open(used, name) if used else None
         if promise is None:

@@ -1,4 +1,4 @@
-"""The use-cases of signing in and out: start_login, finish_login, start_logout."""
+"""The use cases of signing in and out: start_login, finish_login, start_logout."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ LOGOUT_METADATA_SECONDS = 2
 
 
 class Targets(Protocol):
-    """What the front door knows of local paths at one of its origins."""
+    """Facts about local paths at an origin of the front door."""
 
     def is_page(self, path: str, *, urls: PublicUrls) -> bool:
-        """True when a person may be sent to `path` after signing in at the origin of `urls`."""
+        """True if a person may be sent to `path` after signing in at the origin of `urls`."""
         ...
 
     def demands(self, path: str, *, urls: PublicUrls) -> Demands: ...
 
     def clears_storage(self, urls: PublicUrls) -> bool:
-        """True when signing out at the origin of `urls` is to clear what its pages stored in the browser."""
+        """True if a sign-out at the origin of `urls` must clear what its pages stored in the browser."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Browser:
-    """The browser's side of a request: raw Cookie headers, its address, the public origin it talks to."""
+    """Facts about the browser that sent a request: raw Cookie headers, its address, the public origin it talks to."""
 
     cookies: Sequence[bytes] = field(repr=False)
     address: str
@@ -70,9 +70,9 @@ class Browser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRequest:
-    """A validated `/auth/login`; "" stands for absent.
+    """A validated `/auth/login` request; "" means absent.
 
-    `return_to` is a local path, or in auth-code mode (`kit_client`) a URL on one of that client's origins.
+    `return_to` is a local path, or a URL on an origin of `kit_client` in auth-code mode.
     """
 
     provider: str
@@ -87,7 +87,7 @@ class LoginRequest:
 
 @dataclass(frozen=True, slots=True)
 class LoginStarted:
-    """Send the browser to `url` with these Set-Cookie values."""
+    """The sign-in has started: send the browser to `url` with these Set-Cookie values."""
 
     url: str = field(repr=False)
     set_cookies: list[str] = field(repr=False)
@@ -95,7 +95,7 @@ class LoginStarted:
 
 @dataclass(frozen=True, slots=True)
 class LoginFinished:
-    """Signed in: send the browser to `return_to`, with a one-time code for `kit_client` when there is one."""
+    """The person is signed in: send the browser to `return_to`, with a one-time code if there is a `kit_client`."""
 
     opened: Opened
     return_to: str
@@ -105,7 +105,7 @@ class LoginFinished:
 
 @dataclass(frozen=True, slots=True)
 class LoginDenied:
-    """The provider or the person said no; `error` is its code, "" when it gave none worth repeating."""
+    """The provider or the person refused. `error` is the provider's code, "" if there is no usable code."""
 
     error: str
     return_to: str
@@ -114,9 +114,9 @@ class LoginDenied:
 
 @dataclass(frozen=True, slots=True)
 class LogoutStarted:
-    """The local session is over; `url` is the provider's end-session address, "" when there is none.
+    """The local session has ended. `url` is the provider's end-session address, "" if there is none.
 
-    `is_provider_silent`: it does not answer, so its own session may still be open.
+    `is_provider_silent`: the provider does not answer, so its own session may still be open.
     """
 
     url: str = field(repr=False)
@@ -147,10 +147,10 @@ class SignIn:
     async def start_login(
         self, request: LoginRequest, browser: Browser, *, demands: Demands, replaces: str
     ) -> LoginStarted:
-        """Keep a transaction and build the way to the provider.
+        """Store a transaction and build the URL at the provider.
 
         Raises:
-            ProviderUnavailable: it does not answer, its metadata are not acceptable, or PAR failed.
+            ProviderUnavailable: it does not answer, its metadata is not acceptable, or PAR failed.
             Unavailable: `login_limit`, or the store does not answer.
         """
         provider = self.providers[request.provider]
@@ -169,7 +169,9 @@ class SignIn:
         try:
             parameters = await self._pushed(provider, metadata, parameters)
         except ProviderUnavailable:
-            with suppress(CallbackRejected, StoreUnavailable):  # a sign-in that did not begin takes nobody's place
+            with suppress(
+                CallbackRejected, StoreUnavailable
+            ):  # a sign-in that did not start must not count towards the limit
                 await self._transactions.take(transaction.state, address=browser.address)
             raise
         cookies = self._transactions.cookies_to_set(
@@ -185,30 +187,30 @@ class SignIn:
     async def _pushed(
         self, provider: Provider, metadata: ProviderMetadata, parameters: dict[str, str]
     ) -> dict[str, str]:
-        """What the browser carries: with PAR (RFC 9126) a reference to `parameters`, which went ahead."""
+        """Return the parameters for the browser. With PAR (RFC 9126), push `parameters` and return a reference."""
         par = provider.settings.par
         if par == "required" or (par == "auto" and metadata.pushed_authorization_request_endpoint):
             request_uri = await provider.push_authorization(parameters)
             return {"client_id": provider.settings.client_id, "request_uri": request_uri}
         if metadata.requires_par:
-            raise ProviderUnavailable("par_required", detail="the provider demands PAR but par is off")
+            raise ProviderUnavailable("par_required", detail="the provider requires PAR but par is off")
         return parameters
 
     async def finish_login(
         self, provider_name: str, parameters: Sequence[tuple[str, str]], browser: Browser
     ) -> LoginFinished | LoginDenied:
-        """From an authorization response to a session; nothing is asked of the provider before the response holds.
+        """Open a session from an authorization response. The response is checked before the provider is called.
 
         Raises:
             CallbackRejected, InvalidToken: the code names the rule broken.
-            ProviderUnavailable, StoreUnavailable: nothing was opened.
+            ProviderUnavailable, StoreUnavailable: no session was opened.
         """
         provider = self.providers[provider_name]
         response = parse_authorization_response(parameters)
         self._check_browser(response.state, browser)
         transaction = await self._transactions.take(response.state, address=browser.address)
         if transaction.origin != browser.urls.origin:
-            raise CallbackRejected("callback_origin", detail=f"this sign-in began at {transaction.origin}")
+            raise CallbackRejected("callback_origin", detail=f"this sign-in started at {transaction.origin}")
         metadata = await provider.metadata()
         validate_authorization_response(response, transaction, provider=provider_name, iss_required=metadata.sends_iss)
         match response:
@@ -223,9 +225,9 @@ class SignIn:
         return LoginFinished(opened, transaction.return_to, transaction.kit_client, transaction.kit_binding)
 
     def _settle(self, ended: Ended, new: Session) -> None:
-        """Note a session that ended for `new` and give its refresh token up.
+        """Log a session that `new` replaced, and revoke its refresh token.
 
-        Not within one session of the provider: there, revoking the old token may take the new one along.
+        Do not revoke if both belong to one session at the provider: that may revoke the new token too.
         """
         old = ended.session
         self._audit.event("session_ended", session=old, reason=ended.reason)
@@ -234,10 +236,10 @@ class SignIn:
             self.revoke_later(owner, old.tokens.refresh_token)
 
     async def start_logout(self, session: Session, *, everywhere: bool, urls: PublicUrls) -> LogoutStarted:
-        """End the local session first, then name the provider's end-session address.
+        """End the local session, then return the provider's end-session address.
 
         Raises:
-            StoreUnavailable: nothing was ended, nothing is reported as done.
+            StoreUnavailable: nothing was ended.
         """
         ended = {session.name: session}
         if everywhere:
@@ -252,19 +254,19 @@ class SignIn:
         return await self._end_session(provider, session, urls) if provider else LogoutStarted("")
 
     def revoke_later(self, provider: Provider, refresh_token: str) -> None:
-        """Revoke a refresh token without making anybody wait."""
+        """Revoke a refresh token in the background."""
         if refresh_token:
             task = asyncio.create_task(provider.revoke(refresh_token))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
 
     async def drain(self) -> None:
-        """Wait for revocations under way, each at most 2 s."""
+        """Wait for the running revocations; each takes at most 2 s."""
         if self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
 
     def clear_transaction_cookie(self, parameters: Sequence[tuple[str, str]], browser: Browser) -> list[str]:
-        """Set-Cookie values that drop the cookie of the transaction a callback named, if the browser has it."""
+        """Return Set-Cookie values that delete the transaction's cookie after a callback, if the browser has it."""
         state = dict(parameters).get("state", "")
         if not state or not state.isascii():
             return []
@@ -304,7 +306,7 @@ class SignIn:
         except DuplicateCookie:
             bound = False
         if not bound:
-            raise CallbackRejected("callback_foreign_browser", detail="no cookie of this sign-in")
+            raise CallbackRejected("callback_foreign_browser", detail="this sign-in's cookie is missing")
 
     async def _complete(self, provider: Provider, code: str, transaction: LoginTransaction, browser: Browser) -> Opened:
         answer = await provider.request_token(build_code_grant(code, transaction))
@@ -318,9 +320,9 @@ class SignIn:
             opening = _opening(identity, answer, transaction, asked=provider.settings.scopes, found_in=found_in)
             opened = await self._sessions.open(replace(opening, device=browser.device))
             if opened is None:
-                raise CallbackRejected("login_ended", detail="ended by a logout while it was under way")
+                raise CallbackRejected("login_ended", detail="a logout ended it before it was finished")
             presented = self._presented_record(browser)
-            if presented not in ("", transaction.replaces):  # another tab signed in since this one began
+            if presented not in ("", transaction.replaces):  # another tab has signed in since this sign-in started
                 more = await self._sessions.end_replaced(presented, by=opened.session)
                 opened = replace(opened, ended=(*opened.ended, *more))
         except AuthError:
@@ -329,7 +331,7 @@ class SignIn:
         return opened
 
     def _presented_record(self, browser: Browser) -> str:
-        """Record name of the session whose place the new cookie takes, "" when there is none."""
+        """Return the record name of the session that the new cookie replaces, "" if there is none."""
         return presented_record(browser.cookies, self._sessions, names=browser.cookie_names, audit=self._audit)
 
     async def _end_session(self, provider: Provider, session: Session, urls: PublicUrls) -> LogoutStarted:
@@ -350,7 +352,7 @@ class SignIn:
 
 
 def _check_recent(identity: Identity, transaction: LoginTransaction, *, now: float) -> None:
-    """The page that asked for a recent authentication would send the person here again, and again.
+    """Refuse an authentication that is too old for the page: the page would send the person here again and again.
 
     Raises:
         InvalidToken: `id_token_auth_time`.
@@ -367,7 +369,7 @@ def _opening(
     asked: Sequence[str],
     found_in: FoundIn,
 ) -> Opening:
-    """A response without `scope` grants what was `asked` for (RFC 6749 section 5.1)."""
+    """Build the `Opening`. A response without `scope` grants what was `asked` for (RFC 6749 section 5.1)."""
     tokens = TokenSet(
         access_token=answer.access_token,
         refresh_token=answer.refresh_token,

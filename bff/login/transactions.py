@@ -1,4 +1,4 @@
-"""Sign-ins under way: kept in the store, bound to the browser by a short signed cookie, taken exactly once."""
+"""Unfinished sign-ins: kept in the store, bound to the browser by a short signed cookie, taken exactly once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_COOKIES = 5
 
 
 class Transactions:
-    """Keeps and takes `LoginTransaction`s within the caps of `[limits]`."""
+    """Stores and takes `LoginTransaction`s within the limits of `[limits]`."""
 
     def __init__(self, store: Store, keyring: Keyring, limits: LimitSettings) -> None:
         self._store = store
@@ -29,7 +29,7 @@ class Transactions:
         self._limits = limits
 
     async def keep(self, transaction: LoginTransaction, *, address: str) -> None:
-        """Store a transaction; unfinished ones are capped per client (`address_group`) and in total.
+        """Store a transaction. The number is limited for each client (`address_group`) and in total.
 
         Raises:
             Unavailable: `login_limit`.
@@ -46,7 +46,7 @@ class Transactions:
             raise Unavailable("login_limit", "Too many sign-ins are under way. Please try again in a moment.") from None
 
     async def take(self, state: str, *, address: str) -> LoginTransaction:
-        """The transaction of `state`, exactly once.
+        """Take the transaction of `state` out of the store; works once.
 
         Raises:
             CallbackRejected: `callback_unknown`.
@@ -55,12 +55,12 @@ class Transactions:
         sealed = await self._store.take_once(KIND, name)
         await self._store.take_once(self._address_kind(address), name)
         if sealed is None:
-            raise CallbackRejected("callback_unknown", detail="no such sign-in, used up or expired")
+            raise CallbackRejected("callback_unknown", detail="the sign-in is unknown, used or expired")
         try:
             table = json.loads(self._keyring.unseal(sealed, purpose=PURPOSE, name=name))
             return LoginTransaction(**{**table, "acr_values": tuple(table["acr_values"])})
         except (SealBroken, ValueError, TypeError, KeyError):
-            raise CallbackRejected("callback_unknown", detail="record of another schema or key") from None
+            raise CallbackRejected("callback_unknown", detail="the record has another schema or key") from None
 
     def _address_kind(self, address: str) -> str:
         return f"{KIND}-from:{self._keyring.owner_names('address', address_group(address))[0][:16]}"
@@ -68,7 +68,7 @@ class Transactions:
     def cookies_to_set(
         self, state: str, *, names: CookieNames, sent: Sequence[bytes], now: float, cross_site: bool
     ) -> list[str]:
-        """Set-Cookie values that bind `state` to this browser and drop the oldest beyond five."""
+        """Return Set-Cookie values that bind `state` to this browser and delete the oldest cookies beyond five."""
         stamp = str(int(now))
         signature = self._keyring.sign(f"{state}|{stamp}", purpose=PURPOSE).rpartition(".")[2]
         fresh = build_set_cookie(
@@ -82,7 +82,7 @@ class Transactions:
         return [build_clear_cookie(name, secure=names.secure) for name in surplus] + [fresh]
 
     def is_bound(self, state: str, *, names: CookieNames, sent: Sequence[bytes], now: float) -> bool:
-        """True when this browser carries the cookie of `state`, in time. Raises `DuplicateCookie`."""
+        """True if this browser sent the cookie of `state`, and in time. Raises `DuplicateCookie`."""
         stamp, _, signature = (find_cookie(sent, cookie_name(state, names)) or "").partition(".")
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) < 16):
             return False
@@ -95,7 +95,7 @@ class Transactions:
 
 
 def cookie_name(state: str, names: CookieNames) -> str:
-    """`<prefix><8 hex>`: one cookie per sign-in, so that tabs do not disturb each other."""
+    """Return `<prefix><8 hex>`: each sign-in has its own cookie, so that tabs do not disturb each other."""
     return names.transaction_prefix + _record_name(state)[:8]
 
 

@@ -1,1 +1,1 @@
-"""Pure protocol of an OpenID Connect relying party: messages built, parsed and validated, no I/O and no clock."""
+"""The protocol of an OpenID Connect relying party: build, parse and validate messages, without I/O or clock."""

@@ -1,4 +1,4 @@
-"""Authorization request and response: code flow with PKCE S256, state, nonce (RFC 6749 4.1, RFC 7636, RFC 9207)."""
+"""The authorization request and response: code flow with PKCE S256, state, nonce (RFC 6749 4.1, 7636, 9207)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ FRONT_CHANNEL_TOKENS = frozenset({"id_token", "access_token", "token", "refresh_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginTransaction:
-    """One sign-in under way, kept in the store alone until its callback takes it.
+    """An unfinished sign-in. Only the store holds it, until its callback takes it.
 
-    `started_at` is Unix seconds of the store's clock; `replaces` names the record of the session signed in before;
-    `page_max_age` is what the page behind `return_to` will measure again, without tolerance.
+    `started_at` is Unix seconds of the store's clock; `replaces` names the record of the session before;
+    `page_max_age` is the limit that the page at `return_to` will check again, without tolerance.
     """
 
     state: str
@@ -44,12 +44,12 @@ class LoginTransaction:
     kit_client: str = ""
     kit_binding: str = ""
     asks_for_proof: bool = False
-    """`prompt=login` or `max_age`: the provider is to have the person prove who they are, single sign-on or not."""
+    """`prompt=login` or `max_age`: the provider must authenticate the person again, even with single sign-on."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationCode:
-    """A successful authorization response; `iss` is "" when the provider sent none."""
+    """A successful authorization response; `iss` is "" if the provider did not send it."""
 
     code: str = field(repr=False)
     state: str = field(repr=False)
@@ -58,7 +58,7 @@ class AuthorizationCode:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationDenied:
-    """An error response; `error` is the provider's code, "" when it is no RFC 6749 error code."""
+    """An error response; `error` is the provider's code, "" if it is not an error code of RFC 6749."""
 
     error: str
     state: str = field(repr=False)
@@ -69,7 +69,7 @@ AuthorizationResponse = AuthorizationCode | AuthorizationDenied
 
 
 def new_secret(random: Callable[[int], bytes]) -> str:
-    """43 url-safe characters of 256 random bits: a state, nonce, code verifier or session id."""
+    """Make 43 URL-safe characters from 256 random bits: a state, nonce, code verifier or session id."""
     return base64url(random(SECRET_BYTES))
 
 
@@ -83,7 +83,7 @@ def build_authorization_parameters(
     login_hint: str = "",
     ui_locales: str = "",
 ) -> dict[str, str]:
-    """Parameters of the authentication request (Core section 3.1.2.1). PKCE is S256 whatever the metadata says."""
+    """Build the authentication request (Core section 3.1.2.1). PKCE is always S256, whatever the metadata says."""
     parameters = {
         "response_type": "code",
         "client_id": client_id,
@@ -105,7 +105,7 @@ def build_authorization_parameters(
 
 
 def build_authorization_url(endpoint: str, parameters: dict[str, str]) -> str:
-    """The URL to send the browser to; an endpoint that has a query keeps it (RFC 6749 section 3.1)."""
+    """Build the URL for the browser. A query of the endpoint is kept (RFC 6749 section 3.1)."""
     return str(add_params_to_uri(endpoint, list(parameters.items())))
 
 
@@ -141,16 +141,16 @@ def parse_authorization_response(pairs: Sequence[tuple[str, str]]) -> Authorizat
 def validate_authorization_response(
     response: AuthorizationResponse, transaction: LoginTransaction, *, provider: str, iss_required: bool
 ) -> None:
-    """The response answers `transaction`, came to its provider's own callback, and names its issuer (RFC 9207 2.4).
+    """Check that the response belongs to `transaction`, its provider's callback and its issuer (RFC 9207 2.4).
 
     Raises:
         CallbackRejected: `callback_state`, `callback_provider`, `callback_issuer`.
     """
     if not hmac.compare_digest(response.state, transaction.state):
-        raise CallbackRejected("callback_state", detail="state of another sign-in")
+        raise CallbackRejected("callback_state", detail="the state belongs to another sign-in")
     if transaction.provider != provider:
-        raise CallbackRejected("callback_provider", detail="started with another provider")
+        raise CallbackRejected("callback_provider", detail="the sign-in started with another provider")
     if response.iss and response.iss != transaction.issuer:
-        raise CallbackRejected("callback_issuer", detail="response of another issuer")
+        raise CallbackRejected("callback_issuer", detail="the response is from another issuer")
     if iss_required and not response.iss:
         raise CallbackRejected("callback_issuer", detail="iss is missing although the provider announces it")

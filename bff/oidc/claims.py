@@ -1,4 +1,4 @@
-"""Reading claims by path: dotted (`realm_access.roles`), or one URL-shaped name (`https://example.com/roles`). Pure."""
+"""Read claims by path: dotted (`realm_access.roles`), or one name that is a URL (`https://example.com/roles`). Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_VALUE_LENGTH = 256
 
 
 def claim_at(claims: Mapping[str, Any], path: str) -> Any:
-    """The value at `path`, None when absent. A top-level claim named exactly `path` wins over the dotted reading."""
+    """Return the value at `path`, None if absent. A top-level claim named exactly `path` wins over a dotted path."""
     name = path.strip("\"'")
     if name in claims:
         return claims[name]
@@ -25,7 +25,7 @@ def claim_at(claims: Mapping[str, Any], path: str) -> Any:
 
 
 def names_at(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
-    """The names at `path`: a list of strings, or one string. Everything else there counts as none."""
+    """Return the names at `path`: a list of strings, or one string. Any other value gives no names."""
     value = claim_at(claims, path) if path else None
     if isinstance(value, str):
         value = [value]
@@ -35,7 +35,7 @@ def names_at(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
 
 
 def text_at(claims: Mapping[str, Any], name: str) -> str:
-    """A claim as text without control characters, "" when absent or no string."""
+    """Return a claim as text without control characters, "" if it is absent or not a string."""
     value = claims.get(name)
     if not isinstance(value, str) or len(value) > 1024 or not value.isprintable():
         return ""

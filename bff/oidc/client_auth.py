@@ -1,4 +1,4 @@
-"""Client authentication at the provider's endpoints: one method, the configured one, with no way down.
+"""Client authentication at the provider's endpoints: only the configured method, never a weaker one.
 
 RFC 6749 section 2.3.1, OpenID Connect Core section 9, RFC 7523.
 """
@@ -20,7 +20,7 @@ ASSERTION_SECONDS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCredentials:
-    """This client at one provider. `method` is a token_endpoint_auth_method of Core section 9."""
+    """Our client id and secret at one provider. `method` is a token_endpoint_auth_method of Core section 9."""
 
     client_id: str
     method: str
@@ -33,7 +33,7 @@ class ClientCredentials:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedForm:
-    """A form and headers to send as they are."""
+    """A form and headers, ready to send."""
 
     form: dict[str, str] = field(repr=False)
     headers: dict[str, str] = field(repr=False)
@@ -42,7 +42,7 @@ class AuthenticatedForm:
 def authenticate_form(
     form: dict[str, str], credentials: ClientCredentials, *, now: float, random: Callable[[int], bytes]
 ) -> AuthenticatedForm:
-    """`form` with the client's authentication added by the configured method."""
+    """Add the client's authentication to `form`, with the configured method."""
     match credentials.method:
         case "client_secret_basic":
             pair = f"{quote_plus(credentials.client_id)}:{quote_plus(credentials.secret)}"
@@ -61,7 +61,7 @@ def authenticate_form(
 
 
 def build_client_assertion(credentials: ClientCredentials, *, now: float, random: Callable[[int], bytes]) -> str:
-    """A `private_key_jwt` assertion: `aud` is the issuer as one string, `jti` fresh, 60 s (RFC 7523bis)."""
+    """Build a `private_key_jwt` assertion: `aud` is the issuer as one string, `jti` new, life 60 s (RFC 7523bis)."""
     claims = {
         "iss": credentials.client_id,
         "sub": credentials.client_id,

@@ -22,10 +22,10 @@ TOO_WEAK = "This page needs a stronger sign-in than the identity provider carrie
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdTokenExpectation:
-    """What a login expects of its ID token; every value is this side's own, none comes from the provider's documents.
+    """The values that an ID token must have. They come from our own configuration, not from the provider's documents.
 
-    Times are Unix seconds. `nonce` None and `code` "" are for refreshed tokens alone: they need not repeat the one, and
-    there is no other.
+    Times are Unix seconds. `nonce=None` and `code=""` are only for refreshed tokens: they need not repeat the nonce,
+    and have no code.
     """
 
     issuer: str
@@ -42,10 +42,10 @@ class IdTokenExpectation:
 
 
 def validate_id_token(token: str, *, keys: Sequence[VerificationKey], expected: IdTokenExpectation) -> dict[str, Any]:
-    """The claims of an ID token that meets `expected` in full.
+    """Return the claims of an ID token that meets `expected` in full.
 
     Raises:
-        UnknownKey: no key of `keys` fits; fetch the set again, once.
+        UnknownKey: none of `keys` fits; fetch the set again, once.
         InvalidToken: the code names the first rule broken: `id_token_alg`, `_typ`, `_signature`, `_iss`, `_aud`,
             `_azp`, `_sub`, `_exp`, `_iat`, `_nbf`, `_nonce`, `_at_hash`, `_c_hash`, `_auth_time`, `_acr`, `_sid`,
             `_malformed`, `_crit`.
@@ -66,7 +66,7 @@ def validate_id_token(token: str, *, keys: Sequence[VerificationKey], expected: 
 
 
 def check_subject(claims: Mapping[str, Any]) -> None:
-    """`sub` is 1 to 255 printable ASCII characters (Core section 2); `sid`, when present, a bounded printable string.
+    """Check `sub`: 1 to 255 printable ASCII characters (Core section 2). Check `sid`, if present, in the same way.
 
     Raises:
         InvalidToken: `id_token_sub`, `id_token_sid`.
@@ -83,13 +83,13 @@ def is_subject(value: object) -> bool:
 
 
 def check_same_person(claims: Mapping[str, Any], *, issuer: str, sub: str) -> None:
-    """A refreshed ID token speaks of the same person (Core section 12.2).
+    """Check that a refreshed ID token is about the same person (Core section 12.2).
 
     Raises:
         InvalidToken: `refresh_subject`.
     """
     if claims.get("iss") != issuer or claims.get("sub") != sub:
-        raise InvalidToken("refresh_subject", detail="refreshed ID token of another person")
+        raise InvalidToken("refresh_subject", detail="the refreshed ID token is for another person")
 
 
 def _check_nonce(claims: Mapping[str, Any], nonce: str | None) -> None:
@@ -97,11 +97,11 @@ def _check_nonce(claims: Mapping[str, Any], nonce: str | None) -> None:
         return
     value = claims.get("nonce")
     if not isinstance(value, str) or not value.isascii() or not hmac.compare_digest(value, nonce):
-        raise InvalidToken("id_token_nonce", detail="nonce missing or of another sign-in")
+        raise InvalidToken("id_token_nonce", detail="the nonce is missing or belongs to another sign-in")
 
 
 def _check_half_hash(claims: Mapping[str, Any], name: str, *, of: str, alg: str) -> None:
-    """`at_hash` and `c_hash`, where present, bind the token to what came with it (Core sections 3.1.3.6, 3.3.2.11)."""
+    """Check `at_hash` or `c_hash`, if present: it must fit what came with the token (Core 3.1.3.6, 3.3.2.11)."""
     if name not in claims:
         return
     hasher = HASH_OF.get(alg)
@@ -109,7 +109,7 @@ def _check_half_hash(claims: Mapping[str, Any], name: str, *, of: str, alg: str)
         raise InvalidToken(f"id_token_{name}", detail=f"{name} cannot be checked")
     digest = hasher(of.encode()).digest()
     if claims[name] != base64url(digest[: len(digest) // 2]):
-        raise InvalidToken(f"id_token_{name}", detail=f"{name} of something else")
+        raise InvalidToken(f"id_token_{name}", detail=f"{name} belongs to something else")
 
 
 def _check_authentication(claims: dict[str, Any], expected: IdTokenExpectation) -> None:

@@ -1,4 +1,4 @@
-"""Verification keys of a provider: read a JWK Set leniently, choose keys strictly (RFC 7517; Core section 10.1)."""
+"""Verification keys of a provider: skip unusable keys of a JWK Set, choose keys strictly (RFC 7517; Core 10.1)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A public key that may verify signatures; `kid` and `alg` are "" when the set names none."""
+    """A public key that may verify signatures; `kid` and `alg` are "" if the set does not name them."""
 
     kid: str
     kty: str
@@ -32,7 +32,7 @@ class VerificationKey:
 
 
 def parse_jwks(document: Mapping[str, Any]) -> tuple[VerificationKey, ...]:
-    """The usable keys of a JWK Set; unsuitable members (secp256k1, `use: enc`, oct, short RSA) are skipped."""
+    """Return the usable keys of a JWK Set; skip unsuitable ones (secp256k1, `use: enc`, oct, short RSA)."""
     members = document.get("keys")
     if not isinstance(members, list):
         return ()
@@ -40,7 +40,7 @@ def parse_jwks(document: Mapping[str, Any]) -> tuple[VerificationKey, ...]:
 
 
 def choose_keys(keys: Iterable[VerificationKey], *, kid: str | None, alg: str) -> list[VerificationKey]:
-    """Keys that may have signed: by `kid` and type and algorithm; without `kid` every one that fits."""
+    """Return the keys that may have signed: those with this `kid`, type and algorithm; without `kid`, all that fit."""
     return [key for key in keys if key.fits(alg) and (kid is None or key.kid == kid)]
 
 

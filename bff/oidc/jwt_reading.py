@@ -1,4 +1,4 @@
-"""Compact JWS: shape, header and signature under one pinned algorithm (RFC 7515, RFC 8725); claims by the caller."""
+"""Read a compact JWS: check form, header and signature with one fixed algorithm (RFC 7515, RFC 8725)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What of a JOSE header counts. `jwk`, `jku`, `x5u` and `x5c` are never read."""
+    """The fields of a JOSE header that are used. `jwk`, `jku`, `x5u` and `x5c` are never read."""
 
     alg: str
     typ: str
@@ -30,11 +30,11 @@ class Header:
 
 
 class UnknownKey(InvalidToken):
-    """No key of the set is the token's, by `kid` or by trial where it names none: a reason to fetch the set again."""
+    """No key fits the token's `kid`, or no key verifies a token without `kid`: a reason to fetch the set again."""
 
 
 def read_header(token: str, *, prefix: str) -> Header:
-    """The header of a token in strict compact form; `prefix` starts every error code.
+    """Read the header of a token in strict compact form; `prefix` starts every error code.
 
     Raises:
         InvalidToken: `<prefix>_malformed`, `<prefix>_crit`.
@@ -44,7 +44,7 @@ def read_header(token: str, *, prefix: str) -> Header:
         raise InvalidToken(malformed, detail="token larger than allowed")
     segments = token.split(".")
     if len(segments) != 3 or not all(_is_canonical(segment) for segment in segments) or len(segments[0]) > MAX_HEADER:
-        raise InvalidToken(malformed, detail="no compact JWS")
+        raise InvalidToken(malformed, detail="not a compact JWS")
     header = parse_object(_decode(segments[0]), code=malformed)
     if "crit" in header or "b64" in header:
         raise InvalidToken(f"{prefix}_crit", detail="critical header extension")
@@ -59,15 +59,15 @@ def read_header(token: str, *, prefix: str) -> Header:
 def verify_signature(
     token: str, *, keys: Sequence[VerificationKey], alg: str, prefix: str, types: frozenset[str]
 ) -> dict[str, Any]:
-    """The claims of a token whose signature holds under the pinned `alg` and whose `typ` is one of `types`.
+    """Return the claims of a token whose signature is valid with the fixed `alg` and whose `typ` is one of `types`.
 
     Raises:
-        UnknownKey: `<prefix>_unknown_key`; `<prefix>_signature` for a token that names no key.
+        UnknownKey: `<prefix>_unknown_key`; `<prefix>_signature` if the token does not name a key.
         InvalidToken: `<prefix>_alg`, `_typ`, `_signature`, `_malformed`, `_crit`.
     """
     header = read_header(token, prefix=prefix)
     if header.alg != alg:
-        raise InvalidToken(f"{prefix}_alg", detail="algorithm is not the pinned one")
+        raise InvalidToken(f"{prefix}_alg", detail="algorithm is not the expected one")
     if header.typ not in types:
         raise InvalidToken(f"{prefix}_typ", detail="token of another type")
     candidates = choose_keys(keys, kid=header.kid, alg=alg)
@@ -88,7 +88,7 @@ def _verifies(token: str, key: VerificationKey, alg: str) -> bool:
 
 
 def _is_canonical(segment: str) -> bool:
-    """Unpadded base64url whose unused bits are zero, so that one token has one spelling."""
+    """True for unpadded base64url whose unused bits are zero, so that a token has only one spelling."""
     if not _SEGMENT.fullmatch(segment) or len(segment) % 4 == 1:
         return False
     spare = {2: 0x0F, 3: 0x03}.get(len(segment) % 4, 0)
@@ -103,21 +103,21 @@ def _decode(segment: str) -> bytes:
 
 
 def number_at(claims: dict[str, Any], name: str, *, prefix: str) -> float:
-    """A NumericDate claim (RFC 7519 section 2): a finite, non-negative number of a sane size.
+    """Return a NumericDate claim (RFC 7519 section 2): a finite, non-negative number of a reasonable size.
 
     Raises:
         InvalidToken: `<prefix>_<name>`.
     """
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidToken(f"{prefix}_{name}", detail=f"{name} missing or no number")
+        raise InvalidToken(f"{prefix}_{name}", detail=f"{name} missing or not a number")
     if not 0 <= value < 2**40:  # also false for NaN, and exact for integers of any length
         raise InvalidToken(f"{prefix}_{name}", detail=f"{name} out of range")
     return float(value)
 
 
 def check_times(claims: dict[str, Any], *, now: float, skew: float, prefix: str) -> None:
-    """`exp` and `iat` present, finite and right at `now`; `nbf` honoured (RFC 7519 section 4.1).
+    """Check the times: `exp` and `iat` must be present and right at `now`, and `nbf` if present (RFC 7519 4.1).
 
     Raises:
         InvalidToken: `<prefix>_exp`, `<prefix>_iat`, `<prefix>_nbf`.
@@ -131,7 +131,7 @@ def check_times(claims: dict[str, Any], *, now: float, skew: float, prefix: str)
 
 
 def check_issuer(claims: dict[str, Any], *, issuer: str, prefix: str) -> None:
-    """`iss` equals `issuer` byte for byte.
+    """Check that `iss` equals `issuer` byte for byte.
 
     Raises:
         InvalidToken: `<prefix>_iss`.
@@ -141,7 +141,7 @@ def check_issuer(claims: dict[str, Any], *, issuer: str, prefix: str) -> None:
 
 
 def check_audience(claims: dict[str, Any], *, audience: str, prefix: str) -> None:
-    """`aud` is `audience` alone, as a string or a list of one; `azp`, when present, is it too (Core 3.1.3.7, 3 to 5).
+    """Check that `aud` is only `audience`, as a string or a list of one; and `azp`, if present (Core 3.1.3.7, 3 to 5).
 
     Raises:
         InvalidToken: `<prefix>_aud`, `<prefix>_azp`.

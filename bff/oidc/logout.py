@@ -1,4 +1,4 @@
-"""RP-initiated logout requests and back-channel logout tokens (RP-Initiated Logout 2, Back-Channel 2.4 to 2.6)."""
+"""RP-initiated logout requests and back-channel logout tokens (RP-Initiated Logout 2, Back-Channel 2.4-2.6). Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_AGE_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class LogoutToken:
-    """A valid logout token. Either of `sub` and `sid` may be "" but not both; `expires_at` is Unix seconds."""
+    """A valid logout token. `sub` or `sid` may be "", but not both; `expires_at` is Unix seconds."""
 
     jti: str
     sub: str
@@ -31,7 +31,7 @@ class LogoutToken:
 def build_end_session_url(
     endpoint: str, *, id_token_hint: str, client_id: str, post_logout_redirect_uri: str, state: str
 ) -> str:
-    """Where to send the browser so that the provider ends its session too."""
+    """Build the URL that makes the provider end its own session too."""
     parameters = {
         "id_token_hint": id_token_hint,
         "client_id": client_id,
@@ -51,7 +51,7 @@ def validate_logout_token(
     now: float,
     clock_skew: float,
 ) -> LogoutToken:
-    """A logout token that meets Back-Channel Logout 2.6 (the replay of `jti` is the caller's to check).
+    """Validate a logout token as Back-Channel Logout 2.6 says. The caller must check that `jti` is new.
 
     Raises:
         UnknownKey, InvalidToken: `logout_token_` + `alg`, `typ`, `signature`, `iss`, `aud`, `exp`, `iat`, `jti`,
@@ -65,9 +65,9 @@ def validate_logout_token(
         raise InvalidToken("logout_token_iat", detail="older than allowed")
     events = claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(EVENT), dict):
-        raise InvalidToken("logout_token_events", detail="no back-channel logout event")
+        raise InvalidToken("logout_token_events", detail="not a back-channel logout event")
     if "nonce" in claims:
-        raise InvalidToken("logout_token_nonce", detail="a logout token has no nonce")
+        raise InvalidToken("logout_token_nonce", detail="a logout token must not have a nonce")
     jti, sub, sid = claims.get("jti"), claims.get("sub", ""), claims.get("sid", "")
     if not is_subject(jti):
         raise InvalidToken("logout_token_jti", detail="jti missing or not acceptable")

@@ -1,7 +1,7 @@
-"""Provider metadata: which of its words are believed (OpenID Connect Discovery 1.0 sections 3 and 4.3). Pure.
+"""Read the metadata of a provider (OpenID Connect Discovery 1.0 sections 3 and 4.3). Pure.
 
-A discovery document supplies endpoints and the two flags read below. Scopes, client authentication, algorithms, PKCE
-and transport are this side's configuration.
+Only the endpoints and the two flags below are taken from a discovery document. Scopes, client authentication,
+algorithms, PKCE and transport come from our own configuration.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OPTIONAL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderMetadata:
-    """The endpoints of a provider, "" where it has none, and what it announces."""
+    """The endpoints of a provider ("" if it does not have one), and the features it announces."""
 
     issuer: str
     authorization_endpoint: str
@@ -40,18 +40,18 @@ class ProviderMetadata:
 
 
 def discovery_url(issuer: str) -> str:
-    """Where the metadata of `issuer` lies: the well-known path after the issuer's own path, one slash between."""
+    """Build the URL of the metadata: the issuer, one slash, and the well-known path."""
     return issuer.rstrip("/") + WELL_KNOWN
 
 
 def parse_metadata(document: Mapping[str, Any], *, issuer: str, allowed_hosts: frozenset[str]) -> ProviderMetadata:
-    """The metadata of exactly `issuer`, with endpoints on its host or on one of `allowed_hosts` (host[:port]).
+    """Read the metadata of exactly `issuer`. Endpoints must be on its host or on one of `allowed_hosts` (host[:port]).
 
     Raises:
         InvalidToken: `discovery_issuer`, `discovery_endpoint`.
     """
     if document.get("issuer") != issuer:
-        raise InvalidToken("discovery_issuer", detail="the document is of another issuer")
+        raise InvalidToken("discovery_issuer", detail="the document belongs to another issuer")
     own = urlsplit(issuer)
     endpoints = {
         name: _endpoint(document.get(name), name, own=own, allowed_hosts=allowed_hosts, required=name in REQUIRED)
@@ -75,16 +75,16 @@ def _endpoint(value: Any, name: str, *, own: SplitResult, allowed_hosts: frozens
         or not value.isprintable()
         or " " in value
     ):
-        raise InvalidToken("discovery_endpoint", detail=f"{name} missing or no URL")
+        raise InvalidToken("discovery_endpoint", detail=f"{name} missing or not a URL")
     try:
         url = urlsplit(value)
         _ = url.port
     except ValueError:
-        raise InvalidToken("discovery_endpoint", detail=f"{name} is no URL") from None
+        raise InvalidToken("discovery_endpoint", detail=f"{name} is not a URL") from None
     if url.scheme != "https" and url.scheme != own.scheme:
         raise InvalidToken("discovery_endpoint", detail=f"{name} is not https")
     if "@" in url.netloc or url.fragment or "\\" in value or not url.hostname:
         raise InvalidToken("discovery_endpoint", detail=f"{name} has user info, a fragment or no host")
     if url.netloc.lower() != own.netloc.lower() and url.netloc.lower() not in allowed_hosts:
-        raise InvalidToken("discovery_endpoint", detail=f"{name} lies on a host that is not allowed")
+        raise InvalidToken("discovery_endpoint", detail=f"{name} is on a host that is not allowed")
     return value

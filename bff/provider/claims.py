@@ -1,4 +1,4 @@
-"""What a provider says of a person at sign-in: the ID token in full first, then userinfo, then the access token."""
+"""Fetch the claims about a person at sign-in: validate the ID token, then ask userinfo, then read the access token."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from bff.provider.identity import Sources, unverified_claims
 async def fetch_claims(
     provider: Provider, answer: TokenResponse, transaction: LoginTransaction, *, code: str, now: float
 ) -> Sources:
-    """Claims by source; userinfo is asked only once the ID token holds (Core sections 3.1.3.7, 5.3).
+    """Return the claims by source. Userinfo is called only after the ID token is valid (Core 3.1.3.7, 5.3).
 
     Raises:
         InvalidToken: `id_token_missing`, or the rule that the ID token or userinfo broke.
-        ProviderUnavailable: keys or userinfo cannot be had.
+        ProviderUnavailable: keys or userinfo cannot be fetched.
     """
     if not answer.id_token:
-        raise InvalidToken("id_token_missing", detail="token response without ID token")
+        raise InvalidToken("id_token_missing", detail="the token response has no ID token")
     settings = provider.settings
     expected = IdTokenExpectation(
         issuer=transaction.issuer,

@@ -1,4 +1,4 @@
-"""One identity provider: its metadata and keys, and calls to its endpoints."""
+"""The client of one identity provider: its metadata and keys, and calls to its endpoints."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ METADATA_RETRY_SECONDS = 5
 REVOCATION_SECONDS = 2
 SILENT = frozenset({"provider_timeout", "provider_unreachable"})
 HEARD_SECONDS = 10
-"""For how long a provider that answered counts as one that answers."""
+"""Seconds after an answer during which a provider counts as reachable."""
 HEARING_SECONDS = 5
 SILENCE_SECONDS = 1
-"""Until a provider that did not answer is asked again, up to twice that: strangers' sign-ins are no flood for it."""
+"""Seconds (up to twice as many) before a silent provider is called again: sign-ins must not flood it."""
 PUSHES_AT_ONCE = 20
-"""Pushed requests under way: sign-ins begun by anybody must leave connections for those that end, and for refreshes."""
+"""The number of pushed requests at one time. Sign-ins that start must leave connections for callbacks and refreshes."""
 
 __all__ = ["Provider", "http_client_for"]
 
@@ -77,19 +77,19 @@ class Provider:
 
     @property
     def is_known(self) -> bool:
-        """True once its metadata has been had."""
+        """True once its metadata has been fetched."""
         return self._metadata is not None
 
     @property
     def is_silent(self) -> bool:
-        """True when its last call had no answer."""
+        """True if its last call got no answer."""
         return self._silence is not None
 
     async def metadata(self) -> ProviderMetadata:
-        """The provider's metadata, at most an hour old, a day while it is down; parallel callers share a fetch.
+        """Return the metadata, at most an hour old, or a day while the provider is down. Callers share a fetch.
 
         Raises:
-            ProviderUnavailable: it cannot be had or believed: transport codes, `discovery_issuer`,
+            ProviderUnavailable: it cannot be fetched or is not acceptable: transport codes, `discovery_issuer`,
                 `discovery_endpoint`, `discovery_malformed`.
         """
         now, known = self._clock(), self._metadata
@@ -104,11 +104,12 @@ class Provider:
             return known
 
     async def answering_metadata(self, *, seconds: float = HEARING_SECONDS) -> ProviderMetadata:
-        """Metadata of a provider that answers, so that a browser may be sent there: it did within the last 10 s, or
-        does within `seconds` now.
+        """Return the metadata if the provider answers, so that a browser may be sent there.
+
+        It must have answered within the last 10 s, or answer within `seconds` now.
 
         Raises:
-            ProviderUnavailable: it does not, however well it is known.
+            ProviderUnavailable: it does not answer, even if its metadata is known.
         """
         now = self._clock()
         if self._silence is not None and now < self._silent_until:
@@ -117,10 +118,12 @@ class Provider:
             try:
                 async with asyncio.timeout(seconds):
                     return await self._refetched_metadata()
-            except TimeoutError:  # the patience of this caller; whether it answers the call itself will tell
+            except (
+                TimeoutError
+            ):  # only this caller stops waiting; the call goes on and sees whether the provider answers
                 raise ProviderUnavailable("provider_timeout", detail="no answer in time") from None
             except ProviderUnavailable as exc:
-                if self._silence is not None:  # an answer that is no good is the business of `metadata`
+                if self._silence is not None:  # an answer that is not acceptable is reported by `metadata`
                     raise self._is_not_heard(exc) from None
         return await self.metadata()
 
@@ -131,7 +134,7 @@ class Provider:
         return failure
 
     async def _refetched_metadata(self) -> ProviderMetadata:
-        """Fetched now; parallel callers share one fetch."""
+        """Fetch now; parallel callers share one fetch."""
         flight = self._metadata_flight
         if flight is None or flight.done():
             flight = self._metadata_flight = asyncio.create_task(self._fetch_metadata())
@@ -143,7 +146,7 @@ class Provider:
         return await self.keys.refresh()
 
     async def validate_id_token(self, token: str, expected: IdTokenExpectation) -> dict[str, Any]:
-        """Claims of an ID token of this provider; an unknown key fetches the set once more."""
+        """Return the claims of an ID token of this provider; fetch the key set again for an unknown key."""
         return await self.keys.validate(
             token,
             lambda keys: validate_id_token(token, keys=keys, expected=expected),
@@ -152,7 +155,7 @@ class Provider:
         )
 
     async def request_token(self, form: dict[str, str]) -> TokenAnswer:
-        """One call to the token endpoint, never repeated.
+        """Call the token endpoint once; never repeat the call.
 
         Raises:
             ProviderUnavailable, InvalidToken: as `call_provider` and `parse_token_answer` do.
@@ -164,7 +167,7 @@ class Provider:
         return replace(parsed, asked_at=asked_at) if isinstance(parsed, TokenResponse) else parsed
 
     async def fetch_userinfo(self, access_token: str, *, sub: str) -> dict[str, Any]:
-        """Userinfo of the person `sub`; {} when the provider has no such endpoint.
+        """Fetch the userinfo of the person `sub`; {} if the provider has no such endpoint.
 
         Raises:
             ProviderUnavailable, InvalidToken: `userinfo_refused`, or as `parse_userinfo` does.
@@ -191,11 +194,11 @@ class Provider:
         )
 
     async def push_authorization(self, parameters: dict[str, str]) -> str:
-        """`request_uri` of a pushed authorization request (RFC 9126 section 2).
+        """Push an authorization request and return its `request_uri` (RFC 9126 section 2).
 
         Raises:
-            ProviderUnavailable: `par_refused`, `par_malformed` and transport codes: never a fall-back to the front
-                channel.
+            ProviderUnavailable: `par_refused`, `par_malformed` and transport codes. The request is never sent through
+                the browser instead.
         """
         endpoint = (await self.metadata()).pushed_authorization_request_endpoint
         if not endpoint:
@@ -217,14 +220,14 @@ class Provider:
             async with asyncio.timeout(self.settings.http_timeout_seconds):
                 await self._pushes.acquire()
         except TimeoutError:
-            raise ProviderUnavailable("provider_timeout", detail="too many pushed requests under way") from None
+            raise ProviderUnavailable("provider_timeout", detail="too many pushed requests at the same time") from None
         try:
             return await self._post(endpoint, parameters)
         finally:
             self._pushes.release()
 
     async def revoke(self, refresh_token: str) -> bool:
-        """Revoke a refresh token (RFC 7009) within 2 s; False when that did not work, never an error."""
+        """Revoke a refresh token (RFC 7009) within 2 s; return False if that fails, never raise."""
         try:
             async with asyncio.timeout(REVOCATION_SECONDS):
                 endpoint = (await self.metadata()).revocation_endpoint
@@ -275,7 +278,7 @@ class Provider:
         return answer
 
     def _reachable(self, endpoint: str) -> str:
-        """`endpoint` by way of `backchannel_url` when it lies on the issuer's host (split horizon)."""
+        """Replace the issuer's host in `endpoint` with `backchannel_url` (split horizon)."""
         if not self.settings.backchannel_url:
             return endpoint
         url, issuer, inside = (urlsplit(text) for text in (endpoint, self.issuer, self.settings.backchannel_url))
@@ -312,6 +315,6 @@ class Provider:
 
 
 def _mark_retrieved(flight: asyncio.Task[ProviderMetadata]) -> None:
-    """Whoever waited may be gone: then nobody hears of a failure."""
+    """Mark the result as read. If all waiting callers are gone, nobody else would read a failure."""
     if not flight.cancelled():
         flight.exception()

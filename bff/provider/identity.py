@@ -1,4 +1,4 @@
-"""From a provider's claims to an `Identity`: which claim is the name, where roles and groups lie. Pure."""
+"""Build an `Identity` from a provider's claims: find the name, the roles and the groups. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PROTOCOL_CLAIMS = frozenset(
 )
 MAX_CLAIMS_BYTES = 16_384
 Sources = Mapping[str, Mapping[str, Any]]
-"""Claims by where they came from: `id_token`, `userinfo`, `access_token`; a missing source is no entry."""
+"""Claims by source: `id_token`, `userinfo`, `access_token`. A missing source has no entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundIn:
-    """Which sources have had roles, and groups, of this person."""
+    """The sources in which roles, and groups, of this person were found."""
 
     roles: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ NOWHERE = FoundIn()
 
 
 def find_names(sources: Sources, *, settings: ProviderSettings) -> FoundIn:
-    """Where roles and groups are, among `settings.roles_from`."""
+    """Find which of `settings.roles_from` hold roles and groups."""
     present = [name for name in settings.roles_from if name in sources]
     roles, groups = (
         tuple(name for name in present if path and claim_at(sources[name], path) is not None)
@@ -55,11 +55,11 @@ def build_identity(
     before: Identity | None = None,
     found_in: FoundIn = NOWHERE,
 ) -> Identity:
-    """The person of validated claims.
+    """Build the person from validated claims.
 
-    Roles and groups are joined over `settings.roles_from`. On a refresh `before` supplies what the new tokens do not
-    speak of: names that came from elsewhere stay, for userinfo is not asked again. A source that had them once
-    (`found_in`) and has the claim no longer says that nothing is left: some providers leave out what is empty.
+    Roles and groups are joined from all of `settings.roles_from`. On a refresh, `before` has what the new tokens
+    do not contain: names from other sources stay, because userinfo is not called again. If a source had the claim before
+    (`found_in`) and no longer has it, the person has no such names any more: some providers leave out empty claims.
     """
     id_token, userinfo = sources["id_token"], sources.get("userinfo", {})
     old = dict(before.claims) if before else {}
@@ -85,10 +85,10 @@ def build_identity(
 
 
 def unverified_claims(access_token: str) -> dict[str, Any]:
-    """Claims of a JWT access token, {} when it is opaque.
+    """Read the claims of a JWT access token without verifying it; {} if it is opaque.
 
-    Unverified on purpose: the token came from the token endpoint over TLS, bound by `at_hash` or not, and is read only
-    for roles that its provider put nowhere else (Keycloak's default).
+    That is safe: the token came from the token endpoint over TLS, and is read only for roles that the provider does not
+    send elsewhere (Keycloak's default).
     """
     parts = access_token.split(".")
     if len(parts) != 3 or len(access_token) > 65_536:
@@ -116,7 +116,7 @@ def _joined(sources: Sources, path: str, settings: ProviderSettings, before: tup
 
 
 def _with_email(claims: dict[str, Any], email: Email) -> dict[str, Any]:
-    """`claims` with the address and the word about it as one pair: neither is ever joined to another's half."""
+    """Put the address and `email_verified` into `claims` as a pair from one source. The two are never mixed."""
     rest = {name: value for name, value in claims.items() if name not in ("email", "email_verified")}
     if email.address:
         rest["email"] = email.address
@@ -126,7 +126,7 @@ def _with_email(claims: dict[str, Any], email: Email) -> dict[str, Any]:
 
 
 def _kept(claims: Mapping[str, Any]) -> dict[str, Any]:
-    """The claims worth storing, without those that are too large together; `sid` first: logout needs it."""
+    """Return the claims to store, without those that make the record too large. `sid` comes first: logout needs it."""
     kept: dict[str, Any] = {}
     left = MAX_CLAIMS_BYTES
     for name, value in sorted(claims.items(), key=lambda claim: claim[0] != "sid"):

@@ -1,7 +1,8 @@
-"""First-party assertions: short JWTs of this front door for its upstreams, and handshake JWTs for the kit.
+"""First-party assertions: short JWTs that the front door signs for its upstreams, and handshake JWTs for the kit.
 
-Two kinds that are never taken for each other: `typ: at+jwt` with the audience of a route (RFC 9068), and
-`typ: vestibule-handshake+jwt` with the audience `kit:<client>`. ES256, keys derived from `secrets.keys`, all published.
+The two kinds cannot be confused: `typ: at+jwt` with the audience of a route (RFC 9068), and
+`typ: vestibule-handshake+jwt` with the audience `kit:<client>`. They use ES256 with keys derived from `secrets.keys`;
+all public keys are published.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ UPSTREAM_SECONDS = 60
 
 
 class Assertions:
-    """Mints assertions of `issuer` (the public URL) and publishes their keys."""
+    """Makes assertions with `issuer` (the public URL) and publishes their keys."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class Assertions:
         self._random = random
 
     def for_upstream(self, session: Session, *, audience: str) -> str:
-        """A bearer token for the API of a route: at most 60 s, never longer than the session."""
+        """Make a bearer token for the API of a route. It lives at most 60 s, never longer than the session."""
         now = int(self._clock())
         claims = _person(session.identity) | {
             "iss": self._issuer,
@@ -52,9 +53,9 @@ class Assertions:
         return self._sign(claims, typ=TYP_UPSTREAM)
 
     def for_handshake(self, session: Session, *, client: str, routes: Mapping[str, str]) -> str:
-        """What a page of kit client `client` learns of its person; as long as the session, of no use to any API.
+        """Make the token that tells a page of kit client `client` who is signed in. No API accepts it.
 
-        `routes` maps the ids of the client's routes to their paths.
+        It lives as long as the session. `routes` maps the ids of the client's routes to their paths.
         """
         claims = _person(session.identity) | {
             "iss": self._issuer,
@@ -70,7 +71,7 @@ class Assertions:
         return self._sign(claims, typ=TYP_HANDSHAKE)
 
     def jwks(self) -> dict[str, Any]:
-        """The JWK Set to publish: one public key per entry of `secrets.keys`."""
+        """Return the JWK Set to publish: one public key for each entry of `secrets.keys`."""
         return {"keys": [_public_jwk(key) for key in self._keys]}
 
     def _sign(self, claims: dict[str, Any], *, typ: str) -> str:

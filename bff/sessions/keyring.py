@@ -1,7 +1,7 @@
-"""Every key this server uses, derived from `secrets.keys`.
+"""All keys that this server uses, derived from `secrets.keys`.
 
-The first key signs, encrypts and names what is written; all keys are accepted when reading, so that a new key can be
-put in front without signing anybody out. One derivation label per purpose keeps values from being swapped.
+The first key signs, encrypts and names what is written. All keys are accepted for reading, so a new key can be put in
+front without signing anybody out. Each purpose has its own derivation label, so a value cannot be used for another one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 class SealBroken(Exception):
-    """A sealed value was not written by this server for this place, or was changed since."""
+    """A sealed value was not written by this server for this place, or was changed afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class SigningKey:
 
 
 def record_name(session_id: str) -> str:
-    """Name of the record of a 256-bit id: its SHA-256, 64 hex characters. A dump of names opens no session."""
+    """Return the record name of a session id: its SHA-256 as 64 hex characters. A list of names opens no session."""
     return hashlib.sha256(session_id.encode("ascii")).hexdigest()
 
 
 class Keyring:
-    """Signing, sealing and naming under a list of keys, newest first."""
+    """Signs, seals and names with a list of keys, newest first."""
 
     def __init__(self, keys: Sequence[bytes], *, random: Callable[[int], bytes] = os.urandom) -> None:
         if not keys:
@@ -57,11 +57,11 @@ class Keyring:
         self._owner_keys: dict[str, tuple[bytes, ...]] = {}
 
     def sign(self, value: str, *, purpose: str) -> str:
-        """`value.signature`, valid for `purpose` alone."""
+        """Return `value.signature`, valid for `purpose` only."""
         return self._signer(purpose).sign(value).decode("ascii")
 
     def unsign(self, signed: str, *, purpose: str) -> str | None:
-        """The value that was signed for `purpose`, None when no key fits."""
+        """Return the value that was signed for `purpose`, None if no key fits."""
         try:
             return self._signer(purpose).unsign(signed).decode("ascii")
         except (BadSignature, UnicodeDecodeError):
@@ -77,7 +77,7 @@ class Keyring:
         return signer
 
     def seal(self, plaintext: bytes, *, purpose: str, name: str, revision: int = 0) -> bytes:
-        """AES-256-GCM under a key of its own for (purpose, name); bound to `name` and `revision`."""
+        """Encrypt with AES-256-GCM and a separate key for (purpose, name); bind to `name` and `revision`."""
         key = self._keys[0]
         nonce = self._random(NONCE_BYTES)
         cipher = AESGCM(_derive(key, f"seal|{purpose}|{name}"))
@@ -87,7 +87,7 @@ class Keyring:
         """Reverse `seal`.
 
         Raises:
-            SealBroken: another place or revision, an unknown key, a changed or foreign value.
+            SealBroken: the value has another place, revision or key, or was changed.
         """
         head = 1 + KEY_ID_BYTES
         key = self._by_id.get(sealed[1:head])
@@ -100,7 +100,7 @@ class Keyring:
             raise SealBroken from None
 
     def owner_names(self, kind: str, *parts: str) -> tuple[str, ...]:
-        """HMAC names of a (iss, sub), (iss, sid) or jti, one per key: write under the first, read under all."""
+        """Return the HMAC names of a (iss, sub), (iss, sid) or jti, one for each key. Write the first; read all."""
         message = "\x00".join(str(len(part)) + ":" + part for part in parts).encode()
         derived = self._owner_keys.get(kind)
         if derived is None:
@@ -108,12 +108,12 @@ class Keyring:
         return tuple(hmac.new(key, message, hashlib.sha256).hexdigest() for key in derived)
 
     def subject_key(self, issuer: str, sub: str) -> str:
-        """The stable key of a person for `X-Auth-Request-Id`: 43 characters, under the oldest key so that it stays."""
+        """Return a person's stable key for `X-Auth-Request-Id`: 43 characters. The oldest key makes it, so it stays."""
         message = f"{len(issuer)}:{issuer}{sub}".encode()
         return base64url(hmac.new(_derive(self._keys[-1], "subject"), message, hashlib.sha256).digest())
 
     def assertion_keys(self) -> tuple[SigningKey, ...]:
-        """ES256 keys, the signing one first; all are published."""
+        """Return the ES256 keys, the signing key first; all are published."""
         return tuple(_signing_key(key) for key in self._keys)
 
 

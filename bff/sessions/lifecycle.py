@@ -1,4 +1,4 @@
-"""Sessions: open, resume, touch, end. Ending wins over everything that is under way."""
+"""The life of a session: open, resume, touch, end. An end wins over every operation that is running."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RECORD_PURPOSE = "session-record"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a finished sign-in brings: who, with which tokens, and when its login started (store time)."""
+    """The result of a finished sign-in: the person, the tokens, and when the sign-in started (store time)."""
 
     identity: Identity
     tokens: TokenSet
@@ -39,7 +39,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A session that a new one ended, and why."""
+    """A session that a new session ended, and why."""
 
     session: Session
     reason: Literal["superseded", "account_switch", "session_limit"]
@@ -47,7 +47,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A new session, the cookie value that opens it, and the sessions that ended for it."""
+    """A new session, the cookie value that opens it, and the sessions that it ended."""
 
     session: Session
     cookie: str
@@ -55,7 +55,7 @@ class Opened:
 
 
 class Sessions:
-    """The use-cases of one store. Raises `StoreUnavailable` wherever the store does not answer."""
+    """Opens, loads and ends the sessions of one store. Raises `StoreUnavailable` if the store does not answer."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Sessions:
         self._random = random
 
     async def open(self, opening: Opening) -> Opened | None:
-        """A session under a fresh id, the old one deleted; None when a barrier already ended this sign-in."""
+        """Open a session with a new id and delete the old one; None if a barrier has already ended this sign-in."""
         now = await self.store.now()
         session_id = new_secret(self._random)
         absolute = now + self._settings.absolute_seconds
@@ -97,7 +97,7 @@ class Sessions:
             idle_seconds=self._settings.idle_seconds,
             absolute_expires_at=absolute,
         )
-        # The barrier is read after the record is written: a logout that came in between has deleted it or is seen here.
+        # Read the barrier after writing the record: a logout in between has either deleted the record or is seen here.
         if not created or await self._is_barred(session):
             await self.store.delete(session.name)
             return None
@@ -105,17 +105,17 @@ class Sessions:
         return Opened(session, self.keyring.sign(session_id, purpose=COOKIE_PURPOSE), ended)
 
     def name_of(self, cookie: str) -> str | None:
-        """Record name of a signed cookie value, None when the signature does not hold. No I/O."""
+        """Return the record name of a signed cookie value, None if the signature is wrong. No I/O."""
         session_id = self.keyring.unsign(cookie, purpose=COOKIE_PURPOSE)
         return record_name(session_id) if session_id else None
 
     async def resume(self, cookie: str) -> Session | None:
-        """The live session of a cookie value."""
+        """Return the live session of a cookie value."""
         name = self.name_of(cookie)
         return await self.load(name) if name else None
 
     async def load(self, name: str) -> Session | None:
-        """The live session of a record name: unsealed, within its limits, not barred."""
+        """Return the live session of a record name: unsealed, within its time limits, not ended by a barrier."""
         record = await self.store.load(name)
         session = self._unseal(name, record) if record else None
         if session is None or session.absolute_expires_at <= await self.store.now():
@@ -126,7 +126,7 @@ class Sessions:
         return session
 
     async def touch(self, session: Session) -> float | None:
-        """Slide the idle time; the new idle end, None when the session is gone."""
+        """Extend the idle time and return its new end, None if the session is gone."""
         return await self.store.touch(
             session.name,
             idle_seconds=self._settings.idle_seconds,
@@ -136,7 +136,7 @@ class Sessions:
     async def rewrite(
         self, session: Session, *, tokens: TokenSet, identity: Identity, found_in: FoundIn | None = None
     ) -> Session | None:
-        """Store new tokens and claims if the record is still at `session.revision`; None when it moved or is gone."""
+        """Store new tokens and claims if the record is still at `session.revision`; None if it changed or is gone."""
         changed = replace(
             session,
             tokens=tokens,
@@ -147,7 +147,7 @@ class Sessions:
         try:
             written = await self.store.replace(session.name, self._seal(changed), revision=session.revision)
         except StoreUnavailable:
-            with suppress(StoreUnavailable):  # written perhaps, and only the answer or a replica is missing
+            with suppress(StoreUnavailable):  # it may have been written, and only the answer or a replica is missing
                 await self.store.publish(SessionChanged(session.name))
             raise
         if not written:
@@ -156,28 +156,28 @@ class Sessions:
         return changed
 
     async def end(self, name: str, reason: EndReason) -> bool:
-        """End one session everywhere; False when it was over already."""
+        """End one session everywhere; False if it had already ended."""
         existed = await self.store.delete(name)
         await self.store.publish(SessionsEnded(reason, name=name))
         return existed
 
     async def end_person(self, issuer: str, sub: str, reason: EndReason) -> list[Session]:
-        """End every session of a person, sign-ins under way included; those that were alive."""
+        """End every session and unfinished sign-in of a person; return the sessions that were alive."""
         return await self._end_owner(self.keyring.owner_names("sub", issuer, sub), reason)
 
     async def end_provider_session(self, issuer: str, sid: str, reason: EndReason, *, sub: str = "") -> list[Session]:
-        """End every session of one provider session (`sid`), of the person `sub` alone when given."""
+        """End every session of one provider session (`sid`); only those of the person `sub` if given."""
         names = self.keyring.owner_names("sid", issuer, sid)
         if sub:
             names = self.keyring.owner_names("sub+sid", issuer, sub, sid)
         return await self._end_owner(names, reason)
 
     async def of_person(self, issuer: str, sub: str) -> list[Session]:
-        """The live sessions of a person, newest first."""
+        """Return the live sessions of a person, newest first."""
         return await self._owned_by(self.keyring.owner_names("sub", issuer, sub))
 
     async def of_provider_session(self, issuer: str, sid: str) -> list[Session]:
-        """The live sessions of one provider session, newest first."""
+        """Return the live sessions of one provider session, newest first."""
         return await self._owned_by(self.keyring.owner_names("sid", issuer, sid))
 
     async def _owned_by(self, owners: tuple[str, ...]) -> list[Session]:
@@ -188,7 +188,7 @@ class Sessions:
         return sorted((session for session in loaded if session), key=lambda session: -session.created_at)
 
     def owners_of(self, session: Session) -> list[tuple[str, ...]]:
-        """Owner names of a session, one tuple per owner with a name under each key."""
+        """Return the owner names of a session: one tuple for each owner, with a name for each key."""
         owners = [self.keyring.owner_names("sub", session.identity.iss, session.identity.sub)]
         if session.sid:
             owners.append(self.keyring.owner_names("sid", session.identity.iss, session.sid))
@@ -196,7 +196,7 @@ class Sessions:
         return owners
 
     def barriers_of(self, session: Session) -> list[tuple[str, ...]]:
-        """Names whose barriers end `session`: its owners, and everybody."""
+        """Return the names whose barriers end `session`: its owners, and everybody."""
         return [*self.owners_of(session), self.keyring.owner_names("everybody")]
 
     async def end_everybody(self, reason: EndReason) -> None:
@@ -208,7 +208,7 @@ class Sessions:
 
     async def _end_owner(self, names: tuple[str, ...], reason: EndReason) -> list[Session]:
         at = await self.store.set_barrier(names[0], seconds=self._settings.absolute_seconds)
-        for owner in names:  # the barrier is the end; deleting and telling is what makes it quick
+        for owner in names:  # the barrier alone ends the sessions; deleting and publishing only make it faster
             await self.store.publish(SessionsEnded(reason, owner=owner, at=at))
         ended: list[Session] = []
         for owner in names:
@@ -225,9 +225,9 @@ class Sessions:
         return await self.store.barriers(names) >= session.login_started_at
 
     async def end_replaced(self, name: str, *, by: Session) -> tuple[Ended, ...]:
-        """End the session whose place `by` takes in a browser: superseded for the same person, else a logout.
+        """End the session that `by` replaces in a browser: superseded for the same person, else a logout.
 
-        One of another origin has no place there; its cookie has come here by a mistake or a theft.
+        A session of another origin is left alone: its cookie came here by mistake or theft.
         """
         if not name:
             return ()
@@ -259,4 +259,4 @@ class Sessions:
             data = self.keyring.unseal(record.sealed, purpose=RECORD_PURPOSE, name=name, revision=record.revision)
             return load_session(data, name=name, revision=record.revision, idle_expires_at=record.idle_expires_at)
         except (SealBroken, ValueError, TypeError, KeyError):
-            return None  # garbage, another schema, or a record moved or rolled back: nobody is signed in by it
+            return None  # malformed, another schema, moved or rolled back: such a record signs nobody in

@@ -1,4 +1,4 @@
-"""The session record: what is known of a signed-in person, and its form in the store."""
+"""The session record: all that is known about a signed-in person, and its form in the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bff.provider.identity import NOWHERE, FoundIn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSet:
-    """A person's tokens at one provider. Times are Unix seconds; `expires_at` None when the provider does not say."""
+    """A person's tokens at one provider. Times are Unix seconds; `expires_at` is None if the provider does not say."""
 
     access_token: str = field(default="", repr=False)
     refresh_token: str = field(default="", repr=False)
@@ -45,10 +45,10 @@ class Session:
     absolute_expires_at: float
     device: str = ""
     proved_at: float = 0
-    """When the person last proved who they are, as far as the provider says or was asked for it; 0: unknown."""
+    """When the person last authenticated, if the provider says so or was asked to do it again; 0 means unknown."""
     found_in: FoundIn = NOWHERE
     idle_expires_at: float = 0
-    """From the store at load time, not part of the sealed record."""
+    """Read from the store with the record; not part of the sealed record."""
 
     @property
     def provider(self) -> str:
@@ -56,7 +56,7 @@ class Session:
 
 
 def dump_session(session: Session) -> bytes:
-    """The sealed part of the record as JSON; name, revision and idle time live beside it."""
+    """Write the sealed part of the record as JSON; name, revision and idle time are stored beside it."""
     table = asdict(session)
     for beside in ("name", "revision", "idle_expires_at"):
         del table[beside]
@@ -67,11 +67,11 @@ def load_session(data: bytes, *, name: str, revision: int, idle_expires_at: floa
     """Reverse `dump_session`.
 
     Raises:
-        ValueError, TypeError, KeyError: a record of another schema.
+        ValueError, TypeError, KeyError: the record has another schema.
     """
     table: Any = json.loads(data)
     if not isinstance(table, dict):
-        raise TypeError("a record is a table")
+        raise TypeError("the record is not a table")
     identity = dict(table.pop("identity"))
     for names in ("roles", "groups"):
         identity[names] = tuple(identity[names])
@@ -89,7 +89,7 @@ def load_session(data: bytes, *, name: str, revision: int, idle_expires_at: floa
 
 
 def _check_types(session: Session) -> None:
-    """Refuse a record whose fields have their names but not their types, before anything computes with them."""
+    """Refuse a record with a field of the wrong type, before its values are used."""
     identity, tokens = session.identity, session.tokens
     texts = (session.sid, session.origin, session.device, identity.iss, identity.sub, identity.provider)
     secrets = (tokens.access_token, tokens.refresh_token, tokens.id_token, tokens.scope)
@@ -102,9 +102,9 @@ def _check_types(session: Session) -> None:
     )
     names = (*identity.roles, *identity.groups, *session.found_in.roles, *session.found_in.groups)
     if not all(isinstance(text, str) for text in (*texts, *secrets, *names)):
-        raise TypeError("a text is none")
+        raise TypeError("a text field is not a string")
     if not all(isinstance(time, int | float) for time in (*times, tokens.expires_at or 0)):
-        raise TypeError("a time is none")
+        raise TypeError("a time field is not a number")
 
 
 def with_tokens(session: Session, tokens: TokenSet, identity: Identity) -> Session:

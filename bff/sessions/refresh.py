@@ -1,9 +1,9 @@
-"""Keeping a session's access token alive: one grant per expiry across all processes.
+"""Keep a session's access token alive, with one refresh grant for each expiry across all processes.
 
-The lock is held by a task of the worker, never by a request, so a client that goes away harms nobody; it is renewed
-while the provider is slow, and its holder re-reads the record first, because another may just have done the work. What
-the provider has granted must not get lost: the refresh token before it is spent. While the store is out of reach the
-task goes on trying to keep it, and whoever waits is told about the store.
+A task of the worker holds the lock, never a request: so a client that disconnects harms nobody. The lock is renewed
+while the provider is slow. Its holder reads the record again first, because another process may have done the work.
+A new refresh token from the provider must not get lost, because the old one is spent. So while the store cannot be
+reached, the task keeps trying to store it, and waiting callers are told that the store is unavailable.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bff.sessions.record import Session, TokenSet
 from bff.stores.events import EverythingUnknown, SessionEvent
 
 LOCK_SECONDS = 6
-"""How long a session waits for a holder that died; three renewals fit in."""
+"""Seconds after which the lock of a dead holder is free; three renewals fit in."""
 LOCK_RENEW_SECONDS = 2
 LOCK_POLL_SECONDS = 0.05
 STORE_AGAIN_SECONDS = 0.1
@@ -42,7 +42,7 @@ MARGIN_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class BearerToken:
-    """A live token to send. `expires_at` is Unix seconds, None when unknown."""
+    """A live token to send. `expires_at` is Unix seconds, None if unknown."""
 
     token: str = field(repr=False)
     expires_at: float | None
@@ -50,17 +50,17 @@ class BearerToken:
 
 @dataclass(frozen=True, slots=True)
 class NoToken:
-    """This session has no live token and no means to get one: sign in again."""
+    """The session has no live token and cannot get one: the person must sign in again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOver:
-    """The provider or somebody here ended the session meanwhile."""
+    """The session has ended meanwhile, at the provider or here."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshFailed:
-    """The provider is out of reach and the token is dead; the session lives on."""
+    """The provider cannot be reached and the token has expired; the session stays."""
 
     retry_after: int
 
@@ -70,7 +70,7 @@ TokenOutcome = BearerToken | NoToken | SessionOver | RefreshFailed
 
 @dataclass(frozen=True, slots=True)
 class _Renewed:
-    """What a grant makes of a session."""
+    """The new tokens and identity of a session after a grant."""
 
     tokens: TokenSet
     identity: Identity
@@ -79,7 +79,7 @@ class _Renewed:
 
 @dataclass(eq=False, slots=True)
 class _Flight:
-    """A grant under way. `told` is what those who wait hear; it may come before the end of `task`."""
+    """A running grant. `told` is the answer for those who wait; it may come before `task` ends."""
 
     task: asyncio.Task[TokenOutcome]
     told: asyncio.Future[TokenOutcome]
@@ -89,14 +89,14 @@ class _Flight:
             self.told.set_exception(failure)
 
     def waiting(self) -> asyncio.Future[TokenOutcome]:
-        """For one who begins to wait now: what others were told before is old."""
+        """Return the future for a caller who starts to wait now. An answer given to earlier callers may be old."""
         if self.told.done() and not self.task.done():
             self.told = _unheard(asyncio.get_running_loop().create_future())
         return self.told
 
 
 class TokenRefresher:
-    """Hands out live access tokens and refreshes them ahead of their end."""
+    """Gives out live access tokens and refreshes them before they expire."""
 
     def __init__(
         self,
@@ -118,9 +118,9 @@ class TokenRefresher:
         sessions.store.subscribe(self._on_event)
 
     async def access_token(self, session: Session, *, beside_id_token: bool = False) -> TokenOutcome:
-        """The token to send for `session` now. Waits for a grant only when the token has expired.
+        """Return the token to send for `session` now. Wait for a grant only if the token has expired.
 
-        `beside_id_token` waits as well when the ID token has, which often lives for less time.
+        With `beside_id_token`, wait also if the ID token has expired; it often lives for less time.
         """
         tokens, now = session.tokens, self._clock()
         if beside_id_token and is_id_token_due(tokens, now=now):
@@ -136,7 +136,7 @@ class TokenRefresher:
         return await self._granted_now(session, beside_id_token=beside_id_token)
 
     async def drain(self) -> None:
-        """Wait for the grants under way; for the end of the worker."""
+        """Wait for the running grants, before the worker ends."""
         if self._flights:
             await asyncio.gather(*(flight.task for flight in self._flights.values()), return_exceptions=True)
 
@@ -163,7 +163,7 @@ class TokenRefresher:
         if flight.task.cancelled():
             flight.told.cancel()
         elif flight.told.done():
-            flight.task.exception()  # they heard of it before
+            flight.task.exception()  # the waiting callers already know it
         elif failure := flight.task.exception():
             flight.told.set_exception(failure)
         else:
@@ -183,15 +183,15 @@ class TokenRefresher:
             return await self._refresh(name, beside_id_token=beside_id_token)
         finally:
             renewal.cancel()
-            with suppress(StoreUnavailable):  # then it ends by itself, and what was granted still counts
+            with suppress(StoreUnavailable):  # the lock then expires by itself, and the grant is still valid
                 await self._sessions.store.unlock(lock, holder)
 
     async def _let_holders_go_first(self) -> None:
-        """After an outage of the store, begin a second later than it is heard again.
+        """After an outage of the store, wait one second before the first grant.
 
-        When it was away for longer than a lock lasts, somebody may still hold a grant that could not be stored: they
-        try every `STORE_AGAIN_SECONDS`, and the refresh token that the record shows meanwhile is spent. A store that is
-        not heard at all for long is used all the same.
+        If the outage was longer than a lock lasts, another process may hold a grant that it could not store. It tries
+        every `STORE_AGAIN_SECONDS`, and until then the refresh token in the record is already spent. If no events come
+        from the store for long, it is used all the same.
         """
         for _ in range(int(UNHEARD_SECONDS / LOCK_POLL_SECONDS)):
             if self._sessions.store.is_hearing:
@@ -200,13 +200,13 @@ class TokenRefresher:
         await asyncio.sleep(max(0.0, self._missed_until - asyncio.get_running_loop().time()))
 
     def _on_event(self, event: SessionEvent) -> None:
-        if isinstance(event, EverythingUnknown):  # told once the store is heard again
+        if isinstance(event, EverythingUnknown):  # sent once events from the store arrive again
             self._missed_until = asyncio.get_running_loop().time() + AFTER_OUTAGE_SECONDS
 
     async def _keep(self, lock: str, holder: str) -> None:
         while True:
             await asyncio.sleep(LOCK_RENEW_SECONDS)
-            with suppress(StoreUnavailable):  # the next one may arrive
+            with suppress(StoreUnavailable):  # the next renewal may succeed
                 await self._sessions.store.lock(lock, holder, seconds=LOCK_SECONDS)
 
     def _is_due(self, tokens: TokenSet, *, beside_id_token: bool) -> bool:
@@ -225,9 +225,9 @@ class TokenRefresher:
         if provider is None or not session.tokens.refresh_token:
             return NoToken()
         try:
-            await provider.keys.current()  # a refresh token is not spent on an answer that nobody could verify
+            await provider.keys.current()  # do not spend a refresh token if nobody could verify the answer
             answer = await provider.request_token(build_refresh_grant(session.tokens.refresh_token))
-        except (ProviderUnavailable, InvalidToken) as exc:  # a garbled answer speaks of nobody
+        except (ProviderUnavailable, InvalidToken) as exc:  # a malformed answer says nothing about the person
             return self._outage(session, exc.code)
         if isinstance(answer, GrantRefused):
             return await self._refused(session, answer)
@@ -262,12 +262,12 @@ class TokenRefresher:
         return _Renewed(tokens, identity, found_in)
 
     async def _verified(self, session: Session, provider: Provider, answer: TokenResponse) -> dict[str, Any] | None:
-        """Claims of a refreshed ID token; None while nobody can verify it, which is as if it had not been sent.
+        """Return the claims of a refreshed ID token; None if it cannot be verified now, as if it had not been sent.
 
-        The grant counts all the same: its refresh token is the only one that is still good.
+        The grant is accepted all the same, because only its refresh token is still valid.
 
         Raises:
-            InvalidToken: it breaks a rule, or speaks of somebody else.
+            InvalidToken: it breaks a rule, or is about another person.
         """
         identity = session.identity
         expected = IdTokenExpectation(
@@ -312,7 +312,7 @@ class TokenRefresher:
                 return _live(renewed.tokens)
             current = await self._sessions.load(session.name)
             if current is not None and current.tokens != session.tokens:
-                return _live(current.tokens)  # a later grant is stored already: this result is stale
+                return _live(current.tokens)  # a later grant is already stored, so this result is old
         return SessionOver()
 
     async def _refused(self, session: Session, refusal: GrantRefused) -> TokenOutcome:
@@ -321,9 +321,9 @@ class TokenRefresher:
         return await self._end_unless_renewed(session, EndReason.EXPIRED, why="invalid_grant")
 
     async def _end_unless_renewed(self, session: Session, reason: EndReason, *, why: str) -> TokenOutcome:
-        """End a session over an answer to its refresh token, unless that is no longer its token.
+        """End a session because its refresh token was refused, unless the session has a newer token by now.
 
-        A holder that was away for longer than its lock hears so late that another process has gone on meanwhile.
+        A holder that was stopped for longer than its lock gets the answer late. Another process may have gone on.
         """
         current = await self._sessions.load(session.name)
         if current is not None and current.tokens != session.tokens:
@@ -345,7 +345,7 @@ class TokenRefresher:
 
 
 def _narrowed(before: str, given: str | None) -> str:
-    """The scope after a refresh: what the answer names of what there was; it never grows (RFC 6749 section 6)."""
+    """Return the scope after a refresh. It can shrink but never grow (RFC 6749 section 6)."""
     if given is None:
         return before
     had = before.split()
@@ -353,9 +353,9 @@ def _narrowed(before: str, given: str | None) -> str:
 
 
 def is_id_token_due(tokens: TokenSet, *, now: float) -> bool:
-    """True when the ID token has expired and a refresh may bring another.
+    """True if the ID token has expired and a refresh may bring a new one.
 
-    One that was dead already at the last grant did not come with it: this provider renews none (Core section 12.2).
+    If it had already expired at the last grant, the provider does not renew ID tokens (Core section 12.2).
     """
     ends = unverified_claims(tokens.id_token).get("exp")
     return bool(tokens.refresh_token) and isinstance(ends, int | float) and tokens.obtained_at < ends <= now
@@ -366,7 +366,7 @@ def _live(tokens: TokenSet) -> BearerToken:
 
 
 def _unheard(told: asyncio.Future[TokenOutcome]) -> asyncio.Future[TokenOutcome]:
-    """A background refresh has no waiter; a store that failed meanwhile answers for itself at the next request."""
+    """Mark the result as read: a background refresh has no waiting caller. The next request sees a failed store."""
     told.add_done_callback(_mark_retrieved)
     return told
 

@@ -1,4 +1,4 @@
-"""The bearer token that a route, or a kit client, sends to an API. Never a lesser token than the route asks for."""
+"""The bearer token that a route or a kit client sends to an API. Another kind of token is never sent instead."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ REUSE_SECONDS = 30
 MAX_KEPT = 10_000
 RETRY_SECONDS = 5
 KEPT_SHARE = 0.8
-"""Of its life, for which a granted token is used again."""
+"""The part of its life in which a granted token is used again."""
 UNSAID_SECONDS = 60
-"""How long a token is kept whose provider does not say how long it lives."""
+"""Seconds to keep a token whose provider does not say how long it lives."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingToken:
-    """A token to send as `Bearer`. `expires_at` is Unix seconds, None when unknown."""
+    """A token to send as `Bearer`. `expires_at` is Unix seconds, None if unknown."""
 
     token: str = field(repr=False)
     expires_at: float | None
@@ -42,7 +42,7 @@ class _Kept:
 
 
 class UpstreamTokens:
-    """Tokens by route and session; what is minted or exchanged is kept while it is fresh."""
+    """Gets tokens for a route and session, and keeps those that it made or exchanged while they are fresh."""
 
     def __init__(
         self,
@@ -62,12 +62,13 @@ class UpstreamTokens:
         self._flights: dict[tuple[object, ...], asyncio.Task[OutgoingToken]] = {}
 
     async def for_route(self, route: RouteSettings, session: Session | None) -> OutgoingToken | None:
-        """The token for `route`, None when it sends none; `session` None is for people who are not signed in.
+        """Return the token for `route`, None if the route sends none. `session` is None if nobody is signed in.
 
         Raises:
-            LoginRequired: `token_expired`, no live token and no way to get one; `login_required`, the session ended.
-            Unavailable: `token_refresh`, the provider is out of reach and the token is dead.
-            UpstreamFailed: `token_exchange`, the provider refused to exchange.
+            LoginRequired: `token_expired`, there is no live token and none can be got; `login_required`, the session
+                has ended.
+            Unavailable: `token_refresh`, the provider cannot be reached and the token has expired.
+            UpstreamFailed: `token_exchange`, the provider refused the exchange.
         """
         if route.token == "client_credentials":
             return await self._service_token(route, session)
@@ -86,7 +87,7 @@ class UpstreamTokens:
                 assert_never(unknown)
 
     def assertion(self, session: Session, *, audience: str) -> OutgoingToken:
-        """A first-party assertion for `audience`, reused for half of its life."""
+        """Make a first-party assertion for `audience`, or reuse one for half of its life."""
         now = self._clock()
         key = ("assertion", session.name, session.revision, session.identity.roles, audience)
         kept = self._kept.get(key)
@@ -119,14 +120,15 @@ class UpstreamTokens:
         now = self._clock()
         if is_id_token_due(current.tokens, now=now):
             raise Unavailable("token_refresh", retry_after=RETRY_SECONDS)
-        # A refresh need not bring a new ID token (Core section 12.2), so the old one may be dead beside a live one.
+        # A refresh may bring no new ID token (Core section 12.2). So the ID token may have expired although the access
+        # token is alive.
         ends = unverified_claims(current.tokens.id_token).get("exp", access.expires_at)
         if not current.tokens.id_token or (isinstance(ends, int | float) and ends <= now):
             raise LoginRequired("token_expired", "Your sign-in no longer reaches this application.")
         return OutgoingToken(current.tokens.id_token, ends)
 
     async def _exchanged(self, route: RouteSettings, session: Session) -> OutgoingToken:
-        """Token exchange (RFC 8693); kept by session, audience, resource and scope, never past the subject token."""
+        """Exchange a token (RFC 8693); kept by session, audience, resource and scope, until its subject token ends."""
         wanted = route.exchange
         subject = await self._access_token(session)
         key = ("exchange", session.name, session.provider, wanted.audience, wanted.resource, wanted.scope)
@@ -176,6 +178,6 @@ class UpstreamTokens:
             self._kept.popitem(last=False)
 
     def forget(self, session_name: str) -> None:
-        """Drop what was kept for a session that ended or changed."""
+        """Drop the kept tokens of a session that ended or changed."""
         for key in [key for key in self._kept if len(key) > 1 and key[1] == session_name]:
             del self._kept[key]

@@ -125,7 +125,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         APIKey.from_env({"VESTIBULE_API_KEYS_FILE": str(tmp_path / "none")})
     with pytest.raises(APIKeyMisconfigured, match="there is no key"):
         APIKey.from_env({"VESTIBULE_API_KEYS": "# nothing"})
-    with pytest.raises(APIKeyMisconfigured, match="line 2: this key stands in two lines"):
+    with pytest.raises(APIKeyMisconfigured, match="line 2: this key is in two lines"):
         APIKey([READER.line, READER.line])
 
 
