@@ -57,7 +57,7 @@ def client_address(
     """
     if not trusted_proxies or not _is_trusted(peer, trusted_proxies):
         return ClientEndpoint(peer, scheme, host)
-    if proxy_secret and not _shows(headers, proxy_secret):
+    if proxy_secret and not shows_secret(headers, proxy_secret):
         return ClientEndpoint(peer, scheme, host, is_unproven_proxy=_speaks_as_a_proxy(headers))
     hops = _listed(headers, b"x-forwarded-for")[-_MOST_HOPS:]
     proto = (_listed(headers, b"x-forwarded-proto") or [""])[-1].lower()
@@ -96,7 +96,7 @@ def _is_trusted(peer: str, trusted_proxies: Networks) -> bool:
     return address is not None and any(address in network for network in trusted_proxies)
 
 
-def _shows(headers: Iterable[tuple[bytes, bytes]], secret: str) -> bool:
+def shows_secret(headers: Iterable[tuple[bytes, bytes]], secret: str) -> bool:
     """True if the header is there once and holds the secret. The comparison takes constant time."""
     given = [value for name, value in headers if name == _PROOF]
     return len(given) == 1 and hmac.compare_digest(given[0], secret.encode("ascii"))

@@ -25,8 +25,14 @@ from gateway.faults import EXIT_OK, EXIT_USAGE
 from gateway.logs import configure_logging
 from gateway.processes.settings_text import from_pipe
 from gateway.sandbox.privileges import refuse_inspection
-from gateway.serving.connections import Connections
-from gateway.serving.server import Application, GuardedServer, adopt, build_server, wait_until_started
+from gateway.serving.server import (
+    Application,
+    GuardedServer,
+    adopt,
+    build_server,
+    count_connections,
+    wait_until_started,
+)
 
 APP = "gateway.app:create_app"
 MANAGEMENT_APP = "gateway.management.app:create_management_app"
@@ -85,7 +91,7 @@ def _servers(
     app: Application, management: Application | None, settings: Settings, given: argparse.Namespace
 ) -> list[Listening]:
     """Return the public server, which runs the lifespan, and the others. All of them count connections together."""
-    connections = Connections(settings.limits.connections_per_address, trusted=settings.server.trusted_proxies)
+    connections = count_connections(settings)
     servers = [(build_server(app, settings, connections=connections), given.public)]
     if given.internal:
         plain = build_server(app, settings, lifespan="off", connections=connections, tls=False)

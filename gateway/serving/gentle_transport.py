@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
+import socket
 import struct
 import sys
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 1_048_576
@@ -83,6 +86,8 @@ class GentleTransport:
         stalled = 0.0 if unsent < unsent_before else stalled + LINGER_SECONDS
         if unsent and stalled < STALL_SECONDS:
             self._timer = self._loop.call_later(LINGER_SECONDS, self._check, unsent, stalled)
+        elif unsent:
+            reset(self._inner)
         else:
             self._inner.abort()
 
@@ -94,3 +99,11 @@ class GentleTransport:
         except (OSError, ValueError):
             in_kernel = 0
         return self._inner.get_write_buffer_size() + int(in_kernel)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection in the middle of an answer, by a reset: a clean end could be taken for the end of the body."""
+    connection = transport.get_extra_info("socket")
+    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -12,6 +12,7 @@ its next client) sends the next request.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
@@ -20,8 +21,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from bff.audit import Audit
-from gateway.serving.gentle_transport import GentleTransport
+from gateway.headers.forwarded import shows_secret
+from gateway.serving import close_delimited
+from gateway.serving.gentle_transport import GentleTransport, reset
 from gateway.serving.head_rules import RequestRefused, expects_continue, validate_head
+from gateway.serving.websocket import GuardedWebSocketProtocol
 
 if TYPE_CHECKING:
     from gateway.serving.server import GuardedConfig
@@ -54,6 +58,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = config.limits
         self._address = ""
+        self._is_stranger = False
+        """It comes from a proxy's address and did not show the proxy's secret."""
         self._in_head = True
         self._begun = False
         self._head_bytes = 0
@@ -90,7 +96,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._gentle.forget()
         if self._write_stall is not None:
             self._write_stall.cancel()
-        self.config.open_connections.close(self._address)
+        self.config.open_connections.close(self._address, is_stranger=self._is_stranger)
         self._address = ""
 
     def data_received(self, data: bytes) -> None:
@@ -171,6 +177,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             raise RequestRefused("upgrade_refused")  # the tunnel would mix with an answer that is still to come
         if upgrade and not self._should_upgrade():
             raise RequestRefused("upgrade_refused")  # hidden from Uvicorn, which would answer and then upgrade as well
+        self._count_stranger()
         if self.expect_100_continue and not expects_continue(self.parser.get_http_version(), self.headers):
             self.expect_100_continue = False
         super().on_headers_complete()
@@ -179,6 +186,17 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._stop_waiting()
         self._in_head = self._begun = False
         self._body_bytes = self._body_bytes_at_check = self._framing_bytes = 0
+
+    def _count_stranger(self) -> None:
+        """Count a connection that was exempt as a proxy's, from its first request without the proxy's secret on."""
+        connections = self.config.open_connections
+        if self._is_stranger or not connections.has_to_show_secret(self._address):
+            return
+        if shows_secret(self.headers, self.config.proxy_secret):
+            return
+        self._is_stranger = True
+        if not connections.open(self._address, is_stranger=True):
+            raise RequestRefused("connections_too_many", 429)
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -191,14 +209,20 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        is_old = cycle.scope["http_version"] == close_delimited.OLD
+
         async def answering(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             async def sending(message: ASGISendEvent) -> None:
                 if message["type"] == "http.response.start" and cycle.more_body:
                     cycle.keep_alive = False
                     self._answered_early = True
-                await send(message)
+                await send(close_delimited.without_chunks(cycle, message) if is_old else message)
 
-            await app(scope, receive, sending)
+            try:
+                await app(scope, receive, sending)
+            finally:
+                if is_old and cycle.response_started and not cycle.response_complete:
+                    reset(self.transport)
 
         super()._start_asgi_task(cycle, answering)
 
@@ -221,6 +245,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._release()
+        if self._is_stranger:
+            stranger = partial(GuardedWebSocketProtocol, is_stranger=True)
+            self.ws_protocol_class = cast(type[asyncio.Protocol], stranger)
         super().handle_websocket_upgrade()
 
     def _expect_something(self) -> None:
@@ -260,7 +287,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._write_stall = self.loop.call_later(WRITE_STALL_SECONDS, self.transport.abort)
+        self._write_stall = self.loop.call_later(WRITE_STALL_SECONDS, reset, self.transport)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -300,7 +327,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self.cycle.message_event.set()
         self.flow.resume_writing()
         if started:
-            self.transport.abort()
+            reset(self.transport)
         else:
             self._answer_and_close(refusal)
 

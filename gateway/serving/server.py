@@ -34,6 +34,7 @@ class GuardedConfig(Config):
         tls: bool,
     ) -> None:
         self.limits = settings.limits
+        self.proxy_secret = settings.server.trusted_proxy_secret.get_secret_value()
         self.open_connections = connections
         super().__init__(
             app,
@@ -73,6 +74,16 @@ class GuardedServer(Server):
             await asyncio.wait(self.dependants)
 
 
+def count_connections(settings: Settings) -> Connections:
+    """A counter with the limit of `settings`, which exempts the proxies that it trusts."""
+    server = settings.server
+    return Connections(
+        settings.limits.connections_per_address,
+        trusted=server.trusted_proxies,
+        asks_for_secret=bool(server.trusted_proxy_secret.get_secret_value()),
+    )
+
+
 def build_server(
     app: Application,
     settings: Settings,
@@ -84,7 +95,7 @@ def build_server(
     """Build a server for `app`. Run it with `await server.serve(sockets=…)`, end it with `server.should_exit =
     True`."""
     if connections is None:
-        connections = Connections(settings.limits.connections_per_address, trusted=settings.server.trusted_proxies)
+        connections = count_connections(settings)
     return GuardedServer(GuardedConfig(app, settings, lifespan=lifespan, connections=connections, tls=tls))
 
 

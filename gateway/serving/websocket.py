@@ -31,10 +31,15 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     config: GuardedConfig
 
+    def __init__(self, *arguments: Any, is_stranger: bool = False, **more: Any) -> None:
+        """`is_stranger`: the handshake came from a proxy's address, without the proxy's secret."""
+        super().__init__(*arguments, **more)
+        self._is_stranger = is_stranger
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         remote = get_remote_addr(cast(asyncio.Transport, transport))
         self._address = remote[0] if remote else ""
-        self.config.open_connections.open(self._address)
+        self.config.open_connections.open(self._address, is_stranger=self._is_stranger)
         super().connection_made(transport)
         self._plain = self.transport
         self._gentle = GentleTransport(self.transport, self.loop, on_end=lambda: None)
@@ -42,7 +47,7 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gentle.forget()
-        self.config.open_connections.close(self._address)
+        self.config.open_connections.close(self._address, is_stranger=self._is_stranger)
         super().connection_lost(exc)
 
     def start_keepalive(self) -> None:

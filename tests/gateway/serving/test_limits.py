@@ -221,6 +221,67 @@ def test_ds_3_a_trusted_proxy_may_hold_any_number() -> None:
         assert status(one.exchange(request())) == 200
 
 
+PROXY_SECRET = "unit-test-secret-0123456789-abcdefghijklmnop"
+PROOF = b"X-Vestibule-Proxy: " + PROXY_SECRET.encode() + b"\r\n"
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+@pytest.fixture
+def proxied() -> Iterator[Front]:
+    """One connection for each address, and a proxy on this machine that shows a secret."""
+    limits = LimitSettings(connections_per_address=1)
+    with running(limits, trusted_proxies=("127.0.0.0/8",), trusted_proxy_secret=PROXY_SECRET) as started:
+        yield started
+
+
+def keep_open(front: Front, stack: ExitStack, headers: bytes) -> int:
+    """The status that a connection gets which is then left open."""
+    client = stack.enter_context(front.connect())
+    client.sendall(b"GET / HTTP/1.1\r\n" + HOST + headers + b"\r\n")
+    return status(client.recv(4096))
+
+
+STRANGERS = {
+    "no secret": b"",
+    "another secret": b"X-Vestibule-Proxy: guessed\r\n",
+    "the secret twice": PROOF + PROOF,
+}
+
+
+@pytest.mark.parametrize("headers", STRANGERS.values(), ids=STRANGERS)
+def test_ds_3_who_has_a_proxys_address_and_not_its_secret_is_counted(proxied: Front, headers: bytes) -> None:
+    with ExitStack() as stack:
+        assert [keep_open(proxied, stack, headers) for _ in range(2)] == [200, 429]
+        assert [keep_open(proxied, stack, PROOF) for _ in range(3)] == [200] * 3, "the proxy does not suffer"
+    wait_for(lambda: proxied.exchange(request(headers=headers)).startswith(b"HTTP/1.1 200"))
+
+
+def test_ds_3_a_later_request_without_the_secret_counts_the_connection(proxied: Front) -> None:
+    with ExitStack() as stack:
+        assert keep_open(proxied, stack, b"") == 200
+        client = stack.enter_context(proxied.connect())
+        client.sendall(b"GET / HTTP/1.1\r\n" + HOST + PROOF + b"\r\n")
+        assert status(client.recv(4096)) == 200
+        client.sendall(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert status(client.recv(4096)) == 429
+
+
+def test_ds_3_a_websocket_without_the_secret_stays_counted(proxied: Front) -> None:
+    with ExitStack() as stack:
+        client = stack.enter_context(proxied.connect())
+        client.sendall(HANDSHAKE + b"\r\n")
+        assert status(client.recv(4096)) == 101
+        assert [keep_open(proxied, stack, headers) for headers in (b"", PROOF)] == [429, 200]
+        for _ in range(2):
+            other = stack.enter_context(proxied.connect())
+            other.sendall(HANDSHAKE + PROOF + b"\r\n")
+            assert status(other.recv(4096)) == 101
+    wait_for(lambda: proxied.exchange(request()).startswith(b"HTTP/1.1 200"))
+
+
 def test_connections_are_counted_per_address_and_forgotten_at_zero() -> None:
     counted = Connections(2, trusted=(ip_network("10.0.0.0/8"),))
     assert [counted.open("192.0.2.1") for _ in range(3)] == [True, True, False]
