@@ -15,13 +15,10 @@ from gateway.headers.caching import vary_by
 from gateway.headers.request import RawHeaders
 from gateway.masked_paths import mask_path
 
-CODE = re.compile(rb'"code": ?"([a-z0-9_]{1,64})"|<code>([a-z0-9_]{1,64})</code>, request')
-"""How the error documents and pages of this front door name what happened."""
 PROBED_BELOW_A_PAGE = re.compile(rb"/.+/_stcore/(?:health|host-config)")
 """Where Streamlit's script looks for its server when a page is opened by its own address: it starts below the page's
 path, gets 404 and goes one up. Nobody can do anything about these."""
 FIRST_REFUSAL = 400
-MAX_READ_BYTES = 65_536
 
 
 @dataclass(slots=True)
@@ -29,10 +26,9 @@ class WatchedSend:
     """`send` that remembers the status it sent: 0 before an answer, 101 for an opened WebSocket."""
 
     inner: Send
-    reads_codes: bool = False
     status: int = 0
     code: str = ""
-    """Why it was refused, where the answer says so and `reads_codes` asks for it."""
+    """Why this front door refused, "" when it did not: an application's own refusals are its own."""
     further: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Headers to put on whatever answer is sent."""
 
@@ -44,10 +40,11 @@ class WatchedSend:
                 message = {**message, "headers": _with_further(message.get("headers", []), self.further)}
         elif kind == "websocket.accept":
             self.status = 101
-        elif self.reads_codes and self.status >= FIRST_REFUSAL and not self.code:
-            found = CODE.search(message.get("body", b"")[:MAX_READ_BYTES])
-            self.code = (found[1] or found[2]).decode("ascii") if found else ""
         await self.inner(message)
+
+    def note_refusal(self, code: str) -> None:
+        """What renders a refusal calls this with its code."""
+        self.code = code
 
 
 class AccessLog:
@@ -55,8 +52,8 @@ class AccessLog:
 
     Of an address that opens something by itself only the beginning appears (`gateway.masked_paths`).
 
-    `enabled="refused"` is for development: only what was refused or failed, with its error code, and without the 404s
-    that Streamlit expects.
+    `enabled="refused"` is for development: only what was refused or failed, without the 404s that Streamlit
+    expects.
     """
 
     def __init__(self, *, enabled: bool | Literal["refused"]) -> None:
@@ -64,7 +61,7 @@ class AccessLog:
         self._log = structlog.get_logger("vestibule.access")
 
     def watching(self, send: Send) -> WatchedSend:
-        return WatchedSend(send, reads_codes=self._enabled == "refused")
+        return WatchedSend(send)
 
     def write(
         self, scope: Scope, client: str, request_id: str, route: str, status: int, seconds: float, *, code: str = ""

@@ -17,7 +17,7 @@ from bff.access.policy import Allowed, Denied, StepUp, decide
 from bff.assembly import Bff
 from bff.audit import attribute_events
 from bff.browser.csrf import FetchMetadata, check_same_origin, check_static_header
-from bff.browser.request_facts import wants_page
+from bff.browser.request_facts import REFUSAL_KEY, wants_page
 from bff.browser.service_workers import asks_for_worker
 from bff.errors import AuthError, Forbidden, LoginRequired, NotFound
 from bff.settings.tables import RouteSettings
@@ -80,7 +80,7 @@ class Pipeline:
                 await send_page(scope, status.send, _health())
             elif self._belongs_to_auth(incoming):
                 route_id = "auth"
-                await self._serve_auth(incoming, receive, status.send)
+                await self._serve_auth(incoming, receive, status)
             else:
                 route_id = await self._serve_route(incoming, receive, status)
         except AuthError as error:
@@ -215,11 +215,11 @@ class Pipeline:
             incoming.scope, send, launcher_page(self._bff, caller.live, self._routes.on_host(incoming.facts.urls.host))
         )
 
-    async def _serve_auth(self, incoming: Incoming, receive: Receive, send: Send) -> None:
+    async def _serve_auth(self, incoming: Incoming, receive: Receive, status: WatchedSend) -> None:
         if incoming.scope["type"] == "websocket":
             raise NotFound()
-        scope = {**incoming.scope, "path": incoming.path, "raw_path": incoming.raw_path, "root_path": ""}
-        await self._auth_app(scope, receive, send)
+        own = {"path": incoming.path, "raw_path": incoming.raw_path, "root_path": "", REFUSAL_KEY: status.note_refusal}
+        await self._auth_app({**incoming.scope, **own}, receive, status.send)
 
     def _belongs_to_auth(self, incoming: Incoming) -> bool:
         base = self._bff.settings.server.auth_path
@@ -249,6 +249,7 @@ class Pipeline:
         elif page and error.status == 401 and incoming is not None and self._may_return(incoming):
             await send_page(scope, send, redirect_page(login_url(urls, here)))
             return
+        status.note_refusal(error.code)
         problem = render_problem(error, navigation=page, request_id=request_id, urls=urls, return_to=here)
         await send_page(scope, send, problem)
 

@@ -12,6 +12,8 @@ from bff.errors import Misdirected
 from bff.settings.public_urls import PublicUrls
 
 SCOPE_KEY = "vestibule.facts"
+REFUSAL_KEY = "vestibule.refusal"
+"""In a scope: a function that takes the code of a refusal as it is rendered, for the access log of whoever serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,13 @@ def wants_page(fetch: FetchMetadata, headers: Iterable[tuple[bytes, bytes]]) -> 
     if fetch.mode:
         return fetch.is_navigation
     return any(name == b"accept" and b"text/html" in value for name, value in headers)
+
+
+def note_refusal(scope: Mapping[str, Any], code: str) -> None:
+    """Tell whoever serves this request that it is refused with `code`."""
+    note = scope.get(REFUSAL_KEY)
+    if note is not None:
+        note(code)
 
 
 def facts_of(scope: MutableMapping[str, Any], origins: Mapping[str, PublicUrls]) -> RequestFacts:

@@ -12,7 +12,7 @@ from bff.assembly import Bff
 from bff.audit import attribute_events
 from bff.browser.cookies import cookie_headers
 from bff.browser.devices import describe_device
-from bff.browser.request_facts import RequestFacts, facts_of, wants_page
+from bff.browser.request_facts import RequestFacts, facts_of, note_refusal, wants_page
 from bff.browser.return_to import is_local, local_target
 from bff.browser.service_workers import refuse_worker
 from bff.errors import AuthError
@@ -56,6 +56,7 @@ class Handling:
             facts = self._facts(request)
         except AuthError:
             return Response(b"", error.status)
+        note_refusal(request.scope, error.code)
         navigation = wants_page(facts.fetch, request.scope["headers"])
         self._audit_refusal(error, request)
         page = render_problem(

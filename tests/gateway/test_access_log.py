@@ -8,10 +8,7 @@ from typing import Literal
 import pytest
 from starlette.types import Message, Scope
 
-from bff.errors import Forbidden
-from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import LogSettings
-from bff.web.problems import render_problem
 from gateway.access_log import AccessLog
 from gateway.logs import configure_logging
 
@@ -19,8 +16,10 @@ REQUEST_ID = "0123456789abcdef"
 SCOPE: Scope = {"type": "http", "method": "GET", "raw_path": b"/api/predict"}
 
 
-async def lines(enabled: bool | Literal["refused"], status: int, body: bytes, *, path: str = "") -> list[str]:
-    """What is logged of one answer."""
+async def lines(
+    enabled: bool | Literal["refused"], status: int, *, path: str = "", body: bytes = b"", code: str = ""
+) -> list[str]:
+    """What is logged of one answer, which this front door refused with `code` if there is one."""
     scope: Scope = {**SCOPE, "raw_path": path.encode()} if path else SCOPE
     stream = io.StringIO()
     configure_logging(LogSettings(format="console"), stream=stream)
@@ -30,6 +29,8 @@ async def lines(enabled: bool | Literal["refused"], status: int, body: bytes, *,
         sent.append(message)
 
     watched = log.watching(send)
+    if code:
+        watched.note_refusal(code)
     await watched.send({"type": "http.response.start", "status": status, "headers": []})
     await watched.send({"type": "http.response.body", "body": body})
     log.write(scope, "127.0.0.1", REQUEST_ID, "api", watched.status, 0.001, code=watched.code)
@@ -37,28 +38,30 @@ async def lines(enabled: bool | Literal["refused"], status: int, body: bytes, *,
     return stream.getvalue().splitlines()
 
 
-@pytest.mark.parametrize("navigation", [False, True], ids=["a program", "a person"])
-async def test_a_refusal_is_found_by_the_request_id_that_was_shown(*, navigation: bool) -> None:
-    page = render_problem(
-        Forbidden("missing_role"), navigation=navigation, request_id=REQUEST_ID, urls=PublicUrls("http://localhost")
-    )
-    (line,) = await lines("refused", 403, page.body)
+@pytest.mark.parametrize("enabled", [True, "refused"], ids=["every request", "refusals alone"])
+async def test_a_refusal_is_found_by_the_request_id_that_was_shown(enabled: bool | Literal["refused"]) -> None:
+    (line,) = await lines(enabled, 403, code="missing_role")
     for part in ("path=/api/predict", "status=403", "route=api", f"request_id={REQUEST_ID}", "code=missing_role"):
         assert part in line
 
 
+async def test_a_code_in_the_answer_of_an_application_is_not_taken_for_ours() -> None:
+    (line,) = await lines("refused", 404, body=b'{"code": "out_of_stock"}')
+    assert "code=" not in line
+
+
 @pytest.mark.parametrize(("enabled", "status", "count"), [("refused", 200, 0), (False, 403, 0), (True, 200, 1)])
 async def test_only_what_is_asked_for_is_logged(enabled: bool | Literal["refused"], status: int, count: int) -> None:
-    assert len(await lines(enabled, status, b"")) == count
+    assert len(await lines(enabled, status)) == count
 
 
 @pytest.mark.parametrize("path", ["/explore/_stcore/health", "/a/b/_stcore/host-config"])
 async def test_streamlits_search_for_its_server_is_no_news_in_development(path: str) -> None:
-    assert await lines("refused", 404, b"", path=path) == []
-    assert len(await lines("refused", 502, b"", path=path)) == 1
-    assert len(await lines(True, 404, b"", path=path)) == 1
+    assert await lines("refused", 404, path=path) == []
+    assert len(await lines("refused", 502, path=path)) == 1
+    assert len(await lines(True, 404, path=path)) == 1
 
 
 @pytest.mark.parametrize("path", ["/_stcore/health", "/explore/_stcore/metrics", "/explore/_stcore/health/x", "/x"])
 async def test_every_other_404_is_logged_in_development(path: str) -> None:
-    assert len(await lines("refused", 404, b"", path=path)) == 1
+    assert len(await lines("refused", 404, path=path)) == 1

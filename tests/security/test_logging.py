@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote
@@ -339,3 +340,13 @@ def test_lg_1_a_half_sent_request_is_not_logged(log: io.StringIO, loud_house: Ho
         client.recv(4096)
     assert "canary" not in log.getvalue()
     assert "head_malformed" in log.getvalue()
+
+
+@pytest.mark.parametrize("path", ["/auth/callback/corp?state=x", "/api/%2e%2e/x"], ids=["the sign-in", "a route"])
+def test_the_access_log_has_the_code_that_was_shown(log: io.StringIO, loud_house: House, path: str) -> None:
+    code = json.loads(loud_house.get_raw(path, "Sec-Fetch-Mode: cors").body)["code"]
+    deadline = time.monotonic() + 10
+    while not (found := re.findall(r'{.*"logger": "vestibule.access".*', log.getvalue())):
+        assert time.monotonic() < deadline, "no line in the access log"
+        time.sleep(0.01)  # the line is written after the answer
+    assert [json.loads(line)["code"] for line in found] == [code]
