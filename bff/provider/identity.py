@@ -58,8 +58,9 @@ def build_identity(
     """Build the person from validated claims.
 
     Roles and groups are joined from all of `settings.roles_from`. On a refresh, `before` has what the new tokens
-    do not contain: names from other sources stay, because userinfo is not called again. If a source had the claim before
-    (`found_in`) and no longer has it, the person has no such names any more: some providers leave out empty claims.
+    do not contain: names from other sources stay, because userinfo is not called again. If a source had the claim
+    before (`found_in`) and no longer has it, the person has no such names any more: some providers leave out empty
+    claims.
     """
     id_token, userinfo = sources["id_token"], sources.get("userinfo", {})
     old = dict(before.claims) if before else {}
