@@ -1,6 +1,6 @@
-"""`vestibule init`: a configuration that passes `vestibule config check` as it is, with the secrets it needs.
+"""`vestibule init`: write a configuration that passes `vestibule config check`, and the secrets that it needs.
 
-But for one secret that only the provider can give: until it is known its file is empty, and the check says so.
+One secret can only come from the provider. Until it is known, its file is empty, and the check says so.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ DEFAULT_PUBLIC_URL = "http://localhost:8000"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What was asked for on the command line. `client_secret` "" means that nobody knows it yet.
+    """The options of the command line. `client_secret` is "" if it is not known yet.
 
-    `streamlit` is a script, taken from the folder that the command runs in.
+    `streamlit` is a script, relative to the current folder.
     """
 
     issuer: str
@@ -48,24 +48,24 @@ class Wishes:
 
     @property
     def is_local(self) -> bool:
-        """On this machine alone, and so without https."""
+        """True if people use it on this machine alone, and so without https."""
         return self.public_url.startswith("http://") and is_loopback(urlsplit(self.public_url))
 
     @property
     def script(self) -> Path:
-        """Where the page's script is, in full: the configuration lies elsewhere."""
+        """Return the full path of the page's script: the configuration is in another folder."""
         return Path(os.path.abspath(self.streamlit))
 
     @property
     def app_id(self) -> str:
-        """Route id and kit client of the app: its file name in the letters that names of variables may have too."""
+        """Return the app's route id and kit client: its file name, with only the letters that variables may have."""
         name = re.sub(r"[^a-z0-9]+", "_", self.script.stem.lower()).strip("_")
         return name if name and name != "api" else "app"
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What `initialise` left behind: the file, and what the person has to do next, one sentence each."""
+    """The result of `initialise`: the file, and what the person has to do next, one sentence per step."""
 
     file: Path
     next_steps: tuple[str, ...]
@@ -74,7 +74,7 @@ class Written:
 def initialise(
     wishes: Wishes, *, folder: Path, force: bool = False, environ: Mapping[str, str] = os.environ
 ) -> Written:
-    """Write `vestibule.toml` and `secrets/` into `folder`, for their owner alone. Nothing is written unless all can be.
+    """Write `vestibule.toml` and `secrets/` into `folder`, for their owner alone. All files are written or none.
 
     Raises:
         UsageFault: the wishes make no working configuration, pages could read the secrets there, others could change
@@ -102,7 +102,7 @@ def initialise(
 
 
 def _see_that_it_is_kept_from_pages(wishes: Wishes, folder: Path) -> None:
-    """A page's code may read the folder that its script is in, with everything below."""
+    """Refuse a folder that a page could read: its code may read the script's folder and everything below."""
     pages = wishes.script.resolve().parent
     if wishes.streamlit and folder.resolve().is_relative_to(pages):
         raise UsageFault(
@@ -112,7 +112,7 @@ def _see_that_it_is_kept_from_pages(wishes: Wishes, folder: Path) -> None:
 
 
 def _see_that_nobody_else_may_write(folder: Path) -> None:
-    """Nor to a folder further up, as far as it is there: only a sticky one, as /tmp is, keeps what is in it."""
+    """Refuse a folder that others may write to, also further up. A sticky one such as /tmp protects what is in it."""
     place = folder.resolve()
     for one in (place, *place.parents):
         mode = one.stat().st_mode if one.is_dir() else 0
@@ -122,7 +122,7 @@ def _see_that_nobody_else_may_write(folder: Path) -> None:
 
 
 def _check(wishes: Wishes, file: Path) -> None:
-    """What was just written must pass, but for a client secret that nobody knows yet."""
+    """Check the new configuration. The only fault allowed is a client secret that is not known yet."""
     try:
         load_settings(file, environ={})
     except ConfigurationError as error:
@@ -139,14 +139,14 @@ def _validate(wishes: Wishes) -> None:
     try:
         raw = tomllib.loads(build_toml(wishes))
         secrets = _secrets(wishes)
-        secrets[CLIENT_SECRET] = wishes.client_secret or new_secret()  # one to be judged in its place, never written
+        secrets[CLIENT_SECRET] = wishes.client_secret or new_secret()  # a stand-in for this check, never written
         parse_settings(_inline_secrets(raw, secrets), source="vestibule init")
     except (ConfigurationError, ValueError) as exc:
         raise UsageFault(str(exc)) from None
 
 
 def _secrets(wishes: Wishes) -> dict[str, str]:
-    """File name below `secrets/` → what goes into it."""
+    """Make the secrets: file name below `secrets/` → content."""
     secrets = {
         "keys": new_key(),
         "admin-token": new_secret(),
@@ -158,7 +158,7 @@ def _secrets(wishes: Wishes) -> dict[str, str]:
 
 
 def _inline_secrets(tables: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
-    """`tables` with each `<name>_file` replaced by the secret that the file will hold."""
+    """Replace each `<name>_file` in `tables` with the secret that the file will hold."""
     plain: dict[str, Any] = {}
     for key, value in tables.items():
         if isinstance(value, Mapping):
@@ -172,7 +172,7 @@ def _inline_secrets(tables: Mapping[str, Any], secrets: Mapping[str, str]) -> di
 
 
 def build_tables(wishes: Wishes) -> dict[str, Any]:
-    """The configuration as tables: what `build_toml` writes with comments."""
+    """Build the configuration as tables, which `build_toml` writes with comments."""
     routes: list[dict[str, Any]] = []
     if wishes.api:
         routes.append(
@@ -214,36 +214,36 @@ def build_tables(wishes: Wishes) -> dict[str, Any]:
 
 
 def _port(wishes: Wishes) -> int:
-    """The port of a local public URL, which is also the one to listen on; 8000 behind a proxy."""
+    """Return the port to listen on: that of a local public URL, or 8000 behind a proxy."""
     try:
         port = urlsplit(wishes.public_url).port
     except ValueError:
-        port = None  # no number: the settings' rules will say so
+        port = None  # not a number: the rules of the settings report it
     return (port or 80) if wishes.is_local else 8000
 
 
 COMMENTS = {
-    "server": "Who we are to browsers. `vestibule config show` lists every key with its value; docs/configuration.md\n"
+    "server": "For browsers. `vestibule config show` lists every key with its value; docs/configuration.md\n"
     "# says what each one means.",
-    "server.public_url": "the address people type; source of every absolute URL",
+    "server.public_url": "the address people type; all absolute URLs start with it",
     "server.bind": "where this program listens: put a proxy with https in front, or set server.tls",
-    "server.environment": '"development" allows plain http on this machine, and nothing else should use it',
+    "server.environment": '"development" allows plain http on this machine, do not use it elsewhere',
     "secrets": "One key or token per line; readable by their owner alone. Change keys with `vestibule keys rotate`.",
     "store": 'Sessions. "memory://" forgets them when this program ends.',
     f"providers.{PROVIDER}": "Who signs people in. The name is part of the redirect URI to register.",
     f"providers.{PROVIDER}.issuer": "exactly as the provider's discovery document states it",
     f"providers.{PROVIDER}.roles_claim": 'Keycloak; often "roles" elsewhere: `vestibule doctor --login` shows it',
     "kit_clients": "What pages that use `streamlit_kit.prepare_client()` may call.",
-    "routes": "What lies behind the sign-in. The longest path wins; what no route names is closed.",
+    "routes": "What is behind the sign-in. The longest path wins; paths without a route are closed.",
     "routes.token": "this front door's own signed token; `access_token` sends the provider's instead",
     "routes.audience": "what the API checks: VESTIBULE_JWT__AUDIENCE",
     "routes.strip_prefix": "the API sees /users, not /api/users",
-    "routes.streamlit": "The folder that the page runs in: its own, which holds no secret of this program.",
+    "routes.streamlit": "The folder in which the page runs: its own, without secrets of this program.",
 }
 
 
 def build_toml(wishes: Wishes) -> str:
-    """`build_tables` as TOML, with a comment where a reader would ask."""
+    """Write `build_tables` as TOML, with a comment where a reader may have a question."""
     lines: list[str] = []
     tables = build_tables(wishes)
     for name in ("server", "secrets", "store"):
@@ -279,7 +279,9 @@ def _next_steps(wishes: Wishes, *, folder: Path, environ: Mapping[str, str]) -> 
     ]
     if not wishes.client_secret:
         file = folder / SECRETS / CLIENT_SECRET
-        steps.append(f"Put the client secret that the provider issued into {file}; it is empty, and nothing runs yet")
+        steps.append(
+            f"Put the client secret that the provider issued into {file}; it is empty, and nothing can run yet"
+        )
     if wishes.api:
         steps.append(
             f"Start the API with VESTIBULE_JWT__ISSUER={urls.base} VESTIBULE_JWT__AUDIENCE={API_AUDIENCE} "

@@ -1,6 +1,6 @@
-"""The command `vestibule`: options here, the work in a module each.
+"""The command `vestibule`. This module has the options; each command has its own module for the work.
 
-Exit codes: 0 fine, 1 something is not as it must be at run time, 2 the configuration or the command line is at fault.
+Exit codes: 0 success, 1 a fault at run time, 2 a fault in the configuration or the command line.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
 
 Config = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Configuration file; else the first of the usual places.")
+    Path | None, typer.Option("--config", "-c", help="Configuration file; else the first in the usual places.")
 ]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of this machine to listen on.")]
 
@@ -65,7 +65,7 @@ PortOption = Annotated[
 def _load(
     config: Path | None, *, overrides: Mapping[str, Any] | None = None, says: bool = True
 ) -> tuple[Settings, Path]:
-    """The settings, and the folder that relative paths in them start from; the file is named on standard error."""
+    """Load the settings and the folder that relative paths start from. Name the file on standard error."""
     file = find_configuration(config, environ=os.environ)
     if file == DEFAULT and not file.exists():
         looked = ", ".join(str(place) for place in usual_places(os.environ))
@@ -117,7 +117,7 @@ def _print_version(*, wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version and end.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     pass
@@ -126,7 +126,9 @@ def _root(
 @app.command("run")
 def run(
     config: Config = None,
-    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port instead of server.bind's.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="Port instead of the one in server.bind.")
+    ] = None,
 ) -> None:
     """Start the front door, its workers and its managed apps."""
     settings, folder = _load(config, says=False)
@@ -167,18 +169,22 @@ def run_dev(
     script: Annotated[Path, typer.Argument(help="Your Streamlit script.")],
     api: Annotated[str, typer.Option("--api", help="Your API as module:application.")] = "",
     people: Annotated[
-        list[str] | None, typer.Option("--as", help="Who can sign in: name:role+role, several times or with commas.")
+        list[str] | None, typer.Option("--as", help="Who can sign in: name:role+role. Repeat it, or use commas.")
     ] = None,
     port: Port = 8000,
     api_prefix: Annotated[str, typer.Option("--api-prefix", help="Path of the API.")] = "/api",
     read: Annotated[
         list[Path] | None, typer.Option("--read", help="A file or folder the script may read, besides its own folder.")
     ] = None,
-    write: Annotated[list[Path] | None, typer.Option("--write", help="A file or folder it may change.")] = None,
-    sandbox: Annotated[str, typer.Option("--sandbox", help="none: let it reach all that you may.")] = "auto",
+    write: Annotated[
+        list[Path] | None, typer.Option("--write", help="A file or folder that the script may change.")
+    ] = None,
+    sandbox: Annotated[
+        str, typer.Option("--sandbox", help="none: the script may reach everything that you may.")
+    ] = "auto",
     port_option: PortOption = "--port",
 ) -> None:
-    """Run your own app, and API, behind a mock sign-in, reloaded as you save."""
+    """Run your own app and API behind a mock sign-in, and reload them when you save."""
     raise typer.Exit(
         dev.run_dev(
             script,
@@ -194,10 +200,13 @@ def run_dev(
 
 @app.command("init")
 def init(
-    issuer: Annotated[str, typer.Option("--issuer", help="The provider, exactly as its discovery document says.")],
+    issuer: Annotated[
+        str, typer.Option("--issuer", help="The provider's issuer, exactly as in its discovery document.")
+    ],
     client_id: Annotated[str, typer.Option("--client-id", help="Our name at the provider.")],
     client_secret_file: Annotated[
-        str, typer.Option("--client-secret-file", help="File with the secret the provider gave out; - reads it.")
+        str,
+        typer.Option("--client-secret-file", help="File with the provider's client secret; - reads standard input."),
     ] = "",
     streamlit: Annotated[str, typer.Option("--streamlit", help="Streamlit script.")] = "",
     api: Annotated[str, typer.Option("--api", help="Address of the API, as in http://127.0.0.1:9000.")] = "",
@@ -206,11 +215,13 @@ def init(
     ] = initialise.DEFAULT_PUBLIC_URL,
     folder: Annotated[
         Path | None,
-        typer.Option("--folder", help="Where to write; /etc/vestibule for root, ~/.config/vestibule for others."),
+        typer.Option(
+            "--folder", help="Where to write. Default: /etc/vestibule for root, ~/.config/vestibule for others."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there, secrets too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files, also secrets.")] = False,
 ) -> None:
-    """Write vestibule.toml and its secrets, for you alone and outside of the folder of the pages."""
+    """Write vestibule.toml and its secrets, readable by you alone, outside of the folder of the pages."""
     wishes = initialise.Wishes(
         issuer=issuer,
         client_id=client_id,
@@ -238,8 +249,8 @@ def _read_secret(file: str) -> str:
 
 
 @keys_app.command("new")
-def keys_new(file: Annotated[str, typer.Argument(help="File to write; - prints the key instead.")]) -> None:
-    """Write a new key file, readable by you alone."""
+def keys_new(file: Annotated[str, typer.Argument(help="File to write; with - the key is printed instead.")]) -> None:
+    """Write a new key file that only you can read."""
     if file == key_files.STANDARD_OUTPUT:
         typer.echo(key_files.new_key())
     else:
@@ -248,18 +259,18 @@ def keys_new(file: Annotated[str, typer.Argument(help="File to write; - prints t
 
 @keys_app.command("rotate")
 def keys_rotate(file: Annotated[Path, typer.Argument(help="The file that secrets.keys_file names.")]) -> None:
-    """Put a new key in front of the old ones, of which three are kept; takes effect at the next start."""
+    """Add a new key and keep the newest three. It takes effect at the next start."""
     count = key_files.rotate_keys(file)
+    typer.echo(f"{file} has {count} keys now, the newest first. Keys are read at the start: a running front door")
+    typer.echo("uses the old ones until you restart it. If it is a service: systemctl restart vestibule. This also")
     typer.echo(
-        f"{file} has {count} keys now, the newest first. Keys are read at the start: a front door that is running"
+        "loads its credentials again. With several replicas, give all of them this file first (docs/key-rotation.md)."
     )
-    typer.echo("goes on with the old ones until it is restarted. As a service: systemctl restart vestibule, which also")
-    typer.echo("loads its credentials anew. Several replicas: give all of them this file first (docs/key-rotation.md).")
 
 
 @config_app.command("check")
 def config_check(config: Config = None) -> None:
-    """Report every fault of the configuration at once, and what it lets happen."""
+    """Report all faults of the configuration at once, and warn of risks."""
     settings, folder = _load(config)
     for warning in _warnings(config, settings):
         typer.echo(f"warning: {warning}", err=True)
@@ -278,16 +289,16 @@ def config_show(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of TOML.")] = False,
 ) -> None:
-    """Print the values in effect, secrets masked."""
+    """Print the values in effect. Secrets are masked."""
     masked = to_masked(_load(config)[0])
     typer.echo(json.dumps(masked, indent=2) if as_json else to_toml(masked), nl=as_json)
 
 
 sessions_app = typer.Typer(no_args_is_help=True, help="Find and end sessions of the running front door.")
 app.add_typer(sessions_app, name="sessions")
-Sub = Annotated[str, typer.Option("--sub", help="The person, as the provider's `sub`.")]
-Sid = Annotated[str, typer.Option("--sid", help="The provider's session.")]
-Issuer = Annotated[str, typer.Option("--iss", help="One provider's issuer; else all.")]
+Sub = Annotated[str, typer.Option("--sub", help="The person: the provider's `sub`.")]
+Sid = Annotated[str, typer.Option("--sid", help="The provider's session id.")]
+Issuer = Annotated[str, typer.Option("--iss", help="The issuer of one provider; else all.")]
 
 
 @sessions_app.command("list")
@@ -313,7 +324,7 @@ def revoke_sessions(
     session: Annotated[str, typer.Option("--session", help="One session of the person, as `list` shows it.")] = "",
     everybody: Annotated[bool, typer.Option("--all", help="Everybody's sessions.")] = False,
 ) -> None:
-    """End one session, all of a person's or of a provider session, or everybody's; sign-ins under way too."""
+    """End one session, all sessions of a person or provider session, or everybody's. Pending sign-ins end too."""
     settings, _ = _load(config)
     query = _given(sub=sub, sid=sid, iss=iss, session=session, all="yes" if everybody else "")
     typer.echo(f"ended: {session_admin.revoke_sessions(settings, query)}")
@@ -326,17 +337,17 @@ def _given(**values: str) -> dict[str, str]:
 @app.command("doctor")
 def run_doctor(
     config: Config = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as faults.")] = False,
     login: Annotated[
         bool, typer.Option("--login", help="Sign in once for real, and show which claims arrive.")
     ] = False,
-    provider: Annotated[str, typer.Option("--provider", help="With --login: which of [providers.*].")] = "",
+    provider: Annotated[str, typer.Option("--provider", help="With --login: which of [providers.*] to use.")] = "",
     loopback_port: Annotated[
-        int | None, typer.Option("--loopback-port", min=1, max=65535, help="With --login: come back to this port here.")
+        int | None, typer.Option("--loopback-port", min=1, max=65535, help="With --login: return to this port here.")
     ] = None,
 ) -> None:
-    """Ask provider, store and upstreams, and say what to register at the provider."""
+    """Check provider, store and upstreams, and show what to register at the provider."""
     settings, folder = _load(config)
     report: doctor.Report | doctor_login.LoginReport
     if login:
@@ -354,12 +365,12 @@ def run_doctor(
 
 
 def _say_aside(line: str) -> None:
-    """To standard error, so that what the command prints stays the report alone."""
+    """Print to standard error, so that standard output holds only the report."""
     typer.echo(line, err=True)
 
 
 def main() -> None:
-    """Entry point of the command. Every fault that has a name ends here, as lines on standard error and a code."""
+    """Run the command. Known faults end here, with a message on standard error and an exit code."""
     refuse_inspection()  # before configuration and secrets are read
     try:
         app(prog_name="vestibule")

@@ -282,7 +282,7 @@ def test_keys_rotate_puts_a_new_key_in_front_and_keeps_three(tmp_path: Path) -> 
     for _ in range(3):
         done = vestibule("keys", "rotate", "keys", folder=tmp_path)
         assert done.returncode == 0
-        assert "until it is restarted" in done.stdout
+        assert "until you restart it" in done.stdout
         assert "systemctl restart vestibule" in done.stdout
         seen.append((tmp_path / "keys").read_text().split())
     assert [len(keys) for keys in seen] == [1, 2, 3, 3]
