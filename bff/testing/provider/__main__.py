@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bff.testing.provider.client import CLIENT_ID, Client
 from bff.testing.provider.fake_provider import FakeProvider
 from bff.testing.provider.people import Person
+
+WAKE_SECONDS = 0.5
+"""The system may give a signal to any thread. The main thread, which acts on it, notices within this time."""
 
 
 class _Table(BaseModel):
@@ -77,7 +81,7 @@ def main(text: str) -> int:
         return 1
     with provider:
         while True:
-            signal.pause()
+            time.sleep(WAKE_SECONDS)
 
 
 def _end(*_: object) -> NoReturn:
