@@ -134,7 +134,7 @@ class Child:
         finally:
             self._signal_group(signal.SIGKILL)  # processes that it started must end with it
             self.pid = 0
-            await end_all_of(self.spec.plan)  # nor what left its group
+            await end_all_of(self.spec.plan, python=self.spec.python)  # those that left its group, too
             await asyncio.wait((passing_on,), timeout=LAST_WORDS_SECONDS)
             passing_on.cancel()
             self.output.finish()

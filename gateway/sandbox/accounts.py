@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.sandbox.reservations import reserve
+
 FIRST, LAST = 60_706, 61_183
 """User numbers that systemd leaves free, below those of its services and containers. Each page gets one."""
 NAMELESS = "vestibule-page"
@@ -44,12 +46,18 @@ def find_account(text: str) -> Account | None:
 
 
 def free_account(*, taken: Collection[int]) -> Account | None:
-    """Find an unused user for one page; None if none is left, or this system does not have such numbers."""
-    running = taken_by_processes()
+    """Find an unused user for one page; None if none is left, or this system does not have such numbers.
+
+    It is reserved for this process where that is possible.
+    """
+    avoided, not_reserved = {*taken, *taken_by_processes()}, None
     for uid in range(FIRST, LAST + 1):
-        if uid not in taken and uid not in running and not _is_somebody(uid) and is_mapped(uid):
+        if uid in avoided or _is_somebody(uid) or not is_mapped(uid):
+            continue
+        if reserve(uid):
             return Account(uid, uid)
-    return None
+        not_reserved = not_reserved or Account(uid, uid)
+    return not_reserved
 
 
 def _is_somebody(uid: int) -> bool:

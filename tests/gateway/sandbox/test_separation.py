@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -239,3 +240,13 @@ def test_accounts_are_found_by_name_and_number() -> None:
     assert find_account("nobody-is-called-so") is None
     chosen = free_account(taken={FIRST})
     assert chosen is None or chosen.uid > FIRST
+
+
+def test_a_user_is_chosen_by_one_front_door_alone() -> None:
+    """Two that start at the same moment see no process of each other's pages yet."""
+    first = free_account(taken=())
+    if first is None:
+        pytest.skip("this system has no such users")
+    program = "from gateway.sandbox.accounts import free_account; print(free_account(taken=()).uid)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) != first.uid
