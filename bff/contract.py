@@ -21,6 +21,12 @@ HEADER_REQUEST_ID: Final = "X-Request-ID"
 HEADER_SUBJECT_KEY: Final = "X-Auth-Request-Id"
 """The stable key of a person: base64url HMAC over (iss, sub). It suits Streamlit's `trustedUserHeaders`."""
 
+HEADER_OMITTED: Final = "X-Auth-Request-Omitted"
+"""What did not fit: names with commas between them. `/auth/identity` and `/auth/kit/identity` have the whole."""
+IDENTITY_LINE_BYTES: Final = 4096
+IDENTITY_BYTES: Final = 8192
+"""The longest line that says who somebody is, and all such lines of one request together."""
+
 # -- cookies ---------------------------------------------------------------------------------------------------------
 SESSION_COOKIE: Final = "__Host-vestibule"
 TRANSACTION_COOKIE_PREFIX: Final = "__Host-vestibule-tx-"

@@ -18,7 +18,6 @@ from bff import contract
 SIGNED_ID = re.compile(r"[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}")
 TRANSACTION_NAME = re.compile(rb"(?:__Host-)?vestibule-tx-[0-9a-f]{8}")
 XSRF_COOKIE = re.compile(r"\"?2\|([0-9a-f]{8})\|((?:[0-9a-f]{2}){16,64})\|[0-9]{1,20}\"?", re.IGNORECASE)
-MAX_COOKIES = 200
 
 
 class DuplicateCookie(Exception):
@@ -46,15 +45,16 @@ def cookie_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
 
 
 def split_cookies(values: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
-    """Return (name, value) pairs exactly as sent. Drop parts without `=`; return nothing above `MAX_COOKIES`."""
+    """Return (name, value) pairs exactly as sent, without the parts that have no `=`.
+
+    How many there may be is decided by the server (`limits.cookie_count`), once and for all readers.
+    """
     pairs: list[tuple[bytes, bytes]] = []
     for header in values:
         for part in header.split(b";"):
             name, separator, value = part.strip(b" ").partition(b"=")
             if separator:
                 pairs.append((name, value))
-            if len(pairs) > MAX_COOKIES:
-                return []
     return pairs
 
 

@@ -21,6 +21,7 @@ from gateway.faults import UsageFault
 from gateway.processes.children import ChildSpec, minimal_environment
 from gateway.processes.readiness import http_probe
 from gateway.sandbox.separation import Page, Separation
+from gateway.upstream.handshake_lines import child_limits
 
 SCHEME = "streamlit:"
 ADDRESS = "127.0.0.1"
@@ -167,7 +168,9 @@ def build_environment(
     private: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Build the child's variables: the minimum, its home, the route's own, and the kit client's. No other secret."""
-    child = minimal_environment(environ, own_python=own_python) | dict(private or {}) | dict(route.streamlit.env)
+    limits = child_limits(settings.limits, route)
+    minimum = minimal_environment(environ, own_python=own_python)
+    child = minimum | limits | dict(private or {}) | dict(route.streamlit.env)
     child["STREAMLIT_SERVER_TRUSTED_USER_HEADERS"] = json.dumps(TRUSTED_USER_HEADERS)
     client = settings.kit_clients.get(route.kit)
     if client is None:

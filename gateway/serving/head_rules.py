@@ -23,9 +23,6 @@ REFUSED_METHODS = frozenset(
 )
 """Methods that are refused: tunnels and echoes, then those of RTSP, ICE and HTTP/2 that the parser also knows."""
 WATCHED_HEADERS = frozenset((b"host", b"content-length", b"transfer-encoding", b"cookie", b"expect"))
-WEBSOCKET_LINE_BYTES = 8000
-"""The parser of WebSocket handshakes fails on longer lines."""
-WEBSOCKET_HEADERS = 120
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -90,7 +87,7 @@ def validate_head(
     if expectations and version != "1.0" and [value.lower() for value in expectations] != [CONTINUE]:
         raise RequestRefused("expectation_refused", 417)
     if upgrade:
-        _validate_upgrade(method, target, version=version, headers=headers, has_body=bool(lengths or encodings))
+        _validate_upgrade(method, version=version, headers=headers, has_body=bool(lengths or encodings))
     return _origin_form(target, host=hosts[0])
 
 
@@ -123,7 +120,7 @@ def _validate_host(hosts: list[bytes]) -> None:
         raise RequestRefused("host_malformed")
 
 
-def _validate_upgrade(method: bytes, target: bytes, *, version: str, headers: Headers, has_body: bool) -> None:
+def _validate_upgrade(method: bytes, *, version: str, headers: Headers, has_body: bool) -> None:
     """Allow only a clean WebSocket handshake: no h2c, and no body that could hide a second request."""
     protocols = [value.lower() for name, value in headers if name == b"upgrade"]
     if protocols != [b"websocket"] or method != b"GET" or version != "1.1":
@@ -132,9 +129,6 @@ def _validate_upgrade(method: bytes, target: bytes, *, version: str, headers: He
         raise RequestRefused("upgrade_with_body")
     if sum(name == b"origin" for name, _ in headers) > 1:
         raise RequestRefused("origin_repeated")
-    longest = max(len(target), *(len(name) + len(value) for name, value in headers))
-    if longest > WEBSOCKET_LINE_BYTES or len(headers) > WEBSOCKET_HEADERS:
-        raise RequestRefused("headers_too_large", 431)
 
 
 def _origin_form(target: bytes, *, host: bytes) -> bytes:

@@ -14,6 +14,7 @@ from bff.settings.tables import Settings
 from gateway.serving.connections import Connections
 from gateway.serving.http import GuardedHttpProtocol
 from gateway.serving.websocket import GuardedWebSocketProtocol
+from gateway.upstream.handshake_lines import allow_whole_heads
 
 DRAIN_SECONDS = 3
 """Seconds that open requests get after a stop signal. The whole stop takes less than 5 s."""
@@ -34,6 +35,7 @@ class GuardedConfig(Config):
         tls: bool,
     ) -> None:
         self.limits = settings.limits
+        allow_whole_heads(settings.limits)
         self.proxy_secret = settings.server.trusted_proxy_secret.get_secret_value()
         self.open_connections = connections
         super().__init__(

@@ -10,7 +10,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bff.browser.cookies import (
-    MAX_COOKIES,
     CookieNames,
     DuplicateCookie,
     find_cookie,
@@ -110,8 +109,6 @@ def reference_pairs(lines: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
 def reference(lines: Sequence[bytes], name: str) -> str | None:
     """The one value, None, or `DUPLICATE`."""
     found = reference_pairs(lines)
-    if len(found) > MAX_COOKIES:
-        return None
     matching = [value for cookie, value in found if cookie == name.encode()]
     if len(matching) > 1:
         return DUPLICATE
@@ -185,13 +182,12 @@ def test_any_of_very_many_cookie_headers_is_read_as_the_rfc_reads_it(
 
 
 @SHORT
-@given(before=st.integers(MAX_COOKIES - 3, MAX_COOKIES + 3), after=st.integers(0, 3), split=st.booleans())
-def test_the_limit_of_cookies_is_the_same_wherever_ours_stands(before: int, after: int, split: bool) -> None:
+@given(before=st.integers(0, 500), after=st.integers(0, 500), split=st.booleans())
+def test_any_number_of_foreign_cookies_around_ours_hides_nothing(before: int, after: int, split: bool) -> None:
     ours = NAME.encode() + b"=" + SIGNED
     parts = [b"a=1"] * before + [ours] + [b"b=2"] * after
     lines = parts if split else [b"; ".join(parts)]
-    expected = SIGNED.decode() if before + 1 + after <= MAX_COOKIES else None
-    assert find_session_cookie(lines, NAME) == expected
+    assert find_session_cookie(lines, NAME) == SIGNED.decode()
 
 
 @SHORT

@@ -48,7 +48,7 @@ st.write("hello")
 
 
 def settings_for(**changes: Any) -> Settings:
-    """A front door with an app at `/`, an API, and whatever `changes` says: `server`, `app` (keys of the route)."""
+    """A front door with an app at `/`, an API, and `changes`: `server`, `limits`, `app` (keys of its route)."""
     app = {"id": "pages", "path": "/", "upstream": "streamlit:app.py", "kit": "pages", **changes.get("app", {})}
     api = {"id": "api", "path": "/api/", "upstream": "http://127.0.0.1:9", "kind": "api"}
     other = {"id": "other", "path": "/other/", "upstream": "http://127.0.0.1:9", "kind": "api"}
@@ -66,6 +66,7 @@ def settings_for(**changes: Any) -> Settings:
             },
             "kit_clients": {"pages": {"secret": "canary-kit-secret-of-pages", "routes": ["api"]}},
             "routes": [app, api, other],
+            "limits": changes.get("limits", {}),
         }
     )
 
@@ -169,6 +170,8 @@ def test_the_environment_is_the_minimum_and_the_kits_and_nothing_else(folder: Pa
         "TERM": "dumb",
         "STREAMLIT_LOGGER_ENABLE_RICH": "false",
         "STREAMLIT_SERVER_TRUSTED_USER_HEADERS": '{"X-Auth-Request-Id": "id"}',
+        "WEBSOCKETS_MAX_LINE_LENGTH": "33024",
+        "WEBSOCKETS_MAX_NUM_HEADERS": "164",
         "VESTIBULE_KIT__URL": "http://127.0.0.1:8000",
         "VESTIBULE_KIT__PUBLIC_URL": "https://apps.example.com",
         "VESTIBULE_KIT__CLIENT": "pages",
@@ -176,6 +179,16 @@ def test_the_environment_is_the_minimum_and_the_kits_and_nothing_else(folder: Pa
         "VESTIBULE_KIT__ROUTES": '{"api": "/api/"}',
         "VESTIBULE_KIT__AUTH_PATH": "/auth",
     }
+
+
+def test_the_child_reads_handshakes_as_long_as_the_front_door_lets_in(folder: Path) -> None:
+    raised = environment_of(settings_for(limits={"header_bytes": 100_000, "header_count": 500}), folder)
+    assert int(raised["WEBSOCKETS_MAX_LINE_LENGTH"]) > 100_000
+    assert int(raised["WEBSOCKETS_MAX_NUM_HEADERS"]) > 500
+    with_token = environment_of(settings_for(app={"token": "access_token"}), folder)
+    assert int(with_token["WEBSOCKETS_MAX_LINE_LENGTH"]) > 65_536
+    own = {"streamlit": {"env": {"WEBSOCKETS_MAX_LINE_LENGTH": "200000"}}}
+    assert environment_of(settings_for(app=own), folder)["WEBSOCKETS_MAX_LINE_LENGTH"] == "200000"
 
 
 def test_an_app_without_a_kit_client_gets_no_credential(folder: Path) -> None:
