@@ -26,7 +26,7 @@ help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 venv: $(STAMP) ## create .venv and install the pinned packages (PYTHON=... to choose the interpreter)
-	@echo "$(VENV) is ready"
+	@echo "$(VENV) is ready, with $$($(PY) --version)"
 
 # Checks and tests set themselves up whole: as root on Debian they may install python3-venv. The demo only names it.
 check test test-long bench: export MAY_INSTALL = 1
