@@ -221,7 +221,7 @@ def require_module(module: str, distribution: str) -> None:
         UsageFault: `module` is not installed.
     """
     if importlib.util.find_spec(module) is None:
-        raise UsageFault(f"{distribution} is not installed; install it with: pip install 'vestibule[demo]'")
+        raise UsageFault(f"{distribution} is not installed. In your clone of Vestibule, run: pip install -e '.[demo]'")
 
 
 def welcome(scene: Scene, people: Sequence[Person], *, title: str, hints: Sequence[str]) -> str:
