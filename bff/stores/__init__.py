@@ -16,12 +16,12 @@ class StoreNotSupported(ValueError):
 
 
 def open_store(settings: Settings, *, clock: Callable[[], float]) -> Store:
-    """The store of `settings.store.url`. Returns at once: the first operation connects.
+    """Return the store of `settings.store.url`. This opens no connection; the first operation does.
 
     `clock` is the time of the memory store; Redis has its own.
 
     Raises:
-        StoreNotSupported: an unknown kind, a malformed URL, a certificate file that is not there.
+        StoreNotSupported: the kind is unknown, the URL is malformed, or a certificate file does not exist.
     """
     url = settings.store.url.get_secret_value()
     scheme = url.partition("://")[0]

@@ -1,4 +1,4 @@
-"""What stores tell every process about sessions, and how an event is written on the wire."""
+"""The events that stores send to every process about sessions, and their form on the wire."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SessionChanged:
 
 @dataclass(frozen=True, slots=True)
 class EverythingUnknown:
-    """Events may have been lost: whatever is remembered of any session has to be read anew."""
+    """Events may have been lost: everything remembered about sessions has to be read again."""
 
 
 SessionEvent = SessionsEnded | SessionChanged | EverythingUnknown

@@ -1,4 +1,4 @@
-"""The store of a single process: a dictionary with the rules of the real thing, gone with the process."""
+"""The store of a single process: a dictionary with the same rules as Redis. It ends with the process."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class MemoryStore:
         if current is not None and current[0] != holder and current[1] > now:
             return False
         self._locks[name] = (holder, now + seconds)
-        if current is None:  # one that is there already is watched already
+        if current is None:  # a record that exists is already watched
             self._watch("lock", name, now + seconds)
         return True
 
@@ -186,7 +186,7 @@ class MemoryStore:
 
     def _sweep_lock(self, name: str, now: float) -> None:
         ends = self._locks.get(name, ("", 0.0))[1]
-        if ends > now:  # extended since: look again at its new end
+        if ends > now:  # it was extended in the meantime: look again at its new end
             self._watch("lock", name, ends)
         else:
             self._locks.pop(name, None)
@@ -195,13 +195,13 @@ class MemoryStore:
         heapq.heappush(self._expiries, (expires_at, kind, name))
 
     def _sweep(self) -> float:
-        """Forget what has expired; called where something is added, so memory is bounded by what is alive."""
+        """Forget what has expired. Called whenever something is added, so only live entries take memory."""
         now = self._clock()
         while self._expiries and self._expiries[0][0] <= now:
             _, kind, name = heapq.heappop(self._expiries)
             if kind == "record":
                 record = self._live(name)
-                if record is not None:  # touched since: look again at its new end
+                if record is not None:  # it was used in the meantime: look again at its new end
                     self._watch(kind, name, record.expires_at)
             elif kind == "barrier":
                 if self._barriers.get(name, (0.0, 0.0))[1] <= now:

@@ -30,7 +30,7 @@ from bff.stores.redis_url import RedisTarget
 
 WRITER_BYTES = 8
 UNREADABLE_BARRIER = float("inf")
-"""A barrier that is there but cannot be read ends everything: nobody knows what it should have ended."""
+"""A barrier that exists but cannot be read ends every session: nobody knows which ones it should have ended."""
 
 
 class RedisStore:
@@ -64,7 +64,7 @@ class RedisStore:
         await self._commands.run(self._key("clock"), "PING")
 
     async def eviction_policy(self) -> str:
-        """Redis' `maxmemory-policy`; anything but `noeviction` may throw sessions and barriers away."""
+        """Return Redis' `maxmemory-policy`. With any but `noeviction`, Redis may delete sessions and barriers."""
         report: dict[str, Any] = await self._commands.run(self._key("clock"), "INFO", "memory")
         return str(report.get("maxmemory_policy", ""))
 
@@ -81,7 +81,7 @@ class RedisStore:
             self._random(WRITER_BYTES),
             must_be_confirmed=True,
         )
-        if created:  # listed after it is written: a name in a list whose record is missing is over for good
+        if created:  # listed after it is written: a listed name without a record counts as ended
             listing = [Request(self._key("owner", owner), (name, ends), scripts.LIST_UNDER_OWNER) for owner in owners]
             await self._commands.run_each(listing)
         return bool(created)
@@ -124,7 +124,7 @@ class RedisStore:
         )
         gone = [name for name, exists in zip(listed, there, strict=True) if not exists]
         if gone:
-            with suppress(StoreUnavailable):  # tidying: what is left is left out again the next time
+            with suppress(StoreUnavailable):  # cleaning up; a name that stays in the list is ignored next time
                 await self._commands.run(key, "ZREM", key, *gone)
         return sorted(set(listed) - set(gone))
 
@@ -159,7 +159,7 @@ class RedisStore:
         return holder.decode("utf-8", "replace") if holder is not None else None
 
     async def put_once(self, kind: str, name: str, value: bytes, *, seconds: float, cap: int) -> bool:
-        # A place first, then the value: so there are never more values than places, and never more places than `cap`.
+        # First a place, then the value: there are never more values than places, and never more places than `cap`.
         await self._reserve(scripts.RESERVE, kind, name, seconds=seconds, cap=cap)
         marked = self._random(WRITER_BYTES) + value
         key = self._key("value", f"{kind}:{name}")
@@ -171,7 +171,7 @@ class RedisStore:
         )
         if marked is None or len(marked) < WRITER_BYTES:
             return None
-        with suppress(StoreUnavailable):  # the value is ours; its place frees itself when its time is over
+        with suppress(StoreUnavailable):  # we have the value; its place becomes free when its time is over
             places = self._key("places", kind)
             await self._commands.run(places, "ZREM", places, name)
         return marked[WRITER_BYTES:]

@@ -1,4 +1,4 @@
-"""The server's time without a round trip for each question."""
+"""The time of the Redis server, without a round trip for each question."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 
 FRESH_SECONDS = 2.0
 LARGEST_STEP_BACK = 5.0
-"""Seconds. A server that is further behind than this is another clock (a failover), not a slower answer."""
+"""Seconds. If the server is further behind than this, another clock answers (a failover); it is no slow answer."""
 LEAST_STEP = 1e-6
 
 
 class StoreClock:
     """Seconds of the store, from its last answer and this process's monotonic clock.
 
-    Never ahead of the store: an answer counts as if it had been given when it arrived. So a login that began before a
-    barrier is never stamped as if it had begun after it. Never goes back, save when the store itself does.
+    It is never ahead of the store: an answer counts as if it had been given when it arrived. So a login that began
+    before a barrier never gets a time after it. It goes back only when the store's clock does.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[float]], *, monotonic: Callable[[], float]) -> None:
@@ -27,20 +27,20 @@ class StoreClock:
         self._asking = asyncio.Lock()
 
     async def now(self) -> float:
-        """Raises `StoreUnavailable` when the last answer is old and there is no new one."""
+        """Return the store's time. Raises `StoreUnavailable` if the last answer is old and no new one comes."""
         if self._monotonic() >= self._fresh_until:
             await self._refresh()
         self._latest = max(self._latest, self._monotonic() + self._offset)
         return self._latest
 
     def has_passed(self, at: float) -> None:
-        """Take in that the store has seen the time `at`: what is asked for from now on is later."""
+        """Note that the store's clock has reached `at`: every later answer is later than that."""
         self._latest = max(self._latest, at + LEAST_STEP)
 
     async def _refresh(self) -> None:
         async with self._asking:
             if self._monotonic() < self._fresh_until:
-                return  # somebody else has just asked
+                return  # another caller has just asked
             answer = await self._ask()
             arrived = self._monotonic()
             self._offset = answer - arrived

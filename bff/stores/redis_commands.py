@@ -1,6 +1,6 @@
-"""Sending commands: one deadline for each, repeats where they are safe, redirections, confirmation by replicas, errors.
+"""Send commands: a deadline for each, safe repeats, redirections, confirmation by replicas, errors.
 
-Every failure leaves here as `StoreUnavailable`; nothing of the command, a value or a password is in its text.
+Every failure becomes `StoreUnavailable`. Its text holds no part of the command, of a value or of a password.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from bff.stores.redis_nodes import Argument, Arguments, Nodes, send_together
 from bff.stores.redis_scripts import Script
 
 MAX_IN_FLIGHT = 20
-"""Commands of one process that are under way at once; the rest wait their turn, within their deadline."""
+"""How many commands of one process run at once. The others wait for their turn, within their deadline."""
 PAUSES = (0.0, 0.02, 0.1)
 """Seconds before each attempt at one command."""
 MAX_REDIRECTIONS = 5
 WAIT_MILLISECONDS = 100
 NOT_EXECUTED = (BusyLoadingError, ReadOnlyError, TryAgainError, ClusterDownError, MaxConnectionsError)
-"""Refusals after which nothing has happened, so that any command may be sent once more."""
+"""Refusals that mean the server did nothing, so any command may be sent again."""
 ERROR_CODE = re.compile(r"[A-Z]{3,20}\b")
 
 
@@ -47,8 +47,8 @@ ERROR_CODE = re.compile(r"[A-Z]{3,20}\b")
 class Request:
     """A command or, with `script`, a script on `key`.
 
-    `is_repeatable` says that doing it twice is as good as once. With `must_be_confirmed` a truthy reply counts only
-    when replicas have the write too.
+    `is_repeatable` says that doing it twice has the same effect as once. With `must_be_confirmed` a truthy reply
+    counts only if replicas have the write too.
     """
 
     key: str
@@ -67,7 +67,7 @@ class Request:
 
 
 class RedisCommands:
-    """Runs requests on the servers of one deployment. Replies as redis-py gives them, strings as bytes."""
+    """Runs requests on the servers of one deployment. Replies are those of redis-py; strings are bytes."""
 
     def __init__(self, nodes: Nodes, *, timeout: float) -> None:
         self.nodes = nodes
@@ -75,7 +75,7 @@ class RedisCommands:
         self._gate = asyncio.Semaphore(MAX_IN_FLIGHT)
 
     async def run(self, key: str, *arguments: Argument, is_repeatable: bool = True) -> Any:
-        """One plain command whose key is `key`."""
+        """Run one plain command whose key is `key`."""
         return await self._in_time([Request(key, arguments, is_repeatable=is_repeatable)])
 
     async def run_script(
@@ -86,20 +86,20 @@ class RedisCommands:
         is_repeatable: bool = True,
         must_be_confirmed: bool = False,
     ) -> Any:
-        """One script on `key`.
+        """Run one script on `key`.
 
         Raises:
-            StoreUnavailable: also when `must_be_confirmed` and too few replicas have it within 100 ms.
+            StoreUnavailable: also with `must_be_confirmed`, if too few replicas have the write within 100 ms.
         """
         request = Request(key, arguments, script, is_repeatable=is_repeatable, must_be_confirmed=must_be_confirmed)
         return await self._in_time([request])
 
     async def run_each(self, requests: Sequence[Request]) -> list[Any]:
-        """Independent requests, in one round trip per server; the replies in their order."""
+        """Run independent requests in one round trip per server. Return the replies in the same order."""
         return await self._in_time(requests, several=True) if requests else []
 
     async def beat(self, key: str, *arguments: Argument) -> Any:
-        """One command past those that wait their turn: the heartbeat must not starve under load."""
+        """Run one command before those that wait for their turn: the heartbeat must go out under load too."""
         return await self._in_time([Request(key, arguments)], queues=False)
 
     async def _in_time(self, requests: Sequence[Request], *, several: bool = False, queues: bool = True) -> Any:
@@ -113,7 +113,7 @@ class RedisCommands:
             raise StoreUnavailable(detail=_describe(exc)) from exc
 
     async def _together(self, requests: Sequence[Request]) -> list[Any]:
-        """One pipeline per server; what does not succeed there is done again by itself."""
+        """Send one pipeline per server. A request that does not succeed in it is sent again alone."""
         groups: dict[Redis, list[int]] = {}
         replies: list[Any] = [None] * len(requests)
         try:
@@ -182,7 +182,7 @@ def _check_confirmed(reply: Any, wanted: int) -> None:
 
 
 def _describe(exc: BaseException) -> str:
-    """Kind of failure for the operator. Texts of the server may quote a command, so of those only the code."""
+    """Return the kind of failure for the operator. A server's text may quote a command, so only its code is used."""
     if isinstance(exc, ResponseError):
         code = exc.status_code or (found.group() if (found := ERROR_CODE.match(str(exc))) else "")
         return " ".join(filter(None, ("redis refused:", type(exc).__name__, code)))

@@ -1,8 +1,8 @@
-"""Events between processes over publish and subscribe, and the knowledge whether they arrive.
+"""Events between processes by Redis publish and subscribe, and how this process knows that they arrive.
 
-Every 250 ms a numbered heartbeat is published the way events are, and heard on the subscription. While the last one
-heard was sent less than 750 ms ago, no event sent before it is missing. A new subscription, or a number that was left
-out, means that events may be lost: listeners are then told `EverythingUnknown`.
+Every 250 ms a numbered heartbeat is published in the same way as events, and received on the subscription. While the
+last one received was sent less than 750 ms ago, no event sent before it is missing. After a new subscription, or if a
+number is missing, events may be lost: listeners then get `EverythingUnknown`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 BEAT_SECONDS = 0.25
 TRUSTED_SECONDS = 0.75
 SILENT_SECONDS = 3.0
-"""Without a heartbeat for so long, the subscription is made anew: its connection may be dead without saying so."""
+"""Without a heartbeat for this time, a new subscription is made: a dead connection may give no sign."""
 RETRY_SECONDS = 0.2
 REMEMBERED_BEATS = 64
 
@@ -51,11 +51,11 @@ class RedisEvents:
 
     @property
     def is_hearing(self) -> bool:
-        """True while every event published so far, save those of the last 750 ms, is known to have arrived."""
+        """True while all events up to now, except those of the last 750 ms, are known to have arrived."""
         return self._monotonic() < self._trusted_until
 
     async def publish(self, event: SessionEvent) -> None:
-        """Tell the listeners here at once, and those of every other process."""
+        """Pass an event to the listeners of this process at once, and to those of all other processes."""
         self._tell(event)
         await self._commands.run(self._channel, "PUBLISH", self._channel, self._own + b" " + event_to_wire(event))
 
@@ -70,13 +70,13 @@ class RedisEvents:
         return unsubscribe
 
     def start(self) -> None:
-        """Begin to listen, once there is a listener and a running loop; call it as often as you like."""
+        """Begin to listen if there is a listener and a running loop. Further calls do nothing."""
         if self._tasks or self._is_closed or not self._listeners:
             return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return  # subscribed while the application is being put together: the first operation starts it
+            return  # no loop runs while the application is being built: the first operation starts it
         self._tasks = [loop.create_task(self._listen_for_ever()), loop.create_task(self._beat_for_ever())]
 
     async def aclose(self) -> None:
@@ -95,21 +95,21 @@ class RedisEvents:
             try:
                 await self._commands.beat(self._heart, "PUBLISH", self._heart, str(number))
             except StoreUnavailable:
-                self._trusted_until = 0.0  # what cannot be written to cannot be trusted to tell either
+                self._trusted_until = 0.0  # if publishing does not work, receiving cannot be trusted either
             await asyncio.sleep(max(0.0, sent_at + BEAT_SECONDS - self._monotonic()))
 
     async def _listen_for_ever(self) -> None:
         while True:
             try:
                 await self._listen()
-            except Exception as exc:  # whatever breaks it, a listener included: listening goes on
+            except Exception as exc:  # whatever fails, even a listener, must not end the listening
                 if not self._has_complained:
-                    log.warning("no events from the store, every request reads it: %s", type(exc).__name__)
+                    log.warning("no events from the store, so every request reads it: %s", type(exc).__name__)
                 self._has_complained = True
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        """One subscription, until it breaks or falls silent."""
+        """Listen on one subscription until it breaks or gets no heartbeat."""
         client = await self._commands.nodes.client_for(self._channel)
         pubsub = client.pubsub()
         try:
@@ -130,11 +130,11 @@ class RedisEvents:
                 continue
             if message["type"] == "subscribe":
                 confirmed += 1
-                if confirmed == 2:  # both channels: from here on nothing is missed
+                if confirmed == 2:  # both channels are subscribed: from now on nothing is missed
                     self._opened_at, self._last_heard, self._has_complained = self._monotonic(), 0, False
                     self._tell(EverythingUnknown())
                 if confirmed > 2:
-                    return  # the library has reconnected by itself: begin again, so that nobody is left in the dark
+                    return  # the library has reconnected by itself, and events may be lost: begin again
             elif message["type"] == "message" and confirmed == 2:
                 if message["channel"] == self._heart.encode():
                     self._hear(int(message["data"]))
@@ -155,11 +155,11 @@ class RedisEvents:
     def _take_in(self, data: Any) -> None:
         own, _, wire = data.partition(b" ")
         if own == self._own:
-            return  # told when it was published
+            return  # the listeners here got it when it was published
         try:
             event = event_from_wire(wire)
         except (ValueError, TypeError, KeyError):
-            event = EverythingUnknown()  # of a later version: something happened, whatever it was
+            event = EverythingUnknown()  # from a later version: something unknown has happened
         self._tell(event)
 
     def _tell(self, event: SessionEvent) -> None:

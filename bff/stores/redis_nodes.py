@@ -1,4 +1,4 @@
-"""Which server answers for a key: the one there is, the primary that sentinels name, or the owner of a cluster slot."""
+"""Find the server for a key: the only server, the primary that sentinels name, or the owner of a cluster slot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bff.stores.redis_pools import (
 from bff.stores.redis_url import Address, RedisTarget
 
 KNOWN_SECONDS = 10.0
-"""After which a cluster is asked again for its slots, and whether it has replicas by now."""
+"""Seconds after which a cluster is asked again for its slots and its replicas."""
 
 Argument = str | bytes | int
 Arguments = tuple[Argument, ...]
@@ -34,26 +34,26 @@ class Nodes(Protocol):
 
     @property
     def replicas(self) -> int:
-        """How many replicas must confirm a write that matters."""
+        """Return how many replicas must confirm an important write."""
         ...
 
     async def client_for(self, key: str) -> Redis:
-        """The server that answers for `key`."""
+        """Return the server for `key`."""
         ...
 
     def follow(self, redirect: AskError) -> Redis:
-        """The server that `redirect` (MOVED or ASK) names."""
+        """Return the server that `redirect` (MOVED or ASK) names."""
         ...
 
     async def suspect(self) -> None:
-        """Forget what is known about the servers: one of them did not answer as expected."""
+        """Forget what is known about the servers, because one did not answer as expected."""
         ...
 
     async def aclose(self) -> None: ...
 
 
 def open_nodes(target: RedisTarget, *, timeout: float) -> Nodes:
-    """The servers of `target`; connections are made when they are needed."""
+    """Return the servers of `target`. Connections are made when they are needed."""
     return ClusterNodes(target, timeout=timeout) if target.kind == "cluster" else OneNode(target, timeout=timeout)
 
 
@@ -79,7 +79,7 @@ class OneNode:
         raise redirect  # a node of a cluster behind a URL that does not say so
 
     async def suspect(self) -> None:
-        # Idle connections may lead to a primary that is none any more; new ones ask the sentinels, or DNS, again.
+        # Idle connections may lead to a server that is no primary any more. New ones ask the sentinels, or DNS, again.
         await self._client.connection_pool.disconnect(inuse_connections=False)
 
     async def aclose(self) -> None:
@@ -89,7 +89,7 @@ class OneNode:
 
 
 class ClusterNodes:
-    """The nodes of a cluster and the slots they own, learnt from whichever node answers first."""
+    """The nodes of a cluster and the slots they own, as the first node that answers reports them."""
 
     def __init__(self, target: RedisTarget, *, timeout: float) -> None:
         self._target = target
@@ -104,7 +104,7 @@ class ClusterNodes:
 
     @property
     def replicas(self) -> int:
-        # Once replicas have been seen they are asked for, even while all of them are down.
+        # A cluster that once had replicas must confirm writes, even while all of them are down.
         return int(self._has_replicas) if self._target.replicas is None else self._target.replicas
 
     async def client_for(self, key: str) -> Redis:
@@ -164,7 +164,7 @@ class ClusterNodes:
 
 
 async def send_together(client: Redis, commands: Sequence[Arguments]) -> list[Any]:
-    """Replies in order, refusals among them; all commands on one connection, as ASKING and WAIT demand."""
+    """Return the replies in order, with refusals. All commands use one connection, because ASKING and WAIT need it."""
     pipeline = client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)

@@ -1,4 +1,4 @@
-"""Asks a Redis deployment as a stranger would: does it serve whoever reaches it, without a password or certificate?"""
+"""Find out whether a Redis deployment serves anybody who can reach it, without a password or certificate."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bff.stores.redis_url import Address, Login, RedisTarget, TlsFiles
 
 
 async def is_open_to_strangers(target: RedisTarget, *, prefix: str, seconds: float) -> bool:
-    """True when our keys can be asked for without a login of ours, or a sentinel without its own.
+    """True if a server answers for our keys without our login, or a sentinel answers without its own.
 
-    What the URL holds does not answer that: a server may know our user, and still serve the default one without a
-    password. A time-out or a refusal, however it is worded, is no service.
+    The URL does not show that: a server may know our user, and still serve the default user without a password. A
+    time-out or any kind of refusal means that it does not serve strangers.
     """
     stranger = replace(target, login=Login(), sentinel_login=Login(), tls=_without_certificate(target.tls))
     asked = [_reads_our_keys(replace(stranger, sentinel_login=target.sentinel_login), prefix=prefix, seconds=seconds)]

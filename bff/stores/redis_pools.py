@@ -1,7 +1,7 @@
-"""Connections to Redis: pools, and TLS with one context for all of a store and no authority beside the one named.
+"""Connections to Redis: pools, and one TLS context per store that trusts only the authority of `ca_file`.
 
-redis-py on its own makes a context for each connection, which costs tens of milliseconds, and adds `ca_file` to the
-authorities of the system instead of trusting it alone.
+redis-py itself makes a context for each connection, which takes tens of milliseconds. It also trusts the authorities
+of the system in addition to `ca_file`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from bff.stores.redis_url import Address, Login, RedisTarget, TlsFiles
 MAX_CONNECTIONS = 32
 """Per server and process: commands in flight, the subscription and the heartbeat."""
 SENTINEL_SHARE = 0.25
-"""Of the time-out, for one sentinel or node that is asked where things are: a silent one must leave time to spare."""
+"""Share of the time-out for one sentinel or node that is asked for a server. A silent one must leave enough time."""
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:
-    """Certificates and host names are checked; TLS 1.2 or newer.
+    """Make a TLS context that checks certificates and host names, with TLS 1.2 or newer.
 
     Raises:
         OSError: a file is missing, is not PEM, or the key is encrypted or of another certificate.
@@ -46,7 +46,7 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 class TlsConnection(SSLConnection):
-    """A connection under a context that exists already."""
+    """A connection that uses an existing TLS context."""
 
     def __init__(self, *, context: ssl.SSLContext, **options: Any) -> None:
         super().__init__(**options)
@@ -62,7 +62,7 @@ class TlsManagedConnection(SentinelManagedSSLConnection):
 
 
 class Watchers(Sentinel):
-    """The sentinels of a deployment: each gets a share of the time-out, the last that answered is asked first."""
+    """The sentinels of a deployment. Each gets a share of the time-out. The last one that answered is asked first."""
 
     def __init__(self, target: RedisTarget, tls: ssl.SSLContext | None, timeout: float) -> None:
         super().__init__([])  # type: ignore[no-untyped-call]  # redis-py gives it no types
@@ -101,10 +101,10 @@ def pool_of(address: Address, tls: ssl.SSLContext | None, options: Mapping[str, 
 
 
 def connection_options(login: Login, timeout: float) -> dict[str, Any]:
-    """Of every connection.
+    """Return the options of every connection.
 
-    Repeating is decided above, where it is known what may be repeated. So is time: with a time-out of its own, redis-py
-    sends through `asyncio.wait_for`, which in Python 3.11 may swallow the cancellation of a request.
+    `redis_commands` decides what is repeated, because it knows which commands are safe. It also sets the time-outs: if
+    redis-py has a time-out, it sends with `asyncio.wait_for`, which can lose a cancellation in Python 3.11.
     """
     return {
         "username": login.username or None,

@@ -1,7 +1,7 @@
-"""What the server does in one step: Lua scripts, each of which touches exactly one key, so that they run on a cluster.
+"""Lua scripts that Redis runs in one step. Each touches exactly one key, so that they run on a cluster.
 
-Times are milliseconds of the server's own clock. A reply of `false` is "no". A key that holds another type or nonsense
-counts as absent where it is read and is overwritten where it is written: nobody is signed in by it, nothing crashes.
+Times are milliseconds of the server's own clock. A reply of `false` is "no". If a key holds another type or nonsense,
+reading finds nothing and writing overwrites it: nobody gets signed in by it, and nothing crashes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script of one key; `sha` is the name the server remembers it by."""
+    """A script for one key. `sha` is the name under which the server remembers it."""
 
     source: str = field(repr=False)
     sha: str = field(init=False)

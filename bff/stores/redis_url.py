@@ -1,4 +1,4 @@
-"""What a Redis URL says: which kind of deployment, which servers, who we are there and how the connection is secured.
+"""Read a Redis URL: the kind of deployment, the servers, our user there, and how the connection is secured.
 
 | URL | deployment |
 |---|---|
@@ -8,7 +8,7 @@
 | `redis+cluster://[user:password@]host:port,host:port` | cluster |
 
 Query: `ca_file, certificate_file, key_file` (PEM files), `tls=true` where the scheme does not say it, `replicas` (how
-many must confirm a write that matters), `sentinel_username, sentinel_password`.
+many must confirm an important write), `sentinel_username, sentinel_password`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ QUERY_KEYS = frozenset({*TLS_FILES, "tls", "replicas", "sentinel_username", "sen
 
 
 class RedisUrlRejected(ValueError):
-    """A URL that names no Redis deployment; the message says what to fix and never repeats the URL."""
+    """The URL names no Redis deployment. The message says what to fix and never repeats the URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """An ACL user; both empty where the server asks for none."""
+    """An ACL user. Both fields are empty if the server asks for none."""
 
     username: str = ""
     password: str = field(default="", repr=False)
@@ -55,7 +55,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files of a secured connection; an empty `ca_file` means the authorities the system trusts."""
+    """PEM files of a secured connection. With an empty `ca_file`, the authorities of the system are trusted."""
 
     ca_file: str = ""
     certificate_file: str = ""
@@ -64,7 +64,7 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisTarget:
-    """A parsed URL. `replicas` is how many must confirm a write that matters, None where the deployment decides."""
+    """A parsed URL. `replicas` is how many must confirm an important write; None if the deployment decides."""
 
     kind: Kind
     addresses: tuple[Address, ...]
@@ -104,7 +104,7 @@ def parse_redis_url(url: str) -> RedisTarget:
 
 
 def missing_files(target: RedisTarget) -> list[str]:
-    """Names of the query keys whose file is not there."""
+    """Return the names of the query keys whose file does not exist."""
     if target.tls is None:
         return []
     return [key for key in TLS_FILES if (path := getattr(target.tls, key)) and not Path(path).is_file()]

@@ -5,7 +5,7 @@
             assert client.get("/reports", headers=bearer_for(app, roles=["analyst"])).status_code == 200
             assert client.get("/reports", headers=bearer_for(app)).status_code == 403
 
-The plugin comes with the installation and brings the fixtures `fake_clock` and `fake_provider`.
+The plugin is part of the installation. It has the fixtures `fake_clock` and `fake_provider`.
 """
 
 from bff.running_test import NotUnderTest

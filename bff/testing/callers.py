@@ -1,4 +1,4 @@
-"""Sign somebody in at an API under test, with the API's own checks in force and no network."""
+"""Sign somebody in at an API under test. The API's own checks run; no network is needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bff.bearer import JWTBearer, RequireRoles, mint_development_token
 from bff.running_test import undo_later
 
 _SECRET = secrets.token_urlsafe(48)
-"""Of this process alone: what is minted here is worth nothing anywhere else."""
+"""The key of this process alone: a token made here is not accepted anywhere else."""
 
 
 def bearer_for(
@@ -32,14 +32,14 @@ def bearer_for(
     seconds: float = 300,
     bearer: JWTBearer | None = None,
 ) -> dict[str, str]:
-    """Headers of a call by `sub`, which every `JWTBearer` of `app` accepts until the running test ends.
+    """Return headers for a call by `sub`. Every `JWTBearer` of `app` accepts them until the running test ends.
 
-    The token goes through the real checks: issuer, audience, expiry, roles where the API looks for them. `claims` are
-    laid over it. `bearer` picks one when the API takes tokens of several issuers.
+    The token passes through the real checks: issuer, audience, expiry, and roles in the claims where the API looks.
+    `claims` replace or add claims. `bearer` chooses one if the API takes tokens of several issuers.
 
     Raises:
         NotUnderTest: no pytest test is running.
-        LookupError: no route of `app` depends on a `JWTBearer`, or on several with different issuers.
+        LookupError: the routes of `app` depend on no `JWTBearer`, or on several with different issuers.
     """
     undo = undo_later()
     found = list(_uses_in(app))
@@ -72,7 +72,7 @@ def bearer_for(
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """`app` depends on `bearer`, and looks for roles at `role_claims`."""
+    """A `bearer` that `app` depends on, and the claims in which `app` looks for roles."""
 
     app: FastAPI
     bearer: JWTBearer
@@ -80,7 +80,7 @@ class _Use:
 
 
 def _uses_in(app: FastAPI) -> Iterator[_Use]:
-    """Every `JWTBearer` of the routes of `app`, and of applications mounted in it."""
+    """Find every `JWTBearer` of the routes of `app`, and of applications mounted in it."""
     claims: dict[JWTBearer, dict[str, None]] = {}
     for context in iter_route_contexts(app.routes):
         route = context.original_route
@@ -103,7 +103,7 @@ def _calls_of(dependant: Dependant) -> Iterator[object]:
 
 
 def _stand_in(use: _Use, undo_later: Callable[..., Any]) -> None:
-    """The same bearer with the key of this process, through FastAPI's own overrides."""
+    """Let the bearer take the key of this process, through FastAPI's own overrides."""
     overrides, rules = use.app.dependency_overrides, use.bearer.rules
     if use.bearer in overrides:
         return
@@ -119,7 +119,7 @@ def _stand_in(use: _Use, undo_later: Callable[..., Any]) -> None:
 
 
 def _put(payload: dict[str, Any], path: str, names: list[str]) -> None:
-    """The inverse of `bff.oidc.claims.claim_at`."""
+    """Put a value where `bff.oidc.claims.claim_at` finds it."""
     name = path.strip("\"'")
     *parents, last = [name] if "://" in name else name.split(".")
     for parent in parents:

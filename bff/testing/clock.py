@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class FakeClock:
-    """Unix seconds; pass it wherever a `clock` is taken, as in `JWTBearer(…, clock=fake_clock)`."""
+    """A clock in Unix seconds. Pass it where a `clock` is taken, as in `JWTBearer(…, clock=fake_clock)`."""
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
         self.now = start

@@ -4,7 +4,7 @@
         api = JWTBearer.from_env(fake_provider.variables(audience="reports"))
         token = fake_provider.access_token("alice", audience="reports")
 
-`vestibule demo` and `vestibule dev` run the same provider with its sign-in page, as a process of its own.
+`vestibule demo` and `vestibule dev` run the same provider in a separate process, with its sign-in page.
 """
 
 from bff.testing.provider.client import Client

@@ -1,6 +1,6 @@
-"""Runs the provider with its sign-in page until a signal: `python -m bff.testing.provider < configuration.json`.
+"""Run the provider with its sign-in page until a signal: `python -m bff.testing.provider < configuration.json`.
 
-The configuration comes by standard input, as it holds the client's secret.
+The configuration comes from standard input, because it holds the client's secret.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ClientConfiguration(_Table):
 
 
 class PersonConfiguration(BaseModel):
-    """What the provider says of one person; further claims may stand beside these."""
+    """The claims of one person. There may be others in addition to these."""
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
@@ -48,7 +48,7 @@ class PersonConfiguration(BaseModel):
 
 
 class Configuration(_Table):
-    """What standard input holds."""
+    """The configuration on standard input."""
 
     port: int
     client: ClientConfiguration
@@ -58,7 +58,7 @@ class Configuration(_Table):
 
 
 def main(text: str) -> int:
-    """Serve what `text` describes until SIGTERM or SIGINT; the exit code."""
+    """Run the provider that `text` describes until SIGTERM or SIGINT. Return the exit code."""
     try:
         wanted = Configuration.model_validate_json(text)
         people = [Person.of_claims(person.model_dump(exclude_unset=True)) for person in wanted.people]

@@ -1,4 +1,4 @@
-"""The authorization request: what a client's redirect asks for, checked before anybody sees a page."""
+"""The authorization request: what a client's redirect asks for. It is checked before a page is shown."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bff.testing.provider.sessions import Session
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-"""What S256 makes of any verifier."""
+"""The form of every S256 challenge."""
 
 
 class RefusedAtClient(Exception):
-    """The person goes back to the client, with `error` (RFC 6749, section 4.1.2.1)."""
+    """The request is refused, and the person goes back to the client with `error` (RFC 6749, section 4.1.2.1)."""
 
     def __init__(self, asked: AuthorizationRequest, error: str, text: str) -> None:
         super().__init__(text)
@@ -26,7 +26,7 @@ class RefusedAtClient(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationRequest:
-    """A request of the registered client, for an address it may name."""
+    """A request of the registered client, with an address that the client may name."""
 
     redirect_uri: str
     state: str = ""
@@ -37,20 +37,20 @@ class AuthorizationRequest:
     max_age: int | None = None
     login_hint: str = ""
     acr: str = ""
-    """The first of `acr_values`: a sign-in on the page is as good as what was asked for."""
+    """The first of `acr_values`: a sign-in on the page counts as strong as the client asked."""
 
     def is_met_by(self, session: Session, *, now: float) -> bool:
-        """True when `session` is recent enough, and as strong as was asked for."""
+        """True if `session` is as recent and as strong as the client asked for."""
         is_recent = self.max_age is None or now - session.auth_time < self.max_age
         return is_recent and self.acr in ("", session.acr)
 
 
 def parse_authorization_request(query: Mapping[str, str], client: Client) -> AuthorizationRequest:
-    """The checked request.
+    """Check the request and return it.
 
     Raises:
-        Refused: it is not known that the client wants the person back, so nobody is sent there.
-        RefusedAtClient: for everything else that is wrong.
+        Refused: the client or its address is wrong, so the person is not sent there.
+        RefusedAtClient: something else is wrong.
     """
     if query.get("client_id") != client.client_id:
         raise Refused(400, "invalid_client", "No such client is registered here.")
@@ -74,7 +74,7 @@ def parse_authorization_request(query: Mapping[str, str], client: Client) -> Aut
 
 
 def _fault(query: Mapping[str, str], asked: AuthorizationRequest) -> tuple[str, str] | None:
-    """(error, what is wrong), the first of them."""
+    """Return the first fault as (error, what is wrong); None if there is none."""
     for name in ("request", "request_uri"):
         if name in query:
             return f"{name}_not_supported", f"{name} is not supported"

@@ -1,4 +1,4 @@
-"""The one client that is registered at the provider: its secret, its addresses, and how it proves who it is."""
+"""The only client of the provider: its secret, its addresses, and how it proves who it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLIENT_ID = "vestibule"
 
 @dataclass(slots=True, kw_only=True)
 class Client:
-    """Without registered `redirect_uris` any http address may be asked for; so with `post_logout_redirect_uris`."""
+    """The registered client. An empty list of redirect URIs means that it may name any http address."""
 
     client_id: str = CLIENT_ID
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
@@ -26,19 +26,19 @@ class Client:
     backchannel_logout_uri: str = ""
 
     def may_return_to(self, uri: str) -> bool:
-        """True for an address that a sign-in may end at: compared as text, character by character."""
+        """True if a sign-in may end at this address. Addresses are compared as text."""
         return uri in self.redirect_uris if self.redirect_uris else _is_web_address(uri)
 
     def may_end_at(self, uri: str) -> bool:
-        """True for an address that a sign-out may end at."""
+        """True if a sign-out may end at this address."""
         registered = self.post_logout_redirect_uris
         return uri in registered if registered else _is_web_address(uri)
 
     def check_secret(self, request: Request) -> None:
-        """Accept `client_secret_basic` and `client_secret_post`, one of them at a time.
+        """Check the client's secret, sent by `client_secret_basic` or `client_secret_post`.
 
         Raises:
-            Refused: invalid_client, or invalid_request for both at once.
+            Refused: invalid_client; invalid_request if both are used at once.
         """
         sent = request.form.get("client_id"), request.form.get("client_secret")
         basic = _basic_credentials(request.authorization)
@@ -61,7 +61,7 @@ def _is_web_address(uri: str) -> bool:
 
 
 def _basic_credentials(authorization: str) -> tuple[str, str] | None:
-    """(client id, secret) of a Basic header; None when there is no such header."""
+    """Return (client id, secret) of a Basic header; None if there is no such header."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None

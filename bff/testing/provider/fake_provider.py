@@ -1,4 +1,4 @@
-"""`FakeProvider`: the endpoints of one OpenID provider, put together on a real socket."""
+"""`FakeProvider`: the endpoints of one OpenID provider on a real socket."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ DISCOVERY = "/.well-known/openid-configuration"
 
 
 class FakeProvider(ProviderState):
-    """A small OpenID provider that asks nobody for a password. Times are those of `clock`, Unix seconds.
+    """A small OpenID provider that asks nobody for a password. Times are Unix seconds of `clock`.
 
-    Whoever is `next_person` is signed in at once; with `interactive=True` a page asks who is there, and single sign-on
-    works as at a large provider. `is_down` makes every answer a 503; `rotate_keys` signs with a new key from then on;
-    `seconds` is how long tokens live. Codes and refresh tokens work once, and using one again ends what it granted.
+    It signs in `next_person` at once. With `interactive=True` a page asks who is there, and single sign-on works as
+    at a large provider. With `is_down` every answer is a 503. `rotate_keys` makes a new signing key. Tokens live for
+    `seconds`. Codes and refresh tokens work once; a second use ends everything that the sign-in granted.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class FakeProvider(ProviderState):
         return self.client.secret
 
     def variables(self, *, audience: str = "api") -> dict[str, str]:
-        """The environment of an API that takes this provider's tokens: for `JWTBearer.from_env()`."""
+        """Return the environment of an API that takes this provider's tokens, for `JWTBearer.from_env()`."""
         return {
             "VESTIBULE_JWT__ISSUER": self.issuer,
             "VESTIBULE_JWT__AUDIENCE": audience,
@@ -89,7 +89,7 @@ class FakeProvider(ProviderState):
         }
 
     def settings(self) -> dict[str, Any]:
-        """A table `[providers.NAME]` for `bff.settings.loading.parse_settings`."""
+        """Return a table `[providers.NAME]` for `bff.settings.loading.parse_settings`."""
         return {
             "issuer": self.issuer,
             "client_id": self.client.client_id,
@@ -104,15 +104,15 @@ class FakeProvider(ProviderState):
         return person
 
     def rotate_keys(self) -> None:
-        """Sign with a new key; the old ones are no longer published."""
+        """Sign with a new key from now on. The old ones are no longer published."""
         self.keys.rotate()
 
     def access_token(self, sub: str, /, *, audience: str = "", scopes: Iterable[str] = (), **claims: Any) -> str:
-        """An RFC 9068 access token; `claims` are laid over it."""
+        """Return an RFC 9068 access token. `claims` replace or add claims."""
         return self._tokens.sign_access_token(sub, audience=audience, scopes=scopes, **claims)
 
     def end_sessions(self, sub: str) -> list[str]:
-        """Sign `sub` out at the provider, in every browser, with back-channel logout; a sentence for each session."""
+        """Sign `sub` out in every browser, with back-channel logout. Return one sentence per session."""
         return [self._sign_out.end(session) for session in self.sessions.all() if session.sub == sub]
 
     def _routes(self) -> Mapping[tuple[str, str], Endpoint]:

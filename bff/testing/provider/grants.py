@@ -1,4 +1,4 @@
-"""What a sign-in granted: a code that works once, and refresh tokens that rotate and tell when one is used twice."""
+"""What a sign-in granted: a code that works once, and refresh tokens that rotate. A second use is noticed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Grant:
 
 
 class Grants:
-    """In memory; safe to use from several threads."""
+    """All grants, in memory. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._grants: dict[str, Grant] = {}
@@ -47,7 +47,7 @@ class Grants:
         return code
 
     def redeem(self, code: str, *, redirect_uri: str, code_verifier: str, now: float) -> Grant | None:
-        """The grant of `code`, once and for the right verifier and address. A code used again ends its grant."""
+        """Return the grant of `code`, once, for the right verifier and address. A second use ends the grant."""
         with self._lock:
             grant = self._codes.pop(code, None)
             if grant is None:
@@ -65,12 +65,12 @@ class Grants:
         return token
 
     def of_refresh_token(self, token: str) -> Grant | None:
-        """Whose token this is, spent or not."""
+        """Return the grant of a refresh token, whether it was used or not."""
         with self._lock:
             return self._live.get(token) or self._spent.get(token)
 
     def spend(self, token: str) -> Grant | None:
-        """The grant of a refresh token that is good, which it is no longer. A token used again ends its grant."""
+        """Return the grant of a good refresh token, and use the token up. A second use ends the grant."""
         with self._lock:
             if again := self._spent.get(token):
                 again.is_revoked = True
@@ -92,7 +92,7 @@ class Grants:
                 grant.is_revoked = True
 
     def revoke_session(self, sid: str) -> None:
-        """Every grant that came of this session at the provider."""
+        """End every grant that belongs to this session at the provider."""
         with self._lock:
             for grant in self._grants.values():
                 if grant.sid == sid:

@@ -1,4 +1,4 @@
-"""HTML pages as trees, so that no text can become markup; dressed like Vestibule's own pages, with nothing fetched."""
+"""HTML pages as trees, so that text cannot become markup. They look like Vestibule's own pages and fetch nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ARCH = "M6 37V15C6 8 12 3 20 3s14 5 14 12v22", "M13 37V17c0-4 3-7 7-7s7 3 7 7v20
 
 
 def node(tag: str, *content: Element | str, **attributes: str) -> Element:
-    """An element; `class_` and `aria_label` stand for `class` and `aria-label`."""
+    """Make an element. `class_` and `aria_label` become `class` and `aria-label`."""
     names = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
     element = Element(tag, names)
     for part in content:
@@ -39,7 +39,7 @@ def render(
     mark: str = "",
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Reply:
-    """A whole page, its title as the heading; never cached, never framed, no script and no address but its own."""
+    """Make a whole page, with its title as the heading. It is not cached, not framed, and has no script."""
     nonce = secrets.token_urlsafe(16)
     head = node(
         "head",
@@ -73,7 +73,7 @@ def _style() -> str:
 
 
 def _arch(mark: str) -> Element:
-    """The sign of the house, as in `bff/pages/base.html`."""
+    """Return the logo, as in `bff/web/pages/base.html`."""
     drawing = {"viewBox": "0 0 40 40", "fill": "none", "stroke": "currentColor", "stroke-width": "2.6"}
     return node(
         "svg",

@@ -1,4 +1,4 @@
-"""A request to the provider and its reply, as plain data: endpoints know nothing of sockets."""
+"""A request to the provider and its reply, as plain data: endpoints know nothing about sockets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 
 class Refused(Exception):
-    """The request ends here: `error` is the code of the specification, the text says what was wrong."""
+    """The request is refused. `error` is the code of the specification; the text says what was wrong."""
 
     def __init__(self, status: int, error: str, text: str, *, challenge: str = "") -> None:
         super().__init__(text)
@@ -21,7 +21,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client or a browser sent; `query` and `form` have each name once."""
+    """A request from a client or a browser. `query` and `form` have each name once."""
 
     method: str
     path: str
@@ -43,7 +43,7 @@ class Request:
 
     @property
     def is_from_elsewhere(self) -> bool:
-        """True when a browser says that another site's page sent this."""
+        """True if the browser says that a page of another site sent this."""
         return self.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
 
 
@@ -60,7 +60,7 @@ def json_reply(content: Mapping[str, Any], *, status: int = 200, headers: tuple[
 
 
 def redirect(uri: str, *, headers: tuple[tuple[str, str], ...] = (), **parameters: str) -> Reply:
-    """See other: `uri` with `parameters` behind whatever query it has; empty ones are left out."""
+    """Return a 303 to `uri`, with `parameters` added to its query. Empty ones are left out."""
     added = urlencode({name: value for name, value in parameters.items() if value})
     parts = urlsplit(uri)
     location = urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, added)))))
@@ -69,14 +69,14 @@ def redirect(uri: str, *, headers: tuple[tuple[str, str], ...] = (), **parameter
 
 
 def refusal(refused: Refused) -> Reply:
-    """The error object of RFC 6749, section 5.2."""
+    """Return the error object of RFC 6749, section 5.2."""
     challenge = (("WWW-Authenticate", f'{refused.challenge} realm="provider"'),) if refused.challenge else ()
     body = {"error": refused.error, "error_description": str(refused)}
     return json_reply(body, status=refused.status, headers=challenge)
 
 
 def parse_parameters(text: str) -> dict[str, str]:
-    """Name to value of a query or a form.
+    """Read a query or a form as names and values.
 
     Raises:
         Refused: a name came twice, or it cannot be read.

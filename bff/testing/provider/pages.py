@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from bff.testing.provider.markup import button, node, render
 from bff.testing.provider.messages import Refused, Reply
-from bff.testing.provider.people import FormFault, Person, Typed
+from bff.testing.provider.people import FieldFault, Person, Typed
 from bff.testing.provider.sessions import Session
 
 SOMEBODY_ELSE = (
@@ -22,7 +22,7 @@ SOMEBODY_ELSE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """The sign-in page: `here` is who is signed in in this browser, `hint` whom the client expects."""
+    """The sign-in page. `here` is the person signed in in this browser; `hint` is whom the client expects."""
 
     client: str
     people: Sequence[Person]
@@ -30,8 +30,8 @@ class Desk:
     hint: str
     action: str
 
-    def page(self, *, typed: Typed | None = None, fault: FormFault | None = None) -> Reply:
-        """The choice of people, and a form for somebody else: open when that is where the person is."""
+    def page(self, *, typed: Typed | None = None, fault: FieldFault | None = None) -> Reply:
+        """Return the page: a choice of people, and a form for somebody else. The form is open if it was just used."""
         expected = next((person for person in self.people if person.is_called(self.hint)), None)
         if typed is None:
             typed = Typed(name="" if expected else self.hint)
@@ -64,7 +64,7 @@ class Desk:
         chosen.append(node("span", " · ".join(facts)))
         return node("li", chosen)
 
-    def _somebody_else(self, typed: Typed, fault: FormFault | None) -> Element:
+    def _somebody_else(self, typed: Typed, fault: FieldFault | None) -> Element:
         fields: list[Element] = []
         for name, label, hint in SOMEBODY_ELSE:
             wrong = str(fault) if fault and fault.field == name else ""
@@ -96,7 +96,7 @@ def _field(name: str, label: str, hint: str, *, value: str, fault: str) -> list[
 
 
 def sign_out_question(name: str, *, action: str) -> Reply:
-    """Asked when no ID token shows which session is meant."""
+    """Return the question that is asked if no ID token shows which session is meant."""
     actions = node(
         "div",
         button("Sign out", kind="main", id="sign-out"),
@@ -111,7 +111,7 @@ def sign_out_question(name: str, *, action: str) -> Reply:
 
 
 def signed_out_page(*, headers: tuple[tuple[str, str], ...]) -> Reply:
-    text = "Nobody is signed in at this provider any more, in this browser."
+    text = "Nobody is signed in at this provider in this browser now."
     return render("You are signed out", node("p", text), headers=headers)
 
 
@@ -128,7 +128,7 @@ def refusal_page(refused: Refused) -> Reply:
 def sessions_page(
     sessions: Sequence[Session], *, people: dict[str, Person], here: str, issuer: str, notice: str = ""
 ) -> Reply:
-    """Who is signed in, in any browser, each with a button to end it as a real provider's operator would."""
+    """Return the page of all sessions, each with a button to end it, as a real provider's operator can."""
     said = [node("p", notice, class_="notice", role="status")] if notice else []
     intro = "When you end a session here, the application hears it from the provider: that is back-channel logout."
     if sessions:
@@ -143,7 +143,7 @@ def sessions_page(
 
 
 def _table(rows: Sequence[Element]) -> Element:
-    """Laid out like the account page: a table where there is room, else one block a session."""
+    """Return the sessions like the account page does: a table if there is room, else one block per session."""
     heads = [node("th", text, scope="col", role="columnheader") for text in ("Person", "Signed in", "Where")]
     heads.append(node("th", node("span", "End it", class_="unseen"), scope="col", role="columnheader"))
     head = node("thead", node("tr", *heads, role="row"), role="rowgroup")

@@ -1,4 +1,4 @@
-"""People with an account at the provider, and how one is made of what somebody typed into the sign-in page."""
+"""People with an account at the provider, and how to make one from what somebody typed into the sign-in page."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ RESERVED_CLAIMS = frozenset(
         *("sid", "nonce", "auth_time", "at_hash", "c_hash", "client_id", "scope"),
     )
 )
-"""What the provider itself says in a token: not for a form to change."""
+"""Claims that the provider sets itself: a form must not change them."""
 MAX_NAME, MAX_WORDS, MAX_WORD, MAX_CLAIMS_BYTES = 100, 50, 100, 16_384
 
 
 @dataclass(slots=True)
 class Person:
-    """Somebody with an account; change the fields and the next token shows it. `further` is laid over the claims."""
+    """A person with an account. A changed field shows in the next token. `further` replaces or adds claims."""
 
     sub: str
     email: str
@@ -36,7 +36,7 @@ class Person:
 
     @classmethod
     def of_claims(cls, claims: Mapping[str, Any]) -> Self:
-        """The person of whom a provider would say `claims`; `sub` must be there."""
+        """Return the person with these `claims`. `sub` is required."""
         known = ("sub", "email", "name", "roles", "groups")
         return cls(
             sub=str(claims["sub"]),
@@ -48,7 +48,7 @@ class Person:
         )
 
     def claims(self) -> dict[str, Any]:
-        """What every token and userinfo say of this person."""
+        """Return the claims about this person in every token and in userinfo."""
         own = {
             "sub": self.sub,
             "email": self.email,
@@ -61,13 +61,13 @@ class Person:
         return own | {name: value for name, value in self.further.items() if name not in RESERVED_CLAIMS}
 
     def is_called(self, hint: str) -> bool:
-        """True when a `login_hint` means this person."""
+        """True if a `login_hint` means this person."""
         return bool(hint) and hint in (self.sub, self.email, self.claims()["preferred_username"])
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """The fields of the form for somebody else, as they were typed."""
+    """The typed fields of the form for somebody else."""
 
     name: str = ""
     roles: str = ""
@@ -75,8 +75,8 @@ class Typed:
     claims: str = ""
 
 
-class FormFault(ValueError):
-    """A field cannot be used: `field` is its name, the text says why and what to write instead."""
+class FieldFault(ValueError):
+    """A field of the sign-in page cannot be used. The text says why, and what to write instead."""
 
     def __init__(self, field: str, text: str) -> None:
         super().__init__(text)
@@ -84,14 +84,14 @@ class FormFault(ValueError):
 
 
 def read_person(typed: Typed, *, known: Mapping[str, Person]) -> Person:
-    """The person that was typed. A name of `known` with nothing beside it is that person.
+    """Return the person that was typed. A name of `known`, if nothing else was typed, is that person.
 
     Raises:
-        FormFault: a field cannot be used.
+        FieldFault: a field cannot be used.
     """
     name = " ".join(typed.name.split())
     if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise FormFault("name", f"Enter a name of at most {MAX_NAME} characters.")
+        raise FieldFault("name", f"Enter a name of at most {MAX_NAME} characters.")
     sub = plain_sub(name)
     roles, groups = _words(typed.roles, field="roles"), _words(typed.groups, field="groups")
     further = _read_claims(typed.claims)
@@ -102,9 +102,9 @@ def read_person(typed: Typed, *, known: Mapping[str, Person]) -> Person:
 
 
 def plain_sub(name: str) -> str:
-    """A subject of plain ASCII for a name in any script: the name itself where it is plain already.
+    """Return a plain ASCII subject for a name in any script. A plain name stays as it is.
 
-    Letters that have no plain form leave a short hash of the whole name, so that two names do not become one person.
+    For letters without a plain form it adds a short hash of the whole name, so that two names stay two people.
     """
     if PLAIN_SUB.fullmatch(name):
         return name
@@ -120,7 +120,7 @@ def plain_sub(name: str) -> str:
 def _words(text: str, *, field: str) -> list[str]:
     words = list(dict.fromkeys(word for part in text.split(",") if (word := " ".join(part.split()))))
     if len(words) > MAX_WORDS or any(len(word) > MAX_WORD or not word.isprintable() for word in words):
-        raise FormFault(field, f"Enter at most {MAX_WORDS} {field} of at most {MAX_WORD} characters.")
+        raise FieldFault(field, f"Enter at most {MAX_WORDS} {field} of at most {MAX_WORD} characters.")
     return words
 
 
@@ -131,7 +131,7 @@ def _read_claims(text: str) -> dict[str, Any]:
         claims = parse_object(text.encode(), code="login_parameters", max_bytes=MAX_CLAIMS_BYTES)
     except InvalidToken:
         example = '{"department": "physics"}'
-        raise FormFault("claims", f"This is not a JSON object. Write one like {example}.") from None
+        raise FieldFault("claims", f"This is not a JSON object. Write one like {example}.") from None
     if reserved := sorted(RESERVED_CLAIMS & claims.keys()):
-        raise FormFault("claims", f"The provider sets these claims itself: {', '.join(reserved)}. Leave them out.")
+        raise FieldFault("claims", f"The provider sets these claims itself: {', '.join(reserved)}. Leave them out.")
     return claims

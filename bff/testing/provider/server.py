@@ -1,4 +1,4 @@
-"""HTTP for the provider, on 127.0.0.1, with the standard library alone: an API's test run has no server package."""
+"""HTTP for the provider on 127.0.0.1. Only the standard library is used: an API's tests have no server package."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Endpoint = Callable[[Request], Reply]
 
 
 class ProviderServer(ThreadingHTTPServer):
-    """Listens from the start, and answers once `routes` (method and path to endpoint) are there and it runs."""
+    """A server that listens from the start. It answers once it runs and has `routes` (method and path to endpoint)."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -33,7 +33,7 @@ class ProviderServer(ThreadingHTTPServer):
         self._thread = threading.Thread(target=self.serve_forever, args=(POLL_SECONDS,), daemon=True)
 
     def server_bind(self) -> None:
-        """Bind without asking a name server who 127.0.0.1 is: without a network that takes seconds."""
+        """Bind without asking a name server about 127.0.0.1: without a network that takes seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.server_address[1]
 
@@ -47,7 +47,7 @@ class ProviderServer(ThreadingHTTPServer):
         self.server_close()
 
     def answer(self, request: Request) -> Reply:
-        """The endpoint's reply, or why there is none: as a page where a browser asks."""
+        """Return the endpoint's reply, or why there is none; as a page if a browser asks."""
         if self.is_down():
             return Reply(503)
         try:
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._send(reply)
         except ConnectionError:
-            self.close_connection = True  # whoever asked has gone
+            self.close_connection = True  # the client has gone
 
     def _read(self) -> Request:
         address = urlsplit(self.path)
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(reply.body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the test's own output, or the terminal's, is what matters."""
+        """Write nothing: only the output of the test, or of the command, matters."""
 
 
 def _cookies(header: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Who is signed in at the provider, in which browser: what single sign-on and `prompt=none` rest on."""
+"""Who is signed in at the provider, and in which browser. Single sign-on and `prompt=none` need this."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One sign-in at the provider. `cookie` is the browser's secret, `sid` is in tokens and opens nothing."""
+    """One sign-in at the provider. `cookie` is the browser's secret. `sid` is in tokens and gives no access."""
 
     sid: str
     sub: str
@@ -19,7 +19,7 @@ class Session:
 
 
 class Sessions:
-    """In memory; safe to use from several threads."""
+    """All sessions, in memory. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._by_sid: dict[str, Session] = {}
@@ -34,7 +34,7 @@ class Sessions:
         return session
 
     def renew(self, session: Session, *, now: float, acr: str = "") -> Session:
-        """The same person proved anew who they are: the session stays, with a new time. Ended meanwhile: it reopens."""
+        """Give the session a new time: the same person signed in again. If it has ended meanwhile, it reopens."""
         renewed = replace(session, auth_time=int(now), acr=acr)
         with self._lock:
             self._by_sid[session.sid] = renewed
@@ -47,11 +47,11 @@ class Sessions:
         return self._by_sid.get(sid)
 
     def all(self) -> list[Session]:
-        """Every session, the newest last."""
+        """Return every session, the newest last."""
         with self._lock:
             return list(self._by_sid.values())
 
     def end(self, sid: str) -> Session | None:
-        """The session that was ended; None when there is none."""
+        """End a session and return it; None if there is none."""
         with self._lock:
             return self._by_sid.pop(sid, None)

@@ -1,4 +1,4 @@
-"""The authorization endpoint and its page: who is there, and back to the client with a code."""
+"""The authorization endpoint and its page: find out who is there, and send them to the client with a code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bff.testing.provider.authorization_request import (
 from bff.testing.provider.grants import CODE_SECONDS, Grant
 from bff.testing.provider.messages import Refused, Reply, Request, parse_parameters, redirect
 from bff.testing.provider.pages import Desk
-from bff.testing.provider.people import FormFault, Typed, read_person
+from bff.testing.provider.people import FieldFault, Typed, read_person
 from bff.testing.provider.sessions import Session
 from bff.testing.provider.sign_out import SignOut
 from bff.testing.provider.state import ProviderState
@@ -22,7 +22,7 @@ ASKING_PROMPTS = frozenset({"login", "consent", "select_account"})
 
 
 class SignIn:
-    """The request stays in the address of the page, so that a reload, or a new start of the provider, loses nothing."""
+    """The endpoint. The request stays in the page's address: a reload, or a restart of the provider, loses nothing."""
 
     def __init__(self, state: ProviderState, sign_out: SignOut) -> None:
         self._state = state
@@ -40,7 +40,7 @@ class SignIn:
         return self._or_back(request, request.raw_query, self._signed_in)
 
     def _or_back(self, request: Request, raw_query: str, answer: Answer) -> Reply:
-        """What `answer` says, or back to the client with the reason why not."""
+        """Return the reply of `answer`; if it refuses, send the person to the client with the reason."""
         try:
             asked = parse_authorization_request(parse_parameters(raw_query), self._state.client)
             return answer(request, asked, raw_query)
@@ -69,7 +69,7 @@ class SignIn:
             typed = Typed(**{name: form.get(name, "") for name in ("name", "roles", "groups", "claims")})
             try:
                 person = read_person(typed, known=people)
-            except FormFault as fault:
+            except FieldFault as fault:
                 return self._desk(asked, raw_query, before).page(typed=typed, fault=fault)
             people[person.sub] = person
         elif (sub := form.get("sub", "")) in people:
@@ -81,7 +81,7 @@ class SignIn:
         return self._with_code(asked, session, headers=(("Set-Cookie", cookie),))
 
     def _session_for(self, sub: str, asked: AuthorizationRequest, before: Session | None) -> Session:
-        """The same person goes on in the same session; another one ends it, everywhere it was used."""
+        """Keep the session if it is the same person. Another person ends it, everywhere it was used."""
         sessions, now = self._state.sessions, self._state.clock()
         if before and before.sub == sub:
             return sessions.renew(before, now=now, acr=asked.acr)
@@ -120,5 +120,5 @@ class SignIn:
     def _back(
         self, asked: AuthorizationRequest, *, headers: tuple[tuple[str, str], ...] = (), **parameters: str
     ) -> Reply:
-        """To the client, with `state` and with the issuer (RFC 9207)."""
+        """Send the person to the client, with `state` and the issuer (RFC 9207)."""
         return redirect(asked.redirect_uri, headers=headers, **parameters, state=asked.state, iss=self._state.issuer)

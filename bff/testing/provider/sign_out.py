@@ -1,4 +1,4 @@
-"""The end of sessions at the provider: asked for by a client, by the person, or on the provider's own page."""
+"""Sign-out at the provider: a client asks for it, or the person, or somebody on the provider's own page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SignOut:
         self._state = state
 
     def end_session(self, request: Request) -> Reply:
-        """RP-Initiated Logout 1.0: at once for a client that shows its ID token, else after a question."""
+        """RP-Initiated Logout 1.0: sign out at once if the client shows its ID token, else after a question."""
         sent = request.form if request.method == "POST" else request.query
         hinted = self._hinted(sent.get("id_token_hint", ""))
         kept = self._kept(sent, is_known=hinted is not None)
@@ -48,7 +48,7 @@ class SignOut:
         return self._sessions(request)
 
     def end_one(self, request: Request) -> Reply:
-        """The button of one session on the page of all."""
+        """End one session, by its button on the page of all sessions."""
         self._check_origin(request)
         session = self._state.sessions.of_sid(request.form.get("sid", ""))
         return self._sessions(request, notice=self.end(session) if session else "That session has ended already.")
@@ -61,7 +61,7 @@ class SignOut:
         return f"The session of {self._name(session.sub)} has ended. {self._tell_client(session)}"
 
     def _tell_client(self, session: Session) -> str:
-        """OpenID Connect Back-Channel Logout 1.0, section 2.5: one call, and its answer for whoever reads the page."""
+        """Call the client (Back-Channel Logout 1.0, section 2.5) and return what it answered, as a sentence."""
         client = self._state.client
         if not client.backchannel_logout_uri:
             return f"{client.name} has no address for back-channel logout, so it was not told."
@@ -86,12 +86,12 @@ class SignOut:
         return self._state.sign(claims, typ="logout+jwt")
 
     def _hinted(self, id_token: str) -> Mapping[str, object] | None:
-        """The claims of an ID token of ours for the client, however old. For any other the person is asked."""
+        """Return the claims of our ID token for the client, of any age. For any other token the person is asked."""
         claims = self._state.keys.read(id_token, typ="JWT") if id_token else None
         return claims if claims and claims.get("aud") == self._state.client.client_id else None
 
     def _kept(self, sent: Mapping[str, str], *, is_known: bool) -> dict[str, str]:
-        """What decides where the person goes afterwards: only a client that is known may name an address."""
+        """Where the person goes after the sign-out. Only a known client may name an address."""
         client, back = self._state.client, sent.get("post_logout_redirect_uri", "")
         if "client_id" in sent and sent["client_id"] != client.client_id:
             raise Refused(400, "invalid_client", "No such client is registered here.")

@@ -1,4 +1,4 @@
-"""The provider's keys: ES256, each with its `kid`; one signs, all that are published verify."""
+"""The provider's ES256 keys, each with its `kid`. One key signs; all published keys verify."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALGORITHM = "ES256"
 
 
 class SigningKeys:
-    """Starts with one key."""
+    """The keys of one provider, one at the start."""
 
     def __init__(self) -> None:
         self._keys: dict[str, ec.EllipticCurvePrivateKey] = {}
@@ -33,7 +33,7 @@ class SigningKeys:
         return jwt.encode(dict(claims), key, algorithm=ALGORITHM, headers={"kid": kid, "typ": typ})
 
     def read(self, token: str, *, typ: str) -> dict[str, Any] | None:
-        """The claims of a token that a published key signed, whatever its times; None for anything else."""
+        """Return the claims of a token that a published key signed, whatever its times; None for any other."""
         try:
             header = jwt.get_unverified_header(token)
             key = self._keys.get(str(header.get("kid")))

@@ -1,4 +1,4 @@
-"""What the endpoints of one provider share: its people, its client, its keys, who is signed in and what was granted."""
+"""The state that all endpoints of one provider share: people, client, keys, sessions and grants."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bff.testing.provider.signing import SigningKeys
 
 @dataclass(kw_only=True)
 class ProviderState:
-    """Change what you like between two requests: the next one finds it. Times are those of `clock`, Unix seconds."""
+    """The shared state. A change takes effect at the next request. Times are Unix seconds of `clock`."""
 
     issuer: str = ""
     clock: Callable[[], float] = time.time
@@ -37,11 +37,11 @@ class ProviderState:
     grants: Grants = field(default_factory=Grants)
 
     def sign(self, claims: Mapping[str, Any], *, typ: str) -> str:
-        """A token of this issuer from now on, for `seconds` unless `claims` say otherwise."""
+        """Sign a token of this issuer. It is good for `seconds` from now unless `claims` say otherwise."""
         now = int(self.clock())
         return self.keys.sign({"iss": self.issuer, "iat": now, "exp": now + self.seconds} | dict(claims), typ=typ)
 
     @property
     def cookie_name(self) -> str:
-        """Of the provider's own session. Browsers share cookies between ports, so the port is in the name."""
+        """Name of the provider's session cookie. Browsers share cookies between ports, so it has the port in it."""
         return f"provider-session-{self.issuer.rpartition(':')[2]}"

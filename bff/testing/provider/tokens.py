@@ -16,13 +16,13 @@ ACCESS_TOKEN_TYPE = "at+jwt"
 
 
 class TokenEndpoints:
-    """Tokens of `state`."""
+    """The endpoints for tokens."""
 
     def __init__(self, state: ProviderState) -> None:
         self._state = state
 
     def token(self, request: Request) -> Reply:
-        """RFC 6749, sections 4.1.3 and 6: a code or a refresh token for a set of tokens."""
+        """RFC 6749, sections 4.1.3 and 6: exchange a code or a refresh token for tokens."""
         self._state.client.check_secret(request)
         match request.form.get("grant_type"):
             case "authorization_code":
@@ -32,7 +32,7 @@ class TokenEndpoints:
         raise Refused(400, "unsupported_grant_type", "use authorization_code or refresh_token")
 
     def revoke(self, request: Request) -> Reply:
-        """RFC 7009: a refresh token or an access token ends its whole grant; what nobody knows is gone already."""
+        """RFC 7009: a refresh token or an access token ends its whole grant. An unknown token changes nothing."""
         self._state.client.check_secret(request)
         if not (token := request.form.get("token")):
             raise Refused(400, "invalid_request", "token is missing")
@@ -44,7 +44,7 @@ class TokenEndpoints:
         return json_reply({})
 
     def userinfo(self, request: Request) -> Reply:
-        """OpenID Connect Core, section 5.3: the claims of the person whose access token this is."""
+        """OpenID Connect Core, section 5.3: return the claims of the person who has this access token."""
         scheme, _, token = request.authorization.partition(" ")
         claims = self._state.keys.read(token, typ=ACCESS_TOKEN_TYPE) if scheme.lower() == "bearer" else None
         if claims is None or claims["exp"] <= self._state.clock():
@@ -57,7 +57,7 @@ class TokenEndpoints:
     def sign_access_token(
         self, sub: str, /, *, audience: str = "", scopes: Iterable[str] = (), grant_id: str = "", **claims: Any
     ) -> str:
-        """An RFC 9068 access token; `claims` are laid over it."""
+        """Return an RFC 9068 access token. `claims` replace or add claims."""
         state = self._state
         own = {
             "aud": audience or state.audience,
@@ -80,7 +80,7 @@ class TokenEndpoints:
         return grant, grant.scope, grant.nonce
 
     def _of_refresh_token(self, request: Request) -> tuple[Grant, str, str]:
-        """A refresh keeps or narrows the scope; its ID token has no nonce."""
+        """Refresh tokens. A refresh keeps or narrows the scope; its ID token has no nonce."""
         token, grants = request.form.get("refresh_token", ""), self._state.grants
         known = grants.of_refresh_token(token)
         scope = request.form.get("scope") or (known.scope if known else "")
@@ -112,7 +112,7 @@ class TokenEndpoints:
 
 
 def _grant_id(claims: dict[str, Any]) -> str:
-    """Of the grant that an access token came from; "" for one that no sign-in led to."""
+    """Return the id of the grant of an access token; "" if the token came from no sign-in."""
     return str(claims.get("jti", "")).partition(".")[0]
 
 
