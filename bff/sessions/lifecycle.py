@@ -109,11 +109,6 @@ class Sessions:
         session_id = self.keyring.unsign(cookie, purpose=COOKIE_PURPOSE)
         return record_name(session_id) if session_id else None
 
-    async def resume(self, cookie: str) -> Session | None:
-        """Return the live session of a cookie value."""
-        name = self.name_of(cookie)
-        return await self.load(name) if name else None
-
     async def load(self, name: str) -> Session | None:
         """Return the live session of a record name: unsealed, within its time limits, not ended by a barrier."""
         record = await self.store.load(name)

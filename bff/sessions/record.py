@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bff.contract import Identity
@@ -105,7 +105,3 @@ def _check_types(session: Session) -> None:
         raise TypeError("a text field is not a string")
     if not all(isinstance(time, int | float) for time in (*times, tokens.expires_at or 0)):
         raise TypeError("a time field is not a number")
-
-
-def with_tokens(session: Session, tokens: TokenSet, identity: Identity) -> Session:
-    return replace(session, tokens=tokens, identity=identity)

@@ -176,8 +176,3 @@ class UpstreamTokens:
         self._kept[key] = _Kept(token, until)
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
-
-    def forget(self, session_name: str) -> None:
-        """Drop the kept tokens of a session that ended or changed."""
-        for key in [key for key in self._kept if len(key) > 1 and key[1] == session_name]:
-            del self._kept[key]

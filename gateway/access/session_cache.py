@@ -66,12 +66,20 @@ class SessionCache:
         return self._bff.clock() - known.touched_at >= self._touch_every
 
     async def slide(self, live: LiveSession) -> None:
-        """Note activity, with at most one write per session and `TOUCH_SECONDS`."""
-        now = self._bff.clock()
-        if now - live.touched_at < self._touch_every:
+        """Note activity, with at most one write per session and `TOUCH_SECONDS`. A failed write does not count.
+
+        Raises:
+            StoreUnavailable: the store did not take the write.
+        """
+        now, before = self._bff.clock(), live.touched_at
+        if now - before < self._touch_every:
             return
-        live.touched_at = now
-        idle_end = await self._bff.sessions.touch(live.session)
+        live.touched_at = now  # before the write, so that requests at the same time do not write too
+        try:
+            idle_end = await self._bff.sessions.touch(live.session)
+        except BaseException:  # also a request that is cancelled: nobody knows whether the store was reached
+            live.touched_at = before
+            raise
         if idle_end is not None:
             live.idle_expires_at = idle_end
 

@@ -135,7 +135,6 @@ class SocketCall:
         self._reason = ""
         self._by: Side = "upstream"
         self._client_messages = 0
-        self._upstream_messages = 0
         self.met_too_large = asyncio.Event()
 
     async def receive(self) -> Message:
@@ -161,8 +160,6 @@ class SocketCall:
             case "websocket.accept":
                 self._is_accepted = True
                 self._status = 101
-            case "websocket.send":
-                self._upstream_messages += 1
             case "websocket.http.response.start":
                 self._status = message["status"]
             case "websocket.close":
@@ -196,7 +193,6 @@ class SocketCall:
             self._reason,
             self._by,
             client_messages=self._client_messages,
-            upstream_messages=self._upstream_messages,
             status=self._status,
         )
 

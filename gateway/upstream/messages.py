@@ -78,5 +78,4 @@ class SocketEnd:
     reason: str
     by: Side
     client_messages: int = 0
-    upstream_messages: int = 0
     status: int = 101

@@ -84,7 +84,6 @@ class _SocketRelay:
         self._connection = connection
         self._closer = closer
         self._client_messages = 0
-        self._upstream_messages = 0
 
     async def run(self) -> SocketEnd:
         from_client = asyncio.create_task(self._client_to_upstream())
@@ -124,7 +123,6 @@ class _SocketRelay:
                 data = await self._connection.recv()
             except ConnectionClosed:
                 return self._upstream_end()
-            self._upstream_messages += 1
             kind = "text" if isinstance(data, str) else "bytes"
             try:
                 await self._send({"type": "websocket.send", kind: data})
@@ -172,7 +170,6 @@ class _SocketRelay:
             reason,
             by,
             client_messages=self._client_messages,
-            upstream_messages=self._upstream_messages,
         )
 
 

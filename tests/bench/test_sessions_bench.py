@@ -19,6 +19,7 @@ from bff.settings.tables import SessionSettings, Settings
 from bff.stores import open_store
 from bff.stores.protocol import Store
 from tests.bench.table import print_table
+from tests.bff.factories import resume
 from tests.front_door import KEY
 from tests.ports import free_port
 
@@ -89,7 +90,7 @@ async def measure(store: Store) -> tuple[float, float]:
         cookies.append(opened.cookie)
 
     async def resume_one(number: int) -> None:
-        assert await sessions.resume(cookies[number % len(cookies)]) is not None
+        assert await resume(sessions, cookies[number % len(cookies)]) is not None
 
     return await microseconds(open_one, OPENED), await microseconds(resume_one, RESUMED)
 

@@ -12,7 +12,7 @@ from bff.contract import Identity
 from bff.oidc.authorization import LoginTransaction
 from bff.oidc.jwks import VerificationKey, parse_jwks
 from bff.sessions.keyring import Keyring
-from bff.sessions.lifecycle import Opening
+from bff.sessions.lifecycle import Opening, Sessions
 from bff.sessions.record import Session, TokenSet
 from bff.settings.loading import parse_settings
 from bff.settings.tables import ProviderSettings, SessionSettings, Settings
@@ -140,6 +140,12 @@ def opening(clock: FakeClock, **over: Any) -> Opening:
         login_started_at=clock(),
     )
     return replace(base, **over)
+
+
+async def resume(sessions: Sessions, cookie: str) -> Session | None:
+    """The live session behind the value of a session cookie, None if it signs nobody in."""
+    name = sessions.name_of(cookie)
+    return await sessions.load(name) if name else None
 
 
 def session_settings(**over: Any) -> SessionSettings:

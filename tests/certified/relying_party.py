@@ -13,6 +13,7 @@ import httpx
 
 from bff.sessions.record import Session
 from bff.settings.loading import parse_settings
+from tests.bff.factories import resume
 from tests.certified.certified_provider import CertifiedProvider, ProviderEvent
 from tests.fakes import CookieClient, RecordingUpstream, SigningKey, generate_key
 from tests.front_door import KEY, RunningDoor, api_route, page_route
@@ -163,7 +164,7 @@ class CertifiedDoor(RunningDoor):
 
     def session(self, cookie: str) -> Session:
         """The stored session behind a cookie."""
-        session = self.do(self.app.bff.sessions.resume(cookie))
+        session = self.do(resume(self.app.bff.sessions, cookie))
         assert session is not None
         return session
 

@@ -16,6 +16,7 @@ import httpx
 from bff.sessions.record import Session
 from bff.stores.memory import MemoryStore
 from bff.stores.protocol import StoredRecord
+from tests.bff.factories import resume
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
 from tests.front_door import RunningDoor, api_route, page_route, provider_table
 from tests.security.raw import RawAnswer, exchange
@@ -113,7 +114,7 @@ class House:
 
     def session_of(self, browser: CookieClient) -> Session:
         """The stored session behind a browser's cookie."""
-        session = self.door.do(self.door.app.bff.sessions.resume(self.session_cookie(browser)))
+        session = self.door.do(resume(self.door.app.bff.sessions, self.session_cookie(browser)))
         assert session is not None
         return session
 

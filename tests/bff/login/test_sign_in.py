@@ -22,7 +22,7 @@ from bff.sessions.lifecycle import Opened
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import LimitSettings
 from bff.stores.events import SessionsEnded
-from tests.bff.factories import keyring
+from tests.bff.factories import keyring, resume
 from tests.bff.refresh_bench import Bench
 from tests.fakes import OMIT
 
@@ -99,7 +99,7 @@ class TestAWholeSignIn:
         )
         assert session.sid == door.fake.logins("alice")[-1].sid
         assert session.tokens.expires_at == door.bench.clock() + 99
-        assert await door.bench.sessions.resume(finished.opened.cookie) is not None
+        assert await resume(door.bench.sessions, finished.opened.cookie) is not None
 
     async def test_sends_the_browser_only_what_it_must_carry(self, door: Door) -> None:
         started = await door.start(prompt="login")
@@ -173,7 +173,7 @@ class TestTheSessionBefore:
     async def test_ends_with_the_new_one(self, door: Door) -> None:
         first = (await door.walk()).opened
         await door.walk(session_cookie(first))
-        assert await door.bench.sessions.resume(first.cookie) is None
+        assert await resume(door.bench.sessions, first.cookie) is None
         assert SessionsEnded(EndReason.SUPERSEDED, name=first.session.name) in door.bench.events
 
     async def test_of_another_tab_that_signed_in_meanwhile_ends_too(self, door: Door) -> None:
@@ -184,8 +184,8 @@ class TestTheSessionBefore:
         held = session_cookie(first.opened)
         second = await door.finish(await door.authorize(slow), browser(*slow.set_cookies, held))
         assert isinstance(second, LoginFinished)
-        assert await door.bench.sessions.resume(first.opened.cookie) is None
-        assert await door.bench.sessions.resume(second.opened.cookie) is not None
+        assert await resume(door.bench.sessions, first.opened.cookie) is None
+        assert await resume(door.bench.sessions, second.opened.cookie) is not None
 
     async def test_is_not_looked_for_in_cookies_that_are_no_ones(self, door: Door) -> None:
         first = (await door.walk()).opened
@@ -193,7 +193,7 @@ class TestTheSessionBefore:
         for cookies in ([session_cookie(first)] * 2, [other], ["__Host-vestibule="]):
             started = await door.start()
             await door.finish(await door.authorize(started), browser(*started.set_cookies, *cookies))
-            assert await door.bench.sessions.resume(first.cookie) is not None
+            assert await resume(door.bench.sessions, first.cookie) is not None
 
 
 class TestRefusedCallbacks:
@@ -305,7 +305,7 @@ class TestSigningOut:
     async def test_ends_the_session_first_and_then_names_the_way_to_the_provider(self, door: Door) -> None:
         opened = (await door.walk()).opened
         left = await door.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
-        assert await door.bench.sessions.resume(opened.cookie) is None
+        assert await resume(door.bench.sessions, opened.cookie) is None
         sent = dict(parse_qsl(urlsplit(left.url).query))
         assert sent["id_token_hint"] == opened.session.tokens.id_token
         assert (sent["client_id"], sent["post_logout_redirect_uri"]) == (
@@ -322,7 +322,7 @@ class TestSigningOut:
         door.bench.clock.advance(1)
         await door.sign_in.start_logout(opened[0].session, everywhere=True, urls=URLS)
         await door.sign_in.drain()
-        assert [await door.bench.sessions.resume(each.cookie) for each in opened] == [None] * 3
+        assert [await resume(door.bench.sessions, each.cookie) for each in opened] == [None] * 3
         assert {hit.form["token"] for hit in door.fake.hits_of("revocation")} == {
             each.session.tokens.refresh_token for each in opened
         }
@@ -333,7 +333,7 @@ class TestSigningOut:
         door.fake.bend.discovery.raw(500)
         left = await unreachable.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
         assert left.url == ""
-        assert await door.bench.sessions.resume(opened.cookie) is None
+        assert await resume(door.bench.sessions, opened.cookie) is None
         await unreachable.sign_in.drain()
         await unreachable.provider.aclose()
 

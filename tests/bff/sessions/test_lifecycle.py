@@ -13,7 +13,7 @@ from bff.sessions.lifecycle import Opened, Sessions
 from bff.sessions.record import Session
 from bff.stores.events import SessionChanged, SessionEvent, SessionsEnded
 from bff.stores.memory import MemoryStore
-from tests.bff.factories import ALICE, ISSUER, KEY, OLD_KEY, keyring, opening, session_settings, tokens
+from tests.bff.factories import ALICE, ISSUER, KEY, OLD_KEY, keyring, opening, resume, session_settings, tokens
 from tests.fakes import FakeClock
 
 BOB = replace(ALICE, sub="bob")
@@ -31,7 +31,7 @@ class TestOpening:
     async def test_gives_a_cookie_that_resumes_it(self, sessions: Sessions, clock: FakeClock) -> None:
         start = clock()
         opened = await sign_in(sessions, clock, device="Firefox on Linux")
-        resumed = await sessions.resume(opened.cookie)
+        resumed = await resume(sessions, opened.cookie)
         assert resumed == opened.session
         assert (resumed.absolute_expires_at, resumed.idle_expires_at) == (start + 3600, start + 600)
         assert resumed.identity.expires_at == int(start + 3600)
@@ -51,14 +51,14 @@ class TestOpening:
             assert secret not in dump
         (name,) = store._records
         assert name == opened.session.name == record_name(session_id)
-        assert await sessions.resume(name) is None
+        assert await resume(sessions, name) is None
 
     async def test_ends_the_session_it_replaces(
         self, sessions: Sessions, clock: FakeClock, events: list[SessionEvent]
     ) -> None:
         old = await sign_in(sessions, clock)
         await sign_in(sessions, clock, replaces=old.session.name)
-        assert await sessions.resume(old.cookie) is None
+        assert await resume(sessions, old.cookie) is None
         assert events == [SessionsEnded(EndReason.SUPERSEDED, name=old.session.name)]
 
     @pytest.mark.parametrize("identity", [BOB, COUSIN])
@@ -67,13 +67,13 @@ class TestOpening:
     ) -> None:
         old = await sign_in(sessions, clock)
         new = await sign_in(sessions, clock, identity=identity, replaces=old.session.name)
-        assert await sessions.resume(old.cookie) is None
-        assert await sessions.resume(new.cookie) is not None
+        assert await resume(sessions, old.cookie) is None
+        assert await resume(sessions, new.cookie) is not None
         assert events == [SessionsEnded(EndReason.LOGOUT, name=old.session.name)]
 
     async def test_in_place_of_one_that_is_gone_does_no_harm(self, sessions: Sessions, clock: FakeClock) -> None:
         new = await sign_in(sessions, clock, replaces="ab" * 32)
-        assert await sessions.resume(new.cookie) is not None
+        assert await resume(sessions, new.cookie) is not None
 
     async def test_never_takes_over_a_record_that_is_there(self, store: MemoryStore, clock: FakeClock) -> None:
         """A random source that repeats itself must not hand one person's session to another."""
@@ -81,7 +81,7 @@ class TestOpening:
         first = await stuck.open(opening(clock))
         assert first is not None
         assert await stuck.open(opening(clock, identity=BOB)) is None
-        remaining = await stuck.resume(first.cookie)
+        remaining = await resume(stuck, first.cookie)
         assert remaining is None or remaining.identity.sub == "alice"
 
 
@@ -92,19 +92,19 @@ class TestCookies:
     async def test_that_were_changed_are_nothing(self, sessions: Sessions, clock: FakeClock, change: Any) -> None:
         opened = await sign_in(sessions, clock)
         assert sessions.name_of(change(opened.cookie)) is None
-        assert await sessions.resume(change(opened.cookie)) is None
+        assert await resume(sessions, change(opened.cookie)) is None
 
     async def test_of_another_purpose_are_nothing(self, sessions: Sessions, clock: FakeClock) -> None:
         session_id = (await sign_in(sessions, clock)).cookie.partition(".")[0]
         assert sessions.name_of(keyring().sign(session_id, purpose="transaction")) is None
 
     async def test_signed_for_an_id_nobody_has_are_nobody(self, sessions: Sessions) -> None:
-        assert await sessions.resume(keyring().sign("x" * 43, purpose="session")) is None
+        assert await resume(sessions, keyring().sign("x" * 43, purpose="session")) is None
 
     async def test_and_records_survive_a_new_key(self, store: MemoryStore, clock: FakeClock) -> None:
         before = await sign_in(Sessions(store, keyring(OLD_KEY), session_settings()), clock)
         rotated = Sessions(store, keyring(KEY, OLD_KEY), session_settings())
-        resumed = await rotated.resume(before.cookie)
+        resumed = await resume(rotated, before.cookie)
         assert resumed is not None
         changed = await rotated.rewrite(resumed, tokens=tokens(access_token="access-2"), identity=ALICE)
         assert changed is not None
@@ -142,9 +142,9 @@ class TestTimes:
         clock.advance(500)
         assert await sessions.touch(opened.session) == clock() + 600
         clock.advance(599)
-        assert await sessions.resume(opened.cookie) is not None
+        assert await resume(sessions, opened.cookie) is not None
         clock.advance(1)
-        assert await sessions.resume(opened.cookie) is None
+        assert await resume(sessions, opened.cookie) is None
         assert await sessions.touch(opened.session) is None
 
     async def test_neither_touching_nor_rewriting_moves_the_absolute_end(
@@ -160,7 +160,7 @@ class TestTimes:
         assert current is not None
         assert await sessions.touch(current) == opened.session.absolute_expires_at
         clock.set(opened.session.absolute_expires_at)
-        assert await sessions.resume(opened.cookie) is None
+        assert await resume(sessions, opened.cookie) is None
 
     async def test_the_sealed_absolute_end_counts_even_if_the_store_forgot_it(
         self, sessions: Sessions, store: MemoryStore, clock: FakeClock
@@ -169,7 +169,7 @@ class TestTimes:
         record = store._records[opened.session.name]
         record.idle_expires_at = record.absolute_expires_at = clock() + 10**6
         clock.set(opened.session.absolute_expires_at)
-        assert await sessions.resume(opened.cookie) is None
+        assert await resume(sessions, opened.cookie) is None
 
 
 class TestRewriting:
@@ -181,7 +181,7 @@ class TestRewriting:
             opened.session, tokens=tokens(access_token="access-2"), identity=replace(ALICE, roles=())
         )
         assert changed is not None
-        resumed = await sessions.resume(opened.cookie)
+        resumed = await resume(sessions, opened.cookie)
         assert resumed is not None
         assert (resumed.revision, resumed.tokens.access_token, resumed.identity.roles) == (1, "access-2", ())
         assert resumed.sid == "sid-1"
@@ -191,7 +191,7 @@ class TestRewriting:
         opened = await sign_in(sessions, clock)
         assert await sessions.rewrite(opened.session, tokens=tokens(access_token="new"), identity=ALICE)
         assert await sessions.rewrite(opened.session, tokens=tokens(access_token="old"), identity=ALICE) is None
-        resumed = await sessions.resume(opened.cookie)
+        resumed = await resume(sessions, opened.cookie)
         assert resumed is not None
         assert resumed.tokens.access_token == "new"
 
@@ -229,7 +229,7 @@ class TestCap:
     ) -> None:
         capped = Sessions(store, keyring(), session_settings(max_per_person=2))
         opened = [await sign_in(capped, clock) for _ in range(3)]
-        alive = [await capped.resume(one.cookie) is not None for one in opened]
+        alive = [await resume(capped, one.cookie) is not None for one in opened]
         assert alive == [False, True, True]
         assert events == [SessionsEnded(EndReason.REVOKED, name=opened[0].session.name)]
 
@@ -239,10 +239,10 @@ class TestCap:
         for _ in range(20):
             opened = await capped.open(opening(clock))
             assert opened is not None
-            assert await capped.resume(opened.cookie) is not None
+            assert await resume(capped, opened.cookie) is not None
         assert len(store._records) == 1
 
     async def test_is_per_person(self, store: MemoryStore, clock: FakeClock) -> None:
         capped = Sessions(store, keyring(), session_settings(max_per_person=1))
         opened = [await sign_in(capped, clock, identity=person) for person in (ALICE, BOB, COUSIN)]
-        assert all([await capped.resume(one.cookie) for one in opened])
+        assert all([await resume(capped, one.cookie) for one in opened])

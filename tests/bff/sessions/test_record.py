@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bff.contract import EndReason, Identity
-from bff.sessions.record import Session, dump_session, load_session, with_tokens
+from bff.sessions.record import Session, dump_session, load_session
 from bff.stores.events import (
     EverythingUnknown,
     SessionChanged,
@@ -16,7 +16,7 @@ from bff.stores.events import (
     event_from_wire,
     event_to_wire,
 )
-from tests.bff.factories import ALICE, session, tokens
+from tests.bff.factories import session, tokens
 
 FULL = Identity(
     sub="alice",
@@ -84,13 +84,6 @@ def test_name_revision_and_idle_time_lie_beside_the_sealed_part() -> None:
 def test_a_record_of_another_schema_is_refused(data: bytes) -> None:
     with pytest.raises((ValueError, TypeError, KeyError)):
         load_session(data, name="n", revision=0, idle_expires_at=0)
-
-
-def test_tokens_and_identity_are_exchanged_together_and_nothing_else() -> None:
-    changed = with_tokens(session(), tokens(access_token="access-2"), FULL)
-    assert (changed.tokens.access_token, changed.identity) == ("access-2", FULL)
-    assert changed.provider == "corp"
-    assert with_tokens(changed, session().tokens, ALICE) == session()
 
 
 def test_no_token_shows_when_a_session_is_printed() -> None:

@@ -8,7 +8,7 @@ from bff.contract import EndReason
 from bff.sessions.lifecycle import Sessions
 from bff.stores.events import SessionEvent, SessionsEnded
 from bff.stores.memory import MemoryStore
-from tests.bff.factories import ALICE, ISSUER, KEY, OLD_KEY, keyring, opening, session_settings
+from tests.bff.factories import ALICE, ISSUER, KEY, OLD_KEY, keyring, opening, resume, session_settings
 from tests.bff.sessions.test_lifecycle import BOB, COUSIN, sign_in
 from tests.fakes import FakeClock
 
@@ -20,8 +20,8 @@ class TestEnding:
         one, other = await sign_in(sessions, clock), await sign_in(sessions, clock)
         assert await sessions.end(one.session.name, EndReason.REVOKED)
         assert not await sessions.end(one.session.name, EndReason.REVOKED)
-        assert await sessions.resume(one.cookie) is None
-        assert await sessions.resume(other.cookie) is not None
+        assert await resume(sessions, one.cookie) is None
+        assert await resume(sessions, other.cookie) is not None
         assert events == [SessionsEnded(EndReason.REVOKED, name=one.session.name)] * 2
 
     async def test_a_person_ends_all_of_theirs_and_nobody_elses(
@@ -31,8 +31,8 @@ class TestEnding:
         others = [await sign_in(sessions, clock, identity=person) for person in (BOB, COUSIN)]
         ended = await sessions.end_person(ISSUER, "alice", EndReason.LOGOUT)
         assert {session.name for session in ended} == {one.session.name for one in hers}
-        assert [await sessions.resume(one.cookie) for one in hers] == [None] * 3
-        assert all([await sessions.resume(one.cookie) for one in others])
+        assert [await resume(sessions, one.cookie) for one in hers] == [None] * 3
+        assert all([await resume(sessions, one.cookie) for one in others])
         (event,) = events
         assert isinstance(event, SessionsEnded)
         assert event.owner in {name for names in sessions.owners_of(hers[0].session) for name in names}
@@ -42,10 +42,10 @@ class TestEnding:
         shared = await sign_in(sessions, clock, sid="s-1", identity=BOB)
         foreign = await sign_in(sessions, clock, sid="s-1", identity=COUSIN)
         await sessions.end_provider_session(ISSUER, "s-1", EndReason.LOGOUT, sub="alice")
-        alive = [await sessions.resume(each.cookie) is not None for each in (one, other, shared, foreign)]
+        alive = [await resume(sessions, each.cookie) is not None for each in (one, other, shared, foreign)]
         assert alive == [False, True, True, True]
         await sessions.end_provider_session(ISSUER, "s-1", EndReason.LOGOUT)
-        alive = [await sessions.resume(each.cookie) is not None for each in (one, other, shared, foreign)]
+        alive = [await resume(sessions, each.cookie) is not None for each in (one, other, shared, foreign)]
         assert alive == [False, True, False, True]
 
     async def test_everybody_ends_everybody_who_was_there(
@@ -58,8 +58,8 @@ class TestEnding:
         assert events == [SessionsEnded(EndReason.REVOKED, owner=owner, at=at) for owner in owners]
         clock.advance(1)
         after = await sign_in(sessions, clock)
-        assert [await sessions.resume(one.cookie) for one in before] == [None] * 3
-        assert await sessions.resume(after.cookie) is not None
+        assert [await resume(sessions, one.cookie) for one in before] == [None] * 3
+        assert await resume(sessions, after.cookie) is not None
 
     async def test_clean_up_takes_garbage_along_and_leaves_a_later_sign_in(
         self, sessions: Sessions, store: MemoryStore, clock: FakeClock
@@ -68,19 +68,19 @@ class TestEnding:
         store._records[garbled.session.name].sealed = b"garbage"
         assert await sessions.end_person(ISSUER, "alice", EndReason.LOGOUT) == []
         assert list(store._records) == [later.session.name]
-        assert await sessions.resume(later.cookie) is not None
+        assert await resume(sessions, later.cookie) is not None
 
     @pytest.mark.parametrize("wild", ["*", "?", "[a-z]*", "ali*", "%"])
     async def test_wildcards_end_nobody(self, sessions: Sessions, clock: FakeClock, wild: str) -> None:
         opened = await sign_in(sessions, clock)
         await sessions.end_person(ISSUER, wild, EndReason.LOGOUT)
         await sessions.end_provider_session(ISSUER, wild, EndReason.LOGOUT)
-        assert await sessions.resume(opened.cookie) is not None
+        assert await resume(sessions, opened.cookie) is not None
 
     async def test_a_session_without_a_sid_is_ended_by_no_sid(self, sessions: Sessions, clock: FakeClock) -> None:
         opened = await sign_in(sessions, clock, sid="")
         await sessions.end_provider_session(ISSUER, "", EndReason.LOGOUT)
-        assert await sessions.resume(opened.cookie) is not None
+        assert await resume(sessions, opened.cookie) is not None
 
 
 class TestBarriers:
@@ -121,7 +121,7 @@ class TestBarriers:
         clock.advance(0.001)
         opened = await sessions.open(opening(clock))
         assert opened is not None
-        assert await sessions.resume(opened.cookie) is not None
+        assert await resume(sessions, opened.cookie) is not None
 
     async def test_a_record_that_clean_up_missed_is_dead_and_removed_when_met(
         self, sessions: Sessions, store: MemoryStore, clock: FakeClock
@@ -130,7 +130,7 @@ class TestBarriers:
         store._owned.clear()
         await sessions.end_person(ISSUER, "alice", EndReason.LOGOUT)
         assert opened.session.name in store._records
-        assert await sessions.resume(opened.cookie) is None
+        assert await resume(sessions, opened.cookie) is None
         assert not store._records
 
     async def test_a_barrier_under_an_old_key_still_holds_after_a_rotation(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from starlette.types import Message
@@ -12,6 +13,7 @@ from starlette.types import Message
 from bff.assembly import assemble
 from bff.errors import StoreUnavailable
 from bff.settings.tables import RouteSettings
+from bff.stores.protocol import Store
 from gateway.access.session_cache import TOUCH_SECONDS, LiveSession, SessionCache
 from gateway.relay.activity import Activity
 from tests.bff import factories
@@ -23,8 +25,8 @@ ROUTE = RouteSettings(id="live", path="/", upstream=("http://127.0.0.1:1",), kin
 class House:
     """One signed-in person with an open socket. `say` is one message of theirs, `tasks` what was started for it."""
 
-    def __init__(self, live: LiveSession, cache: SessionCache, clock: FakeClock) -> None:
-        self.live, self.cache, self.clock = live, cache, clock
+    def __init__(self, live: LiveSession, cache: SessionCache, *, store: Store, clock: FakeClock) -> None:
+        self.live, self.cache, self.store, self.clock = live, cache, store, clock
         self.activity = Activity(cache)
 
     async def say(self, message: Message, *, route: RouteSettings = ROUTE) -> int:
@@ -48,7 +50,7 @@ async def house() -> AsyncIterator[House]:
     assert opened is not None
     live = await cache.get(opened.session.name)
     assert live is not None
-    house = House(live, cache, clock)
+    house = House(live, cache, store=bff.store, clock=clock)
     yield house
     await house.activity.aclose()
     cache.close()
@@ -127,3 +129,40 @@ async def test_closing_waits_for_the_slides_it_stops(house: House, monkeypatch: 
     await asyncio.sleep(0)
     await house.activity.aclose()
     assert ended.is_set()
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [pytest.param(StoreUnavailable(), id="the store is out"), pytest.param(asyncio.CancelledError(), id="cancelled")],
+)
+async def test_a_slide_that_failed_is_due_again_at_the_next_activity(
+    house: House, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    end = house.live.idle_expires_at
+    house.clock.advance(TOUCH_SECONDS + 1)
+    with monkeypatch.context() as patched:
+
+        async def fail(*_: object, **__: object) -> None:
+            raise failure
+
+        patched.setattr(type(house.store), "touch", fail)
+        with pytest.raises(type(failure)):
+            await house.cache.slide(house.live)
+    assert house.cache.is_slide_due(house.live)
+    await house.cache.slide(house.live)
+    assert house.live.idle_expires_at == end + TOUCH_SECONDS + 1
+
+
+async def test_requests_at_the_same_time_slide_a_session_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes, touch = 0, type(house.store).touch
+
+    async def counted(*args: Any, **options: Any) -> float | None:
+        nonlocal writes
+        writes += 1
+        await asyncio.sleep(0)
+        return await touch(*args, **options)
+
+    monkeypatch.setattr(type(house.store), "touch", counted)
+    house.clock.advance(TOUCH_SECONDS + 1)
+    await asyncio.gather(*(house.cache.slide(house.live) for _ in range(5)))
+    assert writes == 1
