@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import httpx
 
+from bff.access.forwarded_identity import forwarded, forwarded_to_kit
 from bff.access.roles import with_local_roles
 from bff.audit import Audit
 from bff.browser.cookies import CookieNames, cookie_headers
@@ -21,6 +22,7 @@ from bff.sessions.assertion import Assertions
 from bff.sessions.cookie import presented_record
 from bff.sessions.keyring import Keyring
 from bff.sessions.lifecycle import Sessions
+from bff.sessions.omissions import Omissions
 from bff.sessions.record import Session
 from bff.sessions.refresh import TokenRefresher
 from bff.sessions.upstream_tokens import UpstreamTokens
@@ -48,6 +50,7 @@ class Bff:
     kit: KitCredentials
     kit_codes: KitCodes
     kit_states: KitStates
+    omissions: Omissions
     audit: Audit
     clock: Callable[[], float]
 
@@ -74,6 +77,11 @@ class Bff:
     def urls_of(self, session: Session) -> PublicUrls | None:
         """Return the URLs of the session's origin, None if that origin is no longer served."""
         return next((urls for urls in self.origins.values() if urls.origin == session.origin), None)
+
+    def as_kit_sees(self, session: Session, client: str) -> Session:
+        """Return `session` with those groups alone that pages of kit client `client` may see."""
+        globs = forwarded_to_kit(client, self.settings.routes)
+        return replace(session, identity=forwarded(session.identity, globs))
 
     def kit_route_paths(self, client: str, session: Session) -> dict[str, str]:
         """Map route id to path, below the public URL, for the routes that a kit client may call for `session`."""
@@ -132,6 +140,7 @@ def assemble(
         kit=KitCredentials(settings.kit_clients, keyring),
         kit_codes=KitCodes(sessions, keyring, audit=audit),
         kit_states=KitStates(store, keyring, seconds=settings.session.absolute_seconds),
+        omissions=Omissions(store, audit, clock=clock),
         audit=audit,
         clock=clock,
     )

@@ -24,6 +24,7 @@ Event = Literal[
     "access_denied",
     "request_refused",
     "duplicate_cookie",
+    "identity_omitted",
     "limit_reached",
     "store_failed",
     "provider_failed",

@@ -50,6 +50,8 @@ PATH_FRONTCHANNEL_LOGOUT: Final = "/frontchannel-logout"
 PATH_KIT_EXCHANGE: Final = "/kit/exchange"
 PATH_KIT_TOKEN: Final = "/kit/token"
 PATH_KIT_STATE: Final = "/kit/state"
+PATH_KIT_IDENTITY: Final = "/kit/identity"
+PATH_IDENTITY: Final = "/identity"
 PATH_JWKS: Final = "/jwks.json"
 PATH_GUARD: Final = "/guard.js"
 

@@ -35,7 +35,7 @@ from gateway.headers.spoofing import SpoofedIdentities
 from gateway.launcher import launcher_page
 from gateway.problems import redirect_page, send_page, stamping
 from gateway.relay.live_connections import Connection, LiveConnections
-from gateway.relay.outgoing import build_headers, is_activity, is_denied_streamlit_path
+from gateway.relay.outgoing import build_headers, is_activity, is_denied_streamlit_path, omitted_from
 from gateway.relay.relaying import Relaying
 from gateway.upstream.choice import RouteUpstreams
 
@@ -157,6 +157,8 @@ class Pipeline:
         token = await self._bff.upstream_tokens.for_route(chosen.route, live.session if live else None)
         if live is not None and is_activity(incoming, chosen.route, caller):
             await self._cache.slide(live)
+        if live is not None and (omitted := omitted_from(caller, chosen, token, self._bff)):
+            await self._bff.omissions.note(live.session, omitted, route=chosen.route.id)
         self._spoofed.note(incoming.headers, incoming.client, chosen.requests, route=chosen.route.id)
         headers = build_headers(incoming, caller, chosen, bearer=token.token if token else "", bff=self._bff)
         if incoming.scope["type"] == "websocket":

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from bff.access.forwarded_identity import assertion_line_bytes, forwarded
+from bff.contract import IDENTITY_LINE_BYTES
 from bff.errors import AuthError, LoginRequired, ProviderUnavailable, Unavailable, UpstreamFailed
 from bff.oidc.tokens import GrantRefused, build_client_credentials_grant, build_exchange_grant
 from bff.provider.client import Provider
@@ -33,6 +35,8 @@ class OutgoingToken:
 
     token: str = field(repr=False)
     expires_at: float | None
+    omitted: tuple[str, ...] = ()
+    """What did not fit into an assertion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class UpstreamTokens:
             return None
         match route.token:
             case "assertion":
-                return self.assertion(session, audience=route.audience)
+                return self.assertion(session, audience=route.audience, route=route)
             case "access_token":
                 return await self._access_token(session)
             case "id_token":
@@ -86,15 +90,22 @@ class UpstreamTokens:
             case unknown:
                 assert_never(unknown)
 
-    def assertion(self, session: Session, *, audience: str) -> OutgoingToken:
-        """Make a first-party assertion for `audience`, or reuse one for half of its life."""
+    def assertion(self, session: Session, *, audience: str, route: RouteSettings | None = None) -> OutgoingToken:
+        """Make a first-party assertion for `audience`, or reuse one for half of its life.
+
+        It has the groups that may go to `route`, and fits beside what else that route gets.
+        """
         now = self._clock()
-        key = ("assertion", session.name, session.revision, session.identity.roles, audience)
+        place = route.id if route else ""
+        key = ("assertion", session.name, session.revision, session.identity.roles, audience, place)
         kept = self._kept.get(key)
         if kept is not None and now < kept.until:
             return kept.token
         expires_at = min(now + UPSTREAM_SECONDS, session.absolute_expires_at)
-        token = OutgoingToken(self._assertions.for_upstream(session, audience=audience), expires_at)
+        seen = replace(session, identity=forwarded(session.identity, route.groups_forwarded)) if route else session
+        most = assertion_line_bytes(route) if route else IDENTITY_LINE_BYTES
+        made = self._assertions.for_upstream(seen, audience=audience, route=place, line_bytes=most)
+        token = OutgoingToken(made.token, expires_at, made.omitted)
         self._keep(key, token, until=min(now + REUSE_SECONDS, session.absolute_expires_at - 1))
         return token
 

@@ -26,12 +26,16 @@ _TAKEN_PREFIXES: Final = (
 )
 _REMOTE: Final = frozenset({"remote-user", "remote-groups", "remote-email", "remote-name"})
 """What the preset `remote` sets; with another preset these are free."""
+MOST_NAME_BYTES: Final = 1024
+"""For all names of headers and claims of a route, so that a person's headers keep their bound without any value."""
 OWN_NAME: Final = 'take a name of your own, as in "X-Department"'
 
 
 def claim_header_faults(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
     """Key, fault and fix for each name in `claim_headers` that may not be set there."""
     seen: set[str] = set()
+    if sum(len(given) + len(claim.encode()) for given, claim in route.claim_headers.items()) > MOST_NAME_BYTES:
+        yield "claim_headers", f"its names have more than {MOST_NAME_BYTES} bytes", "name fewer claims, or shorter"
     for given in route.claim_headers:
         name = given.lower()
         if not _NAME.match(given):

@@ -188,6 +188,8 @@ class RouteSettings(Table):
     ws_origins: tuple[str, ...] = ()
     identity_headers: HeaderPreset = "x-auth-request"
     claim_headers: dict[str, str] = {}
+    groups_forwarded: tuple[str, ...] = ("*",)
+    """Globs: the groups that upstreams hear of. Rules of the front door see all groups."""
     forward_headers: Literal["all"] | tuple[str, ...] = "all"
     forward_cookies: Literal["all"] | tuple[str, ...] = "all"
     provider: str = ""

@@ -14,6 +14,7 @@ from bff.sessions.record import Session
 from bff.settings.tables import RouteSettings
 from bff.web.answers import answer_json, respond
 from bff.web.handlers import Handling
+from bff.web.identity import describe_person
 from bff.web.pages import Page
 
 MAX_JSON = 4096
@@ -51,27 +52,22 @@ class KitRoutes(Handling):
         session = await self._bff.kit_codes.redeem(wanted.code, client=client, binding=wanted.binding)
         if not self._may_speak_of(session, request):
             raise BadRequest("kit_code", detail=f"its session belongs to {session.origin}")
-        identity = self._bff.with_roles(session).identity
+        seen = self._bff.as_kit_sees(self._bff.with_roles(session), client)
         answer = {
             "session_handle": self._bff.kit.handle_for(session.name, client=client),
             "expires_at": int(session.absolute_expires_at),
-            "identity": {
-                "sub": identity.sub,
-                "iss": identity.iss,
-                "provider": identity.provider,
-                "name": identity.name,
-                "email": identity.email,
-                "email_verified": identity.email_verified,
-                "preferred_username": identity.preferred_username,
-                "roles": list(identity.roles),
-                "groups": list(identity.groups),
-                "acr": identity.acr,
-                "auth_time": identity.auth_time,
-                "expires_at": int(session.absolute_expires_at),
-            },
+            "identity": describe_person(seen),
             "routes": self._bff.kit_route_paths(client, session),
         }
         return answer_json(answer)
+
+    async def identity(self, request: Request) -> Response:
+        """The whole identity, with what did not fit into a handshake assertion."""
+        client, session = await self._caller(request)
+        pages = [route for route in self._bff.settings.routes if route.kit == client]
+        seen = self._bff.as_kit_sees(session, client)
+        answer = describe_person(seen, claims=[claim for route in pages for claim in route.claim_headers.values()])
+        return answer_json({**answer, "routes": self._bff.kit_route_paths(client, session)})
 
     async def token(self, request: Request) -> Response:
         """A live token for one of the client's audiences, for code that has to send it itself."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bff import contract
+from bff.access.forwarded_identity import assertion_line_bytes
 from bff.assembly import Bff
 from bff.browser.cookies import cookie_headers, mentions_cookie
 from bff.errors import BadRequest, Forbidden, LoginRequired
+from bff.sessions.assertion import Assertion
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import RouteSettings
 from gateway.access.request import KIT_HEADER, SESSION_HEADER, Incoming, single_header
 from gateway.access.routes import RouteTable
 from gateway.access.session_cache import LiveSession, SessionCache
+from gateway.headers.identity import IdentityHeaders
+
+NOBODY = Assertion("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +101,29 @@ def check_kit_route(caller: Caller, route: RouteSettings, bff: Bff) -> None:
         raise Forbidden("kit_route", "This application may not call that API.")
 
 
-def kit_headers(caller: Caller, route: RouteSettings, bff: Bff) -> list[tuple[bytes, bytes]]:
+def kit_headers(caller: Caller, route: RouteSettings, bff: Bff) -> IdentityHeaders:
     """`X-Vestibule-Assertion` and `X-Vestibule-Session` for a kit route, empty when nobody is signed in."""
     if not route.kit:
-        return []
+        return IdentityHeaders([])
     live, client = caller.person, route.kit
-    assertion = handle = ""
+    assertion, handle = NOBODY, ""
     if live is not None:
-        assertion = live.handshakes.get(client) or ""
-        if not assertion:
-            routes = bff.kit_route_paths(client, live.session)
-            assertion = bff.assertions.for_handshake(live.session, client=client, routes=routes)
-            live.handshakes[client] = assertion
-            live.handles[client] = bff.kit.handle_for(live.session.name, client=client)
-        handle = live.handles[client]
-    return [
-        (contract.HEADER_ASSERTION.lower().encode(), assertion.encode()),
+        assertion = _handshake(live, route, bff)
+        handle = live.handles.get(client) or ""
+        if not handle:
+            handle = live.handles[client] = bff.kit.handle_for(live.session.name, client=client)
+    headers = [
+        (contract.HEADER_ASSERTION.lower().encode(), assertion.token.encode()),
         (contract.HEADER_SESSION.lower().encode(), handle.encode()),
     ]
+    return IdentityHeaders(headers, assertion.omitted)
+
+
+def _handshake(live: LiveSession, route: RouteSettings, bff: Bff) -> Assertion:
+    client, line_bytes = route.kit, assertion_line_bytes(route)
+    made = live.handshakes.get((client, line_bytes))
+    if made is None:
+        routes, session = bff.kit_route_paths(client, live.session), bff.as_kit_sees(live.session, client)
+        made = bff.assertions.for_handshake(session, client=client, routes=routes, line_bytes=line_bytes)
+        live.handshakes[client, line_bytes] = made
+    return made

@@ -125,7 +125,7 @@ def _why_misdirected(client: ClientEndpoint, bff: Bff) -> str:
 
 
 def _is_internal_call(scope: Scope, path: str, client: ClientEndpoint, bff: Bff) -> bool:
-    """True for kit calls, and for the public keys that APIs and kits fetch, under an internal name in the Host header.
+    """True under an internal name in the Host header for kit calls, and for what APIs ask: public keys and identities.
 
     Below `/auth` kits call only these: the others are for browsers and read the cookie, not the kit credential.
     """
@@ -133,7 +133,7 @@ def _is_internal_call(scope: Scope, path: str, client: ClientEndpoint, bff: Bff)
     if named != [client.host] or client.host not in bff.settings.server.internal_hosts:
         return False
     auth = bff.urls.base_path + bff.settings.server.auth_path
-    if path == auth + contract.PATH_JWKS:
+    if path in (auth + contract.PATH_JWKS, auth + contract.PATH_IDENTITY):
         return True
     if path.startswith(auth + "/") and not path.startswith(auth + _KIT_PATHS):
         return False

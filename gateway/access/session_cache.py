@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 from bff.assembly import Bff
 from bff.contract import Identity
+from bff.sessions.assertion import Assertion
 from bff.sessions.record import Session
 from bff.stores.events import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded
+from gateway.headers.identity import IdentityHeaders
 
 MAX_ENTRIES = 20_000
 TOUCH_SECONDS = 30.0
@@ -30,7 +32,10 @@ class LiveSession:
     owners: frozenset[str]
     idle_expires_at: float
     touched_at: float
-    handshakes: dict[str, str] = field(default_factory=dict, repr=False)
+    headers: dict[str, IdentityHeaders] = field(default_factory=dict, repr=False)
+    """The identity headers by route id."""
+    handshakes: dict[tuple[str, int], Assertion] = field(default_factory=dict, repr=False)
+    """By kit client and bytes of the line."""
     handles: dict[str, str] = field(default_factory=dict, repr=False)
 
 

@@ -1,17 +1,20 @@
 """Identity headers for upstreams and forward-auth answers: always all headers of a preset, empty if unknown.
 
 No header is left out, because a client could send a header that we leave out. Values are printable ASCII. Everything
-else is percent-encoded UTF-8, and so are `%` and, inside lists, `,`.
+else is percent-encoded UTF-8, and so are `%` and, inside lists, `,`. The headers of one request have a bounded size: a
+value that does not fit is empty, and `X-Auth-Request-Omitted` names it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bff import contract
-from bff.contract import Identity
+from bff.access.forwarded_identity import choose_omitted
+from bff.contract import IDENTITY_BYTES, IDENTITY_LINE_BYTES, Identity
 from bff.oidc.verified_email import claims_to_go_by
 from bff.settings.tables import HeaderPreset
 from gateway.headers.request import RawHeaders
@@ -42,9 +45,34 @@ _PRESETS: Final[Mapping[HeaderPreset, Mapping[str, str]]] = {
 }
 _UNSAFE: Final = re.compile(r"[^ -$&-~]|^ | $")
 _UNSAFE_IN_LIST: Final = re.compile(r"[^ -$&-+\--~]|^ | $")
+_ALWAYS_SENT: Final = frozenset({"user", "provider"})
+"""Their length is bounded where they come from."""
+_OMITTED: Final = contract.HEADER_OMITTED.lower().encode()
+_LINE_OVERHEAD: Final = len(": \r\n")
 _STANDARD: Final = frozenset(
     {"sub", "iss", "provider", "name", "email", "email_verified", "preferred_username", "roles", "groups", "acr"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityHeaders:
+    """The headers that name a person, and the names of the values that did not fit."""
+
+    headers: RawHeaders
+    omitted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One header. `field` is what `X-Auth-Request-Omitted` calls it, "" for one that is always sent."""
+
+    name: bytes
+    value: bytes
+    field: str = ""
+
+    @property
+    def size(self) -> int:
+        return len(self.name) + len(self.value) + _LINE_OVERHEAD
 
 
 def build_identity_headers(
@@ -54,22 +82,43 @@ def build_identity_headers(
     subject_key: str = "",
     several_providers: bool = False,
     claim_headers: Mapping[str, str] | None = None,
-) -> RawHeaders:
+    most_bytes: int = IDENTITY_BYTES,
+) -> IdentityHeaders:
     """Build the headers of `preset` and `claim_headers` (header name → claim) for `identity`. Without one all are
     empty.
 
     `subject_key` is the stable key of a person (`X-Auth-Request-Id`), sent with every preset but `none`.
-    With `several_providers` the user is `<provider>:<sub>`.
+    With `several_providers` the user is `<provider>:<sub>`. All lines together have at most `most_bytes`.
     """
     values = _values(identity, several_providers=several_providers)
-    headers = [(name.encode(), values[field]) for name, field in _PRESETS[preset].items()]
+    lines = [
+        _Line(name.encode(), values[field], "" if field in _ALWAYS_SENT else field)
+        for name, field in _PRESETS[preset].items()
+    ]
     if preset != "none":
         key = encode_value(subject_key) if identity is not None else b""
-        headers.append((contract.HEADER_SUBJECT_KEY.lower().encode(), key))
+        lines.append(_Line(contract.HEADER_SUBJECT_KEY.lower().encode(), key))
     for name, claim in (claim_headers or {}).items():
         value = b"" if identity is None else _claim_value(_claim(identity, claim))
-        headers.append((name.lower().encode("ascii"), value))
-    return headers
+        lines.append(_Line(name.lower().encode("ascii"), value, claim))
+    built = _bounded(lines, most_bytes)
+    return IdentityHeaders(built.headers[:-1]) if preset == "none" and not built.omitted else built
+
+
+def _bounded(lines: Sequence[_Line], most_bytes: int) -> IdentityHeaders:
+    """Empty what does not fit, and add the header that names it as the last one. It is empty if everything fits."""
+    sizes: dict[str, int] = {}
+    for line in lines:
+        if line.field and line.value:
+            sizes[line.field] = sizes.get(line.field, 0) + len(line.value)
+    marker = len(_OMITTED) + _LINE_OVERHEAD
+    surplus = sum(line.size for line in lines) + marker - most_bytes
+    too_long = frozenset(line.field for line in lines if line.field and line.size > IDENTITY_LINE_BYTES)
+    omitted: tuple[str, ...] = ()
+    if surplus > 0 or too_long:
+        omitted = choose_omitted(sizes, surplus=surplus + len(encode_list(list(sizes))), too_long=too_long)
+    headers = [(line.name, b"" if line.field in omitted else line.value) for line in lines]
+    return IdentityHeaders([*headers, (_OMITTED, encode_list(omitted))], omitted)
 
 
 def encode_value(value: str) -> bytes:

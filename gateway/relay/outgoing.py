@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bff import contract
+from bff.access.forwarded_identity import forwarded, header_bytes
 from bff.assembly import Bff
+from bff.sessions.upstream_tokens import OutgoingToken
 from bff.settings.tables import RouteSettings
 from gateway.access.credentials import Caller, kit_headers
 from gateway.access.request import Incoming
+from gateway.access.session_cache import LiveSession
 from gateway.headers.forwarded import ClientEndpoint, build_forwarded_headers
-from gateway.headers.identity import build_identity_headers
+from gateway.headers.identity import IdentityHeaders, build_identity_headers
 from gateway.headers.request import RawHeaders
 from gateway.upstream.choice import RouteUpstreams
 
@@ -27,21 +30,41 @@ def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *,
     client = ClientEndpoint(facts.address, "https" if facts.urls.is_secure else "http", facts.urls.host)
     headers.append((b"host", facts.urls.host.encode("ascii")))
     headers += build_forwarded_headers(client, prefix=chosen.prefix, request_id=facts.request_id)
-    live = caller.live
-    headers += build_identity_headers(
-        route.identity_headers,
-        live.identity if live else None,
-        subject_key=live.subject_key if live else "",
-        several_providers=len(bff.settings.providers) > 1,
-        claim_headers=route.claim_headers,
-    )
-    headers += kit_headers(caller, route, bff)
+    headers += identity_headers(caller.live, route, bff).headers
+    headers += kit_headers(caller, route, bff).headers
     if secret := route.upstream_secret.get_secret_value():
         headers.append((UPSTREAM_HEADER, secret.encode("ascii")))
     if bearer:
         headers = [header for header in headers if header[0] != b"authorization"]
         headers.append((b"authorization", b"Bearer " + bearer.encode("ascii")))
     return headers
+
+
+def identity_headers(live: LiveSession | None, route: RouteSettings, bff: Bff) -> IdentityHeaders:
+    """Return the headers that name the person to `route`. They are built once for a session."""
+    known = live.headers.get(route.id) if live else None
+    if known is not None:
+        return known
+    built = build_identity_headers(
+        route.identity_headers,
+        forwarded(live.identity, route.groups_forwarded) if live else None,
+        subject_key=live.subject_key if live else "",
+        several_providers=len(bff.settings.providers) > 1,
+        claim_headers=route.claim_headers,
+        most_bytes=header_bytes(route),
+    )
+    if live:
+        live.headers[route.id] = built
+    return built
+
+
+def omitted_from(caller: Caller, chosen: RouteUpstreams, token: OutgoingToken | None, bff: Bff) -> tuple[str, ...]:
+    """Return the names of what the upstream is not told, because it does not fit; () for nearly everybody."""
+    if caller.person is None:
+        return ()
+    headers, kit = identity_headers(caller.live, chosen.route, bff), kit_headers(caller, chosen.route, bff)
+    omitted = (*headers.omitted, *kit.omitted, *(token.omitted if token else ()))
+    return tuple(dict.fromkeys(omitted)) if omitted else ()
 
 
 def is_activity(incoming: Incoming, route: RouteSettings, caller: Caller) -> bool:

@@ -103,10 +103,10 @@ def test_rs_1_an_api_takes_no_token_of_the_front_doors_kit() -> None:
         bearer = JWTBearer(issuer, AUDIENCE, jwks_url=f"{published.issuer}/jwks")
         with running_api(bearer, published) as api:
             session = signed_in_session(issuer)
-            assert api.send(keys.for_upstream(session, audience=AUDIENCE)).status == 200
-            assert api.send(keys.for_upstream(session, audience="other")).status == 401
+            assert api.send(keys.for_upstream(session, audience=AUDIENCE).token).status == 200
+            assert api.send(keys.for_upstream(session, audience="other").token).status == 401
             for client in ("dashboards", AUDIENCE, AUDIENCE.removeprefix("kit:")):
-                assert api.send(keys.for_handshake(session, client=client, routes={})).status == 401
+                assert api.send(keys.for_handshake(session, client=client, routes={}).token).status == 401
 
 
 def signed_in_session(origin: str) -> Session:

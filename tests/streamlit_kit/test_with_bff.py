@@ -55,7 +55,7 @@ def assertions() -> Assertions:
 def test_a_handshake_of_the_front_door_is_read_completely(assertions: Assertions) -> None:
     session = make_session()
     page_session = read_assertion(
-        assertions.for_handshake(session, client=CLIENT, routes={"api": "/api/"}),
+        assertions.for_handshake(session, client=CLIENT, routes={"api": "/api/"}).token,
         "handle",
         find_key=KeySet(assertions.jwks, clock=time.monotonic).find,
         expected=Expected(client=CLIENT, issuer=ISSUER),
@@ -71,7 +71,7 @@ def test_a_handshake_of_the_front_door_is_read_completely(assertions: Assertions
 def test_an_assertion_for_an_api_opens_no_page(assertions: Assertions) -> None:
     with pytest.raises(AssertionRejected) as caught:
         read_assertion(
-            assertions.for_upstream(make_session(), audience=f"kit:{CLIENT}"),
+            assertions.for_upstream(make_session(), audience=f"kit:{CLIENT}").token,
             "handle",
             find_key=KeySet(assertions.jwks, clock=time.monotonic).find,
             expected=Expected(client=CLIENT, issuer=ISSUER),
@@ -86,7 +86,7 @@ def test_what_a_client_sends_is_what_the_front_door_opens(door: KitFrontDoor, as
     session = make_session()
     handle = credentials.handle_for(session.name, client=CLIENT)
     page_session = read_assertion(
-        assertions.for_handshake(session, client=CLIENT, routes={"api": "/api/"}),
+        assertions.for_handshake(session, client=CLIENT, routes={"api": "/api/"}).token,
         handle,
         find_key=KeySet(assertions.jwks, clock=time.monotonic).find,
         expected=Expected(client=CLIENT),

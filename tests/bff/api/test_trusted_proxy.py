@@ -64,7 +64,9 @@ USER = ("X-Auth-Request-User", "ada")
 
 
 def test_what_the_gateway_sends_is_read_as_it_was_meant(api: str) -> None:
-    sent = [(n.decode(), v.decode()) for n, v in build_identity_headers("x-auth-request", ADA, subject_key="k-1")]
+    sent = [
+        (n.decode(), v.decode()) for n, v in build_identity_headers("x-auth-request", ADA, subject_key="k-1").headers
+    ]
     assert get(api + "/me", *sent).json() == {
         "sub": "ada",
         "name": "Ada Løvelace, 100%",
@@ -77,7 +79,7 @@ def test_what_the_gateway_sends_is_read_as_it_was_meant(api: str) -> None:
 
 
 def test_what_the_gateway_sends_for_nobody_is_401(api: str) -> None:
-    sent = [(n.decode(), v.decode()) for n, v in build_identity_headers("x-auth-request", None)]
+    sent = [(n.decode(), v.decode()) for n, v in build_identity_headers("x-auth-request", None).headers]
     assert get(api + "/me", *sent).status_code == 401
     assert get(api + "/me").status_code == 401
 

@@ -43,7 +43,7 @@ def read(assertions: Assertions, token: str) -> dict[str, Any]:
 
 class TestForAnUpstream:
     def test_it_is_an_access_token_of_the_route_for_a_minute(self, assertions: Assertions) -> None:
-        token = assertions.for_upstream(session(), audience="models-api")
+        token = assertions.for_upstream(session(), audience="models-api").token
         assert jwt.get_unverified_header(token)["typ"] == "at+jwt"
         claims = read(assertions, token)
         assert (claims["iss"], claims["aud"], claims["sub"]) == (URL, "models-api", "alice")
@@ -55,29 +55,33 @@ class TestForAnUpstream:
         )
 
     def test_it_never_outlives_the_session(self, assertions: Assertions) -> None:
-        token = assertions.for_upstream(session(absolute_expires_at=NOW + 10.9), audience="a")
+        token = assertions.for_upstream(session(absolute_expires_at=NOW + 10.9), audience="a").token
         assert read(assertions, token)["exp"] == NOW + 10
 
     def test_it_has_no_scope_when_the_session_has_none(self, assertions: Assertions) -> None:
-        assert "scope" not in read(assertions, assertions.for_upstream(session(tokens=tokens(scope="")), audience="a"))
+        assert "scope" not in read(
+            assertions, assertions.for_upstream(session(tokens=tokens(scope="")), audience="a").token
+        )
 
     def test_no_two_are_alike(self, assertions: Assertions) -> None:
-        identifiers = {read(assertions, assertions.for_upstream(session(), audience="a"))["jti"] for _ in range(50)}
+        identifiers = {
+            read(assertions, assertions.for_upstream(session(), audience="a").token)["jti"] for _ in range(50)
+        }
         assert len(identifiers) == 50
 
     def test_it_carries_no_token_of_the_provider(self, assertions: Assertions) -> None:
-        claims = str(read(assertions, assertions.for_upstream(session(), audience="a")))
+        claims = str(read(assertions, assertions.for_upstream(session(), audience="a").token))
         assert not any(secret in claims for secret in ("access-1", "refresh-1", "id-token-1"))
 
     def test_bearer_accepts_it(self, assertions: Assertions) -> None:
-        token = assertions.for_upstream(session(), audience="models-api")
+        token = assertions.for_upstream(session(), audience="models-api").token
         caller = validate_bearer(token, keys=published(assertions), rules=RULES, now=NOW)
         assert (caller.sub, caller.roles, caller.has_scope("models:read")) == ("alice", ("analyst",), True)
 
 
 class TestForAHandshake:
     def token(self, assertions: Assertions) -> str:
-        return assertions.for_handshake(session(), client="dash", routes=ROUTES)
+        return assertions.for_handshake(session(), client="dash", routes=ROUTES).token
 
     def test_it_tells_a_page_who_is_there_as_long_as_the_session_lasts(self, assertions: Assertions) -> None:
         token = self.token(assertions)
@@ -98,7 +102,7 @@ class TestKeys:
     def test_all_are_published_and_the_first_signs(self, assertions: Assertions) -> None:
         document = assertions.jwks()
         assert len(document["keys"]) == 2
-        signed = jwt.get_unverified_header(assertions.for_upstream(session(), audience="a"))["kid"]
+        signed = jwt.get_unverified_header(assertions.for_upstream(session(), audience="a").token)["kid"]
         assert signed == document["keys"][0]["kid"]
 
     def test_only_public_members_are_published(self, assertions: Assertions) -> None:
@@ -106,5 +110,7 @@ class TestKeys:
             assert key.keys() == {"kty", "crv", "x", "y", "kid", "use", "alg"}
 
     def test_a_token_signed_before_a_rotation_still_verifies(self, assertions: Assertions, clock: FakeClock) -> None:
-        before = Assertions(keyring(OLD_KEY), issuer=URL, clock=clock).for_upstream(session(), audience="models-api")
+        before = (
+            Assertions(keyring(OLD_KEY), issuer=URL, clock=clock).for_upstream(session(), audience="models-api").token
+        )
         assert validate_bearer(before, keys=published(assertions), rules=RULES, now=NOW).sub == "alice"

@@ -162,6 +162,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
         )
     ),
     ("routes[0].claim_headers", routes({"claim_headers": {"X-Team": "team", "x-team": "department"}})),
+    ("routes[0].claim_headers", routes({"claim_headers": {f"X-Claim-{n}": "c" * 20 for n in range(40)}})),
     (
         "routes[0].claim_headers",
         routes({"identity_headers": "remote", "claim_headers": {"Remote-User": "preferred_username"}}),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bff.contract import Identity
 from bff.settings.tables import HeaderPreset
-from gateway.headers.identity import build_identity_headers, encode_list, encode_value
+from gateway.headers.identity import IdentityHeaders, build_identity_headers, encode_list, encode_value
 from gateway.headers.request import RequestHygiene
 
 ADA = Identity(
@@ -31,7 +31,7 @@ PRESETS: list[HeaderPreset] = ["x-auth-request", "x-forwarded", "remote", "none"
 
 
 def build(preset: HeaderPreset, identity: Identity | None = ADA, **options: Any) -> dict[str, str]:
-    headers = build_identity_headers(preset, identity, **options)
+    headers = build_identity_headers(preset, identity, **options).headers
     assert len({name for name, _ in headers}) == len(headers)
     return {name.decode(): value.decode("ascii") for name, value in headers}
 
@@ -46,6 +46,7 @@ def test_the_default_preset_carries_everything() -> None:
         "x-auth-request-name": "Ada L%C3%B6velace",
         "x-auth-request-provider": "corp",
         "x-auth-request-id": "key_-1",
+        "x-auth-request-omitted": "",
     }
 
 
@@ -56,8 +57,10 @@ def test_the_oauth2_proxy_and_authelia_presets_use_their_names() -> None:
         "x-forwarded-groups",
         "x-forwarded-preferred-username",
         "x-auth-request-id",
+        "x-auth-request-omitted",
     }
-    assert set(build("remote")) == {"remote-user", "remote-groups", "remote-email", "remote-name", "x-auth-request-id"}
+    remote = {"remote-user", "remote-groups", "remote-email", "remote-name"}
+    assert set(build("remote")) == remote | {"x-auth-request-id", "x-auth-request-omitted"}
     assert build("none") == {}
 
 
@@ -90,7 +93,7 @@ def test_the_whole_set_is_there_and_empty_when_nobody_is_signed_in(preset: Heade
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_is_set_here_is_removed_from_clients(preset: HeaderPreset) -> None:
-    assert RequestHygiene().clean(build_identity_headers(preset, ADA, subject_key="key")) == []
+    assert RequestHygiene().clean(build_identity_headers(preset, ADA, subject_key="key").headers) == []
 
 
 def test_claims_become_headers_by_name_path_or_standard_name() -> None:
@@ -134,3 +137,81 @@ def test_a_list_never_grows_a_member(values: list[str]) -> None:
     assert all(0x20 <= byte <= 0x7E for byte in encoded)
     members = encoded.decode("ascii").split(",") if values else []
     assert [unquote(member) for member in members] == values
+
+
+LONG = tuple(f"00000000-0000-4000-8000-{number:012d}" for number in range(200))
+
+
+def omitted_and_sizes(built: IdentityHeaders) -> tuple[list[str], list[int]]:
+    marked = dict(built.headers).get(b"x-auth-request-omitted", b"").decode()
+    assert marked == ",".join(built.omitted)
+    return list(built.omitted), [len(name) + len(value) + 4 for name, value in built.headers]
+
+
+@pytest.mark.parametrize("preset", ["x-auth-request", "x-forwarded", "remote"])
+def test_a_list_that_does_not_fit_into_a_line_is_left_out_whole_and_named(preset: HeaderPreset) -> None:
+    built = build_identity_headers(preset, replace(ADA, groups=LONG), subject_key="key")
+    assert omitted_and_sizes(built)[0] == ["groups"]
+    assert dict(built.headers)[next(name for name, _ in built.headers if name.endswith(b"groups"))] == b""
+    assert dict(built.headers)[next(name for name, _ in built.headers if name.endswith(b"user"))] == ADA.sub.encode()
+
+
+def test_a_list_that_just_fits_goes_whole() -> None:
+    one_line = 4096 - len("x-auth-request-groups: \r\n")
+    fitting = build_identity_headers("x-auth-request", replace(ADA, groups=("g" * one_line,)))
+    assert fitting.omitted == ()
+    assert build_identity_headers("x-auth-request", replace(ADA, groups=("g" * (one_line + 1),))).omitted == ("groups",)
+
+
+def test_a_claim_that_does_not_fit_is_named_as_the_claim() -> None:
+    person = replace(ADA, claims={"projects": ["p" * 100] * 60, "unit": "models"})
+    built = build_identity_headers("none", person, claim_headers={"X-Projects": "projects", "X-Unit": "unit"})
+    assert built.omitted == ("projects",)
+    assert (dict(built.headers)[b"x-projects"], dict(built.headers)[b"x-unit"]) == (b"", b"models")
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=30).map(lambda text: text * 60)
+lists = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), max_size=12).map(lambda few: few * 30)
+
+
+@given(
+    preset=st.sampled_from(PRESETS),
+    sub=st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=255),
+    values=st.tuples(texts, texts, texts),
+    roles=lists,
+    groups=lists,
+    claims=st.lists(lists, max_size=4),
+    most=st.integers(2560, 8192),
+)
+def test_no_person_exceeds_the_bounds(
+    preset: HeaderPreset,
+    sub: str,
+    values: tuple[str, str, str],
+    roles: list[str],
+    groups: list[str],
+    claims: list[list[str]],
+    most: int,
+) -> None:
+    name, email, username = values
+    person = Identity(
+        sub=sub,
+        iss="https://idp.example.com",
+        provider="p" * 63,
+        name=name,
+        email=email,
+        email_verified=True,
+        preferred_username=username,
+        roles=tuple(roles),
+        groups=tuple(groups),
+        claims={f"claim-{number}": value for number, value in enumerate(claims)},
+    )
+    named = {f"X-Claim-{number}-{'x' * 100}": f"claim-{number}" for number in range(len(claims))}
+    built = build_identity_headers(
+        preset, person, subject_key="k" * 43, several_providers=True, claim_headers=named, most_bytes=most
+    )
+    omitted, sizes = omitted_and_sizes(built)
+    assert sum(sizes) <= most
+    assert max(sizes, default=0) <= 4096
+    for field, whole in (("groups", groups), ("roles", roles)):
+        sent = [value for header, value in built.headers if header.endswith(field.encode())]
+        assert sent in ([], [b""] if field in omitted else [encode_list(whole)])
