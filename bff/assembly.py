@@ -15,6 +15,7 @@ from bff.browser.cookies import CookieNames, cookie_headers
 from bff.kit.credentials import KitCredentials
 from bff.kit.one_time_codes import KitCodes
 from bff.kit.page_state import KitStates
+from bff.login.observer import LoginObserver
 from bff.login.sign_in import SignIn
 from bff.login.transactions import Transactions
 from bff.provider.client import Provider, http_client_for
@@ -104,8 +105,12 @@ def assemble(
     store: Store | None = None,
     http: httpx.AsyncClient | None = None,
     clock: Callable[[], float] = time.time,
+    observer: LoginObserver | None = None,
 ) -> Bff:
-    """Build the parts. `store` and `http` replace those of the settings; `clock` gives Unix seconds."""
+    """Build the parts. `store` and `http` replace those of the settings; `clock` gives Unix seconds.
+
+    `observer` is told how sign-ins end.
+    """
     keyring = Keyring([key.get_secret_value().encode() for key in settings.secrets.keys])
     store = store or open_store(settings, clock=clock)
     audit = Audit()
@@ -133,7 +138,7 @@ def assemble(
         store=store,
         sessions=sessions,
         transactions=transactions,
-        sign_in=SignIn(providers, sessions, transactions, audit=audit, clock=clock),
+        sign_in=SignIn(providers, sessions, transactions, audit=audit, clock=clock, observer=observer),
         tokens=tokens,
         assertions=assertions,
         upstream_tokens=UpstreamTokens(sessions, tokens, assertions, providers, clock=clock),

@@ -78,7 +78,7 @@ def install(
     for route in auth_app.router.routes:
         app.router.routes.append(route)
     app.add_exception_handler(AuthError, _render)
-    _close_with(app, bff)
+    _at_shutdown(app, bff.aclose)
     return bff
 
 
@@ -165,7 +165,7 @@ def _bff_of(request: Request) -> Bff:
     return bff
 
 
-def _close_with(app: FastAPI, bff: Bff) -> None:
+def _at_shutdown(app: FastAPI, close: Callable[[], Awaitable[None]]) -> None:
     inner = app.router.lifespan_context
 
     @asynccontextmanager
@@ -174,6 +174,6 @@ def _close_with(app: FastAPI, bff: Bff) -> None:
             try:
                 yield state
             finally:
-                await bff.aclose()
+                await close()
 
     app.router.lifespan_context = lifespan

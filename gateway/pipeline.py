@@ -47,6 +47,7 @@ class Pipeline:
 
     def __init__(self, bff: Bff, auth_app: ASGIApp, upstreams: dict[str, RouteUpstreams], cache: SessionCache) -> None:
         self._bff = bff
+        self._server = bff.settings.server
         self._auth_app = auth_app
         self._upstreams = upstreams
         self._cache = cache
@@ -67,14 +68,16 @@ class Pipeline:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from its endpoint to its answer."""
         started = perf_counter()
-        client, request_id = read_endpoint(scope, self._bff)
+        client, request_id = read_endpoint(scope, self._server)
         attribute_events(client=client.address, request_id=request_id)
         self._spoofed.note_unproven_proxy(client)
         status = self._access.watching(stamping(send, request_id, secure=self._bff.urls.is_secure))
         incoming: Incoming | None = None
         route_id = ""
         try:
-            incoming = read_request(scope, self._bff, client, request_id)
+            incoming = read_request(
+                scope, client, request_id=request_id, origins=self._bff.origins, server=self._server
+            )
             self._check_worker(incoming)
             if self._is_public_health(incoming):
                 await send_page(scope, status.send, _health())
@@ -104,7 +107,7 @@ class Pipeline:
     def _check_worker(self, incoming: Incoming) -> None:
         if incoming.scope["type"] != "http" or not asks_for_worker(incoming.headers):
             return
-        host, auth_path = incoming.facts.urls.host, self._bff.settings.server.auth_path
+        host, auth_path = incoming.facts.urls.host, self._server.auth_path
         route = None if self._belongs_to_auth(incoming) else self._routes.match(host, incoming.path)
         check_worker_script(incoming.path, route, host=host, routes=self._routes, auth_path=auth_path)
 
@@ -143,7 +146,7 @@ class Pipeline:
         return True
 
     def _authenticate(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
-        check_kit_route(caller, route, self._bff)
+        check_kit_route(caller, route, self._bff.settings.kit_clients)
         self._check_origin(incoming, route, caller)
         if caller.live is None and route.auth == "required":
             raise LoginRequired()
@@ -213,9 +216,9 @@ class Pipeline:
             raise LoginRequired()
         if incoming.path != "/" or incoming.scope["type"] != "http" or incoming.method not in NAVIGABLE:
             raise NotFound()
-        await send_page(
-            incoming.scope, send, launcher_page(self._bff, caller.live, self._routes.on_host(incoming.facts.urls.host))
-        )
+        urls = incoming.facts.urls
+        page = launcher_page(caller.live, self._routes.on_host(urls.host), urls=urls, now=self._bff.clock())
+        await send_page(incoming.scope, send, page)
 
     async def _serve_auth(self, incoming: Incoming, receive: Receive, status: WatchedSend) -> None:
         if incoming.scope["type"] == "websocket":
@@ -224,11 +227,11 @@ class Pipeline:
         await self._auth_app({**incoming.scope, **own}, receive, status.send)
 
     def _belongs_to_auth(self, incoming: Incoming) -> bool:
-        base = self._bff.settings.server.auth_path
+        base = self._server.auth_path
         return incoming.path == base or incoming.path.startswith(base + "/")
 
     def _is_public_health(self, incoming: Incoming) -> bool:
-        return incoming.path == "/healthz" and self._bff.settings.server.public_health
+        return incoming.path == "/healthz" and self._server.public_health
 
     async def _refuse(
         self,

@@ -14,6 +14,7 @@ from bff.audit import Audit
 from bff.browser.cookies import CookieNames, DuplicateCookie, build_clear_cookie, mentions_cookie
 from bff.contract import EndReason, Identity
 from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavailable, StoreUnavailable
+from bff.login.observer import LoginObserver, TellingRefusals, Unobserved
 from bff.login.transactions import Transactions, cookie_name
 from bff.oidc.authorization import (
     AuthorizationCode,
@@ -135,6 +136,7 @@ class SignIn:
         audit: Audit,
         clock: Callable[[], float],
         random: Callable[[int], bytes] = os.urandom,
+        observer: LoginObserver | None = None,
     ) -> None:
         self.providers = providers
         self._sessions = sessions
@@ -142,6 +144,7 @@ class SignIn:
         self._audit = audit
         self._clock = clock
         self._random = random
+        self._observer = observer or Unobserved()
         self._background: set[asyncio.Task[bool]] = set()
 
     async def start_login(
@@ -153,36 +156,37 @@ class SignIn:
             ProviderUnavailable: it does not answer, its metadata is not acceptable, or PAR failed.
             Unavailable: `login_limit`, or the store does not answer.
         """
-        provider = self.providers[request.provider]
-        metadata = await provider.answering_metadata()
-        transaction = await self._new_transaction(request, browser, provider, demands=demands, replaces=replaces)
-        parameters = build_authorization_parameters(
-            transaction,
-            client_id=provider.settings.client_id,
-            scopes=provider.settings.scopes,
-            response_mode=provider.settings.response_mode,
-            prompt=request.prompt,
-            login_hint=request.login_hint,
-            ui_locales=request.ui_locales,
-        )
-        await self._transactions.keep(transaction, address=browser.address)
-        try:
-            parameters = await self._pushed(provider, metadata, parameters)
-        except ProviderUnavailable:
-            with suppress(
-                CallbackRejected, StoreUnavailable
-            ):  # a sign-in that did not start must not count towards the limit
-                await self._transactions.take(transaction.state, address=browser.address)
-            raise
-        cookies = self._transactions.cookies_to_set(
-            transaction.state,
-            names=browser.cookie_names,
-            sent=browser.cookies,
-            now=self._clock(),
-            cross_site=provider.settings.response_mode == "form_post",
-        )
-        self._audit.event("login_started", provider=provider.name)
-        return LoginStarted(build_authorization_url(metadata.authorization_endpoint, parameters), cookies)
+        with TellingRefusals(self._observer):
+            provider = self.providers[request.provider]
+            metadata = await provider.answering_metadata()
+            transaction = await self._new_transaction(request, browser, provider, demands=demands, replaces=replaces)
+            parameters = build_authorization_parameters(
+                transaction,
+                client_id=provider.settings.client_id,
+                scopes=provider.settings.scopes,
+                response_mode=provider.settings.response_mode,
+                prompt=request.prompt,
+                login_hint=request.login_hint,
+                ui_locales=request.ui_locales,
+            )
+            await self._transactions.keep(transaction, address=browser.address)
+            try:
+                parameters = await self._pushed(provider, metadata, parameters)
+            except ProviderUnavailable:
+                with suppress(
+                    CallbackRejected, StoreUnavailable
+                ):  # a sign-in that did not start must not count towards the limit
+                    await self._transactions.take(transaction.state, address=browser.address)
+                raise
+            cookies = self._transactions.cookies_to_set(
+                transaction.state,
+                names=browser.cookie_names,
+                sent=browser.cookies,
+                now=self._clock(),
+                cross_site=provider.settings.response_mode == "form_post",
+            )
+            self._audit.event("login_started", provider=provider.name)
+            return LoginStarted(build_authorization_url(metadata.authorization_endpoint, parameters), cookies)
 
     async def _pushed(
         self, provider: Provider, metadata: ProviderMetadata, parameters: dict[str, str]
@@ -205,24 +209,28 @@ class SignIn:
             CallbackRejected, InvalidToken: the code names the rule broken.
             ProviderUnavailable, StoreUnavailable: no session was opened.
         """
-        provider = self.providers[provider_name]
-        response = parse_authorization_response(parameters)
-        self._check_browser(response.state, browser)
-        transaction = await self._transactions.take(response.state, address=browser.address)
-        if transaction.origin != browser.urls.origin:
-            raise CallbackRejected("callback_origin", detail=f"this sign-in started at {transaction.origin}")
-        metadata = await provider.metadata()
-        validate_authorization_response(response, transaction, provider=provider_name, iss_required=metadata.sends_iss)
-        match response:
-            case AuthorizationDenied(error):
-                self._audit.event("login_failed", provider=provider_name, reason=error or "denied")
-                return LoginDenied(error, transaction.return_to, provider_name)
-            case AuthorizationCode(code):
-                opened = await self._complete(provider, code, transaction, browser)
-        self._audit.event("login_ok", session=opened.session)
-        for each in opened.ended:
-            self._settle(each, opened.session)
-        return LoginFinished(opened, transaction.return_to, transaction.kit_client, transaction.kit_binding)
+        with TellingRefusals(self._observer):
+            provider = self.providers[provider_name]
+            response = parse_authorization_response(parameters)
+            self._check_browser(response.state, browser)
+            transaction = await self._transactions.take(response.state, address=browser.address)
+            if transaction.origin != browser.urls.origin:
+                raise CallbackRejected("callback_origin", detail=f"this sign-in started at {transaction.origin}")
+            metadata = await provider.metadata()
+            validate_authorization_response(
+                response, transaction, provider=provider_name, iss_required=metadata.sends_iss
+            )
+            match response:
+                case AuthorizationDenied(error):
+                    self._audit.event("login_failed", provider=provider_name, reason=error or "denied")
+                    self._observer.denied(error)
+                    return LoginDenied(error, transaction.return_to, provider_name)
+                case AuthorizationCode(code):
+                    opened = await self._complete(provider, code, transaction, browser)
+            self._audit.event("login_ok", session=opened.session)
+            for each in opened.ended:
+                self._settle(each, opened.session)
+            return LoginFinished(opened, transaction.return_to, transaction.kit_client, transaction.kit_binding)
 
     def _settle(self, ended: Ended, new: Session) -> None:
         """Log a session that `new` replaced, and revoke its refresh token.
@@ -328,6 +336,7 @@ class SignIn:
         except AuthError:
             self.revoke_later(provider, answer.refresh_token)
             raise
+        self._observer.signed_in(opened.session, answer=answer, sources=sources)
         return opened
 
     def _presented_record(self, browser: Browser) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bff import contract
@@ -11,7 +12,7 @@ from bff.browser.cookies import cookie_headers, mentions_cookie
 from bff.errors import BadRequest, Forbidden, LoginRequired
 from bff.sessions.assertion import Assertion
 from bff.settings.public_urls import PublicUrls
-from bff.settings.tables import RouteSettings
+from bff.settings.tables import KitClientSettings, RouteSettings
 from gateway.access.request import KIT_HEADER, SESSION_HEADER, Incoming, single_header
 from gateway.access.routes import RouteTable
 from gateway.access.session_cache import LiveSession, SessionCache
@@ -91,13 +92,13 @@ def origin_of_kit_call(caller: Caller, path: str, routes: RouteTable, bff: Bff) 
     return next((urls for urls, route in found if route is not None and route.id in own), bff.urls)
 
 
-def check_kit_route(caller: Caller, route: RouteSettings, bff: Bff) -> None:
+def check_kit_route(caller: Caller, route: RouteSettings, kit_clients: Mapping[str, KitClientSettings]) -> None:
     """A kit client calls its own routes alone.
 
     Raises:
         Forbidden: `kit_route`.
     """
-    if caller.kit_client and route.id not in bff.settings.kit_clients[caller.kit_client].routes:
+    if caller.kit_client and route.id not in kit_clients[caller.kit_client].routes:
         raise Forbidden("kit_route", "This application may not call that API.")
 
 

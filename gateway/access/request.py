@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from starlette.types import Scope
 
 from bff import contract
-from bff.assembly import Bff
 from bff.browser.csrf import FetchMetadata
 from bff.browser.request_facts import SCOPE_KEY, RequestFacts, new_request_id
 from bff.errors import BadRequest, Misdirected, NotFound
 from bff.settings.public_urls import PublicUrls
+from bff.settings.tables import ServerSettings
 from gateway.access.paths import canonical_path
 from gateway.headers.forwarded import ClientEndpoint, client_address
 
@@ -55,13 +56,12 @@ class Incoming:
         return target.decode("latin-1")
 
 
-def read_endpoint(scope: Scope, bff: Bff) -> tuple[ClientEndpoint, str]:
+def read_endpoint(scope: Scope, server: ServerSettings) -> tuple[ClientEndpoint, str]:
     """Read the client's address, scheme and host, as trusted proxies report them, and the request id."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     peer = scope["client"][0] if scope.get("client") else ""
     host = next((value.decode("latin-1").lower() for name, value in headers if name == b"host"), "")
     secure = scope.get("scheme") in ("https", "wss")
-    server = bff.settings.server
     client = client_address(
         peer,
         headers,
@@ -76,8 +76,15 @@ def read_endpoint(scope: Scope, bff: Bff) -> tuple[ClientEndpoint, str]:
     return client, given.decode("ascii") if believed else new_request_id()
 
 
-def read_request(scope: Scope, bff: Bff, client: ClientEndpoint, request_id: str) -> Incoming:
-    """Find the origin and the canonical path.
+def read_request(
+    scope: Scope,
+    client: ClientEndpoint,
+    *,
+    request_id: str,
+    origins: Mapping[str, PublicUrls],
+    server: ServerSettings,
+) -> Incoming:
+    """Find the origin and the canonical path. `origins` has the URLs by host, those of `public_url` first.
 
     Raises:
         Misdirected: this Host is not served here.
@@ -86,12 +93,13 @@ def read_request(scope: Scope, bff: Bff, client: ClientEndpoint, request_id: str
     """
     raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
     path = canonical_path(raw_path)
-    urls = bff.origins.get(client.host)
-    is_internal = _is_internal_call(scope, path, client, bff)  # this also counts at a host that is both: kits call it
+    own, urls = next(iter(origins.values())), origins.get(client.host)
+    is_internal = _is_internal_call(scope, path, client, own=own, internal_hosts=server.internal_hosts)
+    # An internal call may also come to a host that is public too: kits call it.
     if urls is None and not is_internal:
-        raise Misdirected(detail=_why_misdirected(client, bff))
+        raise Misdirected(detail=_why_misdirected(client, origins, server))
     fetch = FetchMetadata.from_headers(scope["headers"])
-    facts = RequestFacts(urls or bff.urls, client.address, request_id, fetch, is_internal)
+    facts = RequestFacts(urls or own, client.address, request_id, fetch, is_internal)
     scope[SCOPE_KEY] = facts
     base = facts.urls.base_path
     if base:
@@ -115,8 +123,8 @@ def single_header(headers: list[tuple[bytes, bytes]], name: bytes, *, code: str)
     return values[0].decode("ascii")
 
 
-def _why_misdirected(client: ClientEndpoint, bff: Bff) -> str:
-    if client.forwarded_host not in bff.origins or bff.settings.server.trusted_host_header:
+def _why_misdirected(client: ClientEndpoint, origins: Mapping[str, PublicUrls], server: ServerSettings) -> str:
+    if client.forwarded_host not in origins or server.trusted_host_header:
         return ""
     return (
         "the proxy's X-Forwarded-Host would match: let the proxy pass Host on, or, where it sets X-Forwarded-Host "
@@ -124,15 +132,17 @@ def _why_misdirected(client: ClientEndpoint, bff: Bff) -> str:
     )
 
 
-def _is_internal_call(scope: Scope, path: str, client: ClientEndpoint, bff: Bff) -> bool:
+def _is_internal_call(
+    scope: Scope, path: str, client: ClientEndpoint, *, own: PublicUrls, internal_hosts: Collection[str]
+) -> bool:
     """True under an internal name in the Host header for kit calls, and for what APIs ask: public keys and identities.
 
     Below `/auth` kits call only these: the others are for browsers and read the cookie, not the kit credential.
     """
     named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
-    if named != [client.host] or client.host not in bff.settings.server.internal_hosts:
+    if named != [client.host] or client.host not in internal_hosts:
         return False
-    auth = bff.urls.base_path + bff.settings.server.auth_path
+    auth = own.base_path + own.auth_path
     if path in (auth + contract.PATH_JWKS, auth + contract.PATH_IDENTITY):
         return True
     if path.startswith(auth + "/") and not path.startswith(auth + _KIT_PATHS):

@@ -20,14 +20,12 @@ from starlette.types import ASGIApp
 
 from bff.assembly import assemble
 from bff.errors import AuthError
-from bff.login.sign_in import LoginFinished
 from bff.oidc.urls import is_loopback
 from bff.provider.client import http_client_for
-from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import ProviderSettings, Settings, Tls
 from bff.stores.memory import MemoryStore
-from gateway.cli.doctor.claims import Shown, describe_arrival
-from gateway.cli.doctor.trial import Catcher, WatchedProvider, WatchedSignIn, explain
+from gateway.cli.doctor.claims import Arrived, Shown, describe_arrival
+from gateway.cli.doctor.trial import Catcher, TrialObserver, explain
 from gateway.faults import CommandFault, UsageFault
 from gateway.processes.listeners import bind_listeners, close_all
 from gateway.serving.server import build_server, wait_until_started
@@ -82,52 +80,43 @@ async def sign_in_once(
     stage, bind = _stage(settings, name, loopback_port=loopback_port)
     chosen = stage.providers[name]
     try:
-        watched = WatchedProvider(name, chosen, http=http_for(chosen), clock=clock)
+        http = http_for(chosen)
     except OSError as exc:
         raise CommandFault(f"providers.{name}.ca_file: cannot be read: {exc.strerror or type(exc).__name__}") from exc
-    redirect_uri = PublicUrls(stage.server.public_url.rstrip("/"), stage.server.auth_path).callback(name)
-    report = LoginReport(provider=name, issuer=chosen.issuer, client_id=chosen.client_id, redirect_uri=redirect_uri)
+    observer = TrialObserver(say)
+    bff = assemble(stage, store=MemoryStore(clock=clock), http=http, clock=clock, observer=observer)
+    report = LoginReport(
+        provider=name, issuer=chosen.issuer, client_id=chosen.client_id, redirect_uri=bff.urls.callback(name)
+    )
+    watched = bff.sign_in.providers[name]
     try:
         await watched.metadata()
         sockets = _listen(bind, loopback_port=loopback_port)
-        outcome = await _try(stage, watched, sockets, bind=bind, say=say, clock=clock)
+        outcome = await _try(Catcher(bff, observer, name), sockets, bind=bind, say=say)
         if isinstance(outcome, str):
             return replace(report, fault=outcome)
-        return replace(report, lines=tuple(describe_arrival(watched.arrived(outcome), settings, chosen)))
+        return replace(report, lines=tuple(describe_arrival(outcome, settings, chosen)))
     except AuthError as error:
         return replace(report, fault=explain(error))
     finally:
-        await watched.forget()
-        await watched.aclose()
+        for refresh_token in observer.refresh_tokens:
+            await watched.revoke(refresh_token)
+        await bff.aclose()
 
 
-async def _try(
-    settings: Settings,
-    watched: WatchedProvider,
-    sockets: list[socket.socket],
-    *,
-    bind: str,
-    say: Say,
-    clock: Callable[[], float],
-) -> LoginFinished | str:
+async def _try(catcher: Catcher, sockets: list[socket.socket], *, bind: str, say: Say) -> Arrived | str:
     """Serve until one sign-in has come to an end; leaves the browser a moment to get its last page."""
-    bff = assemble(settings, store=MemoryStore(clock=clock), clock=clock)
-    sign_in = WatchedSignIn(
-        {watched.name: watched}, bff.sessions, bff.transactions, audit=bff.audit, clock=clock, say=say
-    )
-    catcher = Catcher(replace(bff, sign_in=sign_in), sign_in, watched.name)
+    settings, outcome_of = catcher.bff.settings, catcher.observer.outcome
     try:
         async with _serving(catcher, settings, sockets):
             _invite(settings, catcher, bind=bind, say=say)
-            outcome = await asyncio.wait_for(asyncio.shield(sign_in.outcome), settings.limits.login_seconds)
-            if isinstance(outcome, LoginFinished):
+            outcome = await asyncio.wait_for(asyncio.shield(outcome_of), settings.limits.login_seconds)
+            if isinstance(outcome, Arrived):
                 with suppress(TimeoutError):
                     await asyncio.wait_for(catcher.said_farewell.wait(), FAREWELL_SECONDS)
             return outcome
     except TimeoutError:
         return NOBODY_CAME
-    finally:
-        await bff.aclose()
 
 
 def _choose_provider(settings: Settings, wanted: str) -> str:

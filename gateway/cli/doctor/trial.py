@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,16 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bff import contract
 from bff.access.policy import Demands
 from bff.assembly import Bff
-from bff.audit import Audit
 from bff.errors import AuthError, InvalidToken, NotFound
-from bff.login.sign_in import Browser, LoginDenied, LoginFinished, LoginRequest, LoginStarted, SignIn
-from bff.login.transactions import Transactions
-from bff.oidc.id_token import IdTokenExpectation
 from bff.oidc.jwt_reading import read_header
-from bff.oidc.tokens import TokenAnswer, TokenResponse
-from bff.provider.client import Provider
-from bff.provider.identity import unverified_claims
-from bff.sessions.lifecycle import Sessions
+from bff.oidc.tokens import TokenResponse
+from bff.provider.identity import Sources
+from bff.sessions.record import Session
 from bff.settings.public_urls import PublicUrls
 from bff.web.app import create_auth_app
 from bff.web.pages import Page
@@ -39,92 +33,39 @@ DENIED = {"access_denied": "the person cancelled, or the provider does not let t
 CHECK_REGISTRATION = "check the client's registration: redirect URI, allowed flow, PKCE, scopes"
 
 
-class WatchedProvider(Provider):
-    """A provider that remembers what it answered, for `arrived`."""
+class TrialObserver:
+    """Notes how the trial goes. `outcome` is what the first sign-in came to; a text says what went wrong."""
 
-    _token: TokenResponse | None = None
-    _sources: dict[str, dict[str, Any]]
-
-    async def request_token(self, form: dict[str, str]) -> TokenAnswer:
-        answer = await super().request_token(form)
-        if isinstance(answer, TokenResponse):
-            self._token = answer
-            self._sources = {"access_token": unverified_claims(answer.access_token)}
-        return answer
-
-    async def validate_id_token(self, token: str, expected: IdTokenExpectation) -> dict[str, Any]:
-        self._sources["id_token"] = await super().validate_id_token(token, expected)
-        return self._sources["id_token"]
-
-    async def fetch_userinfo(self, access_token: str, *, sub: str) -> dict[str, Any]:
-        self._sources["userinfo"] = await super().fetch_userinfo(access_token, sub=sub)
-        return self._sources["userinfo"]
-
-    def arrived(self, finished: LoginFinished) -> Arrived:
-        """What a finished sign-in brought, without its tokens."""
-        if self._token is None:
-            raise RuntimeError("no sign-in has finished here")
-        return Arrived(
-            identity=finished.opened.session.identity,
-            sources={name: claims for name, claims in self._sources.items() if claims},
-            access_token_typ=_typ_of(self._token.access_token),
-            lifetime=self._token.expires_in,
-            scope=self._token.scope or "",
-            has_refresh_token=bool(self._token.refresh_token),
-        )
-
-    async def forget(self) -> None:
-        """Revoke the refresh token, where the provider can: nobody needs it."""
-        if self._token is not None and self._token.refresh_token:
-            await self.revoke(self._token.refresh_token)
-
-
-class WatchedSignIn(SignIn):
-    """The real sign-in; `outcome` holds what the first one came to, a text being what went wrong."""
-
-    def __init__(
-        self,
-        providers: Mapping[str, Provider],
-        sessions: Sessions,
-        transactions: Transactions,
-        *,
-        audit: Audit,
-        clock: Callable[[], float],
-        say: Callable[[str], None],
-    ) -> None:
-        super().__init__(providers, sessions, transactions, audit=audit, clock=clock)
+    def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self.outcome: asyncio.Future[LoginFinished | str] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[Arrived | str] = asyncio.get_running_loop().create_future()
+        self.refresh_tokens: list[str] = []
+        """Of finished sign-ins. Nobody needs them: revoke them."""
 
-    async def start_login(
-        self, request: LoginRequest, browser: Browser, *, demands: Demands, replaces: str
-    ) -> LoginStarted:
-        try:
-            return await super().start_login(request, browser, demands=demands, replaces=replaces)
-        except AuthError as error:
+    def signed_in(self, session: Session, *, answer: TokenResponse, sources: Sources) -> None:
+        if answer.refresh_token:
+            self.refresh_tokens.append(answer.refresh_token)
+        arrived = Arrived(
+            identity=session.identity,
+            sources={name: claims for name, claims in sources.items() if claims},
+            access_token_typ=_typ_of(answer.access_token),
+            lifetime=answer.expires_in,
+            scope=answer.scope or "",
+            has_refresh_token=bool(answer.refresh_token),
+        )
+        self._end(arrived)
+
+    def denied(self, error: str) -> None:
+        advice = DENIED.get(error, CHECK_REGISTRATION)
+        self._end(f"the provider refused ({error or 'no reason given'}): {advice}")
+
+    def refused(self, error: AuthError) -> None:
+        if error.code in NOT_OURS:
+            self._say(f"A callback that does not belong to this sign-in was refused: {explain(error)}")
+        else:
             self._end(explain(error))
-            raise
 
-    async def finish_login(
-        self, provider_name: str, parameters: Sequence[tuple[str, str]], browser: Browser
-    ) -> LoginFinished | LoginDenied:
-        try:
-            outcome = await super().finish_login(provider_name, parameters, browser)
-        except AuthError as error:
-            if error.code in NOT_OURS:
-                self._say(f"A callback that does not belong to this sign-in was refused: {explain(error)}")
-            else:
-                self._end(explain(error))
-            raise
-        match outcome:
-            case LoginFinished():
-                self._end(outcome)
-            case LoginDenied(error=code):
-                advice = DENIED.get(code, CHECK_REGISTRATION)
-                self._end(f"the provider refused ({code or 'no reason given'}): {advice}")
-        return outcome
-
-    def _end(self, outcome: LoginFinished | str) -> None:
+    def _end(self, outcome: Arrived | str) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
@@ -134,7 +75,7 @@ class Catcher:
     """The listener's application: sign-in for whoever has `link`, the callback, a farewell."""
 
     bff: Bff
-    sign_in: WatchedSignIn
+    observer: TrialObserver
     provider: str
     said_farewell: asyncio.Event = field(default_factory=asyncio.Event)
     _ticket: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
@@ -148,9 +89,10 @@ class Catcher:
         return f"{self.bff.urls.auth}{contract.PATH_LOGIN}?provider={self.provider}&check={self._ticket}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        client, request_id = read_endpoint(scope, self.bff)
+        server = self.bff.settings.server
+        client, request_id = read_endpoint(scope, server)
         try:
-            incoming = read_request(scope, self.bff, client, request_id)
+            incoming = read_request(scope, client, request_id=request_id, origins=self.bff.origins, server=server)
             if scope["type"] == "http" and self._is_ours(incoming.path, scope["query_string"]):
                 inner = {**scope, "path": incoming.path, "raw_path": incoming.raw_path, "root_path": ""}
                 await self._auth_app(inner, receive, send)
@@ -165,8 +107,8 @@ class Catcher:
             await send_page(scope, send, page)
 
     def _has_finished(self) -> bool:
-        outcome = self.sign_in.outcome
-        return outcome.done() and isinstance(outcome.result(), LoginFinished)
+        outcome = self.observer.outcome
+        return outcome.done() and isinstance(outcome.result(), Arrived)
 
     def _is_ours(self, path: str, query: bytes) -> bool:
         base = self.bff.settings.server.auth_path

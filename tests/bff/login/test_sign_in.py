@@ -16,6 +16,7 @@ from bff.access.policy import Demands
 from bff.audit import Audit
 from bff.contract import EndReason
 from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavailable, StoreUnavailable
+from bff.login.observer import LoginObserver
 from bff.login.sign_in import Browser, LoginDenied, LoginFinished, LoginRequest, LoginStarted, SignIn
 from bff.login.transactions import Transactions
 from bff.sessions.lifecycle import Opened
@@ -38,11 +39,18 @@ def browser(*cookies: str) -> Browser:
 class Door:
     """The use-cases on a bench, and the steps a browser takes between them."""
 
-    def __init__(self, bench: Bench, **over: Any) -> None:
+    def __init__(self, bench: Bench, *, observer: LoginObserver | None = None, **over: Any) -> None:
         self.bench, self.fake = bench, bench.fake
         self.provider = bench.new_provider(**over) if over else bench.provider
         transactions = Transactions(bench.store, keyring(), LimitSettings())
-        self.sign_in = SignIn({"corp": self.provider}, bench.sessions, transactions, audit=Audit(), clock=bench.clock)
+        self.sign_in = SignIn(
+            {"corp": self.provider},
+            bench.sessions,
+            transactions,
+            audit=Audit(),
+            clock=bench.clock,
+            observer=observer,
+        )
 
     async def start(self, sent: Browser | None = None, *, demands: Demands | None = None, **over: Any) -> LoginStarted:
         request = replace(REQUEST, **over)
