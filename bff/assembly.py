@@ -27,7 +27,7 @@ from bff.sessions.omissions import Omissions
 from bff.sessions.record import Session
 from bff.sessions.refresh import TokenRefresher
 from bff.sessions.upstream_tokens import UpstreamTokens
-from bff.settings.public_urls import PublicUrls, all_origins
+from bff.settings.public_urls import PublicUrls, origins_by_host
 from bff.settings.tables import Settings
 from bff.stores import open_store
 from bff.stores.protocol import Store
@@ -118,7 +118,7 @@ def assemble(
         name: Provider(name, provider, http=http or http_client_for(provider), clock=clock)
         for name, provider in settings.providers.items()
     }
-    origins = all_origins(settings.server)
+    origins = origins_by_host(settings.server)
     urls = next(iter(origins.values()))
     sessions = Sessions(store, keyring, settings.session)
     transactions = Transactions(store, keyring, settings.limits)

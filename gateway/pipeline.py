@@ -20,6 +20,7 @@ from bff.browser.csrf import FetchMetadata, check_same_origin, check_static_head
 from bff.browser.request_facts import REFUSAL_KEY, wants_page
 from bff.browser.service_workers import asks_for_worker
 from bff.errors import AuthError, Forbidden, LoginRequired, NotFound
+from bff.settings.public_urls import canonical_origin
 from bff.settings.tables import RouteSettings
 from bff.web.pages import Page
 from bff.web.problems import login_url, render_problem
@@ -172,8 +173,8 @@ class Pipeline:
     def _check_origin(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
         fetch = incoming.facts.fetch
         if incoming.scope["type"] == "websocket":
-            allowed = {incoming.facts.urls.origin, *(origin.lower().rstrip("/") for origin in route.ws_origins)}
-            if fetch.origin.lower() not in allowed:
+            allowed = {incoming.facts.urls.origin, *(canonical_origin(text.rstrip("/")) for text in route.ws_origins)}
+            if canonical_origin(fetch.origin) not in allowed:
                 raise Forbidden("ws_origin", "This connection came from another site.")
         elif (
             caller.kit_client

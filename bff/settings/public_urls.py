@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from bff import contract
 from bff.settings.tables import ServerSettings
+
+_OWN_PORTS = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +24,13 @@ class PublicUrls:
 
     @property
     def origin(self) -> str:
-        url = urlsplit(self.base)
-        return f"{url.scheme}://{url.netloc}".lower()
+        """As a browser writes it: lower case, and without the port that the scheme has by itself (RFC 6454 6.2)."""
+        return _origin_of(self.base)
 
     @property
     def host(self) -> str:
-        """What a correct Host header says, lower case."""
-        return urlsplit(self.base).netloc.lower()
+        """What a browser's Host header says: lower case, without the scheme's own port."""
+        return self.origin.partition("://")[2]
 
     @property
     def base_path(self) -> str:
@@ -70,6 +73,19 @@ class PublicUrls:
         return self.base.startswith("https://")
 
 
+def canonical_origin(origin: str) -> str:
+    """Lower-case an origin, and drop the port that its scheme has by itself: `http://name:80` is `http://name`."""
+    scheme, separator, host = origin.lower().partition("://")
+    own_port = _OWN_PORTS.get(scheme)
+    return f"{scheme}{separator}{host.removesuffix(own_port) if own_port else host}"
+
+
+@lru_cache(maxsize=256)
+def _origin_of(base: str) -> str:
+    url = urlsplit(base)
+    return canonical_origin(f"{url.scheme}://{url.netloc}")
+
+
 def without_port(host: str) -> str:
     """The name in a Host header."""
     name, colon, port = host.rpartition(":")
@@ -88,3 +104,11 @@ def all_origins(server: ServerSettings) -> dict[str, PublicUrls]:
     urls = [PublicUrls(server.public_url.rstrip("/"), server.auth_path)]
     urls += [PublicUrls(origin.rstrip("/") + base_path, server.auth_path) for origin in server.origins]
     return {url.host: url for url in urls}
+
+
+def origins_by_host(server: ServerSettings) -> dict[str, PublicUrls]:
+    """Every origin by each Host header that names it: with and without the scheme's own port."""
+    found = all_origins(server)
+    own_port = _OWN_PORTS["https" if next(iter(found.values())).is_secure else "http"]
+    named = {host + own_port: urls for host, urls in found.items() if without_port(host) == host}
+    return {**found, **named}

@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from bff import contract
 from bff.access.policy import Demands
 from bff.browser.cookies import build_clear_cookie, build_set_cookie, cookie_headers, transaction_cookie_names
-from bff.browser.csrf import check_same_origin
+from bff.browser.csrf import check_same_origin, is_same_origin
 from bff.browser.request_facts import RequestFacts
 from bff.browser.return_to import is_allowed_origin_target
 from bff.browser.service_workers import CLEAR_STORAGE
@@ -112,7 +112,9 @@ class SignInRoutes(Handling):
     def _referring_page(self, request: Request, facts: RequestFacts) -> str:
         """The page that led here (Streamlit's own `st.login` names none), the start when that is no place to go."""
         referer = request.headers.get("referer", "")
-        here = referer if referer.startswith(facts.urls.origin + "/") else ""
+        scheme, separator, rest = referer.partition("://")
+        host, slash, path = rest.partition("/")
+        here = slash + path if is_same_origin(f"{scheme}{separator}{host}", facts.urls.origin) else ""
         return self._local_or_none(here, facts) or facts.urls.base_path + "/"
 
     def _choice(self, facts: RequestFacts, request: Request, *, return_to: str) -> Response:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from bff.errors import Forbidden
+from bff.settings.public_urls import canonical_origin
 from bff.settings.tables import RouteSettings
 from bff.web.pages import Page
 from gateway.access.routes import is_method_allowed
@@ -17,8 +18,8 @@ _METHOD = re.compile(rb"[A-Z]{1,16}")
 
 
 def is_allowed_origin(origin: str, route: RouteSettings) -> bool:
-    """True if `cors_origins` names exactly this origin."""
-    return bool(origin) and origin in route.cors_origins
+    """True if `cors_origins` names exactly this origin, as browsers write it: without the scheme's own port."""
+    return bool(origin) and origin in {canonical_origin(named.rstrip("/")) for named in route.cors_origins}
 
 
 def cors_headers(origin: str, route: RouteSettings) -> RawHeaders:

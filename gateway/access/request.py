@@ -98,6 +98,8 @@ def read_request(
     # An internal call may also come to a host that is public too: kits call it.
     if urls is None and not is_internal:
         raise Misdirected(detail=_why_misdirected(client, origins, server))
+    if urls is not None and client.host != urls.host:  # upstreams are told the name without the scheme's own port
+        client = replace(client, host=urls.host)
     fetch = FetchMetadata.from_headers(scope["headers"])
     facts = RequestFacts(urls or own, client.address, request_id, fetch, is_internal)
     scope[SCOPE_KEY] = facts

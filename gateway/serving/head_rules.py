@@ -135,7 +135,8 @@ def _origin_form(target: bytes, *, host: bytes) -> bytes:
     """Return path and query of an origin-form target, or of an absolute-form target that names `host` itself."""
     if not target.startswith(b"/") and (absolute := ABSOLUTE.match(target)):
         authority, slash, rest = target[absolute.end() :].partition(b"/")
-        if authority.lower() != host.lower() or not slash:
+        own_port = b":443" if absolute[0].lower() == b"https://" else b":80"  # no difference (RFC 9110 4.2.3)
+        if authority.lower().removesuffix(own_port) != host.lower().removesuffix(own_port) or not slash:
             raise RequestRefused("target_foreign")
         target = slash + rest
     if not target.startswith(b"/") or target.startswith(b"//") or b"#" in target or b"\\" in target[:2]:

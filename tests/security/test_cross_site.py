@@ -114,7 +114,10 @@ def test_cs_1_the_doors_own_answers_are_not_read_from_elsewhere(house: House, me
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Origin": "null"},
+        {"Origin": "null", "Sec-Fetch-Site": None},
+        {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": "null", "Sec-Fetch-Site": "same-site"},
+        {"Origin": "null", "Sec-Fetch-Site": "none"},
         {"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"},
         *({"Sec-Fetch-Site": site, "Origin": None} for site in FOREIGN_SITES),
         {"Sec-Fetch-Site": "same-site"},
@@ -129,8 +132,34 @@ def test_cs_2_unsafe_methods_need_the_same_origin(
     )
 
 
-@pytest.mark.parametrize("fault", ORIGIN_FAULTS)
-@pytest.mark.parametrize("site", [None, "same-origin"], ids=str)
+@pytest.mark.parametrize("method", UNSAFE)
+@pytest.mark.parametrize("path", ["/api/x", "/page", "/optional/x"])
+def test_cs_2_a_form_of_a_page_without_referrers_passes(
+    house: House, signed_in: CookieClient, method: str, path: str
+) -> None:
+    """With `Referrer-Policy: no-referrer`, browsers send `Origin: null`. No page can set `Sec-Fetch-Site`."""
+    headers: dict[str, str | None] = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
+    assert signed_in.fetch(house.url + path, method=method, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(("referer", "status"), [("/page", 200), ("", 403), ("https://evil.example/", 403)])
+def test_cs_1_an_old_browser_reads_an_api_with_the_referer_of_its_page(
+    house: House, signed_in: CookieClient, referer: str, status: int
+) -> None:
+    """Safari before 16.4 sends no fetch metadata, and no Origin with a read."""
+    silence = {"Origin": None, "Sec-Fetch-Site": None, "Sec-Fetch-Mode": None, "Sec-Fetch-Dest": None}
+    page = house.url + referer if referer.startswith("/") else referer
+    headers: dict[str, str | None] = {**silence, "Referer": page or None}
+    answer = signed_in.fetch(f"{house.url}/api/x", headers=headers)
+    assert answer.status_code == status
+    if status == 403:
+        assert "Safari 16.4" in answer.json()["detail"]
+
+
+ALONE_REFUSED = {(fault, site) for fault in ORIGIN_FAULTS for site in (None, "same-origin")} - {("null", "same-origin")}
+
+
+@pytest.mark.parametrize(("fault", "site"), sorted(ALONE_REFUSED, key=str))
 def test_cs_2_the_origin_is_compared_whole(house: House, signed_in: CookieClient, fault: str, site: str | None) -> None:
     headers: dict[str, str | None] = {"Origin": foreign_origins(house.url)[fault], "Sec-Fetch-Site": site}
     answer = signed_in.fetch(f"{house.url}/api/x", method="POST", headers=headers)

@@ -29,10 +29,13 @@ def test_metadata_is_read_from_its_headers_and_nothing_else() -> None:
         (b"origin", b"https://apps.example.com"),
         (b"x-vestibule-csrf", b"1"),
         (b"x_vestibule_csrf", b"2"),
+        (b"referer", b"https://apps.example.com/page"),
         (b"accept", b"*/*"),
     ]
     fetch = FetchMetadata.from_headers(headers)
-    assert fetch == FetchMetadata("same-origin", "navigate", "document", "https://apps.example.com", "1")
+    assert fetch == FetchMetadata(
+        "same-origin", "navigate", "document", "https://apps.example.com", "1", "https://apps.example.com/page"
+    )
 
 
 @pytest.mark.parametrize("name", [b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"origin"])
@@ -82,7 +85,25 @@ class TestUnsafeMethods:
     @pytest.mark.parametrize("origin", [*foreign_origins(OWN).values(), AMBIGUOUS], ids=[*FAULTS, "ambiguous"])
     def test_are_refused_with_another_origin(self, method: str, origin: str) -> None:
         assert refusal(method, origin=origin) == "csrf_origin"
-        assert refusal(method, origin=origin, site="same-origin", csrf="1") == "csrf_origin"
+        if origin != "null":
+            assert refusal(method, origin=origin, site="same-origin", csrf="1") == "csrf_origin"
+
+    def test_pass_with_origin_null_where_sec_fetch_site_proves_the_same_origin(self, method: str) -> None:
+        assert refusal(method, origin="null", site="same-origin") == ""
+
+    @pytest.mark.parametrize("site", SITES)
+    def test_are_refused_with_origin_null_and_another_sec_fetch_site(self, method: str, site: str) -> None:
+        assert refusal(method, origin="null", site=site, csrf="1") == "csrf_cross_site"
+
+    def test_are_refused_with_origin_null_alone_even_with_the_static_header(self, method: str) -> None:
+        assert refusal(method, origin="null", csrf="1") == "csrf_origin"
+
+    def test_pass_with_the_own_port_of_the_scheme_in_the_origin(self, method: str) -> None:
+        assert refusal(method, origin="https://apps.example.com:443") == ""
+        assert refusal(method, origin="https://apps.example.com:80") == "csrf_origin"
+
+    def test_are_not_proven_by_a_referer(self, method: str) -> None:
+        assert refusal(method, referer="https://apps.example.com/page") == "csrf_missing"
 
     def test_from_a_client_that_says_nothing_need_the_header(self, method: str) -> None:
         assert refusal(method) == "csrf_missing"
@@ -118,6 +139,38 @@ class TestSafeMethods:
         assert refusal("GET") == "csrf_missing"
         assert refusal("GET", csrf="1") == ""
         assert refusal("GET", strict_reads=False) == ""
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+    @pytest.mark.parametrize("port", ["", ":443"], ids=["no-port", "own-port"])
+    @pytest.mark.parametrize("rest", ["", "/", "/page?x=https://evil.example"], ids=["origin-alone", "start", "page"])
+    def test_with_a_referer_of_the_same_origin_pass_in_browsers_without_fetch_metadata(
+        self, method: str, port: str, rest: str
+    ) -> None:
+        assert refusal(method, referer=OWN + port + rest) == ""
+
+    @pytest.mark.parametrize(
+        "referer",
+        [f"{origin}/page" for fault, origin in foreign_origins(OWN).items() if fault not in ("slash behind it", "path")]
+        + [AMBIGUOUS, "apps.example.com", "/page", f"https://evil.example/{OWN}/", f"https://evil.example?{OWN}/"],
+    )
+    def test_with_a_referer_of_another_origin_need_the_header(self, referer: str) -> None:
+        assert refusal("GET", referer=referer) == "csrf_missing"
+        assert refusal("GET", referer=referer, csrf="1") == ""
+
+    def test_with_an_own_referer_are_still_refused_on_stronger_evidence(self) -> None:
+        assert refusal("GET", referer=OWN + "/", site="cross-site", mode="cors") == "csrf_cross_site"
+        assert refusal("GET", referer=OWN + "/", origin="https://evil.example") == "csrf_origin"
+
+    def test_with_origin_null_pass_where_sec_fetch_site_lets_them_read(self) -> None:
+        assert refusal("GET", origin="null", site="same-origin", mode="cors") == ""
+        assert refusal("GET", origin="null", site="cross-site", mode="cors") == "csrf_cross_site"
+        assert refusal("GET", origin="null") == "csrf_origin"
+
+
+def test_a_referer_that_came_twice_does_not_count() -> None:
+    fetch = FetchMetadata.from_headers([(b"referer", f"{OWN}/".encode())] * 2)
+    with pytest.raises(Forbidden):
+        check_same_origin("GET", fetch, origin=OWN, strict_reads=True)
 
 
 def test_the_header_mode_wants_the_header_whatever_the_origin() -> None:

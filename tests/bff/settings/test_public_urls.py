@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bff.settings.public_urls import PublicUrls, all_origins, urls_of_route
+from bff.settings.public_urls import PublicUrls, all_origins, canonical_origin, origins_by_host, urls_of_route
 from tests.bff.factories import settings
 
 
@@ -51,3 +51,39 @@ def test_a_route_is_served_at_the_origin_of_its_host(host: str, origin: str) -> 
     ).server
     urls = urls_of_route(server, host)
     assert (urls.origin, urls.has(host), urls.has("elsewhere.example")) == (origin, True, False)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("http://name:80", "http://name"),
+        ("https://Name:443", "https://name"),
+        ("https://[::1]:443", "https://[::1]"),
+        ("http://name:443", "http://name:443"),
+        ("https://name:80", "https://name:80"),
+        ("https://name:4430", "https://name:4430"),
+        ("https://name:8443", "https://name:8443"),
+        ("null", "null"),
+        ("", ""),
+    ],
+)
+def test_the_own_port_of_a_scheme_makes_no_difference_to_an_origin(given: str, expected: str) -> None:
+    assert canonical_origin(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("public_url", "hosts"),
+    [
+        ("https://a.example", ["a.example", "a.example:443"]),
+        ("https://a.example:8443", ["a.example:8443"]),
+        ("https://a.example:80", ["a.example:80"]),
+    ],
+)
+def test_an_origin_is_found_by_every_host_header_that_names_it(public_url: str, hosts: list[str]) -> None:
+    server = settings(server={"public_url": public_url}).server
+    assert sorted(origins_by_host(server)) == hosts
+
+
+def test_a_public_url_with_the_own_port_has_the_origin_that_browsers_write() -> None:
+    urls = PublicUrls("https://a.example:443/base")
+    assert (urls.origin, urls.host, urls.base_path) == ("https://a.example", "a.example", "/base")
