@@ -53,6 +53,8 @@ def validate_head(
 ) -> bytes:
     """Return the origin-form of `target` if the head can be read in one way only. Header names are lower case.
 
+    `upgrade`: the connection is to become a WebSocket.
+
     Raises:
         RequestRefused: the head is ambiguous; `code` says why.
     """
@@ -87,7 +89,7 @@ def validate_head(
     if expectations and version != "1.0" and [value.lower() for value in expectations] != [CONTINUE]:
         raise RequestRefused("expectation_refused", 417)
     if upgrade:
-        _validate_upgrade(method, version=version, headers=headers, has_body=bool(lengths or encodings))
+        _validate_handshake(method, headers=headers, has_body=bool(lengths or encodings))
     return _origin_form(target, host=hosts[0])
 
 
@@ -96,7 +98,12 @@ def expects_continue(version: str, headers: Headers) -> bool:
 
     RFC 9110 section 10.1.1.
     """
-    return version != "1.0" and any(
+    return version != "1.0" and has_body(headers)
+
+
+def has_body(headers: Headers) -> bool:
+    """True if a request with these valid headers has a body of at least a byte, or one of unknown length."""
+    return any(
         name == b"transfer-encoding" or (name == b"content-length" and int(value) > 0) for name, value in headers
     )
 
@@ -120,10 +127,17 @@ def _validate_host(hosts: list[bytes]) -> None:
         raise RequestRefused("host_malformed")
 
 
-def _validate_upgrade(method: bytes, *, version: str, headers: Headers, has_body: bool) -> None:
-    """Allow only a clean WebSocket handshake: no h2c, and no body that could hide a second request."""
-    protocols = [value.lower() for name, value in headers if name == b"upgrade"]
-    if protocols != [b"websocket"] or method != b"GET" or version != "1.1":
+def offers_websocket(version: str, headers: Headers) -> bool:
+    """True if `Upgrade` names WebSocket and nothing else: the only offer that is taken.
+
+    Any other offer, and each one of HTTP/1.0, is ignored and the request answered as it is (RFC 9110 section 7.8).
+    """
+    return version == "1.1" and [value.lower() for name, value in headers if name == b"upgrade"] == [b"websocket"]
+
+
+def _validate_handshake(method: bytes, *, headers: Headers, has_body: bool) -> None:
+    """Allow only a clean WebSocket handshake: GET, and no body that could hide a second request (RFC 6455 4.2.1)."""
+    if method != b"GET":
         raise RequestRefused("upgrade_refused")
     if has_body:
         raise RequestRefused("upgrade_with_body")

@@ -24,7 +24,7 @@ from bff.audit import Audit
 from gateway.headers.forwarded import shows_secret
 from gateway.serving import close_delimited
 from gateway.serving.gentle_transport import GentleTransport, reset
-from gateway.serving.head_rules import RequestRefused, expects_continue, validate_head
+from gateway.serving.head_rules import RequestRefused, expects_continue, has_body, offers_websocket, validate_head
 from gateway.serving.websocket import GuardedWebSocketProtocol
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._is_deaf = False
         """True when nothing is parsed any more and what comes is discarded."""
         self._answered_early = False
+        self._takes_upgrade = False
+        self._has_unread_body = False
+        """True between the head of a request whose offer to upgrade is ignored, and its body."""
         self._gentle: GentleTransport = cast(GentleTransport, None)
         self._owed: asyncio.TimerHandle | None = None
         self._write_stall: asyncio.TimerHandle | None = None
@@ -107,14 +110,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         was_in_head = self._in_head and self._begun
         body_before = self._body_bytes if not self._in_head else -1
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._stop_waiting()
-            if upgrade.args[0] < len(data):
-                self._refuse(RequestRefused("upgrade_with_body"))
-            else:
-                self.handle_websocket_upgrade()
-            return
+            if self._is_upgraded_by(data):
+                return
         except httptools.HttpParserError as fault:
             cause = fault.__context__
             if isinstance(cause, _Over):
@@ -128,6 +125,36 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._count_framing(len(data) - (self._body_bytes - body_before))
         if not self._is_deaf:
             self._expect_something()
+
+    def _is_upgraded_by(self, data: bytes) -> bool:
+        """Parse `data`. The parser stops behind each request with an offer to upgrade, also behind ignored ones."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                if self._takes_upgrade:
+                    break
+                if self._has_unread_body:
+                    self._let_a_new_parser_read_the_body()
+                if data:
+                    continue
+            return False
+        self._stop_waiting()
+        if data:
+            self._refuse(RequestRefused("upgrade_with_body"))
+        else:
+            self.handle_websocket_upgrade()
+        return True
+
+    def _let_a_new_parser_read_the_body(self) -> None:
+        """The parser takes any request with an offer to upgrade for one without a body. A new one gets a head with the
+        same framing, and reports only what follows."""
+        framing = next(header for header in self.headers if header[0] in (b"content-length", b"transfer-encoding"))
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%s: %s\r\n\r\n" % framing)
+        self._has_unread_body = False
 
     def _count_unfinished_head(self, received: int) -> None:
         """Count the bytes of an unfinished head. The parser reports only complete headers, so an endless one shows
@@ -144,6 +171,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     # The parser's callbacks. An exception from them comes back as the context of the parser's own error.
 
     def on_message_begin(self) -> None:
+        if self._has_unread_body:
+            return
         if self.cycle is not None and not self.cycle.keep_alive:
             raise _Over  # the request before this one is the last
         super().on_message_begin()
@@ -151,12 +180,14 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = self._head_fed = 0
 
     def on_url(self, url: bytes) -> None:
+        if self._has_unread_body:
+            return
         self.url += url
         if len(self.url) > self._limits.url_bytes:
             raise RequestRefused("url_too_long", 414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:
+        if not self._in_head or self._has_unread_body:
             return  # a trailer: a header that is hidden here must have no effect
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > self._limits.header_bytes:
@@ -164,11 +195,17 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        upgrade = self.parser.should_upgrade()
+        if self._has_unread_body:
+            return
+        version = self.parser.get_http_version()
+        is_offered = self.parser.should_upgrade()
+        self._takes_upgrade = upgrade = is_offered and offers_websocket(version, self.headers)
+        if is_offered and not upgrade:  # Uvicorn must not see the offer: it reads the last `Upgrade` alone
+            self.headers[:] = [header for header in self.headers if header[0] != b"upgrade"]
         self.url = validate_head(
             self.parser.get_method(),
             self.url,
-            version=self.parser.get_http_version(),
+            version=version,
             headers=self.headers,
             upgrade=upgrade,
             limits=self._limits,
@@ -178,7 +215,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if upgrade and not self._should_upgrade():
             raise RequestRefused("upgrade_refused")  # hidden from Uvicorn, which would answer and then upgrade as well
         self._count_stranger()
-        if self.expect_100_continue and not expects_continue(self.parser.get_http_version(), self.headers):
+        if self.expect_100_continue and not expects_continue(version, self.headers):
             self.expect_100_continue = False
         super().on_headers_complete()
         if not upgrade:
@@ -186,6 +223,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._stop_waiting()
         self._in_head = self._begun = False
         self._body_bytes = self._body_bytes_at_check = self._framing_bytes = 0
+        self._has_unread_body = is_offered and not upgrade and has_body(self.headers)
 
     def _count_stranger(self) -> None:
         """Count a connection that was exempt as a proxy's, from its first request without the proxy's secret on."""
@@ -204,6 +242,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._was_paused |= self.flow.read_paused
 
     def on_message_complete(self) -> None:
+        if self._has_unread_body:
+            return
         self._stop_waiting()
         self._in_head = True
         super().on_message_complete()

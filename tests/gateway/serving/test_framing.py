@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from tests.gateway.front import Front, read_all, running, wait_for
 from tests.payloads.framing import AMBIGUOUS_HEADS, BROKEN_CHUNKS
 
 SECOND = b"GET /second HTTP/1.1\r\nHost: front\r\n\r\n"
+LAST = b"GET /second HTTP/1.1\r\nHost: front\r\nConnection: close\r\n\r\n"
 HOST = b"Host: front\r\n"
 
 
@@ -174,13 +176,18 @@ def test_px_12_methods_that_no_route_can_mean_are_refused(front: Front, method: 
 
 
 UPGRADES = {
-    "h2c": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
-    "h2c behind websocket": b"Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n",
-    "websocket, h2c": b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
     "websocket with a length": b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n",
     "websocket with chunks": b"Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n",
     "websocket with bytes behind": b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+}
+IGNORED_OFFERS = {
+    "h2c": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    "TLS": b"Connection: Upgrade\r\nUpgrade: TLS/1.2\r\n",
+    "h2c behind websocket": b"Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n",
+    "websocket behind h2c": b"Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n",
+    "websocket, h2c": b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
+    "connection in two lines": b"Connection: Upgrade\r\nConnection: HTTP2-Settings\r\nUpgrade: h2c\r\n",
 }
 
 
@@ -189,6 +196,56 @@ def test_px_12_only_a_clean_websocket_handshake_may_upgrade(front: Front, header
     answer = front.exchange(get(b"/first", headers=HOST + headers))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert front.app.paths == []
+    assert front.app.websockets == []
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"OPTIONS"])
+@pytest.mark.parametrize("headers", IGNORED_OFFERS.values(), ids=IGNORED_OFFERS.keys())
+def test_px_12_an_offer_that_is_not_taken_is_ignored(front: Front, headers: bytes, method: bytes) -> None:
+    request = get(b"/first", headers=HOST + headers, method=method).removesuffix(SECOND) + LAST
+    answer = front.exchange(request)
+    assert answer.count(b"HTTP/1.1 200 ") == 2, "the request after it is answered on the same connection"
+    assert front.app.paths == ["/first", "/second"]
+    assert front.app.websockets == []
+    assert b"upgrade" not in dict(front.app.requests[0]["headers"])
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+@pytest.mark.parametrize("headers", IGNORED_OFFERS.values(), ids=IGNORED_OFFERS.keys())
+def test_px_12_a_body_beside_an_ignored_offer_is_read_as_a_body(front: Front, headers: bytes, framing: str) -> None:
+    body = b"4\r\nbody\r\n0\r\n\r\n" if framing == "chunks" else b"body"
+    length = b"Transfer-Encoding: chunked\r\n" if framing == "chunks" else b"Content-Length: 4\r\n"
+    request = b"POST /first HTTP/1.1\r\n" + HOST + headers + length + b"\r\n" + body + LAST
+    assert front.exchange(request).count(b"HTTP/1.1 200 ") == 2
+    assert front.app.bodies[0] == b"body"
+    assert front.app.paths == ["/first", "/second"]
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_px_12_a_request_in_the_body_beside_an_ignored_offer_is_only_a_body(front: Front, framing: str) -> None:
+    inner = get(b"/smuggled")
+    body = b"%x\r\n%s\r\n0\r\nX-Trailer: 1\r\n\r\n" % (len(inner), inner) if framing == "chunks" else inner
+    length = b"Transfer-Encoding: chunked\r\n" if framing == "chunks" else b"Content-Length: %d\r\n" % len(inner)
+    head = b"POST /first HTTP/1.1\r\n" + HOST + IGNORED_OFFERS["h2c"] + length + b"\r\n"
+    with front.connect() as client:
+        for part in (head, body[:10], body[10:], LAST):  # the body also comes in packets of its own
+            client.sendall(part)
+            time.sleep(0.02)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+    assert front.app.bodies[0] == inner
+    assert front.app.paths == ["/first", "/second"]
+
+
+def test_px_12_thousands_of_ignored_offers_in_one_packet_are_answered_in_turn(front: Front) -> None:
+    one = b"GET /first HTTP/1.1\r\n" + HOST + IGNORED_OFFERS["TLS"] + b"\r\n"
+    assert front.exchange(one * 2000 + LAST).count(b"HTTP/1.1 200 ") == 2001
+
+
+def test_px_12_http_1_0_has_no_upgrade(front: Front) -> None:
+    headers = UPGRADES["websocket with bytes behind"]
+    answer = front.exchange(b"GET /old HTTP/1.0\r\n" + HOST + headers + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ") or answer.startswith(b"HTTP/1.0 200 ")
     assert front.app.websockets == []
 
 
