@@ -36,6 +36,7 @@ from bff.api.settings import (
 )
 from bff.api.tokens import BearerRules, StandardClaims
 from bff.api.verifier import TokenVerifier
+from bff.api.whole_identity import IdentityOmitted
 from bff.errors import AuthError, ProviderUnavailable
 from bff.oidc.claims import names_at
 
@@ -45,6 +46,7 @@ _NOT_QUOTABLE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")  # RFC 6750 section
 __all__ = [
     "JWTBearer",
     "JWTBearerMisconfigured",
+    "RequireGroups",
     "RequireRoles",
     "RequireScopes",
     "StandardClaims",
@@ -57,7 +59,8 @@ class JWTBearer(HTTPBearer):
 
     `issuer` and `audience` are compared exactly. Keys come from `jwks_url`; `hs256_secret` (32 bytes or more) may stand
     replace them, or `development_secret`, whose tokens are valid from loopback only. `algorithms` lists what a key may
-    sign with (`ES256, RS256, PS256, EdDSA`), `token_types` what `typ` says (`at+jwt, jwt`), `leeway` is seconds.
+    sign with (`ES256, RS256, PS256, EdDSA`), `token_types` what `typ` says (`at+jwt, jwt`), `leeway` is seconds. At
+    `identity_url` the front door tells what did not fit into a token; the default is `identity` beside `jwks.json`.
 
     Raises:
         JWTBearerMisconfigured: on construction; names the variable that `from_env` would have read.
@@ -69,6 +72,7 @@ class JWTBearer(HTTPBearer):
         audience: str,
         *,
         jwks_url: str = "",
+        identity_url: str = "",
         hs256_secret: str = "",
         development_secret: str = "",
         leeway: float = DEFAULT_LEEWAY,
@@ -85,6 +89,7 @@ class JWTBearer(HTTPBearer):
                 issuer=issuer,
                 audience=audience,
                 jwks_url=jwks_url,
+                identity_url=identity_url,
                 hs256_secret=hs256_secret,
                 development_secret=development_secret,
                 leeway=leeway,
@@ -111,6 +116,7 @@ class JWTBearer(HTTPBearer):
             found.issuer,
             found.audience,
             jwks_url=found.jwks_url,
+            identity_url=found.identity_url,
             hs256_secret=found.hs256_secret,
             development_secret=found.development_secret,
             leeway=found.leeway,
@@ -138,6 +144,8 @@ class JWTBearer(HTTPBearer):
             raise HTTPException(503, problem, headers={"Retry-After": "5"}) from None
         except AuthError as exc:
             raise _refused(401, "invalid_token", exc.code) from None
+        if security_scopes.scopes and "scope" in caller.omitted:
+            caller = await self.whole(caller)
         if not caller.has_scope(*security_scopes.scopes):
             raise _lacks_scopes(security_scopes.scopes)
         return caller
@@ -150,6 +158,23 @@ class JWTBearer(HTTPBearer):
             ProviderUnavailable: there are no keys to check with.
         """
         return await self._verifier.verify(token, scope=connection.scope if connection is not None else None)
+
+    async def whole(self, caller: StandardClaims) -> StandardClaims:
+        """Return `caller` with what did not fit into the token (`caller.omitted`), as the rules below do by themselves.
+
+        Raises:
+            HTTPException: 403 `groups_omitted` if the front door cannot be asked.
+        """
+        try:
+            return await self._verifier.whole(caller)
+        except IdentityOmitted as exc:
+            raise _omitted(self, exc.code.removesuffix("_omitted")) from None
+
+
+class HasGroups(Protocol):
+    """A caller that `RequireGroups` can check: `StandardClaims`, `ProxiedUser`."""
+
+    def has_group(self, *groups: str) -> bool: ...
 
 
 class HasRoles(Protocol):
@@ -167,6 +192,7 @@ class HasScopes(Protocol):
     def has_scope(self, *scopes: str) -> bool: ...
 
 
+Groups = TypeVar("Groups", bound=HasGroups)
 Roles = TypeVar("Roles", bound=HasRoles)
 Scopes = TypeVar("Scopes", bound=HasScopes)
 
@@ -185,6 +211,8 @@ class RequireRoles:
         self.__signature__ = _signature_asking(caller)
 
     async def __call__(self, caller: Roles) -> Roles:
+        claim = self.claim or (self.caller.rules.roles_claim if isinstance(self.caller, JWTBearer) else "roles")
+        caller = await _knowing(self.caller, caller, claim.strip("\"'"))
         if not self._is_allowed(caller):
             raise _forbidden(self.caller, "needs one of the roles: " + ", ".join(self.roles))
         return caller
@@ -193,6 +221,26 @@ class RequireRoles:
         if not self.claim:
             return caller.has_role(*self.roles)
         return not set(self.roles).isdisjoint(names_at(caller.claims, self.claim))
+
+
+class RequireGroups:
+    """A dependency that answers 403 unless the caller is in at least one of `groups`.
+
+    `caller` is a `JWTBearer` or a `TrustedProxyUser`. A person may have more groups than fit into a token. Then the
+    front door is asked for them, and if it cannot be asked, the answer is 403 `groups_omitted`.
+    """
+
+    def __init__(self, caller: Callable[..., Awaitable[HasGroups]], *groups: str) -> None:
+        if not groups:
+            raise ValueError("RequireGroups needs at least one group")
+        self.caller, self.groups = caller, groups
+        self.__signature__ = _signature_asking(caller)
+
+    async def __call__(self, caller: Groups) -> Groups:
+        caller = await _knowing(self.caller, caller, "groups")
+        if not caller.has_group(*self.groups):
+            raise _forbidden(self.caller, "needs one of the groups: " + ", ".join(self.groups))
+        return caller
 
 
 class RequireScopes:
@@ -205,11 +253,33 @@ class RequireScopes:
         self.__signature__ = _signature_asking(caller)
 
     async def __call__(self, caller: Scopes) -> Scopes:
+        caller = await _knowing(self.caller, caller, "scope")
         if not caller.has_scope(*self.scopes):
             if isinstance(self.caller, JWTBearer):
                 raise _lacks_scopes(self.scopes)
             raise _forbidden(self.caller, "needs the scopes: " + " ".join(self.scopes))
         return caller
+
+
+Someone = TypeVar("Someone")
+
+
+async def _knowing(source: Callable[..., Awaitable[object]], caller: Someone, claim: str) -> Someone:
+    """Return `caller` with `claim` (a name or a path), which the token may have left out.
+
+    Raises:
+        HTTPException: 403 `<claim>_omitted`, the rule cannot be decided.
+    """
+    omitted = getattr(caller, "omitted", ())
+    if claim not in omitted and claim.partition(".")[0] not in omitted:
+        return caller
+    if isinstance(source, JWTBearer) and isinstance(caller, StandardClaims):
+        return await source.whole(caller)  # type: ignore[return-value]  # the same type: StandardClaims
+    raise _omitted(source, claim.partition(".")[0])
+
+
+def _omitted(source: object, name: str) -> HTTPException:
+    return _forbidden(source, f"{name}_omitted: the front door left out {name}, and they could not be asked for")
 
 
 def _signature_asking(caller: Callable[..., Awaitable[object]]) -> Signature:

@@ -9,6 +9,7 @@
 | `VESTIBULE_JWT__ALGORITHMS` | `ES256,RS256` unless given; also `PS256`, `EdDSA` |
 | `VESTIBULE_JWT__TOKEN_TYPES` | `at+jwt` unless given; also `jwt`: access tokens without a type of their own |
 | `VESTIBULE_JWT__ROLES_CLAIM` | `roles` unless given; a path such as `realm_access.roles` |
+| `VESTIBULE_JWT__IDENTITY_URL` | where to ask for what did not fit into a token; beside `…/jwks.json` unless given |
 | `VESTIBULE_JWT__CA_FILE`, `__LEEWAY` | authority of the JWKS host (PEM); tolerated clock difference in seconds |
 """
 
@@ -20,7 +21,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bff.api.tokens import TOKEN_TYPES, BearerRules
-from bff.contract import DEV_AUDIENCE, DEV_ISSUER, ENV_DEV_SECRET
+from bff.contract import DEV_AUDIENCE, DEV_ISSUER, ENV_DEV_SECRET, PATH_IDENTITY, PATH_JWKS
 from bff.oidc.jwks import KEY_TYPE_OF
 from bff.oidc.urls import is_loopback
 
@@ -31,7 +32,7 @@ MIN_SECRET_BYTES: Final = 32
 MAX_LEEWAY: Final = 300
 _WORDS: Final = frozenset({"ALGORITHMS", "TOKEN_TYPES"})
 _KNOWN: Final = frozenset(
-    {"ISSUER", "AUDIENCE", "JWKS_URL", "HS256_SECRET", "ROLES_CLAIM", "CA_FILE", "LEEWAY"} | _WORDS
+    {"ISSUER", "AUDIENCE", "JWKS_URL", "IDENTITY_URL", "HS256_SECRET", "ROLES_CLAIM", "CA_FILE", "LEEWAY"} | _WORDS
 )
 
 
@@ -50,6 +51,7 @@ class BearerSettings:
     issuer: str
     audience: str
     jwks_url: str = ""
+    identity_url: str = ""
     hs256_secret: str = field(default="", repr=False)
     development_secret: str = field(default="", repr=False)
     algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
@@ -81,6 +83,13 @@ class BearerSettings:
         )
 
     @property
+    def asks_at(self) -> str:
+        """Where the front door tells what did not fit into a token, "" if that is not known."""
+        if self.identity_url or not self.jwks_url.endswith(PATH_JWKS):
+            return self.identity_url
+        return self.jwks_url.removesuffix(PATH_JWKS) + PATH_IDENTITY
+
+    @property
     def secret(self) -> str:
         """The shared secret, "" where keys are fetched."""
         return self.hs256_secret or self.development_secret
@@ -98,6 +107,8 @@ class BearerSettings:
                 raise JWTBearerMisconfigured(f"{name} is shorter than {MIN_SECRET_BYTES} bytes")
         if self.jwks_url and not _is_http_url(self.jwks_url):
             raise JWTBearerMisconfigured("VESTIBULE_JWT__JWKS_URL is not an absolute http(s) URL")
+        if self.identity_url and not _is_http_url(self.identity_url):
+            raise JWTBearerMisconfigured("VESTIBULE_JWT__IDENTITY_URL is not an absolute http(s) URL")
         if self.development_secret and not _is_of_this_machine(self.issuer):
             raise JWTBearerMisconfigured(
                 f"{ENV_DEV_SECRET} beside VESTIBULE_JWT__ISSUER of a real provider would let in whoever has the "

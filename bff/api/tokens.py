@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jwt
@@ -45,7 +45,10 @@ class BearerRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandardClaims:
-    """The caller of an API. `exp` and `iat` are Unix seconds; `claims` holds all claims of the token."""
+    """The caller of an API. `exp` and `iat` are Unix seconds; `claims` holds all claims of the token.
+
+    `omitted` names what the front door left out because it did not fit: an empty list that is named there is unknown.
+    """
 
     sub: str
     iss: str
@@ -60,10 +63,15 @@ class StandardClaims:
     groups: tuple[str, ...] = ()
     scopes: frozenset[str] = frozenset()
     claims: Mapping[str, Any] = field(default_factory=dict)
+    omitted: tuple[str, ...] = ()
 
     def has_role(self, *roles: str) -> bool:
         """True if the caller has at least one of `roles`."""
         return any(role in self.roles for role in roles)
+
+    def has_group(self, *groups: str) -> bool:
+        """True if the caller is in at least one of `groups`."""
+        return any(group in self.groups for group in groups)
 
     def has_scope(self, *scopes: str) -> bool:
         """True if the token carries every one of `scopes`."""
@@ -137,7 +145,28 @@ def _checked(claims: dict[str, Any], rules: BearerRules, now: float) -> Standard
         groups=names_at(claims, "groups"),
         scopes=_scopes(claims),
         claims=claims,
+        omitted=_omitted(claims),
     )
+
+
+def with_claims(caller: StandardClaims, claims: Mapping[str, Any], *, roles_claim: str) -> StandardClaims:
+    """Return `caller` with the claims that its token left out. Nothing is omitted any more."""
+    return replace(
+        caller,
+        email=text_at(claims, "email"),
+        name=text_at(claims, "name"),
+        preferred_username=text_at(claims, "preferred_username"),
+        roles=names_at(claims, roles_claim),
+        groups=names_at(claims, "groups"),
+        scopes=_scopes(claims),
+        claims=claims,
+        omitted=(),
+    )
+
+
+def _omitted(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the front door left out. Its tokens then hold a reference too; a provider's token does not."""
+    return names_at(claims, "omitted") if isinstance(claims.get("identity"), str) else ()
 
 
 def _is_access_token(claims: Mapping[str, Any]) -> bool:

@@ -53,6 +53,12 @@ class ProxiedUser:
     roles: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     claims: Mapping[str, Any] = field(default_factory=dict)
+    omitted: tuple[str, ...] = ()
+    """What the proxy left out because it did not fit: an empty list that is named here is unknown."""
+
+    def has_group(self, *groups: str) -> bool:
+        """True if the person is in at least one of `groups`."""
+        return any(group in self.groups for group in groups)
 
     def has_role(self, *roles: str) -> bool:
         """True if the person has at least one of `roles`."""
@@ -103,6 +109,7 @@ class TrustedProxyUser:
             key=_text(headers, HEADER_SUBJECT_KEY.lower().removeprefix(_PREFIX.decode())),
             roles=_names(headers, "roles"),
             groups=_names(headers, "groups"),
+            omitted=_names(headers, "omitted"),
         )
 
     def _is_proxy(self, request: Request) -> bool:

@@ -20,9 +20,10 @@ import httpx
 from bff.api.development_tokens import check_loopback
 from bff.api.settings import BearerSettings, read_bearer_settings
 from bff.api.tokens import BearerRules, StandardClaims, check_header, validate_bearer, validate_development_bearer
+from bff.api.whole_identity import WholeIdentities
 from bff.contract import ENV_DEV_SECRET
 from bff.errors import InvalidToken, ProviderUnavailable
-from bff.fetch.http import build_http_client, call_provider
+from bff.fetch.http import Answer, build_http_client, call_provider
 from bff.fetch.keys import ProviderKeys
 from bff.oidc.jwks import VerificationKey, parse_jwks
 from bff.oidc.strict_json import parse_object
@@ -48,6 +49,7 @@ class TokenVerifier:
         self.clock = clock
         self._http = http
         self._keys = ProviderKeys(self._fetch_keys, clock=clock)
+        self._whole = WholeIdentities(settings.asks_at, self._get, roles_claim=settings.roles_claim)
         self._starting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         if settings.development_secret:
@@ -77,9 +79,27 @@ class TokenVerifier:
         if self.settings.secret:
             return validate_development_bearer(token, secret=self.settings.secret, rules=self.rules, now=now)
         check_header(token, self.rules)
-        return await self._keys.validate(
+        caller = await self._keys.validate(
             token, lambda keys: validate_bearer(token, keys=keys, rules=self.rules, now=now), prefix="bearer"
         )
+        self._whole.remember(token, caller)
+        return caller
+
+    async def whole(self, caller: StandardClaims) -> StandardClaims:
+        """Return `caller` with what did not fit into the token; a call to the front door if something did not.
+
+        Raises:
+            IdentityOmitted: it cannot be had; the code is `groups_omitted`, or with another name in front.
+        """
+        return await self._whole.complete(caller)
+
+    def whole_blocking(self, caller: StandardClaims) -> StandardClaims:
+        """Call `whole` and wait for it: for code that is not asynchronous.
+
+        Raises:
+            IdentityOmitted: as `whole`.
+        """
+        return asyncio.run_coroutine_threadsafe(self.whole(caller), self._own_loop()).result()
 
     def verify_blocking(self, token: str, *, scope: Mapping[str, Any] | None = None) -> StandardClaims:
         """Call `verify` and wait for it: for code that is not asynchronous.
@@ -96,20 +116,20 @@ class TokenVerifier:
                 threading.Thread(target=self._loop.run_forever, name="token-verifier", daemon=True).start()
             return self._loop
 
-    async def _fetch_keys(self) -> tuple[VerificationKey, ...]:
+    async def _get(self, url: str, headers: Mapping[str, str]) -> Answer:
         if self._http is not None:
-            return await self._fetch_with(self._http)
-        # This happens once in ten minutes. A new client each time leaves nothing behind that a later event loop (after
-        # a reload, or in the next test) could fail on.
+            return await call_provider(self._http, "GET", url, deadline=JWKS_SECONDS, headers=headers)
+        # This is rare. A new client each time leaves nothing behind that a later event loop (after a reload, or in the
+        # next test) could fail on.
         try:
             http = build_http_client(JWKS_SECONDS, ca_file=self.settings.ca_file)
         except OSError as exc:
             raise ProviderUnavailable("provider_unreachable", detail=f"ca_file: {type(exc).__name__}") from exc
         async with http:
-            return await self._fetch_with(http)
+            return await call_provider(http, "GET", url, deadline=JWKS_SECONDS, headers=headers)
 
-    async def _fetch_with(self, http: httpx.AsyncClient) -> tuple[VerificationKey, ...]:
-        answer = await call_provider(http, "GET", self.settings.jwks_url, deadline=JWKS_SECONDS)
+    async def _fetch_keys(self) -> tuple[VerificationKey, ...]:
+        answer = await self._get(self.settings.jwks_url, {})
         if answer.status != 200:
             raise ProviderUnavailable("jwks_malformed", detail=f"status {answer.status}")
         try:
