@@ -5,7 +5,6 @@ One secret can only come from the provider. Until it is known, its file is empty
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
@@ -15,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import tomlkit
+from tomlkit.items import Table
 
 from bff.oidc.urls import is_loopback
 from bff.settings.loading import ConfigurationError, load_settings, parse_settings
@@ -224,7 +226,7 @@ def _port(wishes: Wishes) -> int:
 
 COMMENTS = {
     "server": "For browsers. `vestibule config show` lists every key with its value; docs/configuration.md\n"
-    "# says what each one means.",
+    "says what each one means.",
     "server.public_url": "the address people type; all absolute URLs start with it",
     "server.bind": "where this program listens: put a proxy with https in front, or set server.tls",
     "server.environment": '"development" allows plain http on this machine, do not use it elsewhere',
@@ -244,31 +246,41 @@ COMMENTS = {
 
 def build_toml(wishes: Wishes) -> str:
     """Write `build_tables` as TOML, with a comment where a reader may have a question."""
-    lines: list[str] = []
-    tables = build_tables(wishes)
+    document, tables = tomlkit.document(), build_tables(wishes)
     for name in ("server", "secrets", "store"):
-        lines += _table(f"[{name}]", name, tables[name])
-    lines += _table(f"[providers.{PROVIDER}]", f"providers.{PROVIDER}", tables["providers"][PROVIDER])
-    for name, client in tables.get("kit_clients", {}).items():
-        lines += _table(f"[kit_clients.{name}]", "kit_clients", client)
+        document.append(name, _table(name, tables[name]))
+    document.append("providers", _group({PROVIDER: _table(f"providers.{PROVIDER}", tables["providers"][PROVIDER])}))
+    if clients := tables.get("kit_clients"):
+        document.append("kit_clients", _group({name: _table("kit_clients", one) for name, one in clients.items()}))
+    rows = tomlkit.aot()
     for number, route in enumerate(tables["routes"]):
-        lines += _table("[[routes]]", "routes", route, say=number == 0)
-    return "\n".join(lines).strip()
+        rows.append(_table("routes", route, say=number == 0))
+    document.append("routes", rows)
+    return tomlkit.dumps(document).strip()
 
 
-def _table(heading: str, place: str, table: Mapping[str, Any], *, say: bool = True) -> list[str]:
-    lines = [""]
-    if say and place in COMMENTS:
-        lines.append(f"# {COMMENTS[place]}")
-    lines.append(heading)
-    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
-    for key, value in table.items():
-        comment = COMMENTS.get(f"{place}.{key}")
-        if key not in inner:
-            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}" + (f"  # {comment}" if comment else ""))
-    for key, value in inner.items():
-        lines += _table(f"[{place}.{key}]", f"{place}.{key}", value)
-    return lines
+def _group(tables: Mapping[str, Table]) -> Table:
+    """Hold tables without a heading of its own: `[providers.corp]`, and no `[providers]`."""
+    group = tomlkit.table(is_super_table=True)
+    for name, table in tables.items():
+        group.append(name, table)
+    return group
+
+
+def _table(place: str, values: Mapping[str, Any], *, say: bool = True) -> Table:
+    """Build a table: its comment below the heading if `say`, then each value with its own comment."""
+    table = tomlkit.table()
+    for line in COMMENTS.get(place, "").splitlines() if say else ():
+        table.add(tomlkit.comment(line))
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            table.append(key, _table(f"{place}.{key}", value))
+            continue
+        item = tomlkit.item(value)
+        if comment := COMMENTS.get(f"{place}.{key}"):
+            item.comment(comment)
+        table.append(key, item)
+    return table
 
 
 def _next_steps(wishes: Wishes, *, folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import tomlkit
 from pydantic import SecretStr
 
 from bff.settings.tables import Settings
@@ -63,50 +64,15 @@ def _mask_passwords(url: str) -> str:
 
 
 def to_toml(tables: Mapping[str, Any]) -> str:
-    """`tables` as TOML: plain values, then tables, then arrays of tables, each in the order given."""
-    return "\n".join(_lines(tables, path=())).lstrip("\n") + "\n"
+    """Write `tables` as TOML. What is None is left out: TOML has no such value."""
+    return tomlkit.dumps(_without_none(tables))
 
 
-def _lines(table: Mapping[str, Any], *, path: tuple[str, ...]) -> Iterator[str]:
-    for key, value in table.items():
-        if value is not None and not _is_table(value):
-            yield f"{_key(key)} = {_value(value)}"
-    for key, value in table.items():
-        inner = (*path, _key(key))
-        if isinstance(value, Mapping):
-            if _is_worth_a_heading(value):
-                yield f"\n[{'.'.join(inner)}]"
-            yield from _lines(value, path=inner)
-        elif _is_table(value):
-            for row in value:
-                yield f"\n[[{'.'.join(inner)}]]"
-                yield from _lines(row, path=inner)
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
-
-
-def _is_worth_a_heading(table: Mapping[str, Any]) -> bool:
-    return not table or any(value is not None and not _is_table(value) for value in table.values())
-
-
-def _key(key: str) -> str:
-    return key if key and key.isascii() and all(char.isalnum() or char in "_-" for char in key) else _string(key)
-
-
-def _value(value: Any) -> str:
+def _without_none(value: Any) -> Any:
     match value:
-        case bool():
-            return "true" if value else "false"
+        case Mapping():
+            return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
         case list():
-            return "[" + ", ".join(_value(inner) for inner in value) + "]"
-        case str():
-            return _string(value)
+            return [_without_none(inner) for inner in value]
         case _:
-            return repr(value)
-
-
-def _string(text: str) -> str:
-    """JSON's quoting is TOML's, but for DEL, which TOML wants escaped, and for pairs of surrogates, which it lacks."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+            return value

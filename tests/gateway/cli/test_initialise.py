@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bff.settings.loading import load_settings
-from gateway.cli.initialise import Wishes, build_tables, build_toml, initialise
+from gateway.cli.initialise import COMMENTS, Wishes, build_tables, build_toml, initialise
 from gateway.faults import UsageFault
 from tests.gateway.commands import vestibule, vestibule_process
 
@@ -87,6 +87,12 @@ def test_without_the_providers_secret_the_one_thing_left_to_do_is_named(command:
 def test_the_file_says_with_comments_what_the_tables_say(wished: Wishes) -> None:
     assert tomllib.loads(build_toml(wished)) == build_tables(wished)
     assert build_toml(wished).count("#") > 5
+
+
+def test_the_file_holds_every_comment_and_each_once() -> None:
+    lines = [line for comment in COMMENTS.values() for line in comment.splitlines()]
+    text = build_toml(wishes())
+    assert {line: text.count(f"# {line}\n") for line in lines} == dict.fromkeys(lines, 1)
 
 
 def test_the_app_and_the_api_are_joined_by_a_kit_client(folder: Path) -> None:
