@@ -11,6 +11,7 @@ import structlog
 from starlette.types import Message, Scope, Send
 
 from bff.audit import clean
+from bff.browser.unasked import PATHS
 from gateway.headers.caching import vary_by
 from gateway.headers.request import RawHeaders
 from gateway.masked_paths import mask_path
@@ -18,6 +19,7 @@ from gateway.masked_paths import mask_path
 PROBED_BELOW_A_PAGE = re.compile(rb"/.+/_stcore/(?:health|host-config)")
 """Where Streamlit's script looks for its server when a page is opened by its own address: it starts below the page's
 path, gets 404 and goes one up. Nobody can do anything about these."""
+UNASKED = tuple(path.encode() for path in PATHS)
 FIRST_REFUSAL = 400
 
 
@@ -88,7 +90,8 @@ def _with_further(headers: Iterable[tuple[bytes, bytes]], further: RawHeaders) -
 
 
 def _is_usual(scope: Scope, status: int) -> bool:
-    """No refusal, or one that comes with every deep link."""
-    if status == 404 and PROBED_BELOW_A_PAGE.fullmatch(scope.get("raw_path", b"")):
+    """No refusal, or one that comes with every deep link or every browser."""
+    path: bytes = scope.get("raw_path", b"")
+    if status == 404 and (PROBED_BELOW_A_PAGE.fullmatch(path) or path.endswith(UNASKED)):
         return True
     return status < FIRST_REFUSAL

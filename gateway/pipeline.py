@@ -19,6 +19,7 @@ from bff.audit import attribute_events
 from bff.browser.csrf import FetchMetadata, check_same_origin, check_static_header
 from bff.browser.request_facts import REFUSAL_KEY, wants_page
 from bff.browser.service_workers import asks_for_worker
+from bff.browser.unasked import is_unasked
 from bff.errors import AuthError, Forbidden, LoginRequired, NotFound
 from bff.settings.public_urls import canonical_origin
 from bff.settings.tables import RouteSettings
@@ -88,6 +89,9 @@ class Pipeline:
             else:
                 route_id = await self._serve_route(incoming, receive, status)
         except AuthError as error:
+            if incoming is not None and self._is_unasked(incoming, error):
+                await send_page(scope, status.send, _nothing())
+                return
             self._bff.audit.refusal(error)
             await self._refuse(incoming, error, scope, status, request_id=request_id)
         except ClientDisconnect:
@@ -259,6 +263,11 @@ class Pipeline:
         problem = render_problem(error, navigation=page, request_id=request_id, urls=urls, return_to=here)
         await send_page(scope, send, problem)
 
+    def _is_unasked(self, incoming: Incoming, error: AuthError) -> bool:
+        page = wants_page(incoming.facts.fetch, incoming.headers)
+        is_http = incoming.scope["type"] == "http"
+        return is_http and not page and is_unasked(incoming.path, incoming.method, error)
+
     def _may_return(self, incoming: Incoming) -> bool:
         """A navigation that can be repeated after sign-in; an API's address is no place to come back to."""
         route = self._routes.match(incoming.facts.urls.host, incoming.path)
@@ -279,3 +288,8 @@ class Pipeline:
 
 def _health() -> Page:
     return Page(200, [("content-type", "text/plain"), ("cache-control", "no-store")], b"ok\n")
+
+
+def _nothing() -> Page:
+    """Build an empty 404. Nobody may keep it: the application may have an icon for who is signed in."""
+    return Page(404, [("content-type", "text/plain"), ("cache-control", "no-store")], b"")

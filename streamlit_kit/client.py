@@ -20,6 +20,7 @@ from streamlit_kit.identity import find_session
 from streamlit_kit.paths import join_route_path
 from streamlit_kit.response import ApiResponse, ApiStream, build_response, raise_for_front_door
 from streamlit_kit.runtime import Kit, current_kit
+from streamlit_kit.settings import KitSettings
 
 _RESERVED: Final = frozenset(
     name.lower()
@@ -63,7 +64,9 @@ def prepare_client(route: str = "") -> ApiClient:
     return ApiClient(
         kit,
         session,
-        route_path=_choose_route(routes, route, is_known=session is not None) if has_routes else "/",
+        route_path=_choose_route(routes, route, settings=kit.settings, is_known=session is not None)
+        if has_routes
+        else "/",
         login_url=_login_url_if_any(kit),
     )
 
@@ -158,9 +161,7 @@ class ApiClient:
         if not self._route_path:
             if self._session is None:
                 raise LoginRequired(login_url=self._login_url)
-            raise KitMisconfigured(
-                f"The kit client {self._kit.settings.client!r} may call no route: list them in `routes` of its table."
-            )
+            raise KitMisconfigured(_without_routes(self._kit.settings))
         if params is not None and "?" in path:
             raise ValueError("give the query in the path or as params, not both")
         return self._kit.settings.url + join_route_path(self._route_path, path)
@@ -235,10 +236,18 @@ def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
     return dict(headers or {})
 
 
-def _choose_route(routes: Mapping[str, str], route: str, *, is_known: bool) -> str:
+def _without_routes(settings: KitSettings) -> str:
+    """What to tell the author of a page that may call no route: whoever started the page knows best."""
+    usual = f"The kit client {settings.client!r} may call no route: list them in `routes` of its table."
+    return settings.no_routes or usual
+
+
+def _choose_route(routes: Mapping[str, str], route: str, *, settings: KitSettings, is_known: bool) -> str:
     """Path of the route to call; "" when the page has none, or nobody is signed in and it is therefore not known."""
     names = ", ".join(sorted(routes)) or "none"
     if route:
+        if not routes and is_known:
+            raise KitMisconfigured(_without_routes(settings))
         if route not in routes and is_known:
             raise KitMisconfigured(f"There is no route {route!r} for this page's kit client; it may call: {names}.")
         return routes.get(route, "")

@@ -6,7 +6,7 @@
     ├── ClientOfAnotherPage     an `ApiClient` met in a page it was not made for: it sits in a shared cache
     ├── LoginRequired (401)     nobody is signed in, or the session is over; `login_url` starts a sign-in
     ├── Forbidden (403)         signed in, not allowed; `reason` in the API's own words, if it gave one
-    ├── ApiUnavailable (503)    the front door or the API behind it is out of reach; `retry_after` in seconds
+    ├── ApiUnavailable (503)    the front door or the API behind it is out of reach; `retry_after` in seconds; `reason`
     └── ApiError                any other answer that is no success, by `raise_for_status()`; `response` is that answer
 
 Every instance has a stable `code`, the HTTP `status` it stands for (0 when it stands for none), the `request_id` to
@@ -95,10 +95,21 @@ class ApiUnavailable(KitError):
     default_message = "This service cannot answer right now. Please try again in a moment."
 
     def __init__(
-        self, message: str = "", *, code: str = "", status: int = 0, request_id: str = "", retry_after: int = 5
+        self,
+        message: str = "",
+        *,
+        code: str = "",
+        status: int = 0,
+        request_id: str = "",
+        retry_after: int = 5,
+        reason: str = "",
     ) -> None:
         super().__init__(message, code=code, status=status, request_id=request_id)
         self.retry_after = retry_after
+        self.reason = reason if reason != self.message else ""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} The service says: {self.reason}" if self.reason else super().__str__()
 
 
 class ApiError(KitError):

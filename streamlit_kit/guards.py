@@ -66,7 +66,9 @@ def show_problem(error: KitError) -> None:
                 accent=_accent(),
             )
         case ApiUnavailable():
-            body = panels.build_unavailable(error.message, request_id=error.request_id, accent=_accent())
+            body = panels.build_unavailable(
+                error.message, reason=error.reason, request_id=error.request_id, accent=_accent()
+            )
         case _:
             body = panels.build_failed(
                 error.message, code=error.status or 500, request_id=error.request_id, accent=_accent()

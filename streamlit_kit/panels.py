@@ -78,14 +78,14 @@ def build_signed_out(login_url: str, *, message: str, accent: str) -> str:
 def build_forbidden(
     identity: Identity, roles: tuple[str, ...], *, account_url: str, logout_url: str, accent: str
 ) -> str:
-    wanted = "this role" if len(roles) == 1 else "one of these roles"
+    wanted = f"have the role {roles[0]}" if len(roles) == 1 else f"have one of the roles {', '.join(roles)}"
     rows = [
         ("Signed in as", _person(identity)),
         ("Your roles", _roles(identity.roles)),
         ("Needed", _roles(roles)),
     ]
     body = (
-        f"<p>You are signed in, but this page is only for people with {wanted}.</p>{_list(rows)}"
+        f"<p>You are signed in, but this page is only for people who {escape(wanted)}.</p>{_list(rows)}"
         "<p>If you should have access, send the lines above to the people who run this application. "
         "If you have another account, sign out and use that one.</p>"
         f"{_actions(_quiet(account_url, 'Your account'), _quiet(logout_url, 'Sign out'))}"
@@ -105,8 +105,10 @@ def build_refused(identity: Identity | None, *, reason: str, request_id: str, ac
     return _panel("shield", "Not allowed", body, accent=accent, code=403)
 
 
-def build_unavailable(message: str, *, request_id: str, accent: str) -> str:
-    body = f"<p>{escape(message)}</p>{_request(request_id)}"
+def build_unavailable(message: str, *, request_id: str, accent: str, reason: str = "") -> str:
+    """`reason` is the API's own line, shown as text."""
+    rows = [("The service says", escape(reason))] if reason else []
+    body = f"<p>{escape(message)}</p>{_list(rows)}{_request(request_id)}"
     return _panel("cloud", "Out of reach right now", body, accent=accent, code=503)
 
 

@@ -15,6 +15,13 @@ from streamlit_kit import transport
 from streamlit_kit.errors import ApiError, ApiUnavailable, Forbidden, KitMisconfigured, LoginRequired
 
 _OUTAGE: Final = frozenset({502, 503, 504})
+_OF_THE_FRONT_DOOR: Final = {
+    "upstream_connect": "The service behind this page is not running, or cannot be reached.",
+    "upstream_closed": "The service behind this page broke off its answer.",
+    "upstream_protocol": "The service behind this page does not answer properly.",
+    "upstream_timeout": "The service behind this page took too long to answer.",
+}
+"""What to tell people when the front door has no answer from the API, by the code of its problem document."""
 _KIT_CREDENTIAL: Final = "kit_credential"
 _MAX_PROBLEM_BYTES: Final = 65_536
 _MAX_REASON: Final = 200
@@ -154,14 +161,17 @@ def is_outage(status: int) -> bool:
 
 
 def unavailable(response: httpx.Response) -> ApiUnavailable:
-    problem = read_problem(response.headers, _read_start(response))
+    body = _read_start(response)
+    code = read_problem(response.headers, body).get("code", "")
     text = response.headers.get("Retry-After", "")
     retry_after = min(int(text), _MAX_RETRY_AFTER) if text.isascii() and text.isdigit() and len(text) < 9 else 5
     return ApiUnavailable(
-        code=problem.get("code", ""),
+        _OF_THE_FRONT_DOOR.get(code, ""),
+        code=code,
         status=response.status_code,
         request_id=read_request_id(response.headers),
         retry_after=retry_after,
+        reason="" if code in _OF_THE_FRONT_DOOR else read_reason(response.headers, body),
     )
 
 

@@ -18,6 +18,7 @@ from streamlit_kit.paths import is_route_path
 ENV_ROUTES: Final = "VESTIBULE_KIT__ROUTES"
 ENV_AUTH_PATH: Final = "VESTIBULE_KIT__AUTH_PATH"
 ENV_PUBLIC_URL: Final = "VESTIBULE_KIT__PUBLIC_URL"
+ENV_NO_ROUTES: Final = "VESTIBULE_KIT__NO_ROUTES"
 
 _CLIENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _AUTH_PATH = re.compile(r"/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
@@ -36,6 +37,7 @@ class KitSettings:
 
     `url` is what this process dials; `public_url` what browsers see, "" when it was not given and is `url`. Both
     without a trailing slash. `routes` maps route ids to paths, for pages the front door did not hand them to.
+    `no_routes` is what to tell the author of a page that may call no route, "" for the usual words.
     """
 
     url: str
@@ -45,6 +47,7 @@ class KitSettings:
     routes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     auth_path: str = contract.AUTH_PATH
     public_url: str = ""
+    no_routes: str = ""
 
     @property
     def auth_url(self) -> str:
@@ -87,6 +90,7 @@ def read_settings(environ: Mapping[str, str]) -> KitSettings:
         routes=_routes(environ, faults),
         auth_path=_matching(environ, ENV_AUTH_PATH, _AUTH_PATH, faults, default=contract.AUTH_PATH),
         public_url=_url(environ, ENV_PUBLIC_URL, faults),
+        no_routes=environ.get(ENV_NO_ROUTES, "").strip(),
     )
     if faults:
         raise KitMisconfigured("; ".join(faults))

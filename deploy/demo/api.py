@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, status
+from fastapi.responses import HTMLResponse
 
 from bff.bearer import JWTBearer, RequireRoles, StandardClaims
 from colony.body_mass import fit_body_mass
@@ -28,6 +29,7 @@ from colony.messages import (
     UsageAnswer,
     UsageReport,
 )
+from colony.reference import render_reference
 from colony.simulation_desk import DeskFull, DeskLimits, SimulationDesk, TooManySimulations
 from colony.usage import UsageLedger
 
@@ -62,13 +64,19 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     desk.close()
 
 
-app = FastAPI(title="Rookery API", version="1.0.0", lifespan=lifespan)
+# FastAPI's own pages of documentation load scripts from the Internet. The one at /docs below needs none.
+app = FastAPI(title="Rookery API", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None)
 signed_in = APIRouter(dependencies=[Depends(count_call)])
 
 
 @app.get("/healthz")
 def healthz() -> Health:
     return Health()
+
+
+@app.get("/docs", include_in_schema=False)
+def read_reference() -> HTMLResponse:
+    return HTMLResponse(render_reference(app.openapi()))
 
 
 @signed_in.get("/users/me")

@@ -37,6 +37,6 @@ with st.sidebar, st.container(key="signed-in-as", gap="small"):
         for role in person.roles:
             st.badge(role, color="gray")
     logout_button("Sign out")
-    st.html('<a class="rk-account" href="/auth/account" target="_self">Your sessions</a>')
+    st.html('<a class="rk-account" href="/auth/account" target="_self">Your account</a>')
 
 page.run()

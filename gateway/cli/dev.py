@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import re
 import time
@@ -9,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.cli.dev_api_down import CODE as API_DOWN
 from gateway.cli.development import (
     DEFAULT_API_PREFIX,
     DEFAULT_PORT,
@@ -28,6 +31,13 @@ from gateway.processes.listeners import free_port
 from gateway.processes.plan import build_process_plan, run_processes
 from gateway.processes.readiness import Probe, http_probe
 
+ENV_NO_ROUTES = "VESTIBULE_KIT__NO_ROUTES"
+WITHOUT_API = (
+    "This page was started without --api, so there is no API to call. "
+    "Start it with --api module:app, as in: vestibule dev app.py --api main:app"
+)
+STATE_SECONDS = 1.0
+MOST_NOTICE = 65_536
 APPLICATION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*")
 API_PATIENCE_SECONDS = 6.0
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
@@ -42,6 +52,13 @@ class Reach:
     read: Sequence[Path] = ()
     write: Sequence[Path] = ()
     sandbox: str = "auto"
+
+    def validate(self) -> None:
+        """Raises UsageFault: a path does not exist."""
+        for option, paths in (("--read", self.read), ("--write", self.write)):
+            for path in paths:
+                if not path.exists():
+                    raise UsageFault(f"{option} {path}: there is no such file or folder; make it, or correct the path")
 
     def settings(self) -> dict[str, object]:
         paths = {"read": self.read, "write": self.write}
@@ -74,6 +91,7 @@ def run_dev(
     """
     _validate(script, api, api_prefix)
     reach = reach or Reach()
+    reach.validate()
     require_module("streamlit", "streamlit")
     if api:
         require_module("watchfiles", "watchfiles")
@@ -85,7 +103,7 @@ def run_dev(
         provider_port=free_port(),
         app=script.absolute(),
         app_id="app",
-        app_variables=reach.variables(variables | minimal_environment(environ)),
+        app_variables=reach.variables(variables | minimal_environment(environ)) | _advice(api),
         app_sandbox=reach.settings(),
         api_port=free_port() if api else 0,
         api_prefix=api_prefix,
@@ -99,11 +117,36 @@ def run_dev(
     hints = [f"{script} is read again whenever you save it."]
     if api:
         hints.append(f"{api} is at {api_prefix.rstrip('/')}/; JWTBearer.from_env() finds what it needs there.")
-    return run_processes(
-        plan,
-        others=others,
-        on_ready=lambda: print(welcome(scene, persons, title=script.name, hints=hints), flush=True),
-    )
+
+    def say_ready() -> None:
+        print(welcome(scene, persons, title=script.name, hints=hints, trouble=_trouble(scene, api)), flush=True)
+
+    return run_processes(plan, others=others, on_ready=say_ready, allowed_by="--read PATH or --write PATH")
+
+
+def _advice(api: str) -> dict[str, str]:
+    """Return what the page tells its author when it calls an API and there is none."""
+    return {} if api else {ENV_NO_ROUTES: WITHOUT_API}
+
+
+def _trouble(scene: Scene, api: str) -> list[str]:
+    """Return what is to be said of an API that does not work."""
+    if not api:
+        return []
+    connection = http.client.HTTPConnection(HOST, scene.api_port, timeout=STATE_SECONDS)
+    try:
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        document = json.loads(answer.read(MOST_NOTICE)) if answer.status == 503 else None
+    except (OSError, http.client.HTTPException):
+        return [f"The API {api} has not answered yet. It may still be starting; else the lines above say why."]
+    except ValueError:
+        return []  # it answers, and that is enough
+    finally:
+        connection.close()
+    if not isinstance(document, dict) or document.get("code") != API_DOWN:
+        return []
+    return [f"{document.get('detail')}", "It is started again when you save."]
 
 
 def _validate(script: Path, api: str, api_prefix: str) -> None:

@@ -1,55 +1,112 @@
 """Run an API under Uvicorn during development: restart it when its files change, and report when it fails.
 
 `vestibule dev` starts it as `-m gateway.cli.dev_api module:application HOST PORT [path to ignore …]`. Uvicorn's own
-reload would keep the port open while the API is broken, and all callers would wait without an answer.
+reload would keep the port open while the API is broken, and all callers would wait without an answer. Here callers
+get an answer at once that says why (`gateway.cli.dev_api_down`).
 """
 
 from __future__ import annotations
 
-import os
-import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from watchfiles import PythonFilter, watch
 
+from gateway.cli.dev_api_down import DownNotice
+
 STOP_SECONDS = 2.0
-TOLD_TO_END = (0, -signal.SIGTERM, -signal.SIGINT)
+LAST_WORDS_SECONDS = 0.5
+REMEMBERED_LINES = 200
+PROGRAM = str(Path(__file__).with_name("dev_api_process.py"))
+REASON = "reason: "
+"""How `dev_api_process.py` begins its last line."""
 
 
 class RunningApi:
-    """One process of the API. If it ends by itself, the terminal says so."""
+    """One process of the API. If it ends by itself, the terminal says so, and so does the answer to callers."""
 
-    def __init__(self, application: str, host: str, port: str) -> None:
-        command = ("-m", "uvicorn", application, "--host", host, "--port", port, "--log-level", "warning")
+    def __init__(self, application: str, host: str, port: str, *, after_fault: bool = False) -> None:
         self._application = application
-        self._is_wanted = True
-        # The safe path is for this program: a folder here may have the name of a package. An API needs its own folder.
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-        arguments = [sys.executable, *command, "--timeout-graceful-shutdown", "1"]
-        self._process = subprocess.Popen(arguments, env=environment)
-        self._watching = threading.Thread(target=self._wait, daemon=True)
-        self._watching.start()
+        self._address = (host, int(port))
+        self._is_wanted = threading.Event()
+        self._is_wanted.set()
+        self._notice: DownNotice | None = None
+        command = [sys.executable, PROGRAM, application, "--host", host, "--port", port, "--log-level", "warning"]
+        self._process = subprocess.Popen(
+            [*command, "--timeout-graceful-shutdown", "1"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="backslashreplace",
+        )
+        self._lines: deque[str] = deque(maxlen=REMEMBERED_LINES)
+        self._reading = _started(self._read)
+        self._watching = _started(self._watch)
+        if after_fault:
+            _started(self._say_when_it_runs)
 
-    def _wait(self) -> None:
+    @property
+    def has_failed(self) -> bool:
+        return self._notice is not None
+
+    def _read(self) -> None:
+        """Pass on what the process prints, and keep its last lines."""
+        for line in self._process.stdout or ():
+            self._lines.append(line.rstrip())
+            if not line.startswith(REASON):
+                print(line, end="", flush=True)
+
+    def _watch(self) -> None:
+        """Wait for the end of the process. If it is still wanted, say why it ended."""
         code = self._process.wait()
-        if self._is_wanted and code not in TOLD_TO_END:
-            print(
-                f"ERROR: {self._application} does not run (exit code {code}); the lines above say why. "
-                f"It is started again when a Python file below {Path.cwd()} is saved.",
-                flush=True,
-            )
+        self._reading.join(LAST_WORDS_SECONDS)  # no longer: a process that it started may hold its output open
+        if not self._is_wanted.is_set():
+            return
+        fault = f"{self._application} is not running: {last_reason(list(self._lines)) or f'exit code {code}'}"
+        print(f"ERROR: the API {fault}", flush=True)
+        print(f"It is started again when a Python file below {Path.cwd()} is saved.", flush=True)
+        self._notice = DownNotice(self._address, f"The API {fault}")
+
+    def _say_when_it_runs(self) -> None:
+        while self._is_wanted.is_set() and self._process.poll() is None:
+            with suppress(OSError), socket.create_connection(self._address, timeout=1):
+                print(f"The API {self._application} is running.", flush=True)
+                return
+            time.sleep(0.1)
 
     def stop(self) -> None:
-        self._is_wanted = False
+        self._is_wanted.clear()
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
         self._watching.join()
+        if self._notice is not None:
+            self._notice.close()
+
+
+def last_reason(lines: Sequence[str]) -> str:
+    """Return why a program ended, from what it printed: the stated reason, or the last line of its last trace."""
+    for line in reversed(lines):
+        if line.startswith(REASON):
+            return line.removeprefix(REASON)
+    in_trace, found = False, ""
+    for line in lines:
+        if "Traceback (most recent call last)" in line:
+            in_trace = True
+        elif in_trace and line and not line.startswith((" ", "|", "+")):
+            in_trace, found = False, line
+        elif line.startswith("ERROR:"):
+            found = found or line.removeprefix("ERROR:").strip()
+    return found
 
 
 def main(application: str, host: str, port: str, *overlooked: str) -> None:
@@ -57,7 +114,13 @@ def main(application: str, host: str, port: str, *overlooked: str) -> None:
     running = RunningApi(application, host, port)
     for _ in watch(Path.cwd(), watch_filter=PythonFilter(ignore_paths=overlooked), raise_interrupt=False):
         running.stop()
-        running = RunningApi(application, host, port)
+        running = RunningApi(application, host, port, after_fault=running.has_failed)
+
+
+def _started(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
 
 
 if __name__ == "__main__":

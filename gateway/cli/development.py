@@ -224,9 +224,14 @@ def require_module(module: str, distribution: str) -> None:
         raise UsageFault(f"{distribution} is not installed. In your clone of Vestibule, run: pip install -e '.[demo]'")
 
 
-def welcome(scene: Scene, people: Sequence[Person], *, title: str, hints: Sequence[str]) -> str:
-    """Write what a person needs to know, on one screen."""
-    lines = ["", f"  {title} is ready: {scene.public_url}", ""]
+def welcome(
+    scene: Scene, people: Sequence[Person], *, title: str, hints: Sequence[str], trouble: Sequence[str] = ()
+) -> str:
+    """Write what a person needs to know, on one screen. `trouble`: what does not work."""
+    but = ", but its API is not" if trouble else ""
+    lines = ["", f"  {title} is ready{but}: {scene.public_url}", ""]
+    if trouble:
+        lines += [*(f"  {line}" for line in trouble), ""]
     lines += [f"  Sign in as  {person}" for person in people]
     if hints:
         lines += ["", *(f"  {hint}" for hint in hints)]

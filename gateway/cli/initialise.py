@@ -201,6 +201,7 @@ def build_tables(wishes: Wishes) -> dict[str, Any]:
                 "issuer": wishes.issuer,
                 "client_id": wishes.client_id,
                 "client_secret_file": f"{SECRETS}/{CLIENT_SECRET}",
+                "id_token_alg": "RS256",
                 "roles_claim": ROLES_CLAIM,
             }
         },
@@ -234,6 +235,7 @@ COMMENTS = {
     "store": 'Sessions. "memory://" forgets them when this program ends.',
     f"providers.{PROVIDER}": "Who signs people in. The name is part of the redirect URI to register.",
     f"providers.{PROVIDER}.issuer": "exactly as the provider's discovery document states it",
+    f"providers.{PROVIDER}.id_token_alg": "what most providers sign with: `vestibule doctor` says if yours does not",
     f"providers.{PROVIDER}.roles_claim": 'Keycloak; often "roles" elsewhere: `vestibule doctor --login` shows it',
     "kit_clients": "What pages that use `streamlit_kit.prepare_client()` may call.",
     "routes": "What is behind the sign-in. The longest path wins; paths without a route are closed.",

@@ -12,6 +12,7 @@ import structlog
 
 from gateway.logs import one_line
 from gateway.masked_paths import mask_text
+from gateway.processes.refused_paths import RefusedPaths
 
 REMEMBERED_LINES = 20
 MAX_LINE_BYTES = 16_384
@@ -25,13 +26,23 @@ Voice = Literal["own", "shown", "quiet"]
 class ChildOutput:
     """Reads the bytes of one child's standard output and error."""
 
-    def __init__(self, name: str, *, voice: Voice, json_lines: bool, prefix: bool, stream: TextIO = sys.stderr) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        voice: Voice,
+        json_lines: bool,
+        prefix: bool,
+        stream: TextIO = sys.stderr,
+        refused: RefusedPaths | None = None,
+    ) -> None:
         self._name = name
         self._voice: Voice = voice
         self._json_lines = json_lines
         self._prefix = prefix and not json_lines
         self._stream = stream
         self._log = structlog.get_logger("vestibule.children")
+        self._refused = refused
         self._rest = b""
         self._in_trace = False
         self.last: deque[str] = deque(maxlen=REMEMBERED_LINES)
@@ -68,6 +79,8 @@ class ChildOutput:
             self._print(f"{self._name} | {text}" if self._prefix else text)
         elif self._voice != "quiet" or self._is_trouble(text):
             self._wrap(text)
+        if self._refused is not None and (path := self._refused.look(text)):
+            self._log.warning("page may not open this", process=self._name, path=path, reason=self._refused.fix)
 
     def _wrap(self, text: str) -> None:
         if self._json_lines:

@@ -16,6 +16,7 @@ import structlog
 
 from gateway.processes.child_output import ChildOutput, Voice
 from gateway.processes.readiness import Probe
+from gateway.processes.refused_paths import ALLOWED_BY
 from gateway.sandbox.interpreters import PACKAGES_FOLDER
 from gateway.sandbox.leftovers import end_all_of
 from gateway.sandbox.plan import Plan, launch_command
@@ -49,6 +50,8 @@ class ChildSpec:
     voice: Voice = "shown"
     plan: Plan | None = None
     """What the process gives up before the program starts; None for nothing."""
+    allowed_by: str = ALLOWED_BY
+    """What allows a process with a plan to open more paths, for the person who reads the log."""
 
 
 def minimal_environment(environ: Mapping[str, str], *, own_python: bool = True) -> dict[str, str]:

@@ -31,6 +31,8 @@ class Described:
     says: str
     warning: str = ""
     fault: str = ""
+    is_missing: bool = False
+    """True if the fault is that something of the page does not exist."""
 
 
 def find_apps(settings: Settings, *, folder: Path) -> list[ManagedApp]:
@@ -85,8 +87,9 @@ def describe_apps(
     for route in settings.routes:
         try:
             apps = list(_apps_of(route, settings, folder=folder))
-        except UsageFault:
-            continue  # nothing can be said about the separation of a missing script
+        except UsageFault as fault:
+            yield Described(route=route.id, name=route.id, says="", fault=fault.message, is_missing=True)
+            continue
         for app in apps:
             try:
                 found = separate(page_of(app, environ=environ), around, taken=taken)
@@ -96,11 +99,13 @@ def describe_apps(
                 yield Described(route=route.id, name=app.name, says=found.says, warning=found.warning)
 
 
-def log_separations(separations: Sequence[tuple[str, Separation]]) -> None:
-    """Log at the start how each page is separated."""
+def log_separations(separations: Sequence[tuple[str, Separation]], *, allowed_by: str) -> None:
+    """Log at the start how each page is separated, and what allows it to open more."""
     log = structlog.get_logger("vestibule.supervisor")
     for name, separation in separations:
-        log.info("page kept apart", process=name, how=separation.says)
+        is_apart = separation.plan is not None and bool(separation.plan.rules)
+        more = f". It may open nothing else; to allow more: {allowed_by}" if is_apart else ""
+        log.info("page kept apart", process=name, how=separation.says + more)
         if separation.warning:
             log.warning("page not kept apart as it should be", process=name, reason=separation.warning)
 

@@ -15,6 +15,7 @@ from gateway.processes.children import ChildSpec, minimal_environment
 from gateway.processes.listeners import bind_listeners, close_all, port_of, split_bind
 from gateway.processes.managed_apps import find_apps, log_separations, private_places, separate_apps, worker_plan
 from gateway.processes.readiness import http_probe
+from gateway.processes.refused_paths import ALLOWED_BY
 from gateway.processes.settings_text import to_pipe
 from gateway.processes.streamlit import SCHEME, ManagedApp, build_child, host_of
 from gateway.processes.supervisor import READY_SECONDS, supervise
@@ -96,21 +97,23 @@ def run_processes(
     *,
     others: Sequence[ChildSpec] = (),
     apps_required: bool = False,
+    allowed_by: str = ALLOWED_BY,
     on_ready: Callable[[], None] = lambda: None,
     ready_seconds: float = READY_SECONDS,
 ) -> int:
     """Supervise the processes of `plan` and `others` until a signal. Return the exit code of the command.
 
     If an app does not answer at the start, that is a fault with `apps_required`, and otherwise only logged.
+    `allowed_by`: what allows a separated app to open more paths, for people.
 
     Raises:
         CommandFault: a required part did not answer.
     """
-    log_separations(plan.separations)
+    log_separations(plan.separations, allowed_by=allowed_by)
     with private_places([app.plan for app in plan.apps if app.plan is not None]):
         return supervise(
             plan.workers,
-            (*others, *(replace(app, required=apps_required) for app in plan.apps)),
+            (*others, *(replace(app, required=apps_required, allowed_by=allowed_by) for app in plan.apps)),
             listeners=plan.listeners,
             log=plan.settings.log,
             on_ready=on_ready,

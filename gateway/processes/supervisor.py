@@ -19,6 +19,7 @@ from gateway.faults import EXIT_OK, EXIT_USAGE, CommandFault
 from gateway.processes.child_output import ChildOutput
 from gateway.processes.children import Child, ChildSpec
 from gateway.processes.listeners import close_all
+from gateway.processes.refused_paths import RefusedPaths
 from gateway.serving.server import DRAIN_SECONDS
 
 WORKER_GRACE_SECONDS = DRAIN_SECONDS + 0.5
@@ -55,7 +56,9 @@ class Supervisor:
         self._exit_code = EXIT_OK
 
     def _child(self, spec: ChildSpec, *, json_lines: bool, alone: bool) -> Child:
-        output = ChildOutput(spec.name, voice=spec.voice, json_lines=json_lines, prefix=not alone)
+        is_apart = spec.plan is not None and bool(spec.plan.rules)
+        refused = RefusedPaths(spec.folder, allowed_by=spec.allowed_by) if is_apart else None
+        output = ChildOutput(spec.name, voice=spec.voice, json_lines=json_lines, prefix=not alone, refused=refused)
         return Child(spec, tether=self._tether, output=output, on_end=self._may_start_again)
 
     def _may_start_again(self, child: Child, code: int) -> bool:

@@ -113,3 +113,12 @@ def test_an_admin_sees_calls_per_person_and_endpoint(api: ScienceApi) -> None:
     report = api.call("GET", "admin/usage", api.token("dora", roles=("admin",))).json()
     calls = {entry["endpoint"]: entry["calls"] for entry in report["entries"] if entry["name"] == "carol"}
     assert calls == {"GET /users/me": 2, "GET /simulations/{simulation_id}": 2, "POST /predict": 1}
+
+
+def test_the_list_of_requests_needs_no_other_server(api: ScienceApi) -> None:
+    page = api.call("GET", "docs").text
+    for request in ("POST /predict", "GET /simulations/{simulation_id}", 'href="openapi.json"'):
+        assert request in page
+    assert "//" not in page.removeprefix("<!doctype html>")
+    assert "<script" not in page
+    assert api.call("GET", "openapi.json").json()["info"]["title"] == "Rookery API"

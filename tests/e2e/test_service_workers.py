@@ -121,7 +121,7 @@ def test_an_application_at_the_start_registers_no_worker(open_door: Callable[...
         assert register(tab, "/sw.js", **options) == "TypeError"
     assert tab.evaluate(COUNT) == 0
     tab.goto(door.url + "/auth/account")
-    expect(tab).to_have_title("Your sessions")
+    expect(tab).to_have_title("Your account")
 
 
 def test_a_worker_answers_for_the_folder_of_its_route_alone(open_door: Callable[..., RunningDoor], tab: Page) -> None:
@@ -131,7 +131,7 @@ def test_a_worker_answers_for_the_folder_of_its_route_alone(open_door: Callable[
     assert register(tab, "/app/sw.js") == "registered"
     tab.goto(door.url + "/app/start")
     expect(tab.locator("h1")).to_have_text("answered by the worker")
-    for path, title in (("/auth/account", "Your sessions"), ("/start", "an application")):
+    for path, title in (("/auth/account", "Your account"), ("/start", "an application")):
         tab.goto(door.url + path)
         expect(tab).to_have_title(title)
     sign_out(tab)
@@ -159,7 +159,7 @@ def test_a_worker_that_answers_everything_itself_goes_when_the_browser_asks_for_
     tab.goto(door.url + "/auth/account")
     expect(tab.locator("h1")).to_have_text("answered by the worker")
     deadline = time.monotonic() + 30
-    while tab.title() != "Your sessions":  # Chromium asks about a second after a visit
+    while tab.title() != "Your account":  # Chromium asks about a second after a visit
         assert time.monotonic() < deadline, "the worker is still there"
         tab.wait_for_timeout(2500)
         tab.goto(door.url + "/auth/account")

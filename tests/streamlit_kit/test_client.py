@@ -22,9 +22,11 @@ from streamlit_kit import (
 )
 from streamlit_kit.client import _choose_route
 from streamlit_kit.runtime import Kit, use_kit
+from streamlit_kit.settings import KitSettings
 from tests.fakes import HANG
 from tests.streamlit_kit.front_door import CLIENT, HANDLE, KIT_SECRET, LOGIN_URL, KitFrontDoor
 
+SETTINGS = KitSettings(url="http://127.0.0.1:8000", client=CLIENT, secret=KIT_SECRET)
 CREDENTIAL = f"{CLIENT}:{KIT_SECRET}"
 
 
@@ -56,6 +58,15 @@ def test_an_anonymous_client_that_knows_no_route_asks_for_a_sign_in(kit: Kit) ->
 def test_a_client_without_routes_says_so(door: KitFrontDoor, kit: Kit) -> None:
     with pytest.raises(KitMisconfigured, match="routes"):
         door.client(kit, route_path="").get("users/me")
+
+
+def test_whoever_started_a_page_without_routes_says_how_to_get_some(door: KitFrontDoor) -> None:
+    words = "Start it with --api main:app"
+    kit = door.kit(no_routes=words)
+    with pytest.raises(KitMisconfigured, match=words):
+        door.client(kit, route_path="").get("users/me")
+    with pytest.raises(KitMisconfigured, match=words):
+        _choose_route({}, "api", settings=kit.settings, is_known=True)
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
@@ -217,17 +228,17 @@ def test_the_representation_shows_no_secret(client: ApiClient, kit: Kit) -> None
 
 
 def test_the_only_route_needs_no_name() -> None:
-    assert _choose_route({"api": "/api/"}, "", is_known=True) == "/api/"
-    assert _choose_route({"api": "/api/", "other": "/o/"}, "other", is_known=True) == "/o/"
-    assert _choose_route({}, "api", is_known=False) == ""
-    assert _choose_route({}, "", is_known=True) == ""
+    assert _choose_route({"api": "/api/"}, "", settings=SETTINGS, is_known=True) == "/api/"
+    assert _choose_route({"api": "/api/", "other": "/o/"}, "other", settings=SETTINGS, is_known=True) == "/o/"
+    assert _choose_route({}, "api", settings=SETTINGS, is_known=False) == ""
+    assert _choose_route({}, "", settings=SETTINGS, is_known=True) == ""
 
 
 def test_a_route_that_is_not_there_or_not_named_is_a_fault_that_lists_them() -> None:
     with pytest.raises(KitMisconfigured, match="api, other"):
-        _choose_route({"api": "/api/", "other": "/o/"}, "", is_known=True)
+        _choose_route({"api": "/api/", "other": "/o/"}, "", settings=SETTINGS, is_known=True)
     with pytest.raises(KitMisconfigured, match="it may call: api"):
-        _choose_route({"api": "/api/"}, "wrong", is_known=True)
+        _choose_route({"api": "/api/"}, "wrong", settings=SETTINGS, is_known=True)
 
 
 def test_outside_a_page_there_is_nobody_to_ask(kit: Kit) -> None:

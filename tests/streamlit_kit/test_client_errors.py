@@ -130,6 +130,29 @@ def test_an_outage_behind_the_front_door_is_one_error(door: KitFrontDoor, client
     )
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("upstream_connect", "is not running"), ("upstream_timeout", "took too long"), ("upstream_closed", "broke off")],
+)
+def test_what_the_front_door_knows_of_an_outage_is_said_in_its_own_words(
+    door: KitFrontDoor, client: ApiClient, code: str, words: str
+) -> None:
+    door.problem("/api/a", 502, code)
+    with pytest.raises(ApiUnavailable, match=words) as caught:
+        client.get("a")
+    assert caught.value.reason == ""
+
+
+def test_an_outage_carries_the_reason_that_the_api_gives(door: KitFrontDoor, client: ApiClient) -> None:
+    reason = "The API main:app is not running: SyntaxError: invalid syntax (main.py, line 1)"
+    body = {"code": "api_not_running", "detail": reason}
+    door.server.respond("/api/a", status=503, json=body, headers={"Content-Type": "application/problem+json"})
+    with pytest.raises(ApiUnavailable) as caught:
+        client.get("a")
+    assert (caught.value.code, caught.value.reason) == ("api_not_running", reason)
+    assert reason in str(caught.value)
+
+
 @pytest.mark.parametrize("value", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "9" * 40, ""])
 def test_a_strange_retry_after_becomes_the_usual_one(door: KitFrontDoor, client: ApiClient, value: str) -> None:
     door.server.respond("/api/a", status=503, headers={"Retry-After": value})

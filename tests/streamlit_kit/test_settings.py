@@ -37,9 +37,11 @@ def test_everything_can_be_given(tmp_path: Path) -> None:
             "VESTIBULE_KIT__ROUTES": '{"api": "/api/", "admin": "/admin"}',
             "VESTIBULE_KIT__AUTH_PATH": "/sso/auth",
             "VESTIBULE_KIT__PUBLIC_URL": "https://apps.example.com/base/",
+            "VESTIBULE_KIT__NO_ROUTES": "Start it with --api.",
         }
     )
     assert settings.secret == "file-secret"
+    assert settings.no_routes == "Start it with --api."
     assert settings.routes == {"api": "/api/", "admin": "/admin"}
     assert settings.auth_url == "http://vestibule:8000/sso/auth"
     assert settings.public_auth_path == "/base/sso/auth"

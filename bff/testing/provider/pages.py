@@ -14,8 +14,8 @@ from bff.testing.provider.sessions import Session
 
 SOMEBODY_ELSE = (
     ("name", "Name", "Any name, in any script. One from the list keeps its roles unless you enter others."),
-    ("roles", "Roles", "Separated by commas, as in: analyst, admin"),
-    ("groups", "Groups", "Separated by commas."),
+    ("roles", "Roles", "Separated by commas or semicolons, as in: analyst, admin"),
+    ("groups", "Groups", "Separated by commas or semicolons."),
     ("claims", "Further claims", 'A JSON object, as in: {"department": "physics"}'),
 )
 

@@ -118,7 +118,7 @@ def plain_sub(name: str) -> str:
 
 
 def _words(text: str, *, field: str) -> list[str]:
-    words = list(dict.fromkeys(word for part in text.split(",") if (word := " ".join(part.split()))))
+    words = list(dict.fromkeys(word for part in re.split("[,;]", text) if (word := " ".join(part.split()))))
     if len(words) > MAX_WORDS or any(len(word) > MAX_WORD or not word.isprintable() for word in words):
         raise FieldFault(field, f"Enter at most {MAX_WORDS} {field} of at most {MAX_WORD} characters.")
     return words

@@ -9,13 +9,13 @@ import altair as alt
 import pandas as pd
 
 from colony.measurements import LABELS
-from ui.look import ACCENT, ALARM, QUIET, SPECIES_COLOURS
+from ui.look import ACCENT, ALARM, FAINT, QUIET, SPECIES_COLOURS
 
 _SPECIES: Final = alt.Scale(domain=list(SPECIES_COLOURS), range=list(SPECIES_COLOURS.values()))
 Picture = alt.Chart | alt.LayerChart | alt.FacetChart
 
 _ARRIVAL: Final = alt.Scale(scheme="inferno", reverse=True)
-_PEOPLE: Final = alt.Scale(range=[ACCENT, "#E07A1F", "#7B4FA3", "#3B82A0", "#A3A847", QUIET])
+_PEOPLE: Final = alt.Scale(range=[ACCENT, "#E07A1F", "#9467C2", "#3B82A0", "#A3A847", QUIET])
 # Without it the last label of an axis is cut in half where a chart fills a narrow screen.
 _PADDING: Final = {"left": 0, "top": 4, "right": 14, "bottom": 4}
 
@@ -92,7 +92,7 @@ def outbreak_curve(curve: Sequence[Mapping[str, Any]], *, days: int) -> Picture:
 
 
 def arrival_map(arrival_day: Sequence[Sequence[int | None]]) -> Picture:
-    """The colony from above: the day on which each nest fell ill; nests that never did are light grey."""
+    """The colony from above: the day on which each nest fell ill; nests that never did are grey."""
     cells = [
         {"row": row, "column": column, "day": day}
         for row, days in enumerate(arrival_day)
@@ -108,7 +108,7 @@ def arrival_map(arrival_day: Sequence[Sequence[int | None]]) -> Picture:
             y=alt.Y("row:O", title="Nest, north to south", axis=axis),
             color=alt.condition(
                 "datum.day === null",
-                alt.value("#E3EAE8"),
+                alt.value(FAINT),
                 alt.Color("day:Q", title="Fell ill on day", scale=_ARRIVAL, legend=alt.Legend(orient="top")),
             ),
             tooltip=[alt.Tooltip("day:Q", title="Fell ill on day")],

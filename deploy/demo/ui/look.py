@@ -7,10 +7,12 @@ from typing import Final
 
 import streamlit as st
 
-SPECIES_COLOURS: Final = {"Adelie": "#E07A1F", "Chinstrap": "#7B4FA3", "Gentoo": "#0F7C86"}
-ACCENT: Final = "#0B6E74"
-ALARM: Final = "#C2410C"
-QUIET: Final = "#5B6B73"
+# Charts have one set of colours, which can be told from a light and from a dark page.
+SPECIES_COLOURS: Final = {"Adelie": "#E07A1F", "Chinstrap": "#9467C2", "Gentoo": "#148A94"}
+ACCENT: Final = "#17888E"
+ALARM: Final = "#D9541E"
+QUIET: Final = "#71848C"
+FAINT: Final = "rgba(128, 150, 150, 0.25)"
 
 _BIRD: Final = (
     '<path d="M16 3c-4.4 0-7 3.2-7 8.2 0 2-2.7 5.2-2.7 9.3 0 .9.9 1.2 1.5.5l1.5-1.6C9.7 25 12.4 29 16 29s6.3-4 '
@@ -29,11 +31,13 @@ _STYLE: Final = """
 <style>
 .stMainBlockContainer{max-width:68rem;padding-top:3.6rem;padding-bottom:4rem}
 .rk-head{margin-bottom:.4rem}
-.rk-head .over{font-size:.78rem;letter-spacing:.09em;text-transform:uppercase;color:#0B6E74;font-weight:600;margin:0}
+.rk-head .over{font-size:.78rem;letter-spacing:.09em;text-transform:uppercase;font-weight:600;margin:0;
+  color:light-dark(#0B6E74,#7FD1C7)}
 .rk-head h1{font-family:"Source Serif","Source Serif 4",Georgia,serif;font-weight:600;
   font-size:clamp(1.75rem,4.6vw,2.5rem);line-height:1.15;padding:.25rem 0 .45rem;margin:0;letter-spacing:-.015em}
-.rk-head .lead{font-size:1.06rem;line-height:1.55;max-width:44rem;margin:0;color:#3E5058}
+.rk-head .lead{font-size:1.06rem;line-height:1.55;max-width:44rem;margin:0;color:light-dark(#3E5058,#B4C6C8)}
 .rk-account,.rk-account:visited{color:inherit!important;font-size:.875rem;opacity:.85}
+.st-key-figures>*{flex:1 1 0!important;min-width:8rem}
 @media (max-width:640px){.stMainBlockContainer{padding-left:1.1rem;padding-right:1.1rem}
   .st-key-figures>*{flex:1 1 40%!important;min-width:40%!important}}
 </style>

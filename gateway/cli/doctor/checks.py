@@ -14,12 +14,13 @@ import httpx
 
 from bff.errors import AuthError
 from bff.fetch.http import call_provider
+from bff.oidc.jwks import KEY_TYPE_OF, VerificationKey
 from bff.oidc.metadata import ProviderMetadata, discovery_url
 from bff.oidc.strict_json import parse_object
 from bff.provider.client import Provider, http_client_for
 from bff.settings.public_urls import all_origins
 from bff.settings.rules import Fault
-from bff.settings.tables import ProviderSettings, RouteSettings, Settings
+from bff.settings.tables import Algorithm, ProviderSettings, RouteSettings, Settings
 from bff.stores import StoreNotSupported, open_store
 from bff.stores.redis import RedisStore
 from bff.stores.redis_openness import is_open_to_strangers
@@ -178,11 +179,18 @@ async def _provider(
         except AuthError as exc:
             return [Finding("fault", f"{part}.issuer", await _explain(exc, settings, http=http))]
     findings = [Finding("ok", part, f"discovery and {_counted(len(keys), 'key')} of {metadata.issuer}")]
-    if not any(key.fits(settings.id_token_alg) for key in keys):
-        findings.append(
-            Finding("fault", f"{part}.id_token_alg", f"the provider publishes no key for {settings.id_token_alg}")
-        )
+    findings += _signature(part, settings.id_token_alg, keys)
     return findings + list(_endpoints(part, settings, metadata))
+
+
+def _signature(part: str, pinned: Algorithm, keys: Sequence[VerificationKey]) -> Iterator[Finding]:
+    """Compare the pinned algorithm of ID tokens with the keys that the provider publishes."""
+    published = [alg for alg in KEY_TYPE_OF if any(key.fits(alg) for key in keys)]
+    if pinned in published:
+        return
+    offers = f"publishes keys for {' and '.join(published)} alone" if published else "publishes no key that fits any"
+    fix = f'; if it signs ID tokens with that, set id_token_alg = "{published[0]}" in [{part}]' if published else ""
+    yield Finding("fault", f"{part}.id_token_alg", f"pinned is {pinned}, but the provider {offers}{fix}")
 
 
 def _counted(count: int, noun: str) -> str:
@@ -274,6 +282,11 @@ async def _upstreams(route: RouteSettings, *, folder: Path) -> AsyncIterator[Fin
 
 def _page(page: Described) -> Iterator[Finding]:
     part = f"routes.{page.route}.streamlit.sandbox"
+    if page.is_missing:
+        key, _, words = page.fault.partition(": ")
+        if not key.endswith(".upstream"):  # a missing script is reported with the upstreams
+            yield Finding("fault", key, words)
+        return
     if page.fault:
         yield Finding("fault", part, page.fault)
         return

@@ -24,6 +24,8 @@ LIKELY_ROLES = ("roles", "realm_access.roles", "role", "groups", "cognito:groups
 """Claims in which products put roles, the most likely first."""
 UNSEEN = frozenset({"sid"})
 """Claims that name a session: their values are not shown."""
+FOR_ROUTES_ALONE = frozenset({"acr", "auth_time"})
+"""Claims that are of use only where a rule of a route asks for them."""
 Uses = Mapping[str, tuple[str, ...]]
 """Claim → the settings that ask for it."""
 
@@ -108,6 +110,8 @@ def _plain(name: str, arrived: Arrived, uses: Uses, *, provider: ProviderSetting
 
 def _email_verified(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
     shown = _plain("email_verified", arrived, uses, provider=provider)
+    if not arrived.identity.email and shown.level != "found":
+        return Shown("missing", "email_verified", "no address arrived, so there is none to verify")
     if arrived.identity.email_verified:
         if shown.level == "found":
             return shown
@@ -190,6 +194,8 @@ def _access_token(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -
 
 def _missing(claim: str, uses: Uses, *, provider: ProviderSettings) -> Shown:
     used = _used(claim, uses)
+    if not used and claim in FOR_ROUTES_ALONE:
+        return Shown("missing", claim, "did not arrive, and nothing in this configuration needs it")
     fix = fix_for(provider.issuer, claim, scopes=provider.scopes)
     return Shown("warning" if used else "missing", claim, f"did not arrive{used}; {fix}")
 

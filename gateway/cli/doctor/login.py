@@ -31,6 +31,8 @@ from gateway.processes.listeners import bind_listeners, close_all
 from gateway.serving.server import build_server, wait_until_started
 
 FAREWELL_SECONDS = 3
+WORDS = {"found": "found", "missing": "not sent", "warning": "warning"}
+"""A claim that did not arrive and that nothing needs is no fault, and must not look like one."""
 NOBODY_CAME = "nobody came back from the provider in time; does it show an error about the redirect URI?"
 Say = Callable[[str], None]
 
@@ -53,7 +55,7 @@ class LoginReport:
     def as_text(self) -> str:
         outcome = f"failed: {self.fault}" if self.fault else "worked"
         head = f"Sign-in at {self.issuer} ({self.provider}) as client {self.client_id} {outcome}"
-        return "\n".join([head, *(f"{line.level:<8} {line.claim}: {line.text}" for line in self.lines)])
+        return "\n".join([head, *(f"{WORDS[line.level]:<8} {line.claim}: {line.text}" for line in self.lines)])
 
     def as_json(self, *, strict: bool = False) -> dict[str, Any]:
         return {"ok": self.is_healthy(strict=strict), **asdict(self)}

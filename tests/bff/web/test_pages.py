@@ -23,7 +23,7 @@ def test_each_button_says_which_session_it_ends() -> None:
     assert 'aria-label="End the session on Firefox on Linux, signed in 01 May"' in page
     assert 'aria-label="End the session on unknown device, signed in 02 May"' in page
     assert page.count("<button") == 2
-    assert "<h1>Your sessions</h1>" in page
+    assert "<h1>Your account</h1>" in page
 
 
 def test_each_session_has_the_id_of_the_log() -> None:

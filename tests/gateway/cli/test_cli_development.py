@@ -11,6 +11,7 @@ from gateway.cli.demo import FOLDER, PEOPLE
 from gateway.cli.development import Person, Scene, api_variables, build_settings, parse_people, provider_child, welcome
 from gateway.cli.doctor.checks import registrations
 from gateway.faults import UsageFault
+from tests.gateway.commands import vestibule
 
 
 def scene(**changes: object) -> Scene:
@@ -33,7 +34,9 @@ def test_people_are_read_from_the_command_line(given: list[str], expected: list[
     assert list(parse_people(given)) == expected
 
 
-@pytest.mark.parametrize("given", [[""], ["a b"], [":analyst"], ["alice:an alyst"], ["alice", "alice:x"], ["a,,b"]])
+@pytest.mark.parametrize(
+    "given", [[""], ["a b"], [":analyst"], ["alice:an alyst"], ["alice:analyst; boss"], ["alice", "alice:x"], ["a,,b"]]
+)
 def test_people_that_nobody_could_be_are_refused(given: list[str]) -> None:
     with pytest.raises(UsageFault, match="--as"):
         parse_people(given)
@@ -131,6 +134,22 @@ def test_the_greeting_has_one_address_the_people_and_how_to_stop() -> None:
     assert "alice (analyst, admin)" in text
     assert "bob (viewer)" in text
     assert "Ctrl-C" in text
+
+
+def test_the_greeting_does_not_hide_that_the_api_is_dead() -> None:
+    text = welcome(scene(), PEOPLE, title="app.py", hints=[], trouble=["The API main:ap is not running: no ap"])
+    assert "app.py is ready, but its API is not: http://localhost:8000" in text
+    assert "The API main:ap is not running: no ap" in text
+
+
+@pytest.mark.parametrize("option", ["--read", "--write"])
+def test_a_path_that_does_not_exist_is_refused_at_the_start(tmp_path: Path, option: str) -> None:
+    (tmp_path / "app.py").write_text("")
+    done = vestibule("dev", "app.py", option, "/no/such/folder", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"{option} /no/such/folder: there is no such file or folder; make it, or correct the path\n",
+    )
 
 
 def test_the_demonstration_is_found_beside_the_packages() -> None:

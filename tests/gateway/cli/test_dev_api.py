@@ -1,4 +1,4 @@
-"""An API under development: a fault in it is told at once and refuses callers; its own files alone start it again."""
+"""An API under development: a fault in it is told at once, to callers too; its own files alone start it again."""
 
 from __future__ import annotations
 
@@ -61,8 +61,16 @@ class Api:
         """Process that answers; 0 while nobody does."""
         try:
             return int(httpx.get(f"http://127.0.0.1:{self.port}/", timeout=2).text)
-        except httpx.ConnectError:
+        except (httpx.TransportError, ValueError):
             return 0
+
+    def refusal(self) -> httpx.Response | None:
+        """The 503 to a call with a body, which a broken API does not read; None while there is none."""
+        try:
+            answer = httpx.post(f"http://127.0.0.1:{self.port}/things", content=b"x" * 70_000, timeout=5)
+        except httpx.TransportError:
+            return None
+        return answer if answer.status_code == 503 else None
 
     def stop(self) -> None:
         os.killpg(self.process.pid, 15)
@@ -83,12 +91,13 @@ def api(folder: Path) -> Iterator[Api]:
     running.stop()
 
 
-def test_a_broken_api_is_told_refuses_callers_and_comes_up_when_it_is_fixed(api: Api) -> None:
-    wait_until(lambda: "main:app does not run" in api.log.read_text(), seconds=20)
+def test_a_broken_api_is_told_and_comes_up_when_it_is_fixed(api: Api) -> None:
+    wait_until(lambda: "the API main:app is not running: " in api.log.read_text(), seconds=20)
     assert "No module named 'no_such_module_of_anybody'" in api.log.read_text()
-    assert api.pid() == 0
+    wait_until(api.refusal, seconds=5)
     (api.folder / "main.py").write_text(GOOD)
     wait_until(api.pid, seconds=20)
+    wait_until(lambda: "The API main:app is running." in api.log.read_text(), seconds=5)
     first = api.pid()
     (api.folder / "app.py").write_text("x = 1\n")
     (api.folder / "views" / "start.py").write_text("x = 1\n")
@@ -99,4 +108,37 @@ def test_a_broken_api_is_told_refuses_callers_and_comes_up_when_it_is_fixed(api:
     (api.folder / "views" / "start.py").write_text("x = 2\n")
     with pytest.raises(AssertionError):
         wait_until(lambda: api.pid() != second, seconds=2)
-    assert api.log.read_text().count("does not run") == 1
+    assert api.log.read_text().count("is not running") == 1
+
+
+FAULTS = {
+    "a fault of syntax": ("def f(:\n", "SyntaxError: invalid syntax (main.py, line 1)"),
+    "another name": (GOOD.replace("app", "api"), "main has no app; it has api"),
+    "no application": ("app = 3\n", "app in main is no application, but a int"),
+    "an early exit": ("import sys\nsys.exit()\n", "it called exit(None) while it was imported"),
+    "an exception": ("open('/no/such/file')\n", "FileNotFoundError: [Errno 2] No such file or directory"),
+    "a fault at the start": (
+        GOOD.replace("app = FastAPI()", "async def start(_):\n    raise RuntimeError('no model')\n    yield\n\n")
+        + "\napp = FastAPI(lifespan=start)\napp.get('/')(who)\n",
+        "RuntimeError: no model",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), FAULTS.values(), ids=FAULTS)
+def test_callers_and_the_terminal_are_told_the_last_line_of_what_is_wrong(folder: Path, text: str, reason: str) -> None:
+    (folder / "main.py").write_text(text.replace('@app.get("/")\n', "") if "lifespan" in text else text)
+    running = Api(folder)
+    try:
+        wait_until(lambda: "is not running" in running.log.read_text(), seconds=20)
+        wait_until(running.refusal, seconds=5)
+        refusal = running.refusal()
+    finally:
+        running.stop()
+    assert refusal is not None
+    problem = refusal.json()
+    assert problem["code"] == "api_not_running"
+    assert problem["detail"].startswith(f"The API main:app is not running: {reason}")
+    said = running.log.read_text()
+    assert problem["detail"].removeprefix("The") in said.replace("ERROR: the", "ERROR: The")
+    assert "importlib" not in said  # whoever imports the API has no part in the fault

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -14,6 +15,7 @@ from bff.settings.tables import LogSettings
 from gateway.logs import configure_logging
 from gateway.processes.child_output import MAX_LINE_BYTES, REMEMBERED_LINES, ChildOutput, Voice
 from gateway.processes.children import minimal_environment
+from gateway.processes.refused_paths import RefusedPaths
 
 
 class Heard:
@@ -138,3 +140,30 @@ def test_a_log_that_nobody_reads_any_more_stops_nobody() -> None:
     output = ChildOutput("app", voice="shown", json_lines=False, prefix=True, stream=Closed())
     output.feed(b"into the void\n")
     assert list(output.last) == ["into the void"]
+
+
+def refusals(*lines: str, folder: str = "/pages") -> list[str]:
+    looking = RefusedPaths(folder, allowed_by="--read PATH or --write PATH")
+    return [path for line in lines if (path := looking.look(line))]
+
+
+def test_a_page_that_is_refused_a_file_is_told_how_to_allow_it() -> None:
+    stream = io.StringIO()
+    configure_logging(LogSettings(format="console"), stream=stream)
+    refused = RefusedPaths("/pages", allowed_by="--read PATH or --write PATH")
+    output = ChildOutput("app", voice="shown", json_lines=False, prefix=True, stream=stream, refused=refused)
+    output.feed(b"PermissionError: [Errno 13] Permission denied: '/data/x.csv'\n")
+    last = stream.getvalue().splitlines()[-1]
+    for part in ("warning", "process=app", "path=/data/x.csv", "--read PATH or --write PATH"):
+        assert part in last
+
+
+def test_each_refused_path_is_named_once_and_relative_ones_in_full() -> None:
+    line = "PermissionError: [Errno 13] Permission denied: 'data/x.csv'"
+    assert refusals(line, line, line.replace("x.csv", "y.csv")) == ["/pages/data/x.csv", "/pages/data/y.csv"]
+
+
+def test_a_file_that_is_there_but_was_not_found_was_refused(tmp_path: Path) -> None:
+    line = "FileNotFoundError: [Errno 2] No such file or directory: '{}'"
+    (tmp_path / "x.csv").write_text("")
+    assert refusals(line.format(tmp_path / "x.csv"), line.format(tmp_path / "y.csv")) == [str(tmp_path / "x.csv")]

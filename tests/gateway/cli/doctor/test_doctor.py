@@ -111,7 +111,10 @@ async def test_an_empty_key_set_is_a_fault(provider: FakeProvider) -> None:
 
 async def test_no_key_for_the_pinned_algorithm_is_a_fault(provider: FakeProvider) -> None:
     report = await examine(settings_for(provider.issuer, id_token_alg="EdDSA"))
-    assert only_fault(report) == "providers.corp.id_token_alg: the provider publishes no key for EdDSA"
+    assert only_fault(report) == (
+        "providers.corp.id_token_alg: pinned is EdDSA, but the provider publishes keys for RS256 alone; if it signs ID "
+        'tokens with that, set id_token_alg = "RS256" in [providers.corp]'
+    )
 
 
 @pytest.mark.parametrize(

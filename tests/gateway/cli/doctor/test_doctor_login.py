@@ -123,6 +123,14 @@ async def test_a_missing_claim_that_nothing_uses_is_no_warning(provider: FakePro
     report, _ = await trial(settings_for(provider, free_port))
     assert [line(report, name).level for name in ("acr", "auth_time", "sid")] == ["missing"] * 3
     assert report.is_healthy(strict=True)
+    assert "not sent acr: did not arrive, and nothing in this configuration needs it" in report.as_text()
+
+
+async def test_without_an_address_nothing_is_said_of_verifying_it(provider: FakeProvider, free_port: int) -> None:
+    provider.bend.id_token.claims(lambda claims: claims | {"email": OMIT, "email_verified": OMIT})
+    provider.bend.userinfo.json(without("email", "email_verified"))
+    report, _ = await trial(settings_for(provider, free_port))
+    assert line(report, "email_verified").text == "no address arrived, so there is none to verify"
 
 
 async def test_a_role_of_our_own_needs_no_role_of_the_provider(provider: FakeProvider, free_port: int) -> None:
