@@ -114,14 +114,19 @@ def run_dev(
     others = [provider_child(scene, persons, environ=environ)]
     if api:
         others.append(_api_child(scene, api, script, variables=variables, environ=environ))
-    hints = [f"{script} is read again whenever you save it."]
-    if api:
-        hints.append(f"{api} is at {api_prefix.rstrip('/')}/; JWTBearer.from_env() finds what it needs there.")
+    hints = _hints(script, api, scene)
 
     def say_ready() -> None:
         print(welcome(scene, persons, title=script.name, hints=hints, trouble=_trouble(scene, api)), flush=True)
 
     return run_processes(plan, others=others, on_ready=say_ready, allowed_by="--read PATH or --write PATH")
+
+
+def _hints(script: Path, api: str, scene: Scene) -> list[str]:
+    hints = [f"{script} is read again whenever you save it."]
+    if api:
+        hints.append(f"{api} is at {scene.api_prefix.rstrip('/')}/; JWTBearer.from_env() finds what it needs there.")
+    return hints
 
 
 def _advice(api: str) -> dict[str, str]:
