@@ -51,6 +51,8 @@ class PageSession:
     identity: Identity
     handle: str = field(repr=False)
     routes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    omitted: tuple[str, ...] = ()
+    """What the handshake left out, because it did not fit."""
     ended: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
 
@@ -98,6 +100,7 @@ class _HandshakeClaims(PersonClaims):
     idp: Text = ""
     session_expires_at: Seconds = 0
     routes: Mapping[Text, Text] = Field(default_factory=dict)
+    omitted: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ def read_assertion(
         expires_at=claims.session_expires_at or claims.exp,
         claims=claims.model_extra or {},
     )
-    return PageSession(identity=identity, handle=handle, routes=parse_routes(claims.routes))
+    return PageSession(identity=identity, handle=handle, routes=parse_routes(claims.routes), omitted=claims.omitted)
 
 
 def parse_routes(routes: Mapping[str, str]) -> Mapping[str, str]:

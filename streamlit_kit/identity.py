@@ -13,6 +13,7 @@ from streamlit_kit.assertion import AssertionRejected, Expected, PageSession, re
 from streamlit_kit.development import find_development_session
 from streamlit_kit.errors import OutsidePage
 from streamlit_kit.runtime import Kit, current_kit
+from streamlit_kit.whole_identity import fetch_whole, with_answer
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def current_user() -> Identity | None:
     """The person who is signed in on this page, or None.
 
     Raises: KitMisconfigured; OutsidePage in a plain thread; ApiUnavailable when the front door cannot be asked for its
-    keys, since nobody is taken for a stranger because of an outage.
+    keys, or for groups that did not fit into the handshake, since nobody is taken for a stranger because of an outage.
     """
     session = find_session(current_kit())
     return session.identity if session is not None else None
@@ -41,15 +42,28 @@ def find_session(kit: Kit) -> PageSession | None:
     if values is None:
         return exchange.find_exchanged_session(kit)
     try:
-        return read_assertion(
+        session = read_assertion(
             *values,
             find_key=kit.keys.find,
             expected=Expected(client=kit.settings.client, issuer=kit.settings.public_url),
             now=time.time(),
         )
+        return _whole(kit, session, assertion=values[0]) if session.omitted else session
     except AssertionRejected as exc:
         log.warning("the handshake of a page was not accepted: %s", exc.code)
         return None
+
+
+def _whole(kit: Kit, session: PageSession, *, assertion: str) -> PageSession | None:
+    """The session with what did not fit into its handshake; None when it is over.
+
+    Raises: ApiUnavailable; AssertionRejected for an answer that is not acceptable.
+    """
+    answer = kit.whole.find(
+        assertion,
+        lambda: fetch_whole(session, auth_url=kit.settings.auth_url, credential=kit.settings.credential, http=kit.http),
+    )
+    return with_answer(session, answer) if answer is not None else None
 
 
 def _read_handshake() -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""Wire the kit's parts together, once per process. Nothing of one person is kept here."""
+"""Wire the kit's parts together, once per process. Nothing of one person is found here without their handshake."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from streamlit_kit.development import Development, read_development, warn_of_dev
 from streamlit_kit.errors import ApiUnavailable
 from streamlit_kit.keys import KeySet
 from streamlit_kit.settings import KitSettings, read_settings
+from streamlit_kit.whole_identity import WholeAnswers
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Kit:
     keys: KeySet = field(repr=False)
     find_session: Callable[[], PageSession | None] | None = None
     development: Development | None = None
+    whole: WholeAnswers = field(default_factory=WholeAnswers, repr=False)
 
 
 _lock = threading.Lock()
