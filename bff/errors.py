@@ -15,7 +15,8 @@
         └── ProviderUnavailable
 
 Instances carry data; `code` is stable and documented in docs/errors.md; `message` is safe for people. Provider bodies,
-codes, tokens and input never enter a message. `detail` is for the operator's log and must not hold them either.
+codes, tokens and input never enter a message. `detail` is for the operator's log and must not hold them either; it may
+name an issuer, an audience, an algorithm or a type that was found (`bff.oidc.members.written`).
 """
 
 from __future__ import annotations
@@ -67,10 +68,20 @@ class CallbackRejected(BadRequest):
 
 
 class InvalidToken(BadRequest):
-    """A JWT, or the response that carried it, broke a rule; `code` names the rule (`id_token_aud`, …)."""
+    """A JWT, or the response that carried it, broke a rule; `code` names the rule (`id_token_aud`, …).
+
+    `expected` and `found` are what a member had to say and what it said, where that is no secret: issuer, audience,
+    algorithm, type. They are short and printable, for logs alone.
+    """
 
     default_code = "invalid_token"
     default_message = "The identity provider's answer was not acceptable."
+
+    def __init__(
+        self, code: str = "", message: str = "", *, detail: str = "", expected: str = "", found: str = ""
+    ) -> None:
+        super().__init__(code, message, detail=detail)
+        self.expected, self.found = expected, found
 
 
 class LoginRequired(AuthError):

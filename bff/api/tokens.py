@@ -13,7 +13,15 @@ from bff.errors import InvalidToken
 from bff.oidc.claims import names_at, text_at
 from bff.oidc.id_token import is_subject
 from bff.oidc.jwks import VerificationKey
-from bff.oidc.jwt_reading import check_issuer, check_times, number_at, read_header, verify_signature
+from bff.oidc.jwt_reading import (
+    algorithm_not_allowed,
+    check_issuer,
+    check_times,
+    number_at,
+    read_header,
+    token_of_another_type,
+    verify_signature,
+)
 from bff.oidc.strict_json import parse_object
 
 PREFIX = "bearer"
@@ -96,9 +104,9 @@ def check_header(token: str, rules: BearerRules) -> str:
     """
     header = read_header(token, prefix=PREFIX)
     if header.alg not in rules.algorithms:
-        raise InvalidToken("bearer_alg", detail="algorithm is not allowed")
+        raise algorithm_not_allowed(header, algorithms=rules.algorithms, prefix=PREFIX)
     if header.typ not in rules.types:
-        raise InvalidToken("bearer_typ", detail="token of another type")
+        raise token_of_another_type(header, types=rules.types, prefix=PREFIX)
     return header.alg
 
 
@@ -110,9 +118,9 @@ def validate_development_bearer(token: str, *, secret: str, rules: BearerRules, 
     """
     header = read_header(token, prefix=PREFIX)
     if header.alg != "HS256":
-        raise InvalidToken("bearer_alg", detail="algorithm is not allowed")
+        raise algorithm_not_allowed(header, algorithms=("HS256",), prefix=PREFIX)
     if header.typ not in TYPES:
-        raise InvalidToken("bearer_typ", detail="token of another type")
+        raise token_of_another_type(header, types=TYPES, prefix=PREFIX)
     try:
         payload = jwt.api_jws.decode(token, secret, algorithms=["HS256"])
     except (PyJWTError, ValueError, TypeError):

@@ -37,6 +37,7 @@ from bff.sessions.cookie import presented_record
 from bff.sessions.lifecycle import Ended, Opened, Opening, Sessions
 from bff.sessions.record import Session, TokenSet
 from bff.settings.public_urls import PublicUrls
+from bff.settings.tables import ProviderSettings
 
 LOGOUT_METADATA_SECONDS = 2
 
@@ -325,7 +326,7 @@ class SignIn:
             identity = build_identity(sources, provider=provider.name, settings=provider.settings)
             _check_recent(identity, transaction, now=self._clock())
             found_in = find_names(sources, settings=provider.settings)
-            opening = _opening(identity, answer, transaction, asked=provider.settings.scopes, found_in=found_in)
+            opening = _opening(identity, answer, transaction, settings=provider.settings, found_in=found_in)
             opened = await self._sessions.open(replace(opening, device=browser.device))
             if opened is None:
                 raise CallbackRejected("login_ended", detail="a logout ended it before it was finished")
@@ -375,17 +376,20 @@ def _opening(
     answer: TokenResponse,
     transaction: LoginTransaction,
     *,
-    asked: Sequence[str],
+    settings: ProviderSettings,
     found_in: FoundIn,
 ) -> Opening:
-    """Build the `Opening`. A response without `scope` grants what was `asked` for (RFC 6749 section 5.1)."""
+    """Build the `Opening`. A response without `scope` grants what was asked for (RFC 6749 section 5.1).
+
+    Only with a refresh token is a lifetime assumed that nobody stated: without one, the token could not be renewed.
+    """
     tokens = TokenSet(
         access_token=answer.access_token,
         refresh_token=answer.refresh_token,
         id_token=answer.id_token,
         obtained_at=answer.asked_at,
-        expires_at=answer.expires_at,
-        scope=" ".join(asked) if answer.scope is None else answer.scope,
+        expires_at=answer.expires_at(assumed=settings.assumed_lifetime_seconds if answer.refresh_token else None),
+        scope=" ".join(settings.scopes) if answer.scope is None else answer.scope,
     )
     sid = identity.claims.get("sid", "")
     return Opening(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ class IdTokenExpectation:
 
     issuer: str
     client_id: str
+    trusted_audiences: Collection[str] = ()
     alg: str
     now: float
     clock_skew: float
@@ -52,7 +53,9 @@ def validate_id_token(token: str, *, keys: Sequence[VerificationKey], expected: 
     """
     claims = verify_signature(token, keys=keys, alg=expected.alg, prefix=PREFIX, types=TYPES)
     check_issuer(claims, issuer=expected.issuer, prefix=PREFIX)
-    check_audience(claims, audience=expected.client_id, prefix=PREFIX)
+    check_audience(
+        claims, audience=expected.client_id, trusted=expected.trusted_audiences, prefix=PREFIX, needs_azp=True
+    )
     check_subject(claims)
     check_times(claims, now=expected.now, skew=expected.clock_skew, prefix=PREFIX)
     if number_at(claims, "iat", prefix=PREFIX) < expected.issued_after - expected.clock_skew:

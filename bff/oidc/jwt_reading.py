@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,13 @@ from jwt import PyJWTError
 
 from bff.errors import InvalidToken
 from bff.oidc.jwks import VerificationKey, choose_keys
+from bff.oidc.members import written
 from bff.oidc.strict_json import parse_object
 
 MAX_TOKEN = 65_536
 MAX_HEADER = 4_096
+MAX_NAMED = 3
+"""How many audiences that were not expected a refusal names."""
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -67,9 +71,9 @@ def verify_signature(
     """
     header = read_header(token, prefix=prefix)
     if header.alg != alg:
-        raise InvalidToken(f"{prefix}_alg", detail="algorithm is not the expected one")
+        raise algorithm_not_allowed(header, algorithms=(alg,), prefix=prefix)
     if header.typ not in types:
-        raise InvalidToken(f"{prefix}_typ", detail="token of another type")
+        raise token_of_another_type(header, types=types, prefix=prefix)
     candidates = choose_keys(keys, kid=header.kid, alg=alg)
     if not candidates:
         raise UnknownKey(f"{prefix}_unknown_key", detail="no key fits")
@@ -77,6 +81,22 @@ def verify_signature(
         failure = UnknownKey if header.kid is None else InvalidToken
         raise failure(f"{prefix}_signature", detail="signature does not verify")
     return parse_object(_decode(token.split(".")[1]), code=f"{prefix}_malformed")
+
+
+def unverified_claims(access_token: str) -> dict[str, Any]:
+    """Read the claims of a JWT access token without verifying it; {} if it is opaque.
+
+    That is safe: the token came from the token endpoint over TLS, and is read only for roles that the provider does not
+    send elsewhere (Keycloak's default).
+    """
+    parts = access_token.split(".")
+    if len(parts) != 3 or len(access_token) > 65_536:
+        return {}
+    try:
+        claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _verifies(token: str, key: VerificationKey, alg: str) -> bool:
@@ -130,24 +150,52 @@ def check_times(claims: dict[str, Any], *, now: float, skew: float, prefix: str)
         raise InvalidToken(f"{prefix}_nbf", detail="not valid yet")
 
 
-def check_issuer(claims: dict[str, Any], *, issuer: str, prefix: str) -> None:
+def check_issuer(claims: Mapping[str, Any], *, issuer: str, prefix: str) -> None:
     """Check that `iss` equals `issuer` byte for byte.
 
     Raises:
         InvalidToken: `<prefix>_iss`.
     """
     if claims.get("iss") != issuer:
-        raise InvalidToken(f"{prefix}_iss", detail="issued by another issuer")
+        raise _unexpected(f"{prefix}_iss", "issued by", expected=issuer, found=claims.get("iss"))
 
 
-def check_audience(claims: dict[str, Any], *, audience: str, prefix: str) -> None:
-    """Check that `aud` is only `audience`, as a string or a list of one; and `azp`, if present (Core 3.1.3.7, 3 to 5).
+def check_audience(
+    claims: Mapping[str, Any], *, audience: str, trusted: Collection[str] = (), prefix: str, needs_azp: bool = False
+) -> None:
+    """Check `aud` and `azp` (Core 3.1.3.7, 3 to 5).
+
+    `aud` names `audience`, and beside it only audiences in `trusted`, where `*` stands for any. `azp`, if present, is
+    `audience`. With `needs_azp` it must be present when there is more than one audience.
 
     Raises:
         InvalidToken: `<prefix>_aud`, `<prefix>_azp`.
     """
     value = claims.get("aud")
-    if value != audience and value != [audience]:
-        raise InvalidToken(f"{prefix}_aud", detail="meant for another audience")
-    if "azp" in claims and claims["azp"] != audience:
-        raise InvalidToken(f"{prefix}_azp", detail="issued to another party")
+    audiences = value if isinstance(value, list) else [value]
+    if audiences.count(audience) != 1:
+        raise _unexpected(f"{prefix}_aud", "meant for", expected=audience, found=value)
+    further = [one for one in audiences if one != audience]
+    unknown = [one for one in further if not isinstance(one, str) or not {one, "*"} & set(trusted)]
+    if unknown:
+        names = ", ".join(written(one) for one in unknown[:MAX_NAMED])
+        detail = f"also meant for {names}; if that is right, add it to trusted_audiences"
+        raise InvalidToken(f"{prefix}_aud", detail=detail, expected=audience, found=written(value))
+    azp = claims.get("azp")
+    if azp not in (None, audience) or (azp is None and further and needs_azp):
+        raise _unexpected(f"{prefix}_azp", "issued to", expected=audience, found=azp)
+
+
+def token_of_another_type(header: Header, *, types: Collection[str], prefix: str) -> InvalidToken:
+    expected = " or ".join(sorted(filter(None, types)))
+    return _unexpected(f"{prefix}_typ", "its type is", expected=expected, found=header.typ)
+
+
+def algorithm_not_allowed(header: Header, *, algorithms: Collection[str], prefix: str) -> InvalidToken:
+    return _unexpected(f"{prefix}_alg", "signed with", expected=" or ".join(algorithms), found=header.alg)
+
+
+def _unexpected(code: str, what: str, *, expected: str, found: object) -> InvalidToken:
+    """Make a refusal that names what was found. Both names are of things, not secrets."""
+    names = f"{what} {written(found)}, expected is {written(expected)}"
+    return InvalidToken(code, detail=names, expected=written(expected), found=written(found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from authlib.common.urls import add_params_to_uri
@@ -48,6 +48,7 @@ def validate_logout_token(
     alg: str,
     issuer: str,
     client_id: str,
+    trusted_audiences: Collection[str] = (),
     now: float,
     clock_skew: float,
 ) -> LogoutToken:
@@ -59,7 +60,7 @@ def validate_logout_token(
     """
     claims = verify_signature(token, keys=keys, alg=alg, prefix=PREFIX, types=TYPES)
     check_issuer(claims, issuer=issuer, prefix=PREFIX)
-    check_audience(claims, audience=client_id, prefix=PREFIX)
+    check_audience(claims, audience=client_id, trusted=trusted_audiences, prefix=PREFIX)
     check_times(claims, now=now, skew=clock_skew, prefix=PREFIX)
     if now - number_at(claims, "iat", prefix=PREFIX) > MAX_AGE_SECONDS + clock_skew:
         raise InvalidToken("logout_token_iat", detail="older than allowed")

@@ -9,6 +9,7 @@ from typing import Any
 
 from bff.errors import InvalidToken
 from bff.oidc.authorization import LoginTransaction
+from bff.oidc.jwt_reading import unverified_claims
 from bff.oidc.strict_json import parse_object
 
 MAX_TOKEN = 65_536
@@ -37,15 +38,24 @@ class TokenResponse:
     asked_at: float = 0.0
 
     @property
-    def expires_at(self) -> float | None:
-        """Unix seconds until which to send the access token, None when unknown.
+    def stated_lifetime(self) -> float | None:
+        """Seconds that the access token lives, as the response or the token itself states; None if neither does."""
+        if self.expires_in is not None:
+            return self.expires_in
+        return _own_lifetime(self.access_token, asked_at=self.asked_at)
 
-        A provider that counts in whole seconds begins up to one before the token was made, so a token is given up that
-        much early (one that lives for less than 5 s by a fifth): no API is sent one that dies on the way.
+    def expires_at(self, *, assumed: float | None) -> float | None:
+        """Return the Unix seconds until which to send the access token, None when unknown.
+
+        The response says it (`expires_in`), else the token itself, if it is a JWT with `exp`. If neither does, it lives
+        for `assumed` seconds. A provider that counts in whole seconds begins up to one before the token was made. So a
+        token is given up that much early (one that lives for less than 5 s by a fifth): no API is sent one that dies on
+        the way.
         """
-        if self.expires_in is None:
+        lifetime = assumed if self.stated_lifetime is None else self.stated_lifetime
+        if lifetime is None:
             return None
-        return self.asked_at + self.expires_in - min(ROUNDED_SECONDS, self.expires_in * ROUNDED_SHARE)
+        return self.asked_at + lifetime - min(ROUNDED_SECONDS, lifetime * ROUNDED_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,26 @@ def _token(answer: Mapping[str, Any], name: str, *, required: bool = False) -> s
     if not isinstance(value, str) or len(value) > MAX_TOKEN or not _TOKEN.fullmatch(value):
         raise InvalidToken("token_response_token", detail=f"{name} missing or not acceptable")
     return value
+
+
+def _own_lifetime(access_token: str, *, asked_at: float) -> float | None:
+    """Return the seconds that a new JWT access token says it has left; None if it does not say so.
+
+    The token is not verified: this is only a hint for renewal. With `iat` a provider whose clock is ahead does not make
+    its tokens live longer. An end that has passed already says nothing; otherwise each request would renew the token.
+    """
+    claims = unverified_claims(access_token)
+    ends, issued = (_seconds(claims.get(name)) for name in ("exp", "iat"))
+    if ends is None:
+        return None
+    left = min(ends - asked_at, ends - issued if issued is not None else MAX_LIFETIME, MAX_LIFETIME)
+    return left if left > 0 else None
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**40:
+        return None
+    return float(value)
 
 
 def _expires_in(answer: Mapping[str, Any]) -> int | None:

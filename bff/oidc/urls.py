@@ -17,9 +17,13 @@ def is_loopback(url: SplitResult) -> bool:
         return False
 
 
-def http_url(text: str) -> SplitResult | None:
-    """`text` as an absolute http(s) URL in plain ASCII without user info, query or fragment; None when it is none."""
-    if not text.isascii() or not text.isprintable() or any(char in text for char in ' \\"<>?#'):
+def http_url(text: str, *, may_have_query: bool = False) -> SplitResult | None:
+    """`text` as an absolute http(s) URL in plain ASCII without user info, query or fragment; None when it is none.
+
+    With `may_have_query` a query is allowed.
+    """
+    refused = ' \\"<>#' if may_have_query else ' \\"<>?#'
+    if not text.isascii() or not text.isprintable() or any(char in text for char in refused):
         return None
     try:
         url = urlsplit(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bff.errors import InvalidToken
@@ -24,6 +24,7 @@ def parse_userinfo(
     alg: str,
     issuer: str,
     client_id: str,
+    trusted_audiences: Collection[str] = (),
     sub: str,
 ) -> dict[str, Any]:
     """Claims of a userinfo response, JSON or a JWT signed with the pinned `alg`, whose `sub` is `sub`.
@@ -35,7 +36,7 @@ def parse_userinfo(
         token = body.decode("ascii", errors="replace").strip()
         claims = verify_signature(token, keys=keys, alg=alg, prefix=PREFIX, types=frozenset({"", "jwt"}))
         check_issuer(claims, issuer=issuer, prefix=PREFIX)
-        check_audience(claims, audience=client_id, prefix=PREFIX)
+        check_audience(claims, audience=client_id, trusted=trusted_audiences, prefix=PREFIX)
     else:
         claims = parse_object(body, code="userinfo_malformed")
     value = claims.get("sub")

@@ -7,9 +7,10 @@ from typing import Any
 from bff.errors import InvalidToken
 from bff.oidc.authorization import LoginTransaction
 from bff.oidc.id_token import IdTokenExpectation
+from bff.oidc.jwt_reading import unverified_claims
 from bff.oidc.tokens import TokenResponse
 from bff.provider.client import Provider
-from bff.provider.identity import Sources, unverified_claims
+from bff.provider.identity import Sources
 
 
 async def fetch_claims(
@@ -27,6 +28,7 @@ async def fetch_claims(
     expected = IdTokenExpectation(
         issuer=transaction.issuer,
         client_id=settings.client_id,
+        trusted_audiences=settings.trusted_audiences,
         alg=settings.id_token_alg,
         now=now,
         clock_skew=settings.clock_skew_seconds,

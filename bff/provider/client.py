@@ -76,6 +76,16 @@ class Provider:
         return self.settings.issuer
 
     @property
+    def discovery_url(self) -> str:
+        """The address of the metadata document, as browsers would see it."""
+        return self.settings.discovery_url or discovery_url(self.issuer)
+
+    @property
+    def discovery_address(self) -> str:
+        """The address at which this server fetches that document."""
+        return self._reachable(self.discovery_url)
+
+    @property
     def is_known(self) -> bool:
         """True once its metadata has been fetched."""
         return self._metadata is not None
@@ -184,9 +194,10 @@ class Provider:
                 answer.body,
                 content_type=answer.content_type,
                 keys=keys,
-                alg=self.settings.id_token_alg,
+                alg=self.settings.userinfo_alg or self.settings.id_token_alg,
                 issuer=self.issuer,
                 client_id=self.settings.client_id,
+                trusted_audiences=self.settings.trusted_audiences,
                 sub=sub,
             ),
             prefix="userinfo",
@@ -271,7 +282,7 @@ class Provider:
                 self._http, method, self._reachable(endpoint), deadline=seconds, form=form, headers=headers
             )
         except ProviderUnavailable as exc:
-            if exc.code in SILENT or endpoint == discovery_url(self.issuer):
+            if exc.code in SILENT or endpoint == self.discovery_url:
                 self._silence, self._heard_at = exc, None
             raise
         self._silence, self._heard_at = None, self._clock()
@@ -287,12 +298,12 @@ class Provider:
         return urlunsplit(url._replace(scheme=inside.scheme, netloc=inside.netloc))
 
     async def _fetch_metadata(self) -> ProviderMetadata:
-        answer = await self._call("GET", discovery_url(self.issuer))
+        answer = await self._call("GET", self.discovery_url)
         if answer.status != 200:
-            raise ProviderUnavailable("provider_error", detail=f"discovery answered {answer.status}")
+            detail = f"discovery answered {answer.status} at {self.discovery_url}"
+            raise ProviderUnavailable("provider_error", detail=detail)
         hosts = {host.lower() for host in self.settings.allowed_hosts}
-        if self.settings.backchannel_url:
-            hosts.add(urlsplit(self.settings.backchannel_url).netloc.lower())
+        hosts |= {urlsplit(url).netloc.lower() for url in (self.settings.backchannel_url, self.discovery_url) if url}
         try:
             document = parse_object(answer.body, code="discovery_malformed")
             metadata = parse_metadata(document, issuer=self.issuer, allowed_hosts=frozenset(hosts))

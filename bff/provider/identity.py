@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -83,22 +82,6 @@ def build_identity(
         expires_at=before.expires_at if before else 0,
         claims=_kept(claims),
     )
-
-
-def unverified_claims(access_token: str) -> dict[str, Any]:
-    """Read the claims of a JWT access token without verifying it; {} if it is opaque.
-
-    That is safe: the token came from the token endpoint over TLS, and is read only for roles that the provider does not
-    send elsewhere (Keycloak's default).
-    """
-    parts = access_token.split(".")
-    if len(parts) != 3 or len(access_token) > 65_536:
-        return {}
-    try:
-        claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
 
 
 def _kept_names(

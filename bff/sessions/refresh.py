@@ -20,10 +20,10 @@ from bff.contract import EndReason, Identity
 from bff.errors import InvalidToken, ProviderUnavailable, StoreUnavailable
 from bff.oidc.base64url import base64url
 from bff.oidc.id_token import IdTokenExpectation, check_same_person
-from bff.oidc.jwt_reading import UnknownKey
+from bff.oidc.jwt_reading import UnknownKey, unverified_claims
 from bff.oidc.tokens import GrantRefused, TokenResponse, build_refresh_grant
 from bff.provider.client import Provider
-from bff.provider.identity import FoundIn, build_identity, find_names, unverified_claims
+from bff.provider.identity import FoundIn, build_identity, find_names
 from bff.sessions.lifecycle import Sessions
 from bff.sessions.record import Session, TokenSet
 from bff.stores.events import EverythingUnknown, SessionEvent
@@ -256,7 +256,7 @@ class TokenRefresher:
             refresh_token=answer.refresh_token or old.refresh_token,
             id_token=answer.id_token if claims is not None else old.id_token,
             obtained_at=answer.asked_at,
-            expires_at=answer.expires_at,
+            expires_at=answer.expires_at(assumed=provider.settings.assumed_lifetime_seconds),
             scope=_narrowed(old.scope, answer.scope),
         )
         return _Renewed(tokens, identity, found_in)
@@ -273,6 +273,7 @@ class TokenRefresher:
         expected = IdTokenExpectation(
             issuer=provider.issuer,
             client_id=provider.settings.client_id,
+            trusted_audiences=provider.settings.trusted_audiences,
             alg=provider.settings.id_token_alg,
             now=self._clock(),
             clock_skew=provider.settings.clock_skew_seconds,

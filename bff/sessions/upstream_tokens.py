@@ -11,9 +11,9 @@ from typing import assert_never
 from bff.access.forwarded_identity import assertion_line_bytes, forwarded
 from bff.contract import IDENTITY_LINE_BYTES
 from bff.errors import AuthError, LoginRequired, ProviderUnavailable, Unavailable, UpstreamFailed
+from bff.oidc.jwt_reading import unverified_claims
 from bff.oidc.tokens import GrantRefused, build_client_credentials_grant, build_exchange_grant
 from bff.provider.client import Provider
-from bff.provider.identity import unverified_claims
 from bff.sessions.assertion import UPSTREAM_SECONDS, Assertions
 from bff.sessions.lifecycle import Sessions
 from bff.sessions.record import Session
@@ -178,9 +178,10 @@ class UpstreamTokens:
             raise UpstreamFailed(code, detail=exc.code) from exc
         if isinstance(answer, GrantRefused):
             raise UpstreamFailed(code, detail=answer.error or f"status {answer.status}")
-        expires_at = answer.asked_at + UNSAID_SECONDS if answer.expires_at is None else answer.expires_at
+        expires_at = answer.expires_at(assumed=UNSAID_SECONDS)
         token = OutgoingToken(answer.access_token, expires_at)
-        self._keep(key, token, until=answer.asked_at + (expires_at - answer.asked_at) * KEPT_SHARE)
+        lifetime = UNSAID_SECONDS if expires_at is None else expires_at - answer.asked_at
+        self._keep(key, token, until=answer.asked_at + lifetime * KEPT_SHARE)
         return token
 
     def _keep(self, key: tuple[object, ...], token: OutgoingToken, *, until: float) -> None:

@@ -182,13 +182,13 @@ def _providers(settings: Settings) -> Iterator[RuleFault]:
 
 def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[RuleFault]:
     for key, text in (("issuer", provider.issuer), ("backchannel_url", provider.backchannel_url)):
-        if not text and key == "backchannel_url":
-            continue
-        url = http_url(text)
-        if url is None:
-            yield key, "is not an absolute https URL", "copy the issuer as the provider states it"
-        elif url.scheme == "http" and not (development and is_loopback(url)):
-            yield key, "is plain http", 'use https; plain http needs a loopback issuer and environment = "development"'
+        if text or key == "issuer":
+            fix = "copy the issuer as the provider states it"
+            yield from _provider_url(key, http_url(text), development=development, fix=fix)
+    if provider.discovery_url:
+        url, fix = http_url(provider.discovery_url, may_have_query=True), "copy the address of the discovery document"
+        yield from _provider_url("discovery_url", url, development=development, fix=fix)
+    yield from _audiences(provider)
     secret = provider.client_secret.get_secret_value()
     if provider.client_auth.startswith("client_secret") and not secret:
         yield "client_secret", "missing", "set client_secret_file, or client_auth to what the provider expects"
@@ -196,6 +196,20 @@ def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[Rule
         yield "client_secret", "is a placeholder or too short", "use the secret the provider issued"
     if provider.client_auth == "private_key_jwt":
         yield from _client_key(provider)
+
+
+def _provider_url(key: str, url: SplitResult | None, *, development: bool, fix: str) -> Iterator[RuleFault]:
+    if url is None:
+        yield key, "is not an absolute https URL", fix
+    elif url.scheme == "http" and not (development and is_loopback(url)):
+        yield key, "is plain http", 'use https; plain http needs a loopback host and environment = "development"'
+
+
+def _audiences(provider: ProviderSettings) -> Iterator[RuleFault]:
+    """Refuse a wildcard beside other characters: audiences are compared as a whole, so it would match nothing."""
+    for audience in provider.trusted_audiences:
+        if not audience or ("*" in audience and audience != "*"):
+            yield "trusted_audiences", f"holds {audience!r}", 'write each audience in full, or "*" for any'
 
 
 def _client_key(provider: ProviderSettings) -> Iterator[RuleFault]:

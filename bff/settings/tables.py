@@ -82,6 +82,8 @@ class ProviderSettings(Table):
     issuer: str
     backchannel_url: str = ""
     allowed_hosts: tuple[str, ...] = ()
+    discovery_url: str = ""
+    """Where the provider's document is; "" means at the well-known path below `issuer`."""
     display_name: str = ""
     client_id: str
     client_secret: SecretStr = SecretStr("")
@@ -94,6 +96,12 @@ class ProviderSettings(Table):
     email_verified: Literal["claim", "assume"] = "claim"
     """`assume`: an address of which the provider says nothing is taken for verified."""
     id_token_alg: Algorithm = "RS256"
+    userinfo_alg: Algorithm | Literal[""] = ""
+    """The algorithm of a signed userinfo answer; "" means `id_token_alg`."""
+    trusted_audiences: tuple[str, ...] = ()
+    """Audiences that a token may name beside `client_id`; `*` stands for any."""
+    assumed_lifetime_seconds: Positive = 300
+    """Life of an access token of which nothing says how long it lives, in a session that has a refresh token."""
     response_mode: Literal["query", "form_post"] = "query"
     userinfo: Literal["always", "never"] = "always"
     par: Literal["auto", "required", "off"] = "auto"

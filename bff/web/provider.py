@@ -99,6 +99,7 @@ class ProviderRoutes(Handling):
                 alg=settings.id_token_alg,
                 issuer=provider.issuer,
                 client_id=settings.client_id,
+                trusted_audiences=settings.trusted_audiences,
                 now=now,
                 clock_skew=settings.clock_skew_seconds,
             ),

@@ -15,9 +15,9 @@ from bff.assembly import Bff
 from bff.browser.cookies import cookie_headers, mentions_cookie
 from bff.contract import Identity
 from bff.errors import BadRequest, InvalidToken, LoginRequired
+from bff.oidc.jwt_reading import unverified_claims
 from bff.oidc.verified_email import read_email
 from bff.provider.client import Provider
-from bff.provider.identity import unverified_claims
 from bff.sessions.record import Session, TokenSet
 from bff.settings.tables import RouteSettings
 from gateway.access.request import KIT_HEADER, Incoming, single_header

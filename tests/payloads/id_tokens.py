@@ -57,7 +57,7 @@ def broken_claims(*, issuer: str, client_id: str, nonce: str, now: float) -> dic
         found[f"iss: {fault}"] = ("id_token_iss", {"iss": iss})
     for fault, changes in _audiences(client_id).items():
         found[f"aud: {fault}"] = ("id_token_aud", changes)
-    for fault, azp in {"another client": "other", "list": [client_id], "null": None}.items():
+    for fault, azp in {"another client": "other", "list": [client_id], "number": 5}.items():
         found[f"azp: {fault}"] = ("id_token_azp", {"azp": azp})
     for claim in ("exp", "iat"):
         for fault, value in NO_NUMBERS.items():

@@ -10,6 +10,7 @@ import pytest
 
 from tests.fakes import OMIT, FakeClock, FakeProvider
 from tests.front_door import provider_table
+from tests.payloads.audiences import AUDIENCES, PROJECT, audience_cases
 from tests.payloads.id_tokens import FAULTS, broken_claims
 from tests.security.house import House
 from tests.security.id_token_faults import Change, Claims, assert_login_rejected, with_claims
@@ -37,6 +38,28 @@ def test_it_5_to_it_9_one_broken_claim_breaks_the_sign_in(house: House, fault: s
 def test_it_6_a_list_of_this_client_and_its_azp_are_accepted(house: House, claims: Claims) -> None:
     bend_claims(house, with_claims(**claims))
     house.sign_in()
+
+
+@pytest.mark.parametrize("case", AUDIENCES)
+def test_it_6_a_further_audience_counts_only_where_it_is_trusted(
+    build_house: Callable[..., House], provider: FakeProvider, case: str
+) -> None:
+    trusted, claims, code = audience_cases(provider.client.client_id)[case]
+    house = build_house(providers={"corp": provider_table(provider, par="off", trusted_audiences=trusted)})
+    bend_claims(house, with_claims(**claims))
+    if not code:
+        house.sign_in()
+        return
+    assert_login_rejected(house, reason=f"id_token_{code}")
+
+
+def test_it_6_the_audience_that_is_refused_is_in_the_log_and_not_on_the_page(house: House) -> None:
+    bend_claims(house, with_claims(aud=["vestibule", PROJECT]))
+    browser = house.browser()
+    url = house.callback_url(browser)
+    answer = assert_rejected(house, lambda: browser.get(url), reason="id_token_aud", token_hits=1)
+    assert PROJECT not in answer.text
+    assert any(PROJECT in str(event) and "trusted_audiences" in str(event) for event in house.audit)
 
 
 @pytest.mark.parametrize("claim", ["exp", "iat"])

@@ -15,7 +15,7 @@ import httpx
 from bff.errors import AuthError
 from bff.fetch.http import call_provider
 from bff.oidc.jwks import KEY_TYPE_OF, VerificationKey
-from bff.oidc.metadata import ProviderMetadata, discovery_url
+from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.strict_json import parse_object
 from bff.provider.client import Provider, http_client_for
 from bff.settings.public_urls import all_origins
@@ -177,9 +177,12 @@ async def _provider(
             metadata = await provider.metadata()
             keys = await provider.refresh_keys()
         except AuthError as exc:
-            return [Finding("fault", f"{part}.issuer", await _explain(exc, settings, http=http))]
+            return [Finding("fault", f"{part}.issuer", await _explain(exc, provider, http=http))]
     findings = [Finding("ok", part, f"discovery and {_counted(len(keys), 'key')} of {metadata.issuer}")]
     findings += _signature(part, settings.id_token_alg, keys)
+    if settings.userinfo_alg and not any(key.fits(settings.userinfo_alg) for key in keys):
+        message = f"the provider publishes no key for {settings.userinfo_alg}"
+        findings.append(Finding("fault", f"{part}.userinfo_alg", message))
     return findings + list(_endpoints(part, settings, metadata))
 
 
@@ -209,18 +212,20 @@ def _endpoints(part: str, settings: ProviderSettings, metadata: ProviderMetadata
         yield Finding("warning", part, "no end-session endpoint: signing out here leaves the provider's session open")
 
 
-async def _explain(error: AuthError, settings: ProviderSettings, *, http: httpx.AsyncClient) -> str:
+async def _explain(error: AuthError, provider: Provider, *, http: httpx.AsyncClient) -> str:
     if error.code == "discovery_issuer":
-        stated = await _stated_issuer(settings, http=http)
-        return f"configured is {settings.issuer}, but the discovery document states {stated}; they must be identical"
+        stated = await _stated_issuer(provider, http=http)
+        return f"configured is {provider.issuer}, but the discovery document states {stated}; they must be identical"
+    if error.code == "provider_error" and "discovery answered 404" in error.detail:
+        return f"{error.detail}: check the issuer, or name the address of its document in discovery_url"
     return DISCOVERY_FAULTS.get(error.code, f"{error.code}: {error.detail}" if error.detail else error.code)
 
 
-async def _stated_issuer(settings: ProviderSettings, *, http: httpx.AsyncClient) -> str:
+async def _stated_issuer(provider: Provider, *, http: httpx.AsyncClient) -> str:
     """Return the issuer that the document states, escaped and short, for a person to read."""
-    url = discovery_url(settings.backchannel_url or settings.issuer)
+    deadline = provider.settings.http_timeout_seconds
     try:
-        answer = await call_provider(http, "GET", url, deadline=settings.http_timeout_seconds)
+        answer = await call_provider(http, "GET", provider.discovery_address, deadline=deadline)
         document = parse_object(answer.body, code="discovery_malformed")
     except AuthError:
         return "another"

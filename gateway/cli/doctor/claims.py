@@ -37,7 +37,7 @@ class Arrived:
     identity: Identity
     sources: Mapping[str, Mapping[str, Any]]
     access_token_typ: str
-    lifetime: int | None
+    lifetime: float | None
     scope: str
     has_refresh_token: bool
 
@@ -174,7 +174,7 @@ def _refresh_token(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) 
 
 
 def _access_token(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
-    lives = "lifetime not said" if arrived.lifetime is None else f"lives {arrived.lifetime} s"
+    lives = _lifetime(arrived, provider)
     claims = arrived.sources.get("access_token")
     scope = f"scope {_value(arrived.scope)}" if arrived.scope else "scope as asked for"
     if not claims:
@@ -190,6 +190,14 @@ def _access_token(arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -
     if audiences in ([], ["account"]) and "access token" in uses:
         return Shown("warning", "access token", f"{text}; {fix_for(provider.issuer, 'audience')}")
     return Shown("found", "access token", text)
+
+
+def _lifetime(arrived: Arrived, provider: ProviderSettings) -> str:
+    if arrived.lifetime is not None:
+        return f"lives {arrived.lifetime:.0f} s"
+    if arrived.has_refresh_token:
+        return f"lifetime not said, so {provider.assumed_lifetime_seconds:g} s (assumed_lifetime_seconds)"
+    return "lifetime not said"
 
 
 def _missing(claim: str, uses: Uses, *, provider: ProviderSettings) -> Shown:

@@ -49,7 +49,7 @@ class TrialObserver:
             identity=session.identity,
             sources={name: claims for name, claims in sources.items() if claims},
             access_token_typ=_typ_of(answer.access_token),
-            lifetime=answer.expires_in,
+            lifetime=answer.stated_lifetime,
             scope=answer.scope or "",
             has_refresh_token=bool(answer.refresh_token),
         )

@@ -22,8 +22,11 @@ from bff.oidc.jwt_reading import (
     read_header,
     verify_signature,
 )
+from bff.oidc.members import MAX_WRITTEN
 from tests.bff.factories import jwt_of, published, signing_key
+from tests.fakes import OMIT
 from tests.fakes.keys import b64url
+from tests.payloads.audiences import AUDIENCES, audience_cases
 
 KEYS = published(signing_key())
 TYPES = frozenset({"", "jwt"})
@@ -294,7 +297,7 @@ def test_the_issuer_is_compared_byte_for_byte(iss: object) -> None:
         ({"aud": {"cid": 1}}, "p_aud"),
         ({}, "p_aud"),
         ({"aud": "cid", "azp": "other"}, "p_azp"),
-        ({"aud": "cid", "azp": None}, "p_azp"),
+        ({"aud": "cid", "azp": 5}, "p_azp"),
     ],
 )
 def test_the_audience_is_this_client_alone(claims: dict[str, Any], code: str) -> None:
@@ -304,6 +307,37 @@ def test_the_audience_is_this_client_alone(claims: dict[str, Any], code: str) ->
     with pytest.raises(InvalidToken) as refused:
         check_audience(claims, audience="cid", prefix="p")
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize("case", AUDIENCES)
+def test_a_further_audience_counts_only_where_it_is_trusted(case: str) -> None:
+    trusted, change, code = audience_cases("cid")[case]
+    claims = {name: value for name, value in change.items() if value is not OMIT}
+    how: dict[str, Any] = {"audience": "cid", "trusted": trusted, "prefix": "p", "needs_azp": True}
+    if not code:
+        check_audience(claims, **how)
+        return
+    with pytest.raises(InvalidToken) as refused:
+        check_audience(claims, **how)
+    assert refused.value.code == f"p_{code}"
+
+
+def test_a_refusal_names_what_was_expected_and_found_in_printable_characters() -> None:
+    """a log line of an operator must stay one line, whatever a token says."""
+    with pytest.raises(InvalidToken) as refused:
+        check_audience({"aud": ["cid", "pro\njéct"]}, audience="cid", prefix="p")
+    assert "pro\\nj\\xe9ct" in refused.value.detail
+    assert "trusted_audiences" in refused.value.detail
+    assert refused.value.expected == "cid"
+    with pytest.raises(InvalidToken) as refused:
+        check_issuer({"iss": "https://idp.example.com/"}, issuer="https://idp.example.com", prefix="p")
+    assert (refused.value.expected, refused.value.found) == ("https://idp.example.com", "https://idp.example.com/")
+    with pytest.raises(InvalidToken) as refused:
+        check_issuer({"iss": "x" * 10_000}, issuer="https://idp.example.com", prefix="p")
+    assert len(refused.value.found) <= MAX_WRITTEN
+    with pytest.raises(InvalidToken) as refused:
+        check_issuer({}, issuer="https://idp.example.com", prefix="p")
+    assert refused.value.found == "nothing"
 
 
 @given(st.one_of(st.text(max_size=60), st.lists(st.binary(max_size=30).map(b64url), max_size=5).map(".".join)))

@@ -22,7 +22,7 @@ from bff.oidc.tokens import (
     build_revocation,
     parse_token_answer,
 )
-from tests.bff.factories import transaction
+from tests.bff.factories import jwt_of, transaction
 
 GOOD: dict[str, Any] = {
     "access_token": "access-1",
@@ -208,8 +208,33 @@ def test_no_member_is_more_than_a_refusal(name: str, value: Any) -> None:
         assert token.isprintable()
 
 
+EXPIRING: dict[str, tuple[str, float | None]] = {
+    "an opaque one": ("opaque", None),
+    "a JWT with its end": (jwt_of({"exp": 1300}), 1299.0),
+    "a JWT with its end and its beginning": (jwt_of({"exp": 1300, "iat": 1000}), 1299.0),
+    "one of a clock that is ahead": (jwt_of({"exp": 1900, "iat": 1600}), 1299.0),
+    "one that the provider made earlier": (jwt_of({"exp": 1300, "iat": 100}), 1299.0),
+    "one that is over already": (jwt_of({"exp": 1000, "iat": 700}), None),
+    "one that ends in a thousand years": (jwt_of({"exp": 30_000_000_000}), 1000.0 + MAX_LIFETIME - 1),
+    "one whose end is null": (jwt_of({"exp": None}), None),
+    "one whose end is text": (jwt_of({"exp": "1300"}), None),
+    "one whose end is true": (jwt_of({"exp": True}), None),
+    "one whose end is infinite": (jwt_of(b'{"exp": 1e999}'), None),
+    "one whose beginning is text": (jwt_of({"exp": 1300, "iat": "1000"}), 1299.0),
+    "one without an end": (jwt_of({"iat": 1000}), None),
+}
+
+
+@pytest.mark.parametrize("case", EXPIRING)
+def test_a_token_says_itself_how_long_it_lives_where_the_response_does_not(case: str) -> None:
+    token, ends = EXPIRING[case]
+    assert TokenResponse(access_token=token, asked_at=1000.0).expires_at(assumed=None) == ends
+    assert TokenResponse(access_token=token, asked_at=1000.0).expires_at(assumed=50.0) == (ends or 1049.0)
+    assert TokenResponse(access_token=token, expires_in=20, asked_at=1000.0).expires_at(assumed=None) == 1019.0
+
+
 @pytest.mark.parametrize(("expires_in", "ends"), [(300, 1299.0), (5, 1004.0), (2, 1001.6), (0, 1000.0), (None, None)])
 def test_a_token_is_given_up_before_a_provider_that_counts_whole_seconds_does(
     expires_in: int | None, ends: float | None
 ) -> None:
-    assert TokenResponse(access_token="a", expires_in=expires_in, asked_at=1000.0).expires_at == ends
+    assert TokenResponse(access_token="a", expires_in=expires_in, asked_at=1000.0).expires_at(assumed=None) == ends

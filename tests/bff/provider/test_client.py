@@ -20,6 +20,62 @@ from tests.bff.provider.calls import code_of, endpoints, provider_of
 from tests.fakes import FakeClock, FakeProvider
 
 
+class TestDiscoveryElsewhere:
+    """`discovery_url`: the document is not below the issuer."""
+
+    def provider_at(self, host: FakeProvider, fake: FakeProvider, clock: FakeClock, **over: Any) -> Provider:
+        return provider_of(fake, clock, discovery_url=f"{host.issuer}/.well-known/openid-configuration?p=b2c_1", **over)
+
+    def document(self, fake: FakeProvider, **over: Any) -> dict[str, Any]:
+        endpoints = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/jwks"}
+        return {"issuer": fake.issuer} | {name: fake.issuer + path for name, path in endpoints.items()} | over
+
+    async def test_is_read_there_with_its_query(self, fake: FakeProvider, clock: FakeClock) -> None:
+        with FakeProvider() as host:
+            host.bend.discovery.json(lambda _: self.document(fake))
+            provider = self.provider_at(host, fake, clock)
+            assert (await provider.metadata()).token_endpoint == f"{fake.issuer}/token"
+            (hit,) = host.hits
+            assert dict(hit.query) == {"p": "b2c_1"}
+            assert fake.hits == []
+            await provider.aclose()
+
+    async def test_may_name_endpoints_on_its_own_host(self, fake: FakeProvider, clock: FakeClock) -> None:
+        with FakeProvider() as host:
+            host.bend.discovery.json(lambda _: self.document(fake, token_endpoint=f"{host.issuer}/t"))
+            provider = self.provider_at(host, fake, clock)
+            assert (await provider.metadata()).token_endpoint == f"{host.issuer}/t"
+            await provider.aclose()
+
+    async def test_may_not_name_endpoints_elsewhere(self, fake: FakeProvider, clock: FakeClock) -> None:
+        with FakeProvider() as host:
+            host.bend.discovery.json(lambda _: self.document(fake, token_endpoint="http://127.0.0.1:1/t"))
+            provider = self.provider_at(host, fake, clock)
+            assert await code_of(provider.metadata()) == "discovery_endpoint"
+            await provider.aclose()
+
+    async def test_still_has_to_be_of_the_issuer(self, fake: FakeProvider, clock: FakeClock) -> None:
+        with FakeProvider() as host:
+            provider = self.provider_at(host, fake, clock)
+            assert await code_of(provider.metadata()) == "discovery_issuer"
+            await provider.aclose()
+
+    async def test_that_does_not_answer_makes_the_provider_silent(self, fake: FakeProvider, clock: FakeClock) -> None:
+        with FakeProvider() as host:
+            host.bend.discovery.raw(503)
+            provider = self.provider_at(host, fake, clock)
+            assert await code_of(provider.answering_metadata()) == "provider_error"
+            assert provider.is_silent
+            await provider.aclose()
+
+    async def test_a_wrong_address_is_named(self, fake: FakeProvider, clock: FakeClock) -> None:
+        provider = provider_of(fake, clock, discovery_url=f"{fake.issuer}/nowhere")
+        with pytest.raises(ProviderUnavailable) as failed:
+            await provider.metadata()
+        assert f"{fake.issuer}/nowhere" in failed.value.detail
+        await provider.aclose()
+
+
 class TestAnswering:
     """Whether a browser may be sent there."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bff.errors import ProviderUnavailable
+from bff.errors import InvalidToken, ProviderUnavailable
 from bff.oidc.id_token import IdTokenExpectation
 from bff.oidc.tokens import GrantRefused, TokenResponse
 from bff.provider.client import Provider
@@ -112,6 +112,21 @@ class TestCalls:
         assert (await provider.fetch_userinfo("a", sub="alice"))["name"] == "Alice"
         fake.bend.userinfo.raw(headers={"content-type": "application/jwt"}, body=signed[:-8] + "AAAAAAAA")
         assert await code_of(provider.fetch_userinfo("a", sub="alice")) == "userinfo_signature"
+
+    @pytest.mark.parametrize(("alg", "code"), [("RS256", ""), ("", "userinfo_alg"), ("PS256", "userinfo_alg")])
+    async def test_userinfo_may_be_signed_with_an_algorithm_of_its_own(
+        self, fake: FakeProvider, clock: FakeClock, alg: str, code: str
+    ) -> None:
+        provider = provider_of(fake, clock, id_token_alg="ES256", userinfo_alg=alg)
+        signed = fake.mint({"iss": fake.issuer, "aud": CLIENT_ID, "sub": "alice"}, alg="RS256")
+        fake.bend.userinfo.raw(headers={"content-type": "application/jwt"}, body=signed)
+        if code:
+            with pytest.raises(InvalidToken) as refused:
+                await provider.fetch_userinfo("a", sub="alice")
+            assert (refused.value.code, refused.value.found) == (code, "RS256")
+        else:
+            assert (await provider.fetch_userinfo("a", sub="alice"))["sub"] == "alice"
+        await provider.aclose()
 
     async def test_a_provider_without_userinfo_says_nothing_there(self, provider: Provider, fake: FakeProvider) -> None:
         fake.bend.discovery.json(lambda document: document | {"userinfo_endpoint": None})

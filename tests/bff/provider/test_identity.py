@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import pytest
 
 from bff.contract import Identity
-from bff.provider.identity import MAX_CLAIMS_BYTES, NOWHERE, FoundIn, build_identity, find_names, unverified_claims
+from bff.oidc.jwt_reading import unverified_claims
+from bff.provider.identity import MAX_CLAIMS_BYTES, NOWHERE, FoundIn, build_identity, find_names
 from tests.bff.factories import ISSUER, jwt_of, provider_settings
 from tests.fakes.keys import b64url
 

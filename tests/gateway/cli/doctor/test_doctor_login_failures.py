@@ -27,6 +27,19 @@ async def test_a_token_that_breaks_a_rule_ends_the_trial_with_its_code(provider:
     assert "id_token_aud" in page
 
 
+async def test_an_audience_that_is_not_trusted_is_named_with_its_setting(
+    provider: FakeProvider, free_port: int
+) -> None:
+    provider.bend.id_token.claims(lambda claims: claims | {"aud": [claims["aud"], "271828"]})
+    report, page = await trial(settings_for(provider, free_port))
+    assert "id_token_aud (also meant for 271828; if that is right, add it to trusted_audiences)" in report.fault
+    assert "271828" not in page
+    provider.bend.id_token.claims(lambda claims: claims | {"azp": provider.client.client_id})
+    corp = {"trusted_audiences": ["271828"]}
+    report, _ = await trial(settings_for(provider, free_port, corp=corp))
+    assert report.is_healthy()
+
+
 async def test_a_wrong_secret_ends_the_trial(provider: FakeProvider, free_port: int) -> None:
     corp = {"client_secret": "another-secret-altogether", "par": "off"}
     report, _ = await trial(settings_for(provider, free_port, corp=corp))

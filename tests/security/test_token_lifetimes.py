@@ -1,0 +1,82 @@
+"""TK: how long an access token counts as alive, and what is sent to an API once it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.fakes import OMIT, CookieClient, FakeClock, FakeProvider
+from tests.front_door import provider_table
+from tests.security.house import House
+
+
+def drop_lifetime(provider: FakeProvider) -> None:
+    provider.bend.token.json(lambda answer: {name: value for name, value in answer.items() if name != "expires_in"})
+
+
+def make_opaque(provider: FakeProvider) -> None:
+    """Give out access tokens that say nothing about themselves, and no lifetime beside them."""
+    numbers = iter(range(1_000_000))
+    provider.bend.token.json(lambda answer: {**answer, "access_token": f"opaque-{next(numbers)}"})
+    provider.bend.id_token.claims(lambda claims: {**claims, "at_hash": OMIT})
+    drop_lifetime(provider)
+
+
+def sent_to_the_api(house: House, browser: CookieClient) -> str:
+    assert browser.fetch(f"{house.url}/api/x").status_code == 200
+    return house.upstream.last.header("authorization") or ""
+
+
+def test_tk_4_the_end_that_a_token_states_itself_is_a_reason_to_renew_it(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
+    house = timed_house()
+    drop_lifetime(house.provider)
+    browser = house.sign_in()
+    first = sent_to_the_api(house, browser)
+    clock.advance(200)
+    assert sent_to_the_api(house, browser) == first
+    clock.advance(101)
+    assert sent_to_the_api(house, browser) != first
+    assert len(house.provider.grants("refresh_token")) == 1
+
+
+def opaque_house(timed_house: Callable[..., House], provider: FakeProvider, **over: Any) -> House:
+    return timed_house(providers={"corp": provider_table(provider, par="off", userinfo="never", **over)})
+
+
+def test_tk_4_an_opaque_token_of_unknown_lifetime_is_renewed_after_the_assumed_one(
+    timed_house: Callable[..., House], provider: FakeProvider, clock: FakeClock
+) -> None:
+    house = opaque_house(timed_house, provider, assumed_lifetime_seconds=50)
+    make_opaque(provider)
+    browser = house.sign_in()
+    assert sent_to_the_api(house, browser) == "Bearer opaque-0"
+    clock.advance(39)
+    assert sent_to_the_api(house, browser) == "Bearer opaque-0"
+    clock.advance(12)
+    assert sent_to_the_api(house, browser) == "Bearer opaque-1"
+    clock.advance(51)
+    assert sent_to_the_api(house, browser) == "Bearer opaque-2"
+
+
+def test_tk_4_the_assumed_lifetime_is_five_minutes_if_nobody_says_otherwise(
+    timed_house: Callable[..., House], provider: FakeProvider, clock: FakeClock
+) -> None:
+    house = opaque_house(timed_house, provider)
+    make_opaque(provider)
+    browser = house.sign_in()
+    clock.advance(301)
+    assert sent_to_the_api(house, browser) == "Bearer opaque-1"
+
+
+def test_tk_4_without_a_refresh_token_no_lifetime_is_assumed(
+    timed_house: Callable[..., House], provider: FakeProvider, clock: FakeClock
+) -> None:
+    """The token could not be renewed, so the person would have to sign in again, perhaps for nothing."""
+    house = opaque_house(timed_house, provider)
+    provider.options.issue_refresh_tokens = False
+    make_opaque(provider)
+    browser = house.sign_in()
+    clock.advance(3000)
+    assert sent_to_the_api(house, browser) == "Bearer opaque-0"
