@@ -15,6 +15,7 @@ from bff.browser.cookies import CookieNames, DuplicateCookie, build_clear_cookie
 from bff.contract import EndReason, Identity
 from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavailable, StoreUnavailable
 from bff.login.observer import LoginObserver, TellingRefusals, Unobserved
+from bff.login.opening import build_opening
 from bff.login.transactions import Transactions, cookie_name
 from bff.oidc.authorization import (
     AuthorizationCode,
@@ -29,15 +30,14 @@ from bff.oidc.authorization import (
 from bff.oidc.id_token import TOO_LONG_AGO
 from bff.oidc.logout import build_end_session_url
 from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.tokens import GrantRefused, TokenResponse, build_code_grant
+from bff.oidc.tokens import GrantRefused, build_code_grant
 from bff.provider.claims import fetch_claims
 from bff.provider.client import Provider
-from bff.provider.identity import FoundIn, build_identity, find_names
+from bff.provider.identity import build_identity, find_names
 from bff.sessions.cookie import presented_record
-from bff.sessions.lifecycle import Ended, Opened, Opening, Sessions
-from bff.sessions.record import Session, TokenSet
+from bff.sessions.lifecycle import Ended, Opened, Sessions
+from bff.sessions.record import Session
 from bff.settings.public_urls import PublicUrls
-from bff.settings.tables import ProviderSettings
 
 LOGOUT_METADATA_SECONDS = 2
 
@@ -326,7 +326,7 @@ class SignIn:
             identity = build_identity(sources, provider=provider.name, settings=provider.settings)
             _check_recent(identity, transaction, now=self._clock())
             found_in = find_names(sources, settings=provider.settings)
-            opening = _opening(identity, answer, transaction, settings=provider.settings, found_in=found_in)
+            opening = build_opening(identity, answer, transaction, settings=provider.settings, found_in=found_in)
             opened = await self._sessions.open(replace(opening, device=browser.device))
             if opened is None:
                 raise CallbackRejected("login_ended", detail="a logout ended it before it was finished")
@@ -369,36 +369,3 @@ def _check_recent(identity: Identity, transaction: LoginTransaction, *, now: flo
     """
     if transaction.page_max_age is not None and now - identity.auth_time > transaction.page_max_age:
         raise InvalidToken("id_token_auth_time", TOO_LONG_AGO, detail="older than the page accepts")
-
-
-def _opening(
-    identity: Identity,
-    answer: TokenResponse,
-    transaction: LoginTransaction,
-    *,
-    settings: ProviderSettings,
-    found_in: FoundIn,
-) -> Opening:
-    """Build the `Opening`. A response without `scope` grants what was asked for (RFC 6749 section 5.1).
-
-    Only with a refresh token is a lifetime assumed that nobody stated: without one, the token could not be renewed.
-    """
-    tokens = TokenSet(
-        access_token=answer.access_token,
-        refresh_token=answer.refresh_token,
-        id_token=answer.id_token,
-        obtained_at=answer.asked_at,
-        expires_at=answer.expires_at(assumed=settings.assumed_lifetime_seconds if answer.refresh_token else None),
-        scope=" ".join(settings.scopes) if answer.scope is None else answer.scope,
-    )
-    sid = identity.claims.get("sid", "")
-    return Opening(
-        identity=identity,
-        tokens=tokens,
-        sid=sid if isinstance(sid, str) else "",
-        origin=transaction.origin,
-        login_started_at=transaction.started_at,
-        replaces=transaction.replaces,
-        proved_at=identity.auth_time or (transaction.started_at if transaction.asks_for_proof else 0),
-        found_in=found_in,
-    )

@@ -380,11 +380,21 @@ class TestSigningOut:
 
 
 async def test_an_invalid_token_is_refused_by_its_rule_without_repeating_it(door: Door) -> None:
-    """The code names the rule; what the token said is for nobody."""
-    door.fake.bend.id_token.claims(lambda claims: claims | {"aud": "mallory"})
+    """The code names the rule; what the token said of the person is for nobody."""
+    door.fake.bend.id_token.claims(lambda claims: claims | {"nonce": "mallory"})
     started = await door.start()
     with pytest.raises(InvalidToken) as refused:
         await door.finish(await door.authorize(started), browser(*started.set_cookies))
-    assert refused.value.code == "id_token_aud"
+    assert refused.value.code == "id_token_nonce"
     assert "mallory" not in str(refused.value) + refused.value.message
+    await door.sign_in.drain()
+
+
+async def test_an_audience_that_is_refused_is_for_the_log_and_not_for_the_page(door: Door) -> None:
+    door.fake.bend.id_token.claims(lambda claims: claims | {"aud": "another"})
+    started = await door.start()
+    with pytest.raises(InvalidToken) as refused:
+        await door.finish(await door.authorize(started), browser(*started.set_cookies))
+    assert "another" in refused.value.detail
+    assert "another" not in refused.value.message
     await door.sign_in.drain()
