@@ -117,6 +117,21 @@ class UpstreamFailed(AuthError):
     status = 502
     default_code = "upstream_failed"
     default_message = "The application behind this address does not answer properly."
+    messages: Mapping[str, str] = {
+        "upstream_connect": "The application behind this address is not running, or cannot be reached.",
+        "upstream_timeout": "The application behind this address took too long to answer.",
+    }
+
+    def __init__(
+        self,
+        code: str = "",
+        message: str = "",
+        *,
+        detail: str = "",
+        headers: Mapping[str, str] | None = None,
+        status: int = 0,
+    ) -> None:
+        super().__init__(code, message or self.messages.get(code, ""), detail=detail, headers=headers, status=status)
 
 
 class Unavailable(AuthError):

@@ -50,6 +50,26 @@ if ! "$venv/bin/python" -c "import sys, pip; sys.exit(sys.version_info < (3, 11)
   echo "Creating $venv with $("$python" --version)"
   "$python" -m venv --clear "$venv"
 fi
+# Print one line for each package that pip comes to, and all of its warnings and errors.
+show_progress() { # $1: how many packages there are
+  awk -v total="$1" '
+    /^ *(Collecting|Requirement already satisfied:) / {
+      sub(/^ *(Collecting|Requirement already satisfied:) /, ""); sub(/[\[ =<>!~;@(].*/, "")
+      if (!($0 in seen)) { seen[$0] = 1; printf "  %d of %d  %s\n", ++count, total, $0; fflush() }
+      next
+    }
+    /^Installing collected/ { print "  unpacking them"; fflush(); next }
+    /ERROR|WARNING/ { print; fflush() }
+  '
+}
+
 echo "Installing the packages pinned in deploy/constraints.txt: about a minute, longer on a slow line"
-"$venv/bin/python" -m pip install --quiet --require-hashes -r deploy/constraints.txt
+failed=$(mktemp)
+{ "$venv/bin/python" -m pip install --progress-bar off --require-hashes -r deploy/constraints.txt 2>&1 || echo "$?" >"$failed"; } |
+  show_progress "$(grep -c '^[A-Za-z0-9].*==' deploy/constraints.txt)"
+if [ -s "$failed" ]; then
+  code=$(cat "$failed"); rm -f "$failed"
+  exit "$code"
+fi
+rm -f "$failed"
 "$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation -e .

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from bff.settings.tables import LogSettings
+from bff.settings.tables import LogSettings, Settings
 from gateway.masked_paths import mask_text
 
 LIBRARIES = (
@@ -29,6 +29,13 @@ LIBRARIES = (
 )
 Event = MutableMapping[str, Any]
 SHOWN_APART = ("timestamp", "level", "event", "exception", "logger", "audit")
+
+
+def for_a_terminal(settings: Settings, *, is_terminal: bool) -> Settings:
+    """Return settings with a log for people, if a person reads it and the configuration does not say otherwise."""
+    if not is_terminal or "format" in settings.log.model_fields_set:
+        return settings
+    return settings.model_copy(update={"log": settings.log.model_copy(update={"format": "console"})})
 
 
 def configure_logging(log: LogSettings, *, stream: TextIO | None = None) -> None:

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from bff.contract import Identity
 from streamlit_kit import deep_links, panels
-from streamlit_kit.errors import ApiUnavailable, Forbidden, KitError, LoginRequired
+from streamlit_kit.errors import ApiError, ApiUnavailable, Forbidden, KitError, LoginRequired
 from streamlit_kit.identity import current_user, find_session
 from streamlit_kit.runtime import current_kit
 
@@ -71,7 +71,11 @@ def show_problem(error: KitError) -> None:
             )
         case _:
             body = panels.build_failed(
-                error.message, code=error.status or 500, request_id=error.request_id, accent=_accent()
+                error.message,
+                reason=error.reason if isinstance(error, ApiError) else "",
+                code=error.status or 500,
+                request_id=error.request_id,
+                accent=_accent(),
             )
     st.html(body)
 

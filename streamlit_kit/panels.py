@@ -112,8 +112,10 @@ def build_unavailable(message: str, *, request_id: str, accent: str, reason: str
     return _panel("cloud", "Out of reach right now", body, accent=accent, code=503)
 
 
-def build_failed(message: str, *, code: int, request_id: str, accent: str) -> str:
-    body = f"<p>{escape(message)}</p>{_request(request_id)}"
+def build_failed(message: str, *, code: int, request_id: str, accent: str, reason: str = "") -> str:
+    """`reason` is the API's own line, shown as text."""
+    rows = [("The service says", escape(reason))] if reason else []
+    body = f"<p>{escape(message)}</p>{_list(rows)}{_request(request_id)}"
     return _panel("cloud", "That did not work", body, accent=accent, code=code)
 
 

@@ -61,7 +61,8 @@ class ApiResponse:
     def raise_for_status(self) -> ApiResponse:
         """Raises: ApiError for everything but 2xx; redirects are not followed and count as refusals."""
         if not self.is_success:
-            raise ApiError(self, code=read_problem(self.headers, self.content).get("code", ""))
+            code = read_problem(self.headers, self.content).get("code", "")
+            raise ApiError(self, code=code, reason=read_reason(self.headers, self.content))
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bff.access.requirements import STEP_UP, unmet
@@ -10,11 +11,11 @@ from bff.errors import Forbidden
 from bff.settings.tables import RouteSettings
 
 NAMED = {
-    "roles_any": "one of the roles",
-    "roles_all": "all of the roles",
-    "groups_any": "one of the groups",
-    "groups_all": "all of the groups",
-    "scopes_all": "the scopes",
+    "roles_any": ("with", "one of", "role"),
+    "roles_all": ("with", "all of", "role"),
+    "groups_any": ("in", "one of", "group"),
+    "groups_all": ("in", "all of", "group"),
+    "scopes_all": ("with", "all of", "scope"),
 }
 """How a page names each requirement. Requirements on addresses and claims are not shown to people."""
 PROVIDER = "provider"
@@ -41,8 +42,7 @@ class Denied:
         person = identity.name or identity.email or identity.sub
         needed = getattr(route.require, self.unmet, ())
         if self.unmet in NAMED and needed:
-            kind, wanted = NAMED[self.unmet], ", ".join(needed)
-            message = f"You are signed in as {person}. This is only for people with {kind} {wanted}."
+            message = f"You are signed in as {person}. This is only for people {_whom(self.unmet, needed)}."
         else:
             message = f"You are signed in as {person}, but you are not allowed to do this."
         return Forbidden("forbidden", message, detail=self.reason)
@@ -67,6 +67,13 @@ class Demands:
     provider: str = ""
     max_age: float | None = None
     acr_values: tuple[str, ...] = ()
+
+
+def _whom(key: str, needed: Sequence[str]) -> str:
+    """Name the people whom a requirement lets in: `with the role chief`, `in one of the groups a, b`."""
+    joined, choice, noun = NAMED[key]
+    which = f"the {noun}" if len(needed) == 1 else f"{choice} the {noun}s"
+    return f"{joined} {which} {', '.join(needed)}"
 
 
 Decision = Allowed | Denied | StepUp

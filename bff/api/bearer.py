@@ -27,6 +27,7 @@ from fastapi.security import HTTPBearer, SecurityScopes
 from starlette.requests import HTTPConnection
 
 from bff.api.development_tokens import mint_development_token
+from bff.api.refusals import describe_refusal, log_refusal
 from bff.api.settings import (
     DEFAULT_ALGORITHMS,
     DEFAULT_LEEWAY,
@@ -139,11 +140,13 @@ class JWTBearer(HTTPBearer):
         token = _token_of(request)
         try:
             caller = await self.verify(token, connection=request)
-        except ProviderUnavailable:
+        except ProviderUnavailable as exc:
+            log_refusal(token, exc, self.rules)
             problem = _problem("temporarily_unavailable", "the keys to verify tokens cannot be fetched")
             raise HTTPException(503, problem, headers={"Retry-After": "5"}) from None
         except AuthError as exc:
-            raise _refused(401, "invalid_token", exc.code) from None
+            log_refusal(token, exc, self.rules)
+            raise _refused(401, "invalid_token", describe_refusal(token, exc, self.rules)) from None
         if security_scopes.scopes and "scope" in caller.omitted:
             caller = await self.whole(caller)
         if not caller.has_scope(*security_scopes.scopes):
@@ -214,7 +217,7 @@ class RequireRoles:
         claim = self.claim or (self.caller.rules.roles_claim if isinstance(self.caller, JWTBearer) else "roles")
         caller = await _knowing(self.caller, caller, claim.strip("\"'"))
         if not self._is_allowed(caller):
-            raise _forbidden(self.caller, "needs one of the roles: " + ", ".join(self.roles))
+            raise _forbidden(self.caller, _needs("role", self.roles))
         return caller
 
     def _is_allowed(self, caller: HasRoles) -> bool:
@@ -239,7 +242,7 @@ class RequireGroups:
     async def __call__(self, caller: Groups) -> Groups:
         caller = await _knowing(self.caller, caller, "groups")
         if not caller.has_group(*self.groups):
-            raise _forbidden(self.caller, "needs one of the groups: " + ", ".join(self.groups))
+            raise _forbidden(self.caller, _needs("group", self.groups))
         return caller
 
 
@@ -257,7 +260,9 @@ class RequireScopes:
         if not caller.has_scope(*self.scopes):
             if isinstance(self.caller, JWTBearer):
                 raise _lacks_scopes(self.scopes)
-            raise _forbidden(self.caller, "needs the scopes: " + " ".join(self.scopes))
+            raise _forbidden(
+                self.caller, f"needs the scope{'s' if len(self.scopes) > 1 else ''}: {' '.join(self.scopes)}"
+            )
         return caller
 
 
@@ -302,7 +307,16 @@ def _token_of(request: Request) -> str:
 
 def _lacks_scopes(scopes: list[str] | tuple[str, ...]) -> HTTPException:
     wanted = _quotable(" ".join(scopes))
-    return _refused(403, "insufficient_scope", f"needs the scopes: {wanted}", parameters=f', scope="{wanted}"')
+    return _refused(
+        403,
+        "insufficient_scope",
+        f"needs the scope{'s' if len(scopes) > 1 else ''}: {wanted}",
+        parameters=f', scope="{wanted}"',
+    )
+
+
+def _needs(noun: str, names: tuple[str, ...]) -> str:
+    return f"needs the {noun}: {names[0]}" if len(names) == 1 else f"needs one of the {noun}s: {', '.join(names)}"
 
 
 def _forbidden(caller: object, description: str) -> HTTPException:

@@ -87,6 +87,8 @@ def _actions(error: AuthError, urls: PublicUrls, return_to: str) -> list[dict[st
     home = [{"href": start, "label": "Go to the start page"}] if return_to != start else []
     auth = urls.base_path + urls.auth_path
     match error.status:
+        case 400 if error.code == "unknown_provider":
+            return [sign_in, *home]
         case 400 if isinstance(error, CallbackRejected | InvalidToken):
             return [{**sign_in, "label": "Try again"}]
         case 401:
@@ -100,5 +102,7 @@ def _actions(error: AuthError, urls: PublicUrls, return_to: str) -> list[dict[st
             return [{"href": urls.base + "/", "label": f"Go to {urls.base}"}]
         case 502 | 503 | 504:
             return [{"href": return_to, "label": "Try again"}]
+        case 500:
+            return [{"href": return_to, "label": "Try again"}, *home]
         case _:
-            return []
+            return [{"href": start, "label": "Go to the start page"}]

@@ -12,11 +12,12 @@ from bff import contract
 from bff.browser.csrf import FetchMetadata
 from bff.browser.request_facts import SCOPE_KEY, RequestFacts, new_request_id
 from bff.errors import BadRequest, Misdirected, NotFound
-from bff.settings.public_urls import PublicUrls
+from bff.settings.public_urls import PublicUrls, without_port
 from bff.settings.tables import ServerSettings
 from gateway.access.paths import canonical_path
 from gateway.headers.forwarded import ClientEndpoint, client_address
 
+MOST_SHOWN = 100
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 KIT_HEADER = contract.HEADER_KIT.lower().encode("ascii")
 _KIT_PATHS = "/kit/"
@@ -97,7 +98,8 @@ def read_request(
     is_internal = _is_internal_call(scope, path, client, own=own, internal_hosts=server.internal_hosts)
     # An internal call may also come to a host that is public too: kits call it.
     if urls is None and not is_internal:
-        raise Misdirected(detail=_why_misdirected(client, origins, server))
+        message = f"This server answers as {own.host}, but was asked for under another name."
+        raise Misdirected(message=message, detail=_why_misdirected(client, origins, server))
     if urls is not None and client.host != urls.host:  # upstreams are told the name without the scheme's own port
         client = replace(client, host=urls.host)
     fetch = FetchMetadata.from_headers(scope["headers"])
@@ -126,12 +128,17 @@ def single_header(headers: list[tuple[bytes, bytes]], name: bytes, *, code: str)
 
 
 def _why_misdirected(client: ClientEndpoint, origins: Mapping[str, PublicUrls], server: ServerSettings) -> str:
-    if client.forwarded_host not in origins or server.trusted_host_header:
-        return ""
-    return (
-        "the proxy's X-Forwarded-Host would match: let the proxy pass Host on, or, where it sets X-Forwarded-Host "
-        "itself, set server.trusted_host_header = true"
-    )
+    """Say which host was asked for and which are served, and what to change where that shows."""
+    expected = ", ".join(origins)
+    said = f"received the host {client.host[:MOST_SHOWN] or 'none'}, expected {expected[:MOST_SHOWN]}"
+    if client.forwarded_host in origins and not server.trusted_host_header:
+        return (
+            f"{said}; the proxy's X-Forwarded-Host would match: let the proxy pass Host on, or, where it sets "
+            "X-Forwarded-Host itself, set server.trusted_host_header = true"
+        )
+    if without_port(client.host) in map(without_port, origins):
+        return f"{said}; the port differs: nginx passes it on with $http_host, not with $host"
+    return said
 
 
 def _is_internal_call(

@@ -14,6 +14,7 @@ from pathlib import Path
 from gateway.cli.dev_api_down import CODE as API_DOWN
 from gateway.cli.development import (
     DEFAULT_API_PREFIX,
+    DEFAULT_API_SECONDS,
     DEFAULT_PORT,
     HOST,
     Scene,
@@ -78,6 +79,7 @@ def run_dev(
     people: Sequence[str] = (),
     port: int = DEFAULT_PORT,
     api_prefix: str = DEFAULT_API_PREFIX,
+    api_seconds: float = DEFAULT_API_SECONDS,
     port_option: str = "--port",
     reach: Reach | None = None,
     environ: Mapping[str, str] = os.environ,
@@ -96,8 +98,7 @@ def run_dev(
     if api:
         require_module("watchfiles", "watchfiles")
     persons = parse_people(people)
-    # The app may need the variables of the developer's shell, but not the settings of a front door.
-    variables = {name: value for name, value in environ.items() if _is_for_the_app(name, value)}
+    variables = _of_the_shell(environ)
     scene = Scene(
         port=port,
         provider_port=free_port(),
@@ -107,6 +108,7 @@ def run_dev(
         app_sandbox=reach.settings(),
         api_port=free_port() if api else 0,
         api_prefix=api_prefix,
+        api_seconds=api_seconds,
     )
     settings = build_settings(scene)
     configure_logging(settings.log)
@@ -161,6 +163,11 @@ def _validate(script: Path, api: str, api_prefix: str) -> None:
         raise UsageFault(f"--api {api!r}: write module:application, as in main:app")
     if not PREFIX.fullmatch(api_prefix):
         raise UsageFault(f"--api-prefix {api_prefix!r}: write a path, as in /api")
+
+
+def _of_the_shell(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the developer's shell that the app may need, without the settings of a front door."""
+    return {name: value for name, value in environ.items() if _is_for_the_app(name, value)}
 
 
 def _is_for_the_app(name: str, value: str) -> bool:

@@ -27,6 +27,7 @@ PROVIDER = "mock"
 CLIENT_ID = "vestibule"
 DEFAULT_PORT = 8000
 DEFAULT_API_PREFIX = "/api"
+DEFAULT_API_SECONDS = 60.0
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
@@ -91,6 +92,8 @@ class Scene:
     api_port: int = 0
     """0 if there is no API."""
     api_prefix: str = DEFAULT_API_PREFIX
+    api_seconds: float = DEFAULT_API_SECONDS
+    """The longest wait for the start of the API's answer."""
     audience: str = "api"
     client_secret: str = field(default_factory=new_secret, repr=False)
     """Of the front door at the provider."""
@@ -174,7 +177,7 @@ def _api_route(scene: Scene) -> dict[str, Any]:
         "token": "assertion",
         "audience": scene.audience,
         "csrf": "fetch",
-        "timeouts": {"connect": 2, "first_byte": 30},
+        "timeouts": {"connect": 2, "first_byte": scene.api_seconds},
     }
 
 

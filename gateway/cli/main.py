@@ -24,11 +24,12 @@ from bff.settings.warnings import find_warnings
 from gateway.cli import demo, dev, initialise, key_files
 from gateway.cli import sessions as session_admin
 from gateway.cli.configuration_file import DEFAULT, find_configuration, folder_for_new, usual_places, with_port
+from gateway.cli.development import DEFAULT_API_SECONDS
 from gateway.cli.doctor import checks as doctor
 from gateway.cli.doctor import login as doctor_login
 from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
 from gateway.headers.warnings import find_header_warnings
-from gateway.logs import configure_logging
+from gateway.logs import configure_logging, for_a_terminal
 from gateway.processes.managed_apps import Described, describe_apps
 from gateway.processes.plan import build_process_plan, run_processes
 from gateway.processes.settings_text import to_masked, to_toml
@@ -134,6 +135,7 @@ def run(
     settings, folder = _load(config, says=False)
     if port is not None:
         settings, _ = _load(config, overrides=with_port(settings, port), says=False)
+    settings = for_a_terminal(settings, is_terminal=sys.stderr.isatty())
     configure_logging(settings.log)
     for warning in _warnings(config, settings):
         structlog.get_logger("vestibule.supervisor").warning(
@@ -145,6 +147,8 @@ def run(
 
 def _say_ready(settings: Settings, config: Path | None) -> None:
     server = settings.server
+    if settings.log.format == "console":
+        _say_aside(f"\n  Vestibule is ready: {server.public_url}\n")
     structlog.get_logger("vestibule.supervisor").info(
         "ready",
         public_url=server.public_url,
@@ -173,6 +177,9 @@ def run_dev(
     ] = None,
     port: Port = 8000,
     api_prefix: Annotated[str, typer.Option("--api-prefix", help="Path of the API.")] = "/api",
+    api_timeout: Annotated[
+        float, typer.Option("--api-timeout", min=0.1, help="Seconds that an answer of the API may take to begin.")
+    ] = DEFAULT_API_SECONDS,
     read: Annotated[
         list[Path] | None, typer.Option("--read", help="A file or folder the script may read, besides its own folder.")
     ] = None,
@@ -192,6 +199,7 @@ def run_dev(
             people=people or (),
             port=port,
             api_prefix=api_prefix,
+            api_seconds=api_timeout,
             port_option=port_option,
             reach=dev.Reach(read=read or (), write=write or (), sandbox=sandbox),
         )

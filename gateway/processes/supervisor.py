@@ -29,6 +29,9 @@ READY_SECONDS = 60.0
 OPTIONAL_READY_SECONDS = 20.0
 """The longest wait for a part that the others do not need."""
 PROBE_PAUSE_SECONDS = 0.1
+FIRST_WORD_SECONDS = 1.5
+NEXT_WORD_SECONDS = 10.0
+"""After this time the log says what the start waits for; then again and again."""
 EARLY_ENDS = 3
 """If a part ends this often before its first answer, it will not answer."""
 
@@ -106,10 +109,24 @@ class Supervisor:
         self._stopping.set()
 
     async def _wait_until_ready(self, children: Sequence[Child]) -> None:
-        await asyncio.gather(*(self._wait_for(child) for child in children))
+        waited_for = [child.spec.name for child in children if child.spec.ready is not None]
+        telling = asyncio.create_task(self._say_what_is_awaited(waited_for))
+        try:
+            await asyncio.gather(*(self._wait_for(child, waited_for) for child in children))
+        finally:
+            telling.cancel()
 
-    async def _wait_for(self, child: Child) -> None:
-        """Return when `child` answers. If it does not answer, log that, and fail if it is required."""
+    async def _say_what_is_awaited(self, waited_for: list[str]) -> None:
+        """Log what has not answered yet, soon and then now and again: a start may take seconds."""
+        pause = FIRST_WORD_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            self._log.info("starting", waiting_for=", ".join(waited_for))
+            pause = NEXT_WORD_SECONDS
+
+    async def _wait_for(self, child: Child, waited_for: list[str]) -> None:
+        """Return when `child` answers, and take it off the list. If it does not answer, log that, and fail if it is
+        required."""
         if child.spec.ready is None:
             return
         loop = asyncio.get_running_loop()
@@ -117,9 +134,11 @@ class Supervisor:
         while not await child.spec.ready():
             if loop.time() > end or child.starts > EARLY_ENDS:
                 self._report_silence(child)
-                return
+                break
             await asyncio.sleep(PROBE_PAUSE_SECONDS)
-        self._log.debug("process answers", process=child.spec.name)
+        else:
+            self._log.debug("process answers", process=child.spec.name)
+        waited_for.remove(child.spec.name)
 
     def _patience(self, child: Child) -> float:
         return self._ready_seconds if child.spec.required else min(self._ready_seconds, OPTIONAL_READY_SECONDS)

@@ -256,7 +256,14 @@ class UpstreamConnection(asyncio.Protocol):
         if self._loop.time() < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._on_timer)
             return
-        self.abort(_timed_out("no response head" if self._parser.head is None else "the response body stalled"))
+        self.abort(_timed_out(self._late_head() if self._parser.head is None else self._stalled_body()))
+
+    def _late_head(self) -> str:
+        limit = "timeouts.first_byte of the route (vestibule dev: --api-timeout)"
+        return f"no response head within {self._first_byte:g} s; {limit} sets the limit"
+
+    def _stalled_body(self) -> str:
+        return f"the response body stalled for {self._idle:g} s; timeouts.idle of the route sets the limit"
 
 
 def _timed_out(detail: str) -> UpstreamFailed:

@@ -42,7 +42,9 @@ async def dial(
                 return made
             transport, made = await loop.create_connection(protocol, target.host, target.port, ssl=tls)
     except TimeoutError as exc:
-        raise UpstreamFailed("upstream_timeout", detail="no connection in time", status=504) from exc
+        raise UpstreamFailed(
+            "upstream_timeout", detail=f"no connection within {timeout_seconds:g} s", status=504
+        ) from exc
     except OSError as exc:
         raise UpstreamFailed("upstream_connect", detail=_reason(exc)) from exc
     _watch_for_silence(transport)

@@ -85,6 +85,17 @@ def test_az_5_the_log_of_a_421_names_the_key(build: Callable[..., TwoHosts]) -> 
     noted = hosts.house.refusals()
     assert [event["reason"] for event in noted] == ["unknown_host", "unknown_host"]
     assert ["server.trusted_host_header" in event.get("detail", "") for event in noted] == [True, False]
+    for event in noted:
+        assert "received the host inner:8000, expected " + hosts.here.removeprefix("http://") in event["detail"]
+
+
+def test_az_5_a_lost_port_is_named_and_what_keeps_it(build: Callable[..., TwoHosts]) -> None:
+    hosts = build()
+    name = hosts.here.removeprefix("http://")
+    assert hosts.ask_host(name.partition(":")[0], "/api/x").status == 421
+    detail = hosts.house.refusals()[-1]["detail"]
+    assert f"received the host {name.partition(':')[0]}, expected {name}" in detail
+    assert "$http_host" in detail
 
 
 @pytest.mark.parametrize("path", ["/api/x", "/page", "/auth/session", "/auth/sessions"])

@@ -143,6 +143,16 @@ def test_what_the_front_door_knows_of_an_outage_is_said_in_its_own_words(
     assert caught.value.reason == ""
 
 
+def test_any_other_refusal_carries_the_reason_too(door: KitFrontDoor, client: ApiClient) -> None:
+    reason = "bearer_iss: the issuer is http://localhost:8000, expected is http://localhost:8000/"
+    door.server.respond("/api/a", status=401, json={"detail": {"error": "x", "error_description": reason}})
+    with pytest.raises(ApiError) as caught:
+        client.get("a").raise_for_status()
+    assert caught.value.reason == reason
+    assert reason in str(caught.value)
+    assert reason not in caught.value.message
+
+
 def test_an_outage_carries_the_reason_that_the_api_gives(door: KitFrontDoor, client: ApiClient) -> None:
     reason = "The API main:app is not running: SyntaxError: invalid syntax (main.py, line 1)"
     body = {"code": "api_not_running", "detail": reason}

@@ -65,14 +65,14 @@ def running(tmp_path: Path) -> Iterator[Development]:
 
 def test_the_readmes_page_tells_who_may_not_and_why() -> None:
     [block] = [block for block in blocks_of((ROOT / "README.md").read_text()) if block.text.startswith("# app.py")]
-    refusal = {"detail": {"error": "insufficient_scope", "error_description": "needs one of the roles: analyst"}}
+    refusal = {"detail": {"error": "insufficient_scope", "error_description": "needs the role: analyst"}}
     api = FakeApi().on("POST", "predict", status=403, json=refusal)
     with signed_in_as("bob", roles=("viewer",), api=api):
         page = AppTest.from_string(block.text, default_timeout=20).run()
         page.button[0].click().run()
     assert not page.exception
     assert shown_panel(page) == 403
-    assert "needs one of the roles: analyst" in "".join(element.body for element in page.html)
+    assert "needs the role: analyst" in "".join(element.body for element in page.html)
 
 
 def sign_in(browser: CookieClient, url: str, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import secrets
 import signal
@@ -321,6 +322,7 @@ def test_a_part_that_never_answers_fails_the_start_and_is_named(start: Start) ->
         door = start(ready=False, parts=[port], ready_seconds=20)
         assert door.process.wait(30) == 1
     assert f"part-{port} ended 3 times before it answered" in door.log.read_text()
+    assert re.search(rf'"waiting_for": "[^"]*part-{port}', door.log.read_text())
     assert "Address already in use" in door.log.read_text()
 
 
