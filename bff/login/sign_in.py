@@ -27,8 +27,8 @@ from bff.oidc.authorization import (
     parse_authorization_response,
     validate_authorization_response,
 )
+from bff.oidc.end_session import ByForm, ByRedirect, EndSession, build_end_session
 from bff.oidc.id_token import TOO_LONG_AGO
-from bff.oidc.logout import build_end_session_url
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.tokens import GrantRefused, build_code_grant
 from bff.provider.claims import fetch_claims
@@ -116,12 +116,12 @@ class LoginDenied:
 
 @dataclass(frozen=True, slots=True)
 class LogoutStarted:
-    """The local session has ended. `url` is the provider's end-session address, "" if there is none.
+    """The local session has ended. `request` tells the provider, None if it takes none.
 
     `is_provider_silent`: the provider does not answer, so its own session may still be open.
     """
 
-    url: str = field(repr=False)
+    request: ByRedirect | ByForm | None
     is_provider_silent: bool = False
 
 
@@ -245,7 +245,7 @@ class SignIn:
             self.revoke_later(owner, old.tokens.refresh_token)
 
     async def start_logout(self, session: Session, *, everywhere: bool, urls: PublicUrls) -> LogoutStarted:
-        """End the local session, then return the provider's end-session address.
+        """End the local session, then return the provider's end-session request.
 
         Raises:
             StoreUnavailable: nothing was ended.
@@ -260,7 +260,7 @@ class SignIn:
             if owner := self.providers.get(each.provider):
                 self.revoke_later(owner, each.tokens.refresh_token)
         provider = self.providers.get(session.provider)
-        return await self._end_session(provider, session, urls) if provider else LogoutStarted("")
+        return await self._end_session(provider, session, urls) if provider else LogoutStarted(None)
 
     def revoke_later(self, provider: Provider, refresh_token: str) -> None:
         """Revoke a refresh token in the background."""
@@ -348,17 +348,19 @@ class SignIn:
         try:
             metadata = await provider.answering_metadata(seconds=LOGOUT_METADATA_SECONDS)
         except ProviderUnavailable:
-            return LogoutStarted("", is_provider_silent=True)
+            return LogoutStarted(None, is_provider_silent=True)
         if not metadata.end_session_endpoint:
-            return LogoutStarted("")
-        url = build_end_session_url(
-            metadata.end_session_endpoint,
+            return LogoutStarted(None)
+        request = EndSession(
+            endpoint=metadata.end_session_endpoint,
             id_token_hint=session.tokens.id_token if provider.settings.id_token_hint else "",
             client_id=provider.settings.client_id,
             post_logout_redirect_uri=urls.post_logout,
             state=new_secret(self._random),
         )
-        return LogoutStarted(url)
+        return LogoutStarted(
+            build_end_session(request, method=provider.settings.logout_method, identity=session.identity)
+        )
 
 
 def _check_recent(identity: Identity, transaction: LoginTransaction, *, now: float) -> None:

@@ -1,11 +1,9 @@
-"""RP-initiated logout requests and back-channel logout tokens (RP-Initiated Logout 2, Back-Channel 2.4-2.6). Pure."""
+"""Back-channel logout tokens (Back-Channel Logout 1.0 sections 2.4 to 2.6). Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-
-from authlib.common.urls import add_params_to_uri
 
 from bff.errors import InvalidToken
 from bff.oidc.id_token import is_subject
@@ -26,19 +24,6 @@ class LogoutToken:
     sub: str
     sid: str
     expires_at: float
-
-
-def build_end_session_url(
-    endpoint: str, *, id_token_hint: str, client_id: str, post_logout_redirect_uri: str, state: str
-) -> str:
-    """Build the URL that makes the provider end its own session too."""
-    parameters = {
-        "id_token_hint": id_token_hint,
-        "client_id": client_id,
-        "post_logout_redirect_uri": post_logout_redirect_uri,
-        "state": state,
-    }
-    return str(add_params_to_uri(endpoint, [(name, value) for name, value in parameters.items() if value]))
 
 
 def validate_logout_token(

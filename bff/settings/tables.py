@@ -109,6 +109,8 @@ class ProviderSettings(Table):
     roles_from: tuple[Literal["userinfo", "id_token", "access_token"], ...] = ("userinfo", "id_token", "access_token")
     groups_claim: str = "groups"
     id_token_hint: bool = True
+    logout_method: Literal["auto", "get"] = "auto"
+    """How a sign-out too long for an address is told: by a form, or, where only GET is taken, without the ID token."""
     revoke_on_backchannel_logout: bool = True
     frontchannel_logout: bool = False
     ca_file: str = ""

@@ -18,11 +18,12 @@ from bff.browser.service_workers import CLEAR_STORAGE
 from bff.errors import AuthError, BadRequest, CallbackRejected, NotFound, ProviderUnavailable
 from bff.kit.one_time_codes import BINDING
 from bff.login.sign_in import LoginDenied, LoginFinished, LoginRequest
+from bff.oidc.end_session import ByForm, ByRedirect
 from bff.sessions.record import Session
 from bff.web.answers import redirect, respond
 from bff.web.handlers import Handling
 from bff.web.login_requests import KNOWN, check_navigation, parse_login_request, query_pairs
-from bff.web.pages import render_page
+from bff.web.pages import render_form_page, render_page
 from bff.web.problems import login_url
 
 SILENT = ("provider", "silent")
@@ -89,7 +90,13 @@ class SignInRoutes(Handling):
         started = await self._bff.sign_in.start_logout(session, everywhere=everywhere, urls=facts.urls)
         if started.is_provider_silent:
             landing += f"?{SILENT[0]}={SILENT[1]}"
-        return redirect(303, started.url or landing, cookies=self._cleared(request), headers=clears)
+        match started.request:
+            case ByForm(endpoint, origin, parameters):
+                page = render_form_page("logging_out.html", origin=origin, action=endpoint, parameters=parameters)
+                return respond(replace(page, headers=page.headers + clears), cookies=self._cleared(request))
+            case ByRedirect(url):
+                landing = url
+        return redirect(303, landing, cookies=self._cleared(request), headers=clears)
 
     async def logged_out(self, request: Request) -> Response:
         facts = self._facts(request)

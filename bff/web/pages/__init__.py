@@ -1,4 +1,7 @@
-"""The pages people see: sign-in choice, signed out, sign-out question, apps, errors. No scripts, one inline style."""
+"""The pages people see: sign-in choice, signed out, sign-out question, apps, errors. One inline style, no scripts.
+
+The one exception is the page that hands a long sign-out to the provider: its script submits its form.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 FOLDER = Path(__file__).parent
 Headers = list[tuple[str, str]]
+POLICY = "content-security-policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,20 @@ def render_page(template: str, *, status: int = 200, headers: Headers | None = N
     return Page(status, page_headers(nonce) + (headers or []), html.encode())
 
 
+def render_form_page(template: str, *, origin: str, **values: Any) -> Page:
+    """Render a page whose script submits its form to `origin`. No referrer leaves with it.
+
+    Browsers apply `form-action` to the redirect that answers the form too. The provider sends the browser back here, so
+    our own origin is allowed beside `origin`.
+    """
+    nonce = secrets.token_urlsafe(16)
+    html = _environment().get_template(template).render(nonce=nonce, **values)
+    changed = dict(page_headers(nonce))
+    changed[POLICY] += f"; script-src 'nonce-{nonce}'; form-action {origin} 'self'"
+    changed["referrer-policy"] = "no-referrer"
+    return Page(200, list(changed.items()), html.encode())
+
+
 def page_headers(nonce: str) -> Headers:
     """Headers of every page of ours. `form-action` is left open: browsers apply it to the provider's redirect too."""
     policy = (
@@ -45,7 +63,7 @@ def page_headers(nonce: str) -> Headers:
     return [
         ("content-type", "text/html; charset=utf-8"),
         ("cache-control", "no-store"),
-        ("content-security-policy", policy),
+        (POLICY, policy),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
         ("referrer-policy", "same-origin"),

@@ -19,6 +19,7 @@ from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavai
 from bff.login.observer import LoginObserver
 from bff.login.sign_in import Browser, LoginDenied, LoginFinished, LoginRequest, LoginStarted, SignIn
 from bff.login.transactions import Transactions
+from bff.oidc.end_session import ByRedirect
 from bff.sessions.lifecycle import Opened
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import LimitSettings
@@ -314,7 +315,8 @@ class TestSigningOut:
         opened = (await door.walk()).opened
         left = await door.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
         assert await resume(door.bench.sessions, opened.cookie) is None
-        sent = dict(parse_qsl(urlsplit(left.url).query))
+        assert isinstance(left.request, ByRedirect)
+        sent = dict(parse_qsl(urlsplit(left.request.url).query))
         assert sent["id_token_hint"] == opened.session.tokens.id_token
         assert (sent["client_id"], sent["post_logout_redirect_uri"]) == (
             "vestibule",
@@ -340,7 +342,7 @@ class TestSigningOut:
         unreachable = Door(door.bench, http_timeout_seconds=0.2)
         door.fake.bend.discovery.raw(500)
         left = await unreachable.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
-        assert left.url == ""
+        assert left.request is None
         assert await resume(door.bench.sessions, opened.cookie) is None
         await unreachable.sign_in.drain()
         await unreachable.provider.aclose()
@@ -351,9 +353,9 @@ class TestSigningOut:
         opened = (await door.walk()).opened
         door.fake.bend.discovery.json(lambda document: document | {"end_session_endpoint": None})
         bare = Door(door.bench, id_token_hint=False)
-        assert (await bare.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)).url == ""
+        assert (await bare.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)).request is None
         foreign = replace(opened.session, identity=replace(opened.session.identity, provider="gone"))
-        assert (await bare.sign_in.start_logout(foreign, everywhere=False, urls=URLS)).url == ""
+        assert (await bare.sign_in.start_logout(foreign, everywhere=False, urls=URLS)).request is None
         await bare.sign_in.drain()
         await bare.provider.aclose()
 
@@ -361,7 +363,8 @@ class TestSigningOut:
         opened = (await door.walk()).opened
         quiet = Door(door.bench, id_token_hint=False)
         left = await quiet.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
-        assert "id_token_hint" not in left.url
+        assert isinstance(left.request, ByRedirect)
+        assert "id_token_hint" not in left.request.url
         await quiet.sign_in.drain()
         await quiet.provider.aclose()
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from bff.errors import InvalidToken
-from bff.oidc.logout import EVENT, MAX_AGE_SECONDS, LogoutToken, build_end_session_url, validate_logout_token
+from bff.oidc.logout import EVENT, MAX_AGE_SECONDS, LogoutToken, validate_logout_token
 from tests.bff.factories import CLIENT_ID, ISSUER, NOW, jwt_of, published, signing_key
 
 OMIT = object()
@@ -137,28 +136,3 @@ def test_signatures_are_held_to_the_rules_of_id_tokens() -> None:
 def test_an_id_token_is_no_logout_token() -> None:
     id_token = {"iss": ISSUER, "aud": CLIENT_ID, "sub": "alice", "sid": "s", "iat": NOW, "exp": NOW + 60, "nonce": "n"}
     assert code_of(jwt_of(id_token)) == "logout_token_events"
-
-
-def test_the_way_to_the_provider_carries_what_it_needs_to_know() -> None:
-    url = build_end_session_url(
-        "https://idp.example.com/logout?x=1",
-        id_token_hint="id-1",
-        client_id=CLIENT_ID,
-        post_logout_redirect_uri="https://apps.example.com/auth/logged-out",
-        state="s-1",
-    )
-    assert url.startswith("https://idp.example.com/logout?")
-    assert parse_qsl(urlsplit(url).query) == [
-        ("x", "1"),
-        ("id_token_hint", "id-1"),
-        ("client_id", CLIENT_ID),
-        ("post_logout_redirect_uri", "https://apps.example.com/auth/logged-out"),
-        ("state", "s-1"),
-    ]
-
-
-def test_an_absent_hint_is_left_out() -> None:
-    url = build_end_session_url(
-        "https://idp.example.com/logout", id_token_hint="", client_id="c", post_logout_redirect_uri="", state="s"
-    )
-    assert url == "https://idp.example.com/logout?client_id=c&state=s"

@@ -1,0 +1,89 @@
+"""The request that makes a provider end its own session too (RP-Initiated Logout 1.0 section 2). Pure.
+
+It is a redirect as long as its address is short. The ID token of a person with many groups makes it longer than servers
+and proxies read. Then the same request goes by a form. A provider that takes no form gets the request without the ID
+token, and a hint at the person instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from authlib.common.urls import add_params_to_uri
+
+from bff.contract import Identity
+
+LogoutMethod = Literal["auto", "get"]
+MOST_URL_BYTES: Final = 2_000
+MOST_HINT_CHARACTERS: Final = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndSession:
+    """What the provider is told. "" leaves a parameter out."""
+
+    endpoint: str
+    client_id: str
+    post_logout_redirect_uri: str
+    state: str
+    id_token_hint: str = field(default="", repr=False)
+    logout_hint: str = ""
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        given = {
+            "id_token_hint": self.id_token_hint,
+            "logout_hint": self.logout_hint,
+            "client_id": self.client_id,
+            "post_logout_redirect_uri": self.post_logout_redirect_uri,
+            "state": self.state,
+        }
+        return {name: value for name, value in given.items() if value}
+
+    @property
+    def url(self) -> str:
+        """The request as one address."""
+        return str(add_params_to_uri(self.endpoint, list(self.parameters.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class ByRedirect:
+    """Send the browser to `url`."""
+
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ByForm:
+    """Let the browser post `parameters` to `endpoint`, which is at `origin`."""
+
+    endpoint: str
+    origin: str
+    parameters: Mapping[str, str] = field(repr=False)
+
+
+def build_end_session(request: EndSession, *, method: LogoutMethod, identity: Identity) -> ByRedirect | ByForm:
+    """Build the request for the browser. With `method` "get" it is always a redirect.
+
+    `identity` is the person: their name at the provider takes the place of an ID token that is too long for an address.
+    """
+    url = request.url
+    if len(url) <= MOST_URL_BYTES:
+        return ByRedirect(url)
+    if method == "get":
+        return ByRedirect(replace(request, id_token_hint="", logout_hint=logout_hint(identity)).url)
+    place = urlsplit(request.endpoint)
+    return ByForm(request.endpoint, f"{place.scheme}://{place.netloc}", request.parameters)
+
+
+def logout_hint(identity: Identity) -> str:
+    """Return what a provider knows the person by: its own claim `login_hint` (Entra ID), else the name of the account.
+
+    A provider defines the meaning itself; most take what they take as `login_hint`.
+    """
+    own = identity.claims.get("login_hint")
+    names = (own if isinstance(own, str) else "", identity.preferred_username, identity.email, identity.sub)
+    return next((name for name in names if 0 < len(name) <= MOST_HINT_CHARACTERS and name.isprintable()), "")
