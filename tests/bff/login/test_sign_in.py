@@ -318,10 +318,8 @@ class TestSigningOut:
         assert isinstance(left.request, ByRedirect)
         sent = dict(parse_qsl(urlsplit(left.request.url).query))
         assert sent["id_token_hint"] == opened.session.tokens.id_token
-        assert (sent["client_id"], sent["post_logout_redirect_uri"]) == (
-            "vestibule",
-            "https://apps.example.com/auth/logged-out",
-        )
+        back = "https://apps.example.com/auth/logged-out"
+        assert (sent["client_id"], sent["post_logout_redirect_uri"]) == ("vestibule", back)
         assert len(sent["state"]) == 43
         await door.sign_in.drain()
         (revoked,) = door.fake.hits_of("revocation")
@@ -347,9 +345,7 @@ class TestSigningOut:
         await unreachable.sign_in.drain()
         await unreachable.provider.aclose()
 
-    async def test_stays_here_where_the_provider_has_no_such_address_or_is_no_longer_configured(
-        self, door: Door
-    ) -> None:
+    async def test_stays_here_without_such_an_address_or_such_a_provider(self, door: Door) -> None:
         opened = (await door.walk()).opened
         door.fake.bend.discovery.json(lambda document: document | {"end_session_endpoint": None})
         bare = Door(door.bench, id_token_hint=False)
