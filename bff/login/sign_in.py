@@ -169,6 +169,7 @@ class SignIn:
                 prompt=request.prompt,
                 login_hint=request.login_hint,
                 ui_locales=request.ui_locales,
+                further=provider.settings.authorization_parameters,
             )
             await self._transactions.keep(transaction, address=browser.address)
             try:

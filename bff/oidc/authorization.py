@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -17,6 +18,11 @@ SECRET_BYTES = 32
 MAX_CODE = 4096
 STATE = re.compile(r"[A-Za-z0-9_-]{43}")
 ERROR_CODE = re.compile(r"[!#-\[\]-~]{1,64}")
+OWN_PARAMETERS = frozenset({"acr_values", "client_id", "client_secret", "code_challenge", "code_challenge_method"}) | {
+    *("id_token_hint", "max_age", "nonce", "redirect_uri", "request", "request_uri", "response_mode", "response_type"),
+    *("scope", "state"),
+}
+"""Parameters of an authorization request that only the protocol sets."""
 FRONT_CHANNEL_TOKENS = frozenset({"id_token", "access_token", "token", "refresh_token"})
 
 
@@ -82,9 +88,13 @@ def build_authorization_parameters(
     prompt: str = "",
     login_hint: str = "",
     ui_locales: str = "",
+    further: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """Build the authentication request (Core section 3.1.2.1). PKCE is always S256, whatever the metadata says."""
-    parameters = {
+    """Build the authentication request (Core section 3.1.2.1). PKCE is always S256, whatever the metadata says.
+
+    `further` are the operator's own parameters. A parameter of the request itself replaces one of the same name.
+    """
+    parameters = dict(further) | {
         "response_type": "code",
         "client_id": client_id,
         "redirect_uri": transaction.redirect_uri,

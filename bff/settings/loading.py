@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from bff.settings.environment import GivenVariables, read_variables
 from bff.settings.faults import FormFault, form_faults_of, key_of, place_of, route_name
+from bff.settings.profiles import with_profiles
 from bff.settings.rules import Fault, find_faults
 from bff.settings.secrets import exposed_files, holds_secrets, place_files, read_secret_files, secret_paths
 from bff.settings.tables import SECRET_FIELDS, Settings
@@ -78,7 +79,7 @@ def _build(
 ) -> Settings:
     source = source or str(file or "settings")
     given = read_variables(environ)
-    merged = _merge(_merge(_merge({}, raw), given.tables), overrides or {})
+    merged = with_profiles(_merge(_merge(_merge({}, raw), given.tables), overrides or {}))
     exposed = exposed_files(merged, raw, file=file, folder=folder, environ=environ)
     of_form = [one.fault for one in exposed if one.is_refused]
     of_form += read_secret_files(merged, folder=folder)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from bff.oidc.authorization import OWN_PARAMETERS
 from bff.oidc.urls import http_url, is_loopback, names_default_port
 from bff.settings.claim_header_names import claim_header_faults
 from bff.settings.open_routes import open_route_faults
@@ -189,6 +190,8 @@ def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[Rule
         url, fix = http_url(provider.discovery_url, may_have_query=True), "copy the address of the discovery document"
         yield from _provider_url("discovery_url", url, development=development, fix=fix)
     yield from _audiences(provider)
+    for name in sorted(OWN_PARAMETERS & provider.authorization_parameters.keys()):
+        yield f"authorization_parameters.{name}", "is set by the protocol itself", "remove it; other keys decide it"
     secret = provider.client_secret.get_secret_value()
     if provider.client_auth.startswith("client_secret") and not secret:
         yield "client_secret", "missing", "set client_secret_file, or client_auth to what the provider expects"

@@ -16,6 +16,21 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Positive = Annotated[float, Field(gt=0, le=10**9)]
 Algorithm = Literal["RS256", "PS256", "ES256", "EdDSA"]
 ClientAuth = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+Profile = Literal[
+    "",
+    "entra",
+    "keycloak",
+    "okta",
+    "auth0",
+    "google",
+    "cognito",
+    "zitadel",
+    "authentik",
+    "gitlab",
+    "dex",
+    "ping",
+    "b2c",
+]
 RouteKind = Literal["api", "page", "static", "websocket"]
 TokenKind = Literal["none", "access_token", "id_token", "assertion", "exchange", "client_credentials"]
 ForwardAuthMode = Literal["nginx", "traefik", "caddy", "envoy", "haproxy"]
@@ -79,6 +94,8 @@ class SessionSettings(Table):
 
 
 class ProviderSettings(Table):
+    profile: Profile = ""
+    """Whose habits the defaults of this table follow (`bff/settings/profiles.py`)."""
     issuer: str
     backchannel_url: str = ""
     allowed_hosts: tuple[str, ...] = ()
@@ -93,6 +110,8 @@ class ProviderSettings(Table):
     client_key_alg: Literal["RS256", "PS256", "ES256", "EdDSA"] = "ES256"
     client_auth: ClientAuth = "client_secret_basic"
     scopes: tuple[str, ...] = ("openid", "profile", "email")
+    authorization_parameters: dict[str, str] = {}
+    """Further parameters of the authorization request, such as `access_type` for Google."""
     email_verified: Literal["claim", "assume"] = "claim"
     """`assume`: an address of which the provider says nothing is taken for verified."""
     id_token_alg: Algorithm = "RS256"

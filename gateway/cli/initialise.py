@@ -20,6 +20,7 @@ from tomlkit.items import Table
 
 from bff.oidc.urls import is_loopback
 from bff.settings.loading import ConfigurationError, load_settings, parse_settings
+from bff.settings.profiles import profile_of_issuer
 from bff.settings.public_urls import PublicUrls
 from gateway.cli.configuration_file import NAME as FILE
 from gateway.cli.configuration_file import find_configuration
@@ -175,6 +176,7 @@ def _inline_secrets(tables: Mapping[str, Any], secrets: Mapping[str, str]) -> di
 
 def build_tables(wishes: Wishes) -> dict[str, Any]:
     """Build the configuration as tables, which `build_toml` writes with comments."""
+    profile = profile_of_issuer(wishes.issuer)
     routes: list[dict[str, Any]] = []
     if wishes.api:
         routes.append(
@@ -198,11 +200,12 @@ def build_tables(wishes: Wishes) -> dict[str, Any]:
         "store": {"url": "memory://"},
         "providers": {
             PROVIDER: {
+                **({"profile": profile} if profile else {}),
                 "issuer": wishes.issuer,
                 "client_id": wishes.client_id,
                 "client_secret_file": f"{SECRETS}/{CLIENT_SECRET}",
                 "id_token_alg": "RS256",
-                "roles_claim": ROLES_CLAIM,
+                **({} if profile else {"roles_claim": ROLES_CLAIM}),
             }
         },
     }
@@ -234,6 +237,7 @@ COMMENTS = {
     "secrets": "One key or token per line; readable by their owner alone. Change keys with `vestibule keys rotate`.",
     "store": 'Sessions. "memory://" forgets them when this program ends.',
     f"providers.{PROVIDER}": "Who signs people in. The name is part of the redirect URI to register.",
+    f"providers.{PROVIDER}.profile": "recognised by its address; `vestibule config show` marks what it sets",
     f"providers.{PROVIDER}.issuer": "exactly as the provider's discovery document states it",
     f"providers.{PROVIDER}.id_token_alg": "what most providers sign with: `vestibule doctor` says if yours does not",
     f"providers.{PROVIDER}.roles_claim": 'Keycloak; often "roles" elsewhere: `vestibule doctor --login` shows it',

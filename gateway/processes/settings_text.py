@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import tomlkit
 from pydantic import SecretStr
 
+from bff.settings.profiles import PROFILES
 from bff.settings.tables import Settings
 
 MASK = "********"
@@ -64,8 +65,16 @@ def _mask_passwords(url: str) -> str:
 
 
 def to_toml(tables: Mapping[str, Any]) -> str:
-    """Write `tables` as TOML. What is None is left out: TOML has no such value."""
-    return tomlkit.dumps(_without_none(tables))
+    """Write `tables` as TOML. What is None is left out: TOML has no such value.
+
+    A comment marks each value that a provider's profile has set.
+    """
+    document = tomlkit.parse(tomlkit.dumps(_without_none(tables)))
+    for name, provider in tables.get("providers", {}).items():
+        for key, value in PROFILES.get(provider["profile"], {}).items():
+            if provider[key] == _plain(value, reveal=False):
+                document["providers"][name].item(key).comment(f"from the profile {provider['profile']}")
+    return tomlkit.dumps(document)
 
 
 def _without_none(value: Any) -> Any:

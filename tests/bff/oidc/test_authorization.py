@@ -55,6 +55,12 @@ class TestRequest:
             "code_challenge_method": "S256",
         }
 
+    def test_carries_further_parameters_which_never_replace_its_own(self) -> None:
+        further = {"access_type": "offline", "prompt": "consent", "state": "mine", "scope": "everything"}
+        found = self.parameters(further=further)
+        assert found == self.parameters() | {"access_type": "offline", "prompt": "consent"}
+        assert self.parameters(further=further, prompt="login")["prompt"] == "login"
+
     def test_never_carries_the_verifier_or_where_to_return(self) -> None:
         sent = str(self.parameters(prompt="login", login_hint="a", ui_locales="de"))
         assert "v" * 43 not in sent

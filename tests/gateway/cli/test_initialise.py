@@ -91,8 +91,18 @@ def test_the_file_says_with_comments_what_the_tables_say(wished: Wishes) -> None
 
 def test_the_file_holds_every_comment_and_each_once() -> None:
     lines = [line for comment in COMMENTS.values() for line in comment.splitlines()]
-    text = build_toml(wishes())
-    assert {line: text.count(f"# {line}\n") for line in lines} == dict.fromkeys(lines, 1)
+    texts = build_toml(wishes()), build_toml(replace(wishes(), issuer="https://idp.example.com"))
+    counts = {line: {text.count(f"# {line}\n") for text in texts} for line in lines}
+    of_one_provider = {COMMENTS["providers.corp.profile"], COMMENTS["providers.corp.roles_claim"]}
+    assert counts == {line: {0, 1} if line in of_one_provider else {1} for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("issuer", "profile"), [(ISSUER, "keycloak"), ("https://accounts.google.com", "google"), ("https://x.example", "")]
+)
+def test_the_profile_is_known_by_the_address_of_the_issuer(issuer: str, profile: str) -> None:
+    table = build_tables(replace(wishes(), issuer=issuer))["providers"]["corp"]
+    assert (table.get("profile", ""), "roles_claim" in table) == (profile, not profile)
 
 
 def test_the_app_and_the_api_are_joined_by_a_kit_client(folder: Path) -> None:

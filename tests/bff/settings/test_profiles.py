@@ -1,0 +1,117 @@
+"""Profiles of providers: defaults below what a table says, known by the issuer's address."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any, get_args
+
+import pytest
+
+from bff.settings.loading import ConfigurationError, parse_settings
+from bff.settings.profiles import PROFILES, profile_of_issuer, with_profiles
+from bff.settings.tables import Profile, ProviderSettings, Settings
+from gateway.processes.settings_text import to_masked, to_toml
+from tests.bff.factories import settings
+
+NAMES = sorted(PROFILES)
+
+
+def provider(**table: Any) -> ProviderSettings:
+    base = {"issuer": "https://idp.example.com", "client_id": "vestibule", "client_secret": "unit-test-secret-0123"}
+    return settings(providers={"corp": base | table}).providers["corp"]
+
+
+def test_every_profile_that_a_table_may_name_is_there() -> None:
+    assert sorted(get_args(Profile)) == ["", *NAMES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_profile_sets_what_the_table_does_not_say(name: str) -> None:
+    found = provider(profile=name)
+    assert {key: getattr(found, key) for key in PROFILES[name]} == dict(PROFILES[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_table_says_wins_over_the_profile(name: str) -> None:
+    found = provider(profile=name, roles_claim="mine", scopes=["openid"])
+    assert (found.roles_claim, found.scopes) == ("mine", ("openid",))
+
+
+def test_a_variable_wins_over_the_profile() -> None:
+    table = {"profile": "entra", "issuer": "https://idp.example.com", "client_id": "vestibule"}
+    tables = {"providers": {"corp": table | {"client_secret": "unit-test-secret-0123"}}}
+    variables = {"VESTIBULE_PROVIDERS__CORP__ROLES_CLAIM": "mine"}
+    found = parse_settings(_minimal() | tables, environ=variables).providers["corp"]
+    assert (found.roles_claim, found.userinfo) == ("mine", "never")
+
+
+def _minimal() -> dict[str, Any]:
+    return {
+        "server": {"public_url": "http://localhost:8000", "environment": "development"},
+        "secrets": {"keys": ["unit-test-key-0123456789-abcdefghijklmnop"]},
+        "routes": [{"id": "page", "path": "/", "upstream": "http://127.0.0.1:1"}],
+    }
+
+
+def test_an_unknown_profile_is_a_fault_that_names_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        provider(profile="azure")
+    assert "providers.corp.profile" in str(refused.value)
+    assert "entra" in str(refused.value)
+
+
+@pytest.mark.parametrize("broken", [[], "x", {"corp": "x"}, {"corp": {"profile": 1}}, {"corp": {"profile": ["entra"]}}])
+def test_a_malformed_table_is_left_for_the_check_of_forms(broken: Any) -> None:
+    assert with_profiles({"providers": broken}) == {"providers": broken}
+
+
+@pytest.mark.parametrize(
+    ("issuer", "profile"),
+    [
+        ("https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000/v2.0", "entra"),
+        ("https://tenant.b2clogin.com/00000000-0000-0000-0000-000000000000/v2.0/", "b2c"),
+        ("https://idp.example.com/realms/corp", "keycloak"),
+        ("https://idp.example.com/auth/realms/corp", "keycloak"),
+        ("https://dev-123.okta.com/oauth2/default", "okta"),
+        ("https://tenant.eu.auth0.com/", "auth0"),
+        ("https://accounts.google.com", "google"),
+        ("https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_abcdefghi", "cognito"),
+        ("https://instance-abc.zitadel.cloud", "zitadel"),
+        ("https://authentik.example.com/application/o/vestibule/", "authentik"),
+        ("https://gitlab.com", "gitlab"),
+        ("https://auth.pingone.eu/00000000-0000-0000-0000-000000000000/as", "ping"),
+        ("https://idp.example.com", ""),
+        ("https://evilokta.com", ""),
+        ("https://okta.com.evil.example", ""),
+        ("https://mygitlab.com", ""),
+        ("https://[", ""),
+        ("", ""),
+    ],
+)
+def test_a_profile_is_known_by_the_address_of_the_issuer(issuer: str, profile: str) -> None:
+    assert profile_of_issuer(issuer) == profile
+
+
+def test_config_show_marks_what_the_profile_has_set() -> None:
+    shown: Settings = settings(
+        providers={
+            "corp": {
+                "profile": "entra",
+                "issuer": "https://idp.example.com",
+                "client_id": "vestibule",
+                "client_secret": "unit-test-secret-0123",
+                "roles_claim": "mine",
+            }
+        }
+    )
+    text = to_toml(to_masked(shown))
+    assert 'userinfo = "never" # from the profile entra' in text
+    assert 'roles_claim = "mine"\n' in text
+    assert tomllib.loads(text)["providers"]["corp"]["allowed_hosts"] == ["graph.microsoft.com"]
+
+
+@pytest.mark.parametrize("name", ["state", "nonce", "redirect_uri", "response_mode", "request", "max_age"])
+def test_parameters_of_the_protocol_cannot_be_set(name: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        provider(authorization_parameters={name: "x"})
+    assert f"providers.corp.authorization_parameters.{name}" in str(refused.value)
