@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from gateway.streamlit.messages import PREFIX_BYTES, Announcement, is_user_action, read_announcement
-from tests.effort import costs_less_than
+from tests.effort import costs_less_than, lines_run
 
 SESSION = "0b6ff2f5-8ba9-4a3c-a9a1-0d21c1b2a1aa"
 FILE = "45c1ff0e-58d6-4a67-a9d2-6c4f8b5d9b11"
@@ -135,3 +136,53 @@ def test_a_rerun_by_itself_and_a_heartbeat_are_no_acts_of_a_person() -> None:
     assert is_user_action(by_hand.SerializeToString())
     assert not is_user_action(by_itself.SerializeToString())
     assert not is_user_action(heartbeat.SerializeToString())
+
+
+def large_messages(size: int) -> dict[str, bytes]:
+    """Messages of about `size` bytes, whose readable part is as long as it can be."""
+    rerun = b"\x5a"  # field 11, a message
+    numbers = b"\x08\x01" * (size // 2)
+    return {
+        "zeros": bytes(size),
+        "one field again and again": numbers,
+        "empty fields": b"\x12\x00" * (size // 2),
+        "fields of eight bytes": (b"\x11" + bytes(8)) * (size // 9),
+        "a rerun of many fields": rerun + varint(len(numbers)) + numbers,
+        "a number without an end": b"\x80" * size,
+        "hashes and no message": b"\x0a\x00" * (size // 2),
+        "a new session of many fields": b"\x22" + varint(len(numbers)) + numbers,
+    }
+
+
+def varint(value: int) -> bytes:
+    most = b""
+    while value > 0x7F:
+        most += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return most + bytes([value])
+
+
+@pytest.mark.parametrize("kind", large_messages(100))
+@pytest.mark.parametrize("read", [is_user_action, read_announcement])
+def test_the_work_for_a_message_does_not_grow_with_it(read: Callable[[bytes], object], kind: str) -> None:
+    small, large = large_messages(40_000)[kind], large_messages(4_000_000)[kind]
+    few = lines_run(lambda: read(small))
+    assert few < 20_000
+    assert lines_run(lambda: read(large)) <= few + 50  # a larger length is a few bytes longer
+
+
+@pytest.mark.parametrize("kind", large_messages(100))
+def test_a_message_that_is_too_odd_to_read_counts_as_an_act(kind: str) -> None:
+    assert is_user_action(large_messages(8_000_000)[kind])
+
+
+def test_an_automatic_rerun_is_recognised_behind_a_large_state() -> None:
+    message = BackMsg()
+    message.rerun_script.query_string = "q" * 3_000
+    for number in range(200):
+        message.rerun_script.widget_states.widgets.add(id=f"widget-{number}", string_value="v" * 50_000)
+    message.rerun_script.is_auto_rerun = True
+    raw = message.SerializeToString()
+    assert len(raw) > 10_000_000
+    assert not is_user_action(raw)
+    assert lines_run(lambda: is_user_action(raw)) < 500
