@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from bff.errors import UpstreamFailed
-from gateway.headers.cookies import is_settable
+from gateway.headers.cookies import RefusedCookie, settable_cookie
 from gateway.headers.origin_wide import is_origin_wide
 from gateway.headers.request import HOP_BY_HOP, RawHeaders, is_header_name, nominated_headers
 from gateway.targets import Target
@@ -45,7 +45,7 @@ _FRAMING_RULES: Final = frozenset(
 )
 
 
-def _note_nothing(_: bytes) -> None:
+def _note_nothing(_: bytes | RefusedCookie) -> None:
     pass
 
 
@@ -55,7 +55,7 @@ class ResponseHygiene:
 
     `target` is its address (None in this process), `prefix` is the stripped prefix or "". `is_page` adds frame
     protection, `allow_cors` keeps the upstream's own `Access-Control-*`, and `add_security_headers` adds missing
-    defaults. `note_dropped` is called with the name of each header that is removed.
+    defaults. `note_dropped` is called with the name of each header that is removed, `note_cookie` with each cookie.
     """
 
     target: Target | None = None
@@ -64,31 +64,33 @@ class ResponseHygiene:
     allow_cors: bool = False
     add_security_headers: bool = True
     note_dropped: Callable[[bytes], None] = _note_nothing
+    note_cookie: Callable[[RefusedCookie], None] = _note_nothing
 
     def clean(self, headers: Iterable[tuple[bytes, bytes]], *, host: str = "", forwarded_path: str = "") -> RawHeaders:
         """Return the headers that may go to the browser.
 
-        `host` is the request's Host, `forwarded_path` the path the upstream was asked for (both for `Location`).
+        `host` is the request's Host: cookies belong to it, and `Location` may name it. `forwarded_path` is the path the
+        upstream was asked for (for `Location`).
 
         Raises:
             UpstreamFailed: `upstream_protocol`, for a name or value that no header may have.
         """
         cleaned: RawHeaders = []
-        for name, value in self._allowed(headers):
+        for name, value in self._allowed(headers, host):
             if name == b"location":
                 value = self._rewrite_location(value.decode("latin-1"), host, forwarded_path).encode("latin-1")
             cleaned.append((name, value))
         return [*cleaned, *self._missing_defaults(cleaned)]
 
-    def clean_handshake(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-        """Return the headers that may go into a 101. The server adds the headers of the handshake itself.
+    def clean_handshake(self, headers: Iterable[tuple[bytes, bytes]], *, host: str = "") -> RawHeaders:
+        """Return the headers that may go into a 101 to the Host `host`. The server adds the headers of the handshake itself.
 
         Raises:
             UpstreamFailed: as `clean`.
         """
-        return [header for header in self._allowed(headers) if not header[0].startswith(_OF_THE_HANDSHAKE)]
+        return [header for header in self._allowed(headers, host) if not header[0].startswith(_OF_THE_HANDSHAKE)]
 
-    def _allowed(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    def _allowed(self, headers: Iterable[tuple[bytes, bytes]], host: str) -> RawHeaders:
         given = [(name.lower(), value) for name, value in headers]
         nominated = nominated_headers(given)
         allowed: RawHeaders = []
@@ -97,10 +99,14 @@ class ResponseHygiene:
                 raise UpstreamFailed("upstream_protocol", detail="invalid response header")
             if name in _REPLACED or name in nominated:
                 continue
-            if self._is_forbidden(name) or (name == b"set-cookie" and not is_settable(value)):
+            if self._is_forbidden(name):
                 self.note_dropped(name)
-                continue
-            allowed.append((name, value))
+            elif name != b"set-cookie":
+                allowed.append((name, value))
+            elif isinstance(cookie := settable_cookie(value, host=_host_name(host)), RefusedCookie):
+                self.note_cookie(cookie)
+            else:
+                allowed.append((name, cookie))
         return allowed
 
     def _is_forbidden(self, name: bytes) -> bool:
@@ -157,3 +163,8 @@ class ResponseHygiene:
     def _with_prefix(self, path: str) -> str:
         prefix = self.prefix.rstrip("/")
         return path if not prefix or f"{path}/".startswith(f"{prefix}/") else prefix + path
+
+
+def _host_name(host: str) -> str:
+    """Return a Host without its port."""
+    return urlsplit(f"//{host}").hostname or ""

@@ -244,7 +244,7 @@ class _Call:
 def _clean_answer(hygiene: ResponseHygiene, incoming: Incoming) -> CleanAnswer:
     def clean(status: int, given: RawHeaders) -> RawHeaders:
         if status == HTTPStatus.SWITCHING_PROTOCOLS:
-            return hygiene.clean_handshake(given)
+            return hygiene.clean_handshake(given, host=incoming.facts.urls.host)
         return make_private(hygiene.clean(given, host=incoming.facts.urls.host))
 
     return clean

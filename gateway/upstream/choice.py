@@ -93,6 +93,7 @@ def _upstream(target: str, route: RouteSettings, *, prefix: str, dropped: Droppe
         is_page=route.kind == "page",
         add_security_headers=route.security_headers == "default",
         note_dropped=dropped.note,
+        note_cookie=dropped.note_cookie,
     )
     if target.startswith("asgi:"):
         return LocalUpstream(target, AsgiUpstream(target), hygiene)

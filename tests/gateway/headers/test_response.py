@@ -56,11 +56,14 @@ def test_cookies_pass_but_for_ours_and_for_whole_domains() -> None:
     given = [
         (b"set-cookie", b"a=1; Path=/"),
         (b"set-cookie", b"__Host-vestibule=stolen; Path=/; Secure"),
-        (b"set-cookie", b"b=2; Domain=apps.example.com"),
+        (b"set-cookie", b"b=2; Domain=example.com"),
         (b"set-cookie", b"vestibule-tx-1=x"),
-        (b"set-cookie", b"c=3"),
+        (b"set-cookie", b"c=3; Domain=apps.example.com; Secure"),
+        (b"set-cookie", b"d=4"),
     ]
-    assert PLAIN.clean(given) == [(b"set-cookie", b"a=1; Path=/"), (b"set-cookie", b"c=3")]
+    kept = [(b"set-cookie", b"a=1; Path=/"), (b"set-cookie", b"c=3; Secure"), (b"set-cookie", b"d=4")]
+    assert PLAIN.clean(given, host="apps.example.com:8443") == kept
+    assert PLAIN.clean_handshake(given, host="apps.example.com") == kept
 
 
 @pytest.mark.parametrize(
