@@ -22,7 +22,8 @@ _EDGES: Final = bytes(range(0x21)) + b"\"'=$" + bytes(range(0x7F, 0x100))
 _OWN_NAME: Final = contract.INSECURE_SESSION_COOKIE.encode()
 _PREFIXES: Final = (b"__host-", b"__secure-")
 _LISTABLE: Final = re.compile(rb"[!#-+\-./0-9:<>-\[\]-~]+\Z")
-"""Names that globs may list: what every reader takes for one name. ASCII without blanks, quotes, `,`, `;`, `=`, `\\`."""
+"""Names that globs may list, because every reader takes them for one name: ASCII without blanks, `"`, `,`, `;`, `=` and
+`\\`."""
 _BETWEEN_COOKIES: Final = re.compile(rb"[\x00-\x20,]+")
 """What some reader takes for the end of a cookie, apart from the semicolon."""
 _DECODINGS: Final = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -20,7 +19,7 @@ _LONGEST_TEXT: Final = 100
 class DroppedHeaders:
     """Logs the response headers and the cookies of one route that are not passed on. Values are never logged."""
 
-    def __init__(self, route: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, route: str, *, monotonic: Callable[[], float]) -> None:
         self._route = route
         self._monotonic = monotonic
         self._noted: set[bytes] = set()

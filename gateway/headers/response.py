@@ -83,7 +83,7 @@ class ResponseHygiene:
         return [*cleaned, *self._missing_defaults(cleaned)]
 
     def clean_handshake(self, headers: Iterable[tuple[bytes, bytes]], *, host: str = "") -> RawHeaders:
-        """Return the headers that may go into a 101 to the Host `host`. The server adds the headers of the handshake itself.
+        """Return the headers that may go into a 101 for the Host `host`. The server adds those of the handshake itself.
 
         Raises:
             UpstreamFailed: as `clean`.

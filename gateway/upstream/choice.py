@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -77,7 +78,7 @@ def build_upstreams(settings: Settings, *, base_path: str) -> Mapping[str, Route
 
 def _route_upstreams(route: RouteSettings, owned: frozenset[bytes], *, base_path: str) -> RouteUpstreams:
     prefix = (base_path + route.path).rstrip("/") if route.strip_prefix else ""
-    dropped = DroppedHeaders(route.id)
+    dropped = DroppedHeaders(route.id, monotonic=time.monotonic)
     return RouteUpstreams(
         route=route,
         requests=RequestHygiene(owned, route.forward_headers, route.forward_cookies),

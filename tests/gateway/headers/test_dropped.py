@@ -50,5 +50,5 @@ def test_an_upstream_that_invents_names_writes_a_bounded_number_of_lines() -> No
 
 def test_a_name_of_any_bytes_becomes_text() -> None:
     with capture_logs() as lines:
-        DroppedHeaders("api").note_cookie(RefusedCookie(b"\xff\xe9", "own_name"))
+        DroppedHeaders("api", monotonic=FakeClock()).note_cookie(RefusedCookie(b"\xff\xe9", "own_name"))
     assert lines[0]["cookie"] == "\\xff\\xe9"
