@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MAX_VALUES = 1000
+MAX_VALUES = 10_000
+"""More names than any group service gives a person. A longer list counts as none: part of a list would look whole."""
 MAX_VALUE_LENGTH = 256
 
 
@@ -25,13 +26,14 @@ def claim_at(claims: Mapping[str, Any], path: str) -> Any:
 
 
 def names_at(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
-    """Return the names at `path`: a list of strings, or one string. Any other value gives no names."""
+    """Return the names at `path`: a list of strings, or one string. Any other value, or a list that is longer than
+    `MAX_VALUES`, gives no names."""
     value = claim_at(claims, path) if path else None
     if isinstance(value, str):
         value = [value]
-    if not isinstance(value, list):
+    if not isinstance(value, list) or len(value) > MAX_VALUES:
         return ()
-    return tuple(dict.fromkeys(item for item in value[:MAX_VALUES] if _is_name(item)))
+    return tuple(dict.fromkeys(item for item in value if _is_name(item)))
 
 
 def text_at(claims: Mapping[str, Any], name: str) -> str:

@@ -47,6 +47,10 @@ SECRET_FIELDS: dict[str, tuple[str, ...]] = {
 """Per table (for a list, each of its tables): the keys that may instead be given as `<key>_file`."""
 
 
+PAGE_BODY_BYTES = 209_715_200
+"""What a page route takes by default: as much as Streamlit."""
+
+
 class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
@@ -248,7 +252,7 @@ class RouteSettings(Table):
             table.setdefault("forward_cookies", ("_streamlit_*",))
             table.setdefault("forward_headers", STREAMLIT_HEADERS)
         if table.get("kind") == "page":
-            table.setdefault("max_body_bytes", 209_715_200)
+            table.setdefault("max_body_bytes", PAGE_BODY_BYTES)
         return table
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from bff import contract
 from bff.settings.public_urls import PublicUrls, urls_of_route
-from bff.settings.tables import RouteSettings, Settings
+from bff.settings.tables import PAGE_BODY_BYTES, RouteSettings, Settings
 from gateway.faults import UsageFault
 from gateway.processes.children import ChildSpec, minimal_environment
 from gateway.processes.readiness import http_probe
@@ -28,6 +28,9 @@ ADDRESS = "127.0.0.1"
 ENV_KIT_PUBLIC_URL = "VESTIBULE_KIT__PUBLIC_URL"
 ENV_KIT_ROUTES = "VESTIBULE_KIT__ROUTES"
 ENV_KIT_AUTH_PATH = "VESTIBULE_KIT__AUTH_PATH"
+MIB = 1_048_576
+FORM_BYTES = 65_536
+"""Room for the form around an uploaded file."""
 TRUSTED_USER_HEADERS = {contract.HEADER_SUBJECT_KEY: "id"}
 """Headers that Streamlit compares when a page reconnects. They must stay the same for a person, or pages lose state."""
 
@@ -138,6 +141,7 @@ def build_arguments(app: ManagedApp, settings: Settings) -> list[str]:
         # control this app from a frame around it. Our own origin is safe here: its pages can do that anyway.
         "client.allowedOrigins": urls_of_route(settings.server, app.route.host).origin,
     }
+    preferences |= _sizes(app.route, settings)
     relied_on = {
         "server.address": ADDRESS,
         "server.port": str(app.port),
@@ -148,6 +152,20 @@ def build_arguments(app: ManagedApp, settings: Settings) -> list[str]:
         "server.trustedUserHeaders": json.dumps(TRUSTED_USER_HEADERS),
     }
     return ["run", str(app.script), *_flags(preferences), *own, *_flags(relied_on), *separator, *script_arguments]
+
+
+def _sizes(route: RouteSettings, settings: Settings) -> dict[str, str]:
+    """Streamlit's own limits, for those of ours that were changed: one that is not raised would refuse what we let in.
+
+    By default both sides agree, and an app may have a lower limit in its `config.toml`.
+    """
+    upload, message = route.max_body_bytes, settings.limits.websocket_upstream_message_bytes
+    sizes = {}
+    if upload != PAGE_BODY_BYTES:
+        sizes["server.maxUploadSize"] = str(max((upload - FORM_BYTES) // MIB, 1))
+    if message != type(settings.limits)().websocket_upstream_message_bytes:
+        sizes["server.maxMessageSize"] = str(max(message // MIB, 1))
+    return sizes
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:

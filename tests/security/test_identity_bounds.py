@@ -189,6 +189,27 @@ def test_px_3_narrowed_groups_are_not_told_after_all_by_the_endpoints(
     assert [len(answer.json()["roles"]) for answer in answers] == [120, 120]
 
 
+def test_px_3_five_thousand_groups_of_userinfo_are_all_known_and_bounded_on_their_way(crowded: House) -> None:
+    many = [f"10000000-0000-4000-8000-{number:012d}" for number in range(5_000)]
+    crowded.provider.bend.userinfo.json(lambda claims: {**claims, "groups": many})
+    handle, browser = fetch_handle(crowded)
+    request = visit(crowded, "/models/x", crowded.session_cookie(browser))
+    assert sum(identity_lines(request)) <= 8192
+    assert request.header("x-auth-request-omitted") == "groups"
+    whole = ask_identity(crowded, request.header("authorization") or "").json()["groups"]
+    assert sorted(whole) == sorted([*many, "science"])
+    told = call(crowded, "identity", method="GET", headers=kit_headers(handle=handle)).json()["groups"]
+    assert told == whole
+
+
+def test_px_3_an_id_token_beyond_every_bound_is_refused_and_named(crowded: House) -> None:
+    with many_groups(crowded.provider, [f"10000000-0000-4000-8000-{number:012d}" for number in range(5_000)]):
+        browser = crowded.browser()
+        pages = browser.walk(browser.get(crowded.url + "/auth/login"))
+    assert pages[-1].status_code == 400
+    assert [event["reason"] for event in crowded.audit if event["event"] == "login_failed"] == ["token_response_token"]
+
+
 def test_px_3_an_omission_is_one_event_for_each_session(crowded: House) -> None:
     with many_groups(crowded.provider):
         cookie = crowded.session_cookie(crowded.sign_in())

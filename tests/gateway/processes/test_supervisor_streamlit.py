@@ -181,6 +181,24 @@ def test_the_environment_is_the_minimum_and_the_kits_and_nothing_else(folder: Pa
     }
 
 
+@pytest.mark.parametrize(
+    ("body", "message", "expected"),
+    [
+        (None, None, []),
+        (500 * 2**20 + 65_536, 2**30, ["--server.maxUploadSize=500", "--server.maxMessageSize=1024"]),
+        (1_000, 1_024, ["--server.maxUploadSize=1", "--server.maxMessageSize=1"]),
+    ],
+    ids=["not changed, so the app's own count", "raised", "less than Streamlit can say"],
+)
+def test_the_child_has_the_changed_limits_for_uploads_and_messages(
+    folder: Path, body: int | None, message: int | None, expected: list[str]
+) -> None:
+    limits = {"websocket_upstream_message_bytes": message} if message else {}
+    app = {"max_body_bytes": body} if body else {}
+    arguments = arguments_of(settings_for(limits=limits, app=app), folder)
+    assert [argument for argument in arguments if argument.startswith("--server.max")] == expected
+
+
 def test_the_child_reads_handshakes_as_long_as_the_front_door_lets_in(folder: Path) -> None:
     raised = environment_of(settings_for(limits={"header_bytes": 100_000, "header_count": 500}), folder)
     assert int(raised["WEBSOCKETS_MAX_LINE_LENGTH"]) > 100_000
