@@ -29,6 +29,8 @@ class WatchedSend:
 
     inner: Send
     status: int = 0
+    route: str = ""
+    """The id of the route, known before anything is decided: a refused request keeps it."""
     code: str = ""
     """Why this front door refused, "" when it did not: an application's own refusals are its own."""
     further: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -65,21 +67,19 @@ class AccessLog:
     def watching(self, send: Send) -> WatchedSend:
         return WatchedSend(send)
 
-    def write(
-        self, scope: Scope, client: str, request_id: str, route: str, status: int, seconds: float, *, code: str = ""
-    ) -> None:
-        if not self._enabled or (self._enabled == "refused" and _is_usual(scope, status)):
+    def write(self, scope: Scope, client: str, request_id: str, seconds: float, *, answer: WatchedSend) -> None:
+        if not self._enabled or (self._enabled == "refused" and _is_usual(scope, answer.status)):
             return
         self._log.info(
             "request",
             method="WS" if scope["type"] == "websocket" else scope["method"],
             path=clean(mask_path(scope.get("raw_path", b"").decode("latin-1"))),
-            status=status,
+            status=answer.status,
             ms=round(seconds * 1000, 1),
-            route=route,
+            route=answer.route,
             client=client,
             request_id=request_id,
-            **({"code": code} if code else {}),
+            **({"code": answer.code} if answer.code else {}),
         )
 
 

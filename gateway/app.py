@@ -17,9 +17,11 @@ from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import Settings
 from bff.stores.protocol import Store
 from bff.web.app import create_auth_app
+from gateway.access.places import Places
 from gateway.access.routes import RouteTable
 from gateway.access.session_cache import SessionCache
 from gateway.pipeline import Pipeline
+from gateway.streamlit.paths import treatment
 from gateway.upstream.asgi import AsgiUpstream
 from gateway.upstream.choice import LocalUpstream, RouteUpstreams, build_upstreams
 
@@ -29,6 +31,7 @@ class RoutedTargets:
 
     def __init__(self, settings: Settings) -> None:
         self._routes = RouteTable(settings.routes)
+        self._places = Places(settings.routes, auth_path=settings.server.auth_path, treatment=treatment)
 
     def is_page(self, path: str, *, urls: PublicUrls) -> bool:
         base = urls.base_path
@@ -36,6 +39,8 @@ class RoutedTargets:
             return False
         inner, auth_path = path[len(base) :] or "/", urls.auth_path
         if inner == auth_path or inner.startswith(auth_path + "/") or "/_stcore/" in inner + "/":
+            return False
+        if not self._places.is_one_place(urls.host, inner):
             return False
         route = self._routes.match(urls.host, inner)
         return route is None or route.kind in ("page", "static")

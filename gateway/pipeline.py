@@ -6,6 +6,7 @@ the server's (`gateway.serving.server`); whatever a step refuses is an `AuthErro
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from typing import assert_never
 
@@ -28,6 +29,8 @@ from bff.web.problems import login_url, render_problem
 from gateway.access.cors import answer_preflight, cors_headers, is_allowed_origin, preflight_of
 from gateway.access.credentials import Caller, Credentials, check_kit_route, origin_of_kit_call
 from gateway.access.machine_callers import MachineCallers
+from gateway.access.paths import forward_target
+from gateway.access.places import Places
 from gateway.access.request import Incoming, read_endpoint, read_request
 from gateway.access.routes import RouteTable, is_method_allowed
 from gateway.access.session_cache import SessionCache
@@ -37,8 +40,9 @@ from gateway.headers.spoofing import SpoofedIdentities
 from gateway.launcher import launcher_page
 from gateway.problems import redirect_page, send_page, stamping
 from gateway.relay.live_connections import Connection, LiveConnections
-from gateway.relay.outgoing import build_headers, is_activity, is_denied_streamlit_path, omitted_from
+from gateway.relay.outgoing import build_headers, is_activity, omitted_from
 from gateway.relay.relaying import Relaying
+from gateway.streamlit.paths import is_denied, treatment
 from gateway.upstream.choice import RouteUpstreams
 
 NAVIGABLE = frozenset({"GET", "HEAD"})
@@ -54,6 +58,7 @@ class Pipeline:
         self._upstreams = upstreams
         self._cache = cache
         self._routes = RouteTable(bff.settings.routes)
+        self._places = Places(bff.settings.routes, auth_path=bff.settings.server.auth_path, treatment=treatment)
         self._credentials = Credentials(bff, cache)
         self._machines = MachineCallers(bff)
         self._spoofed = SpoofedIdentities(bff.audit, clock=bff.clock)
@@ -75,19 +80,21 @@ class Pipeline:
         self._spoofed.note_unproven_proxy(client)
         status = self._access.watching(stamping(send, request_id, secure=self._bff.urls.is_secure))
         incoming: Incoming | None = None
-        route_id = ""
         try:
             incoming = read_request(
                 scope, client, request_id=request_id, origins=self._bff.origins, server=self._server
             )
-            self._check_worker(incoming)
+            is_auth = self._belongs_to_auth(incoming)
+            route = None if is_auth else self._routes.match(incoming.facts.urls.host, incoming.path)
+            status.route = "auth" if is_auth else route.id if route else ""
+            self._check_place(incoming)
+            self._check_worker(incoming, route)
             if self._is_public_health(incoming):
                 await send_page(scope, status.send, _health())
-            elif self._belongs_to_auth(incoming):
-                route_id = "auth"
+            elif is_auth:
                 await self._serve_auth(incoming, receive, status)
             else:
-                route_id = await self._serve_route(incoming, receive, status)
+                await self._serve_route(incoming, route, receive, status)
         except AuthError as error:
             if incoming is not None and self._is_unasked(incoming, error):
                 await send_page(scope, status.send, _nothing())
@@ -100,47 +107,53 @@ class Pipeline:
             self._log.error("unexpected_error", kind=type(error).__name__, request_id=request_id, exc_info=True)
             await self._refuse(incoming, AuthError(), scope, status, request_id=request_id)
         finally:
-            self._access.write(
-                scope, client.address, request_id, route_id, status.status, perf_counter() - started, code=status.code
-            )
+            self._access.write(scope, client.address, request_id, perf_counter() - started, answer=status)
 
     async def aclose(self) -> None:
         """Stop what runs in the background; returns when it has ended."""
         await self._relaying.activity.aclose()
         await self.connections.aclose()
 
-    def _check_worker(self, incoming: Incoming) -> None:
+    def _check_place(self, incoming: Incoming) -> None:
+        self._places.check(incoming.facts.urls.host, incoming.path, raw_path=incoming.raw_path)
+
+    def _check_worker(self, incoming: Incoming, route: RouteSettings | None) -> None:
         if incoming.scope["type"] != "http" or not asks_for_worker(incoming.headers):
             return
         host, auth_path = incoming.facts.urls.host, self._server.auth_path
-        route = None if self._belongs_to_auth(incoming) else self._routes.match(host, incoming.path)
         check_worker_script(incoming.path, route, host=host, routes=self._routes, auth_path=auth_path)
 
-    async def _serve_route(self, incoming: Incoming, receive: Receive, status: WatchedSend) -> str:
+    async def _serve_route(
+        self, incoming: Incoming, route: RouteSettings | None, receive: Receive, status: WatchedSend
+    ) -> None:
         if incoming.facts.is_internal:
             asking = await self._credentials.identify(incoming, None)
             incoming = incoming.at(origin_of_kit_call(asking, incoming.path, self._routes, self._bff))
-        route = self._routes.match(incoming.facts.urls.host, incoming.path)
+            self._check_place(incoming)
+            route = self._routes.match(incoming.facts.urls.host, incoming.path)
+            status.route = route.id if route else ""
         if route is not None:
             status.further = cors_headers(incoming.facts.fetch.origin, route)
             if await self._answered_preflight(incoming, route, status):
-                return route.id
+                return
         caller = await self._credentials.identify(incoming, route)
         if route is None or route.id not in self._upstreams:
             await self._serve_nowhere(incoming, caller, status.send)
-            return ""
+            return
         machine = await self._machines.identify(incoming, route)
         if machine is not None:
             caller = Caller(machine, is_machine=True)
-        if is_denied_streamlit_path(incoming.path, route):
+        if is_denied(incoming.path, route):
             raise NotFound()
         if not is_method_allowed(route, incoming.method):  # a WebSocket handshake is a GET
             raise AuthError("method_not_allowed", "Not with this method.", status=405)
         self._authenticate(incoming, route, caller)
         if incoming.scope["type"] == "http":
+            if _needs_slash(incoming, route):
+                await send_page(incoming.scope, status.send, redirect_page(_with_slash(incoming), status=308))
+                return
             await self._relaying.streamlit.check_upload(incoming, route, caller)
         await self._relay(incoming, caller, self._upstreams[route.id], receive, status.send)
-        return route.id
 
     async def _answered_preflight(self, incoming: Incoming, route: RouteSettings, status: WatchedSend) -> bool:
         wanted = preflight_of(incoming.method, incoming.headers) if incoming.scope["type"] == "http" else None
@@ -284,6 +297,16 @@ class Pipeline:
             return False
         now = self._bff.clock()
         return isinstance(decide(connection.route, live.identity, scopes=live.scopes, now=now), Allowed | StepUp)
+
+
+def _needs_slash(incoming: Incoming, route: RouteSettings) -> bool:
+    """True for the address of a page route itself without its slash, where the app's relative links would miss."""
+    return route.strip_prefix and route.kind == "page" and incoming.path == route.path.rstrip("/")
+
+
+def _with_slash(incoming: Incoming) -> str:
+    target = forward_target(incoming.raw_path + b"/", incoming.scope["query_string"])
+    return replace(incoming, raw_path=target.partition(b"?")[0]).here
 
 
 def _health() -> Page:

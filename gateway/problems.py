@@ -19,10 +19,10 @@ async def send_page(scope: Scope, send: Send, page: Page) -> None:
     await send({"type": f"{kind}.body", "body": body, "more_body": False})
 
 
-def redirect_page(location: str) -> Page:
-    """Build a 302 to a sign-in. It is never cached and sends no referrer."""
+def redirect_page(location: str, *, status: int = 302) -> Page:
+    """Build a redirect to a sign-in, or to a better spelling. It is never cached and sends no referrer."""
     headers = [("location", location), ("cache-control", "no-store"), ("referrer-policy", "no-referrer")]
-    return Page(302, headers, b"")
+    return Page(status, headers, b"")
 
 
 def stamping(send: Send, request_id: str, *, secure: bool) -> Send:

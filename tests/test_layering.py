@@ -52,6 +52,7 @@ PURE = (
     "gateway.headers",
     "gateway.targets",
     "gateway.access.paths",
+    "gateway.access.places",
     "gateway.access.routes",
     "gateway.serving.head_rules",
     "gateway.documents",

@@ -207,6 +207,8 @@ class RouteSettings(Table):
     upstream_secret: SecretStr = SecretStr("")
     ca_file: str = ""
     strip_prefix: bool = False
+    encoded_slashes: bool = False
+    framework: Literal["", "streamlit"] = ""
     kind: RouteKind = "api"
     auth: Literal["required", "optional", "public"] = "required"
     require: Requirements = Requirements()
@@ -249,6 +251,7 @@ class RouteSettings(Table):
         managed = isinstance(targets, list | tuple) and any(str(one).startswith("streamlit:") for one in targets)
         if managed:
             table.setdefault("kind", "page")
+            table.setdefault("framework", "streamlit")
             table.setdefault("forward_cookies", ("_streamlit_*",))
             table.setdefault("forward_headers", STREAMLIT_HEADERS)
         if table.get("kind") == "page":

@@ -1,53 +1,102 @@
 """Find the one canonical form of a request path for routing, authorization and forwarding. Refuse ambiguous paths.
 
-If two readers of a URL disagree about its path, a protected page can get out. So a path is a 400 here if an upstream
-could read it differently: one that normalises, decodes twice, strips parameters or folds look-alike characters. An
+If two readers of a URL disagree about its path, a protected page can get out. So every reading of a path
+(`bff.browser.path_readings`) must lead to the same place, and none may hold a dot segment or a control character. An
 accepted path is forwarded with its own bytes; decoded once, they are the canonical path.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Callable, Hashable
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from bff.browser.path_readings import CONTROL, DOT_SEGMENT, TooManyReadings, decode, fold, readings
 from bff.errors import BadRequest
 
-_SEGMENT: Final = rb"[A-Za-z0-9_~@:=,+!$&'()*-][A-Za-z0-9._~@:=,+!$&'()*-]*"
+MESSAGE: Final = "Programs can read this address in more than one way."
+_SEGMENT: Final = rb"[A-Za-z0-9_~@:=,+!$&'()*-](?:[A-Za-z0-9._~@:=,+!$&'()*-]*[A-Za-z0-9_~@:=,+!$&'()*-])?"
 _PLAIN: Final = re.compile(rb"/(?:%s(?:/%s)*/?)?\Z" % (_SEGMENT, _SEGMENT))
-"""The path of most requests: nothing is encoded, and no segment starts with a dot."""
-_NOT_IN_A_PATH: Final = re.compile(rb"[^!$-:=@-\[\]-~]")
-"""Everything that is not printable ASCII, and the space, `"`, `#`, `;`, `<`, `>`, `?` and backslash."""
+"""The path of most requests: nothing is encoded, and no segment starts or ends with a dot. It has one reading."""
+_NOT_IN_A_PATH: Final = re.compile(rb'[^!-~]|["#<>?\\]')
+"""What must be percent-encoded: all but printable ASCII, and the space, `"`, `#`, `<`, `>`, `?` and the backslash."""
 _NOT_IN_A_QUERY: Final = re.compile(rb'[^!"$-~]')
-_BAD_OR_HIDDEN: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})|%2[Ff]")
-"""A broken escape, or an encoded slash: some programs decode before they split the path, some after."""
-_AMBIGUOUS: Final = re.compile("[\x00-\x1f\x7f-\x9f\\\\;?#\u2028\u2029\uff01-\uff5e]|%[0-9A-Fa-f]{2}|//")
-"""In the decoded path: controls, delimiters, fullwidth ASCII, a second encoding, empty segments."""
-_SYNTAX: Final = frozenset("/\\.;%?#")
+_BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ENCODED_SLASH: Final = re.compile(rb"%(?:2[Ff]|5[Cc])")
+_LEADS_AWAY: Final = ("//", "/\\")
+
+PlaceOf = Callable[[str], Hashable]
+"""Says what is special about a path: its route, a reserved name. Paths below the last name that counts are equal."""
 
 
 def canonical_path(raw_path: bytes) -> str:
     """Decode `raw_path` (the request-target up to `?`) exactly once.
 
     Raises:
-        BadRequest: `ambiguous_path`, if two readers could disagree about the result.
+        BadRequest: `ambiguous_path`, if it holds what no path may hold, wherever it leads.
     """
     if _PLAIN.match(raw_path):
         return raw_path.decode("ascii")
-    if not raw_path.startswith(b"/") or _NOT_IN_A_PATH.search(raw_path) or _BAD_OR_HIDDEN.search(raw_path):
-        raise _ambiguous("characters or escapes")
+    if not raw_path.startswith(b"/"):
+        raise _ambiguous("it does not start with a slash")
+    if _NOT_IN_A_PATH.search(raw_path):
+        raise _ambiguous("a character that must be percent-encoded")
+    if _BROKEN_ESCAPE.search(raw_path):
+        raise _ambiguous("a broken percent-escape")
     try:
         path = unquote_to_bytes(raw_path).decode("utf-8")
     except UnicodeDecodeError:
         raise _ambiguous("not UTF-8") from None
-    if _AMBIGUOUS.search(path):
-        raise _ambiguous("delimiters, controls or double encoding")
-    if any(_is_trimmed_or_dots(segment) for segment in path.split("/")):
-        raise _ambiguous("dot segment or edge space")
-    if not path.isascii() and any(_folds_into_syntax(character) for character in path):
-        raise _ambiguous("look-alike of path syntax")
+    _check_reading(path)
     return path
+
+
+def is_plain(raw_path: bytes) -> bool:
+    """True for the path of most requests, which has one reading: its own bytes, in upper or lower case."""
+    return _PLAIN.match(raw_path) is not None
+
+
+def check_one_place(raw_path: bytes, path: str, *, place: PlaceOf, folded: PlaceOf) -> None:
+    """Refuse a path if some reader finds another place than `place(path)`.
+
+    `path` is the canonical form of `raw_path`. `folded` is `place` for paths that have been through `fold`.
+
+    Raises:
+        BadRequest: `ambiguous_path`, with the reason.
+    """
+    here = place(path)
+    if folded(fold(path)) != here:
+        raise _ambiguous("without regard to case it leads elsewhere")
+    if is_plain(raw_path):
+        return
+    try:
+        found = readings(raw_path.decode("utf-8", "surrogateescape"))
+    except TooManyReadings:
+        raise _ambiguous("too many readings") from None
+    for reading in found:
+        _check_reading(reading)
+    if any(folded(one) != here for one in {fold(reading) for reading in found}):
+        raise _ambiguous("one of its readings leads elsewhere")
+
+
+def refuse_encoded_slash(raw_path: bytes) -> None:
+    """Refuse `%2F` and `%5C`: some programs decode before they split the path, some after.
+
+    Raises:
+        BadRequest: `ambiguous_path`.
+    """
+    if b"%" in raw_path and _ENCODED_SLASH.search(raw_path):
+        raise _ambiguous("an encoded slash, and the route does not say encoded_slashes = true")
+
+
+def _check_reading(reading: str) -> None:
+    if CONTROL.search(reading):
+        raise _ambiguous("a control character")
+    if DOT_SEGMENT.search(reading):
+        raise _ambiguous("a dot segment")
+    if reading.startswith(_LEADS_AWAY):
+        raise _ambiguous("two slashes at its start, as before a host name")
 
 
 def forward_target(raw_path: bytes, query_string: bytes, *, strip_prefix: str = "") -> bytes:
@@ -72,20 +121,13 @@ def _without_prefix(raw_path: bytes, prefix: str) -> bytes:
         return raw_path
     count = prefix.count("/") + 1
     _, *segments = raw_path.split(b"/", count + 1)
-    if unquote_to_bytes(b"/".join(segments[:count])).decode("utf-8", "replace") != prefix:
+    if decode(b"/".join(segments[:count]).decode("utf-8", "surrogateescape")) != prefix:
         raise _ambiguous("outside of the prefix")
-    return b"/" + b"".join(segments[count:])
+    target = b"/" + b"".join(segments[count:])
+    if target.startswith(b"//"):
+        raise _ambiguous("two slashes after the prefix, as before a host name")
+    return target
 
 
-def _is_trimmed_or_dots(segment: str) -> bool:
-    """True for `.`, `..`, `...` and for names that some file systems trim into another name."""
-    return segment != segment.strip() or (segment.startswith(".") and not segment.strip("."))
-
-
-def _folds_into_syntax(character: str) -> bool:
-    """True if compatibility normalisation (NFKC) turns a non-ASCII character into a dot, slash or delimiter."""
-    return not character.isascii() and not _SYNTAX.isdisjoint(unicodedata.normalize("NFKC", character))
-
-
-def _ambiguous(detail: str) -> BadRequest:
-    return BadRequest("ambiguous_path", detail=detail)
+def _ambiguous(reason: str) -> BadRequest:
+    return BadRequest("ambiguous_path", f"{MESSAGE} Reason: {reason}.", detail=reason)

@@ -13,12 +13,10 @@ from gateway.access.session_cache import LiveSession
 from gateway.headers.forwarded import ClientEndpoint, build_forwarded_headers
 from gateway.headers.identity import IdentityHeaders, build_identity_headers
 from gateway.headers.request import RawHeaders
+from gateway.streamlit.paths import QUIET
 from gateway.upstream.choice import RouteUpstreams
 
-STREAMLIT_QUIET = ("/_stcore/health", "/_stcore/host-config", "/_stcore/script-health-check")
 UPSTREAM_HEADER = contract.HEADER_UPSTREAM.lower().encode("ascii")
-STREAMLIT_DENIED = ("/_stcore/metrics", "/_stcore/agent")
-STREAMLIT_CALLBACK = "/oauth2callback"
 
 
 def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *, bearer: str, bff: Bff) -> RawHeaders:
@@ -71,14 +69,4 @@ def is_activity(incoming: Incoming, route: RouteSettings, caller: Caller) -> boo
     """True if the person caused the request: it is not a kit call, and does not poll Streamlit's health."""
     if route.no_slide or caller.kit_client or caller.is_machine or caller.live is None:
         return False
-    return not (route.kind == "page" and incoming.path.endswith(STREAMLIT_QUIET))
-
-
-def is_denied_streamlit_path(path: str, route: RouteSettings) -> bool:
-    """True for Streamlit's metrics, agent interface and own OAuth callback, which no browser needs."""
-    if route.kind != "page":
-        return False
-    rest = "/" + path.removeprefix(route.path.rstrip("/")).lstrip("/")
-    if (rest + "/").startswith(STREAMLIT_CALLBACK + "/"):
-        return True
-    return any(f"{denied}/" in rest + "/" for denied in STREAMLIT_DENIED)  # the app may have a base path
+    return not (route.kind == "page" and incoming.path.endswith(QUIET))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,10 @@ DRAIN_SECONDS = 3
 """Seconds that open requests get after a stop signal. The whole stop takes less than 5 s."""
 KEEP_ALIVE_SECONDS = 75
 Application = Callable[..., Any]
+_LEFT_UNFINISHED = (
+    "ASGI callable returned without completing handshake.",
+    "ASGI callable returned without completing response.",
+)
 
 
 class GuardedConfig(Config):
@@ -36,6 +41,7 @@ class GuardedConfig(Config):
     ) -> None:
         self.limits = settings.limits
         allow_whole_heads(settings.limits)
+        logging.getLogger("uvicorn.error").addFilter(is_worth_a_line)
         self.proxy_secret = settings.server.trusted_proxy_secret.get_secret_value()
         self.open_connections = connections
         super().__init__(
@@ -57,6 +63,15 @@ class GuardedConfig(Config):
             ssl_certfile=settings.server.tls.certificate_file or None if tls else None,
             ssl_keyfile=settings.server.tls.key_file or None if tls else None,
         )
+
+
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """False for Uvicorn's error about an answer that was left unfinished.
+
+    The front door leaves one unfinished when the client is gone, or when it cuts a stream that its upstream cut. The
+    first is nobody's fault, and the second has a line of its own in the audit log.
+    """
+    return record.msg not in _LEFT_UNFINISHED
 
 
 class GuardedServer(Server):

