@@ -67,19 +67,21 @@ class AccessLog:
     def watching(self, send: Send) -> WatchedSend:
         return WatchedSend(send)
 
-    def write(self, scope: Scope, client: str, request_id: str, seconds: float, *, answer: WatchedSend) -> None:
-        if not self._enabled or (self._enabled == "refused" and _is_usual(scope, answer.status)):
+    def write(
+        self, scope: Scope, client: str, request_id: str, route: str, status: int, seconds: float, *, code: str = ""
+    ) -> None:
+        if not self._enabled or (self._enabled == "refused" and _is_usual(scope, status)):
             return
         self._log.info(
             "request",
             method="WS" if scope["type"] == "websocket" else scope["method"],
             path=clean(mask_path(scope.get("raw_path", b"").decode("latin-1"))),
-            status=answer.status,
+            status=status,
             ms=round(seconds * 1000, 1),
-            route=answer.route,
+            route=route,
             client=client,
             request_id=request_id,
-            **({"code": answer.code} if answer.code else {}),
+            **({"code": code} if code else {}),
         )
 
 

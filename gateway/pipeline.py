@@ -107,7 +107,15 @@ class Pipeline:
             self._log.error("unexpected_error", kind=type(error).__name__, request_id=request_id, exc_info=True)
             await self._refuse(incoming, AuthError(), scope, status, request_id=request_id)
         finally:
-            self._access.write(scope, client.address, request_id, perf_counter() - started, answer=status)
+            self._access.write(
+                scope,
+                client.address,
+                request_id,
+                status.route,
+                status.status,
+                perf_counter() - started,
+                code=status.code,
+            )
 
     async def aclose(self) -> None:
         """Stop what runs in the background; returns when it has ended."""

@@ -33,8 +33,7 @@ async def lines(
         watched.note_refusal(code)
     await watched.send({"type": "http.response.start", "status": status, "headers": []})
     await watched.send({"type": "http.response.body", "body": body})
-    watched.route = "api"
-    log.write(scope, "127.0.0.1", REQUEST_ID, 0.001, answer=watched)
+    log.write(scope, "127.0.0.1", REQUEST_ID, "api", watched.status, 0.001, code=watched.code)
     assert sent[1]["body"] == body
     return stream.getvalue().splitlines()
 
