@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException
 from fastapi.security import APIKeyHeader
+from starlette.requests import HTTPConnection
 
 from bff.secret_files import find_exposure
 
@@ -102,8 +103,8 @@ class APIKey(APIKeyHeader):
         except (OSError, UnicodeDecodeError) as exc:
             raise APIKeyMisconfigured(f"{ENV_KEYS_FILE} {file} cannot be read: {type(exc).__name__}") from None
 
-    async def __call__(self, request: Request) -> KeyHolder:  # type: ignore[override]  # the holder, not the key
-        """Return the program that made `request`.
+    async def __call__(self, request: HTTPConnection) -> KeyHolder:  # type: ignore[override]  # the holder, not the key
+        """Return the program that made `request`, which may be a WebSocket handshake.
 
         Raises:
             HTTPException: 401, the same answer for every fault.

@@ -22,7 +22,7 @@ from inspect import Parameter, Signature
 from typing import Any, Protocol, TypeVar
 
 import httpx
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException
 from fastapi.security import HTTPBearer, SecurityScopes
 from starlette.requests import HTTPConnection
 
@@ -129,10 +129,12 @@ class JWTBearer(HTTPBearer):
 
     async def __call__(  # type: ignore[override]  # returns claims, not credentials
         self,
-        request: Request,
+        request: HTTPConnection,
         security_scopes: SecurityScopes = SecurityScopes(),  # noqa: B008 - holds nothing, so it may be shared
     ) -> StandardClaims:
-        """Return the caller of `request`. The token must carry every scope in `Security(…, scopes=[…])`.
+        """Return the caller of `request`, which may be a WebSocket handshake.
+
+        The token must carry every scope in `Security(…, scopes=[…])`.
 
         Raises:
             HTTPException: 400, 401, 403 or 503 (RFC 6750 section 3).
@@ -292,7 +294,7 @@ def _signature_asking(caller: Callable[..., Awaitable[object]]) -> Signature:
     return Signature([Parameter("caller", Parameter.POSITIONAL_OR_KEYWORD, default=Depends(caller))])
 
 
-def _token_of(request: Request) -> str:
+def _token_of(request: HTTPConnection) -> str:
     values = request.headers.getlist("authorization")
     if not values:
         problem = _problem("missing_token", "no bearer token")

@@ -14,22 +14,29 @@ from bff.oidc.claims import names_at, text_at
 from bff.oidc.id_token import is_subject
 from bff.oidc.jwks import VerificationKey
 from bff.oidc.jwt_reading import (
+    Header,
     algorithm_not_allowed,
     check_issuer,
     check_times,
     number_at,
     read_header,
     token_of_another_type,
+    unexpected,
     verify_signature,
 )
+from bff.oidc.members import present
 from bff.oidc.strict_json import parse_object
 
 PREFIX = "bearer"
 TYPES = frozenset({"at+jwt"})
 TOKEN_TYPES = ("at+jwt", "jwt")
 """Allowed values of `BearerRules.token_types`: RFC 9068, and `JWT` for providers that set `typ: JWT` or none."""
-FOREIGN_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash", "events", "htu", "cnf")
-"""Claims that show an ID token, a logout token, a DPoP proof or a token bound to a key: not a plain access token."""
+FOREIGN_CLAIMS = ("at_hash", "c_hash", "s_hash", "events", "htu", "cnf")
+"""Claims that show an ID token, a logout token, a DPoP proof or a token bound to a key: not a plain access token.
+
+They must not be there, whatever their value."""
+ACCESS_KINDS = frozenset({"bearer", "access"})
+"""Values of `typ` (Keycloak) or `token_use` (Cognito) in access tokens."""
 FOREIGN_KINDS = frozenset({"id", "refresh", "offline", "logout"})
 """Values of `typ` (Keycloak) or `token_use` (Cognito) in tokens that are not for APIs."""
 
@@ -92,8 +99,9 @@ def validate_bearer(token: str, *, keys: Sequence[VerificationKey], rules: Beare
     Raises:
         UnknownKey, InvalidToken: `bearer_` + `alg`, `typ`, `signature`, `iss`, `aud`, `exp`, `iat`, `sub`, `kind` …
     """
-    alg = check_header(token, rules)
-    return _checked(verify_signature(token, keys=keys, alg=alg, prefix=PREFIX, types=rules.types), rules, now)
+    header = _checked_header(token, rules)
+    payload = verify_signature(token, keys=keys, alg=header.alg, prefix=PREFIX, types=rules.types)
+    return _checked(payload, rules, now, typ=header.typ)
 
 
 def check_header(token: str, rules: BearerRules) -> str:
@@ -102,12 +110,16 @@ def check_header(token: str, rules: BearerRules) -> str:
     Raises:
         InvalidToken: `bearer_malformed`, `bearer_crit`, `bearer_alg`, `bearer_typ`.
     """
+    return _checked_header(token, rules).alg
+
+
+def _checked_header(token: str, rules: BearerRules) -> Header:
     header = read_header(token, prefix=PREFIX)
     if header.alg not in rules.algorithms:
         raise algorithm_not_allowed(header, algorithms=rules.algorithms, prefix=PREFIX)
     if header.typ not in rules.types:
         raise token_of_another_type(header, types=rules.types, prefix=PREFIX)
-    return header.alg
+    return header
 
 
 def validate_development_bearer(token: str, *, secret: str, rules: BearerRules, now: float) -> StandardClaims:
@@ -125,20 +137,20 @@ def validate_development_bearer(token: str, *, secret: str, rules: BearerRules, 
         payload = jwt.api_jws.decode(token, secret, algorithms=["HS256"])
     except (PyJWTError, ValueError, TypeError):
         raise InvalidToken("bearer_signature", detail="signature does not verify") from None
-    return _checked(parse_object(payload, code="bearer_malformed"), rules, now)
+    return _checked(parse_object(payload, code="bearer_malformed"), rules, now, typ=header.typ)
 
 
-def _checked(claims: dict[str, Any], rules: BearerRules, now: float) -> StandardClaims:
+def _checked(payload: dict[str, Any], rules: BearerRules, now: float, *, typ: str) -> StandardClaims:
+    claims = present(payload)
     check_issuer(claims, issuer=rules.issuer, prefix=PREFIX)
     audiences = claims.get("aud")
     audiences = [audiences] if isinstance(audiences, str) else audiences
     if not isinstance(audiences, list) or rules.audience not in audiences:
-        raise InvalidToken("bearer_aud", detail="meant for another audience")
+        raise unexpected("bearer_aud", "meant for", expected=rules.audience, found=claims.get("aud"))
     check_times(claims, now=now, skew=rules.leeway, prefix=PREFIX)
     if not is_subject(claims.get("sub")):
         raise InvalidToken("bearer_sub", detail="sub missing or not acceptable")
-    if not _is_access_token(claims):
-        raise InvalidToken("bearer_kind", detail="not a plain bearer access token")
+    _check_kind(payload, typ=typ)
     return StandardClaims(
         sub=claims["sub"],
         iss=rules.issuer,
@@ -151,8 +163,8 @@ def _checked(claims: dict[str, Any], rules: BearerRules, now: float) -> Standard
         preferred_username=text_at(claims, "preferred_username"),
         roles=names_at(claims, rules.roles_claim),
         groups=names_at(claims, "groups"),
-        scopes=_scopes(claims),
-        claims=claims,
+        scopes=_scopes(payload),
+        claims=payload,
         omitted=_omitted(claims),
     )
 
@@ -177,16 +189,28 @@ def _omitted(claims: Mapping[str, Any]) -> tuple[str, ...]:
     return names_at(claims, "omitted") if isinstance(claims.get("identity"), str) else ()
 
 
-def _is_access_token(claims: Mapping[str, Any]) -> bool:
-    kinds = (claims.get("typ"), claims.get("token_use"))
-    return not any(name in claims for name in FOREIGN_CLAIMS) and not any(
-        isinstance(kind, str) and kind.lower() in FOREIGN_KINDS for kind in kinds
-    )
+def _check_kind(payload: Mapping[str, Any], *, typ: str) -> None:
+    """Refuse ID tokens and all others that are no plain bearer access tokens.
+
+    What a token says of its own kind counts more than a `nonce`, which Keycloak up to 24 put into access tokens too.
+    """
+    kinds = {kind.lower() for name in ("typ", "token_use") if isinstance(kind := payload.get(name), str)}
+    if foreign := kinds & FOREIGN_KINDS:
+        raise unexpected("bearer_kind", "a token of the kind", expected="access token", found=min(foreign))
+    says_access = typ in TYPES or not kinds.isdisjoint(ACCESS_KINDS)
+    for name in (*FOREIGN_CLAIMS, *(() if says_access else ("nonce",))):
+        if name in payload:
+            raise InvalidToken("bearer_kind", detail=f"has {name}, so it is no plain bearer access token", found=name)
 
 
-def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
-    """Read `scope` (RFC 9068 section 2.2.3), else `scp` as Entra ID and Okta write it: one string or a list."""
-    value = claims.get("scope", claims.get("scp", ""))
+def _scopes(payload: Mapping[str, Any]) -> frozenset[str]:
+    """Read `scope` (RFC 9068 section 2.2.3), else `scp` as Entra ID and Okta write it: one string or a list.
+
+    An empty `scope` is not an absent one: it grants nothing.
+    """
+    value = payload.get("scope")
+    if value is None:
+        value = payload.get("scp", "")
     if isinstance(value, str):
         return frozenset(value.split())
     return frozenset(item for item in value if isinstance(item, str)) if isinstance(value, list) else frozenset()

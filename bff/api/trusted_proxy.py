@@ -21,7 +21,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException
+from starlette.requests import HTTPConnection
 
 from bff.contract import HEADER_SUBJECT_KEY
 
@@ -87,8 +88,8 @@ class TrustedProxyUser:
             raise TrustedProxyMisconfigured(f"{ENV_TRUSTED_PROXIES} is not set")
         return cls(texts)
 
-    async def __call__(self, request: Request) -> ProxiedUser:
-        """Return the person who made `request`.
+    async def __call__(self, request: HTTPConnection) -> ProxiedUser:
+        """Return the person who made `request`, which may be a WebSocket handshake.
 
         Raises:
             HTTPException: 403 if the request did not come through the proxy, 401 if nobody is signed in, 400 for
@@ -112,7 +113,7 @@ class TrustedProxyUser:
             omitted=_names(headers, "omitted"),
         )
 
-    def _is_proxy(self, request: Request) -> bool:
+    def _is_proxy(self, request: HTTPConnection) -> bool:
         """True if the address of the socket's other end is in the networks."""
         host, port = request.client if request.client is not None else ("", 0)
         address = _address(host)
@@ -137,7 +138,7 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
     return address
 
 
-def _is_rewritten(request: Request, host: str, port: int) -> bool:
+def _is_rewritten(request: HTTPConnection, host: str, port: int) -> bool:
     """True if the server took the address from `X-Forwarded-For`: it has no port, or the port from that header.
 
     A client can claim any address there.

@@ -12,9 +12,14 @@ from bff.errors import InvalidToken
 from bff.oidc.base64url import base64url
 from bff.oidc.jwks import VerificationKey
 from bff.oidc.jwt_reading import check_audience, check_issuer, check_times, number_at, verify_signature
+from bff.oidc.members import present
 
 PREFIX = "id_token"
 TYPES = frozenset({"", "jwt"})
+MAX_EARLY_SECONDS = 600
+"""How long before the request `iat` may lie. It ties the token to nothing, `nonce` does that: it is a sanity bound.
+
+Entra ID dates every ID token five minutes back."""
 HASH_OF = {"RS256": hashlib.sha256, "PS256": hashlib.sha256, "ES256": hashlib.sha256, "EdDSA": hashlib.sha512}
 TOO_LONG_AGO = "This page needs a recent sign-in, and the identity provider only confirmed an older one."
 TOO_WEAK = "This page needs a stronger sign-in than the identity provider carried out."
@@ -24,8 +29,8 @@ TOO_WEAK = "This page needs a stronger sign-in than the identity provider carrie
 class IdTokenExpectation:
     """The values that an ID token must have. They come from our own configuration, not from the provider's documents.
 
-    Times are Unix seconds. `nonce=None` and `code=""` are only for refreshed tokens: they need not repeat the nonce,
-    and have no code.
+    Times are Unix seconds. `asked_at` is when the sign-in or the refresh request began. `nonce=None` and `code=""` are
+    only for refreshed tokens: they need not repeat the nonce, and have no code.
     """
 
     issuer: str
@@ -35,7 +40,7 @@ class IdTokenExpectation:
     now: float
     clock_skew: float
     nonce: str | None
-    issued_after: float = 0
+    asked_at: float = 0
     access_token: str = ""
     code: str = ""
     max_age: float | None = None
@@ -51,15 +56,15 @@ def validate_id_token(token: str, *, keys: Sequence[VerificationKey], expected: 
             `_azp`, `_sub`, `_exp`, `_iat`, `_nbf`, `_nonce`, `_at_hash`, `_c_hash`, `_auth_time`, `_acr`, `_sid`,
             `_malformed`, `_crit`.
     """
-    claims = verify_signature(token, keys=keys, alg=expected.alg, prefix=PREFIX, types=TYPES)
+    claims = present(verify_signature(token, keys=keys, alg=expected.alg, prefix=PREFIX, types=TYPES))
     check_issuer(claims, issuer=expected.issuer, prefix=PREFIX)
     check_audience(
         claims, audience=expected.client_id, trusted=expected.trusted_audiences, prefix=PREFIX, needs_azp=True
     )
     check_subject(claims)
     check_times(claims, now=expected.now, skew=expected.clock_skew, prefix=PREFIX)
-    if number_at(claims, "iat", prefix=PREFIX) < expected.issued_after - expected.clock_skew:
-        raise InvalidToken("id_token_iat", detail="issued before this sign-in began")
+    if number_at(claims, "iat", prefix=PREFIX) < expected.asked_at - MAX_EARLY_SECONDS:
+        raise InvalidToken("id_token_iat", detail="issued more than ten minutes before it was asked for")
     _check_nonce(claims, expected.nonce)
     _check_half_hash(claims, "at_hash", of=expected.access_token, alg=expected.alg)
     if expected.code:

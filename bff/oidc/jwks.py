@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import InvalidKeyError, PyJWTError
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from bff.oidc.members import present
+
 MAX_KEYS = 100
 RSA_BITS = range(2048, 8193)
 KEY_TYPE_OF = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
@@ -40,12 +42,21 @@ def parse_jwks(document: Mapping[str, Any]) -> tuple[VerificationKey, ...]:
 
 
 def choose_keys(keys: Iterable[VerificationKey], *, kid: str | None, alg: str) -> list[VerificationKey]:
-    """Return the keys that may have signed: those with this `kid`, type and algorithm; without `kid`, all that fit."""
-    return [key for key in keys if key.fits(alg) and (kid is None or key.kid == kid)]
+    """Return the keys of the right type and algorithm that may have signed.
+
+    Those with this `kid`; if there are none, those without a name. For a token without `kid`, all.
+    """
+    fitting = [key for key in keys if key.fits(alg)]
+    if kid is None:
+        return fitting
+    return [key for key in fitting if key.kid == kid] or [key for key in fitting if not key.kid]
 
 
 def _parse_member(member: Any) -> VerificationKey | None:
-    if not isinstance(member, dict) or "d" in member or member.get("use", "sig") != "sig":
+    if not isinstance(member, dict):
+        return None
+    member = present(member)
+    if "d" in member or member.get("use", "sig") != "sig":
         return None
     operations = member.get("key_ops")
     if isinstance(operations, list) and "verify" not in operations:

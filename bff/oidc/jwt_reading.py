@@ -14,7 +14,7 @@ from jwt import PyJWTError
 
 from bff.errors import InvalidToken
 from bff.oidc.jwks import VerificationKey, choose_keys
-from bff.oidc.members import written
+from bff.oidc.members import present, written
 from bff.oidc.strict_json import parse_object
 
 MAX_TOKEN = 65_536
@@ -49,10 +49,11 @@ def read_header(token: str, *, prefix: str) -> Header:
     segments = token.split(".")
     if len(segments) != 3 or not all(_is_canonical(segment) for segment in segments) or len(segments[0]) > MAX_HEADER:
         raise InvalidToken(malformed, detail="not a compact JWS")
-    header = parse_object(_decode(segments[0]), code=malformed)
-    if "crit" in header or "b64" in header:
+    members = parse_object(_decode(segments[0]), code=malformed)
+    if "crit" in members or "b64" in members:
         raise InvalidToken(f"{prefix}_crit", detail="critical header extension")
-    alg, typ, kid = header.get("alg"), header.get("typ", ""), header.get("kid")
+    header = present(members)
+    alg, typ, kid = members.get("alg"), header.get("typ", ""), header.get("kid")
     if not isinstance(alg, str) or not isinstance(typ, str) or not (kid is None or isinstance(kid, str)):
         raise InvalidToken(malformed, detail="header of another type")
     if kid is not None and len(kid) > 256:
@@ -63,7 +64,9 @@ def read_header(token: str, *, prefix: str) -> Header:
 def verify_signature(
     token: str, *, keys: Sequence[VerificationKey], alg: str, prefix: str, types: frozenset[str]
 ) -> dict[str, Any]:
-    """Return the claims of a token whose signature is valid with the fixed `alg` and whose `typ` is one of `types`.
+    """Return the payload of a token whose signature is valid with the fixed `alg` and whose `typ` is one of `types`.
+
+    The payload is as it was signed: read it through `present`, after looking for claims that must not be there.
 
     Raises:
         UnknownKey: `<prefix>_unknown_key`; `<prefix>_signature` if the token does not name a key.
@@ -78,9 +81,17 @@ def verify_signature(
     if not candidates:
         raise UnknownKey(f"{prefix}_unknown_key", detail="no key fits")
     if not any(_verifies(token, key, alg) for key in candidates):
-        failure = UnknownKey if header.kid is None else InvalidToken
-        raise failure(f"{prefix}_signature", detail="signature does not verify")
+        raise _does_not_verify(header, candidates, prefix=prefix)
     return parse_object(_decode(token.split(".")[1]), code=f"{prefix}_malformed")
+
+
+def _does_not_verify(header: Header, tried: Sequence[VerificationKey], *, prefix: str) -> InvalidToken:
+    """A wrong signature by the key that the token names is final. Otherwise the key may only be unknown yet."""
+    if header.kid is None:
+        return UnknownKey(f"{prefix}_signature", detail="signature does not verify")
+    if any(key.kid == header.kid for key in tried):
+        return InvalidToken(f"{prefix}_signature", detail="signature does not verify")
+    return UnknownKey(f"{prefix}_unknown_key", detail="no key of this name, and no key without a name fits")
 
 
 def unverified_claims(access_token: str) -> dict[str, Any]:
@@ -96,15 +107,17 @@ def unverified_claims(access_token: str) -> dict[str, Any]:
         claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, RecursionError):
         return {}
-    return claims if isinstance(claims, dict) else {}
+    return present(claims) if isinstance(claims, dict) else {}
 
 
 def _verifies(token: str, key: VerificationKey, alg: str) -> bool:
+    """Check with `alg` alone. PyJWT's `decode` would read the header once more, and refuses a `kid` that is null."""
+    signed, _, signature = token.rpartition(".")
     try:
-        jwt.api_jws.decode(token, key.key, algorithms=[alg])
-    except (PyJWTError, ValueError, TypeError):
+        algorithm = jwt.get_algorithm_by_name(alg)
+        return algorithm.verify(signed.encode("ascii"), algorithm.prepare_key(key.key), _decode(signature))
+    except (PyJWTError, NotImplementedError, ValueError, TypeError):
         return False
-    return True
 
 
 def _is_canonical(segment: str) -> bool:
@@ -157,7 +170,7 @@ def check_issuer(claims: Mapping[str, Any], *, issuer: str, prefix: str) -> None
         InvalidToken: `<prefix>_iss`.
     """
     if claims.get("iss") != issuer:
-        raise _unexpected(f"{prefix}_iss", "issued by", expected=issuer, found=claims.get("iss"))
+        raise unexpected(f"{prefix}_iss", "issued by", expected=issuer, found=claims.get("iss"))
 
 
 def check_audience(
@@ -174,7 +187,7 @@ def check_audience(
     value = claims.get("aud")
     audiences = value if isinstance(value, list) else [value]
     if audiences.count(audience) != 1:
-        raise _unexpected(f"{prefix}_aud", "meant for", expected=audience, found=value)
+        raise unexpected(f"{prefix}_aud", "meant for", expected=audience, found=value)
     further = [one for one in audiences if one != audience]
     unknown = [one for one in further if not isinstance(one, str) or not {one, "*"} & set(trusted)]
     if unknown:
@@ -183,19 +196,19 @@ def check_audience(
         raise InvalidToken(f"{prefix}_aud", detail=detail, expected=audience, found=written(value))
     azp = claims.get("azp")
     if azp not in (None, audience) or (azp is None and further and needs_azp):
-        raise _unexpected(f"{prefix}_azp", "issued to", expected=audience, found=azp)
+        raise unexpected(f"{prefix}_azp", "issued to", expected=audience, found=azp)
 
 
 def token_of_another_type(header: Header, *, types: Collection[str], prefix: str) -> InvalidToken:
     expected = " or ".join(sorted(filter(None, types)))
-    return _unexpected(f"{prefix}_typ", "its type is", expected=expected, found=header.typ)
+    return unexpected(f"{prefix}_typ", "its type is", expected=expected, found=header.typ)
 
 
 def algorithm_not_allowed(header: Header, *, algorithms: Collection[str], prefix: str) -> InvalidToken:
-    return _unexpected(f"{prefix}_alg", "signed with", expected=" or ".join(algorithms), found=header.alg)
+    return unexpected(f"{prefix}_alg", "signed with", expected=" or ".join(algorithms), found=header.alg)
 
 
-def _unexpected(code: str, what: str, *, expected: str, found: object) -> InvalidToken:
-    """Make a refusal that names what was found. Both names are of things, not secrets."""
+def unexpected(code: str, what: str, *, expected: str, found: object) -> InvalidToken:
+    """Make a refusal that names what was expected and found. Neither may be secret."""
     names = f"{what} {written(found)}, expected is {written(expected)}"
     return InvalidToken(code, detail=names, expected=written(expected), found=written(found))

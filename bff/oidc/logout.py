@@ -9,6 +9,7 @@ from bff.errors import InvalidToken
 from bff.oidc.id_token import is_subject
 from bff.oidc.jwks import VerificationKey
 from bff.oidc.jwt_reading import check_audience, check_issuer, check_times, number_at, verify_signature
+from bff.oidc.members import present
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 PREFIX = "logout_token"
@@ -43,7 +44,8 @@ def validate_logout_token(
         UnknownKey, InvalidToken: `logout_token_` + `alg`, `typ`, `signature`, `iss`, `aud`, `exp`, `iat`, `jti`,
             `events`, `nonce`, `subject`, `malformed`, `crit`.
     """
-    claims = verify_signature(token, keys=keys, alg=alg, prefix=PREFIX, types=TYPES)
+    payload = verify_signature(token, keys=keys, alg=alg, prefix=PREFIX, types=TYPES)
+    claims = present(payload)
     check_issuer(claims, issuer=issuer, prefix=PREFIX)
     check_audience(claims, audience=client_id, trusted=trusted_audiences, prefix=PREFIX)
     check_times(claims, now=now, skew=clock_skew, prefix=PREFIX)
@@ -52,7 +54,7 @@ def validate_logout_token(
     events = claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(EVENT), dict):
         raise InvalidToken("logout_token_events", detail="not a back-channel logout event")
-    if "nonce" in claims:
+    if "nonce" in payload:
         raise InvalidToken("logout_token_nonce", detail="a logout token must not have a nonce")
     jti, sub, sid = claims.get("jti"), claims.get("sub", ""), claims.get("sid", "")
     if not is_subject(jti):

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from bff.errors import InvalidToken
+from bff.oidc.members import present
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
@@ -50,6 +51,7 @@ def parse_metadata(document: Mapping[str, Any], *, issuer: str, allowed_hosts: f
     Raises:
         InvalidToken: `discovery_issuer`, `discovery_endpoint`.
     """
+    document = present(document)
     if document.get("issuer") != issuer:
         raise InvalidToken("discovery_issuer", detail="the document belongs to another issuer")
     own = urlsplit(issuer)

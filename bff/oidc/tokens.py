@@ -10,6 +10,7 @@ from typing import Any
 from bff.errors import InvalidToken
 from bff.oidc.authorization import LoginTransaction
 from bff.oidc.jwt_reading import unverified_claims
+from bff.oidc.members import present
 from bff.oidc.strict_json import parse_object
 
 MAX_TOKEN = 65_536
@@ -18,6 +19,9 @@ MAX_LIFETIME = 30 * 86_400
 ROUNDED_SECONDS = 1.0
 ROUNDED_SHARE = 0.2
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+"""An access or ID token, which stands in headers and addresses."""
+_REFRESH_TOKEN = re.compile(r"[\x20-\x7e]+")
+"""RFC 6749 A.17. It stands in a form alone, so a space does no harm."""
 _ERROR = re.compile(r"[a-z_]{1,64}")
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
@@ -69,6 +73,18 @@ class GrantRefused:
 TokenAnswer = TokenResponse | GrantRefused
 
 
+class UnusableTokenResponse(InvalidToken):
+    """A success with a member that cannot be used. The grant is spent all the same.
+
+    `is_rotated`: it gave a new refresh token, so the one before is spent. `refresh_token` is the new one, "" if that is
+    what cannot be used.
+    """
+
+    def __init__(self, code: str, *, detail: str, refresh_token: str, is_rotated: bool) -> None:
+        super().__init__(code, detail=detail)
+        self.refresh_token, self.is_rotated = refresh_token, is_rotated
+
+
 def build_code_grant(code: str, transaction: LoginTransaction) -> dict[str, str]:
     """Form of the authorization code grant with its PKCE verifier."""
     return {
@@ -110,39 +126,70 @@ def build_revocation(token: str, *, token_type_hint: str = "refresh_token") -> d
 def parse_token_answer(status: int, body: bytes) -> TokenAnswer:
     """Read a token endpoint's answer.
 
+    A 200 with an `error` and no token is a refusal too: some providers answer so.
+
     Raises:
-        InvalidToken: `token_response_malformed`, `token_response_type`, `token_response_token`.
+        InvalidToken: `token_response_malformed`.
+        UnusableTokenResponse: `token_response_type`, `token_response_token`.
     """
     if status != 200:
         return GrantRefused(parse_error_code(body), status)
-    answer = parse_object(body, code="token_response_malformed")
-    kind = answer.get("token_type")
-    if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise InvalidToken("token_response_type", detail="token_type is not Bearer")
-    return TokenResponse(
-        access_token=_token(answer, "access_token", required=True),
-        expires_in=_expires_in(answer),
-        refresh_token=_token(answer, "refresh_token"),
-        id_token=_token(answer, "id_token"),
-        scope=answer["scope"] if isinstance(answer.get("scope"), str) else None,
-    )
+    members = parse_object(body, code="token_response_malformed")
+    answer = present(members)
+    if "error" in answer and "access_token" not in answer:
+        return GrantRefused(_error_code(answer), status)
+    try:
+        return _read_tokens(answer, members)
+    except InvalidToken as exc:
+        raise _unusable(exc, answer) from None
 
 
 def parse_error_code(body: bytes) -> str:
     """The RFC 6749 section 5.2 code of a refusal, "" when it has none; descriptions are never repeated."""
     try:
-        error = parse_object(body, code="token_response_malformed", max_bytes=MAX_TOKEN).get("error")
+        return _error_code(present(parse_object(body, code="token_response_malformed", max_bytes=MAX_TOKEN)))
     except InvalidToken:
         return ""
+
+
+def _error_code(answer: Mapping[str, Any]) -> str:
+    error = answer.get("error")
     return error if isinstance(error, str) and _ERROR.fullmatch(error) else ""
 
 
-def _token(answer: Mapping[str, Any], name: str, *, required: bool = False) -> str:
-    value = answer.get(name)
-    if value is None and not required:
+def _read_tokens(answer: Mapping[str, Any], members: Mapping[str, Any]) -> TokenResponse:
+    """Read the members of a success. An empty `scope` is not an absent one: it grants nothing."""
+    kind = answer.get("token_type")
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        raise InvalidToken("token_response_type", detail="token_type is not Bearer")
+    scope = members.get("scope")
+    if "access_token" not in answer:
+        raise InvalidToken("token_response_token", detail="access_token missing")
+    return TokenResponse(
+        access_token=_token(answer, "access_token"),
+        expires_in=_expires_in(answer),
+        refresh_token=_token(answer, "refresh_token", form=_REFRESH_TOKEN),
+        id_token=_token(answer, "id_token"),
+        scope=scope if isinstance(scope, str) else None,
+    )
+
+
+def _unusable(fault: InvalidToken, answer: Mapping[str, Any]) -> UnusableTokenResponse:
+    try:
+        refresh_token = _token(answer, "refresh_token", form=_REFRESH_TOKEN)
+    except InvalidToken:
+        refresh_token = ""
+    return UnusableTokenResponse(
+        fault.code, detail=fault.detail, refresh_token=refresh_token, is_rotated="refresh_token" in answer
+    )
+
+
+def _token(answer: Mapping[str, Any], name: str, *, form: re.Pattern[str] = _TOKEN) -> str:
+    value = answer.get(name, "")
+    if value == "":
         return ""
-    if not isinstance(value, str) or len(value) > MAX_TOKEN or not _TOKEN.fullmatch(value):
-        raise InvalidToken("token_response_token", detail=f"{name} missing or not acceptable")
+    if not isinstance(value, str) or len(value) > MAX_TOKEN or not form.fullmatch(value):
+        raise InvalidToken("token_response_token", detail=f"{name} not acceptable")
     return value
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from bff.errors import InvalidToken
 from bff.oidc.jwks import VerificationKey
 from bff.oidc.jwt_reading import check_audience, check_issuer, verify_signature
+from bff.oidc.members import present
 from bff.oidc.strict_json import parse_object
 
 PREFIX = "userinfo"
@@ -34,11 +35,11 @@ def parse_userinfo(
     """
     if content_type.partition(";")[0].strip().lower() == "application/jwt":
         token = body.decode("ascii", errors="replace").strip()
-        claims = verify_signature(token, keys=keys, alg=alg, prefix=PREFIX, types=frozenset({"", "jwt"}))
+        claims = present(verify_signature(token, keys=keys, alg=alg, prefix=PREFIX, types=frozenset({"", "jwt"})))
         check_issuer(claims, issuer=issuer, prefix=PREFIX)
         check_audience(claims, audience=client_id, trusted=trusted_audiences, prefix=PREFIX)
     else:
-        claims = parse_object(body, code="userinfo_malformed")
+        claims = present(parse_object(body, code="userinfo_malformed"))
     value = claims.get("sub")
     if not isinstance(value, str) or not value.isascii() or not hmac.compare_digest(value, sub):
         raise InvalidToken("userinfo_sub", detail="userinfo of another person")

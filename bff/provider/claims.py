@@ -33,7 +33,7 @@ async def fetch_claims(
         now=now,
         clock_skew=settings.clock_skew_seconds,
         nonce=transaction.nonce,
-        issued_after=transaction.started_at,
+        asked_at=transaction.started_at,
         access_token=answer.access_token,
         code=code,
         max_age=transaction.max_age,

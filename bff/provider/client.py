@@ -17,6 +17,7 @@ from bff.fetch.keys import ProviderKeys
 from bff.oidc.client_auth import ClientCredentials, authenticate_form
 from bff.oidc.id_token import IdTokenExpectation, validate_id_token
 from bff.oidc.jwks import VerificationKey, parse_jwks
+from bff.oidc.members import present
 from bff.oidc.metadata import ProviderMetadata, discovery_url, parse_metadata
 from bff.oidc.strict_json import parse_object
 from bff.oidc.tokens import TokenAnswer, TokenResponse, build_revocation, parse_error_code, parse_token_answer
@@ -219,7 +220,7 @@ class Provider:
             error = parse_error_code(answer.body)
             raise ProviderUnavailable("par_refused", detail=error or f"status {answer.status}")
         try:
-            request_uri = parse_object(answer.body, code="par_malformed").get("request_uri")
+            request_uri = present(parse_object(answer.body, code="par_malformed")).get("request_uri")
         except InvalidToken as exc:
             raise ProviderUnavailable(exc.code, detail=exc.detail) from exc
         if not isinstance(request_uri, str) or not 0 < len(request_uri) <= 2048 or not request_uri.isprintable():

@@ -278,6 +278,7 @@ class TokenRefresher:
             now=self._clock(),
             clock_skew=provider.settings.clock_skew_seconds,
             nonce=None,
+            asked_at=answer.asked_at,
             access_token=answer.access_token,
         )
         try:

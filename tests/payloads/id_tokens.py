@@ -41,8 +41,6 @@ NO_SUBJECTS: dict[str, Any] = {
     "10 KB": "x" * 10_240,
 }
 NO_SESSION_IDS: dict[str, Any] = {
-    "null": None,
-    "empty": "",
     "number": 5,
     "list": ["sid-1"],
     "line break": "a\nb",

@@ -80,7 +80,7 @@ KIDS = [
 @pytest.mark.parametrize("kid", KIDS, ids=lambda kid: repr(kid)[:20])
 def test_rs_2_kid_looks_up_and_nothing_else(api: Api, kid: Any) -> None:
     answer = api.send(api.token(header={"kid": kid}))
-    if kid is None:  # like no kid at all: whichever key fits
+    if kid in (None, ""):  # like no kid at all: whichever key fits
         assert answer.status in (200, 401)
         return
     assert answer.status == 401
@@ -143,9 +143,8 @@ def test_rs_3_the_type_is_compared_as_a_media_type(api: Api, typ: str) -> None:
 @pytest.mark.parametrize(
     "claims",
     [
-        {"nonce": "x"},
-        {"nonce": ""},
         {"at_hash": "x"},
+        {"c_hash": ""},
         {"events": {}},
         {"htu": "https://api/"},
         {"cnf": {"jkt": "x"}},

@@ -76,14 +76,16 @@ def test_it_7_times_are_finite(house: House, claim: str, value: float) -> None:
         ("exp", -55, True),
         ("iat", 65, False),
         ("iat", 55, True),
-        ("iat", -65, False),
-        ("iat", -55, True),
+        ("iat", -300, True),
+        ("iat", -600, True),
+        ("iat", -601, False),
         ("iat", -31_536_000, False),
+        ("nbf", -300, True),
         ("nbf", 65, False),
         ("nbf", 55, True),
     ],
 )
-def test_it_7_a_minute_of_leeway_and_no_more(
+def test_it_7_times_may_differ_as_far_as_clocks_and_providers_do(
     timed_house: Callable[..., House], clock: FakeClock, claim: str, seconds: float, accepted: bool
 ) -> None:
     house = timed_house()
@@ -157,13 +159,13 @@ def test_it_9_a_verified_address_of_the_domain_is_let_in(house: House) -> None:
     assert browser.get(f"{house.url}/domain/x").status_code == 200
 
 
-@pytest.mark.parametrize("value", ["", "AAAA", 5, None, []])
+@pytest.mark.parametrize("value", ["AAAA", 5, [], {}])
 def test_it_11_at_hash_must_be_of_this_access_token(house: House, value: Any) -> None:
     bend_claims(house, with_claims(at_hash=value))
     assert_login_rejected(house, reason="id_token_at_hash")
 
 
-@pytest.mark.parametrize("value", ["", "AAAA", 5, None, []])
+@pytest.mark.parametrize("value", ["AAAA", 5, [], {}])
 def test_it_11_c_hash_must_be_of_this_code(house: House, value: Any) -> None:
     bend_claims(house, with_claims(c_hash=value))
     assert_login_rejected(house, reason="id_token_c_hash")

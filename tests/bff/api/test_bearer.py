@@ -86,7 +86,7 @@ def test_no_token_is_401_without_an_error_code(api: str) -> None:
         ({"iss": "https://evil.example"}, "bearer_iss"),
         ({"exp": 1}, "bearer_exp"),
         ({"sub": ""}, "bearer_sub"),
-        ({"nonce": "n"}, "bearer_kind"),
+        ({"at_hash": "h"}, "bearer_kind"),
         ({"typ": "ID"}, "bearer_kind"),
         ({"token_use": "id"}, "bearer_kind"),
         ({"cnf": {"jkt": "x"}}, "bearer_kind"),

@@ -85,15 +85,57 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     *(("iat", {"iat": value}) for value in (OMIT, NOW + 11, "now", None)),
     ("nbf", {"nbf": NOW + 11}),
     *(("sub", {"sub": value}) for value in (OMIT, "", None, 5, "a\n", "x" * 256)),
-    *(("kind", {name: "x"}) for name in ("nonce", "at_hash", "events", "htu", "cnf")),
+    *(("kind", {name: "x"}) for name in ("at_hash", "c_hash", "s_hash", "events", "htu", "cnf")),
     ("kind", {"cnf": {"jkt": "x"}}),
-    ("kind", {"nonce": None}),
+    *(("kind", {"typ": kind}) for kind in ("ID", "Refresh", "Offline", "Logout")),
+    *(("kind", {"typ": "Bearer", "token_use": kind}) for kind in ("id", "ID", "refresh")),
 ]
 
 
 @pytest.mark.parametrize(("code", "change"), BROKEN, ids=[f"{n}-{code}" for n, (code, _) in enumerate(BROKEN)])
 def test_one_broken_claim_breaks_the_token(code: str, change: dict[str, Any]) -> None:
     assert code_of(token(**change)) == f"bearer_{code}"
+
+
+ANY_TYPE = replace(RULES, token_types=("at+jwt", "jwt"))
+KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "RFC 9068 type": ({"typ": "at+jwt"}, {"nonce": "n"}, ""),
+    "RFC 9068 type in full": ({"typ": "application/AT+JWT"}, {"nonce": "n"}, ""),
+    "Keycloak up to 24": ({"typ": "JWT"}, {"nonce": "n", "typ": "Bearer"}, ""),
+    "no type in the header, bearer in the payload": ({"typ": None}, {"nonce": "n", "typ": "bearer"}, ""),
+    "Cognito": ({"typ": None}, {"nonce": "n", "token_use": "access"}, ""),
+    "no word of its kind, no nonce": ({"typ": "JWT"}, {}, ""),
+    "no word of its kind": ({"typ": "JWT"}, {"nonce": "n"}, "bearer_kind"),
+    "no word of its kind, an empty nonce": ({"typ": "JWT"}, {"nonce": ""}, "bearer_kind"),
+    "no word of its kind, null as nonce": ({"typ": "JWT"}, {"nonce": None}, "bearer_kind"),
+    "a word that is no kind": ({"typ": "JWT"}, {"nonce": "n", "typ": ["Bearer"]}, "bearer_kind"),
+    "ID token of Keycloak": ({"typ": "JWT"}, {"nonce": "n", "typ": "ID"}, "bearer_kind"),
+    "ID token of Keycloak under the type of access tokens": ({"typ": "at+jwt"}, {"typ": "ID"}, "bearer_kind"),
+    "ID token of Cognito": ({"typ": None}, {"token_use": "id"}, "bearer_kind"),
+    "an ID token's hash under the type of access tokens": ({"typ": "at+jwt"}, {"at_hash": "h"}, "bearer_kind"),
+    "an ID token's hash in a bearer token": ({"typ": "JWT"}, {"typ": "Bearer", "c_hash": "h"}, "bearer_kind"),
+    "a logout token that says bearer": ({"typ": "JWT"}, {"typ": "Bearer", "events": {}}, "bearer_kind"),
+    "a token bound to a key": ({"typ": "at+jwt"}, {"cnf": {"jkt": "x"}}, "bearer_kind"),
+}
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_what_a_token_says_of_its_own_kind_counts_more_than_a_nonce(case: str) -> None:
+    header, over, code = KINDS[case]
+    made = token(header=header, **over)
+    if code:
+        assert code_of(made, rules=ANY_TYPE) == code
+    else:
+        assert validate(made, rules=ANY_TYPE).sub == "alice"
+
+
+def test_a_refusal_names_what_was_expected_and_found() -> None:
+    with pytest.raises(InvalidToken) as refused:
+        validate(token(aud=["other", "third"]))
+    assert (refused.value.expected, refused.value.found) == ("api", '["other", "third"]')
+    with pytest.raises(InvalidToken) as refused:
+        validate(token(iss=ISSUER + "/"))
+    assert (refused.value.expected, refused.value.found) == (ISSUER, ISSUER + "/")
 
 
 @pytest.mark.parametrize(

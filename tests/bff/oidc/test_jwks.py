@@ -35,7 +35,7 @@ def test_a_signing_key_is_found(member: dict[str, Any]) -> None:
 
 UNSUITABLE: dict[str, Any] = {
     "for encryption": RSA | {"use": "enc"},
-    "of unknown use": RSA | {"use": None},
+    "of unknown use": RSA | {"use": "sig enc"},
     "for other operations": RSA | {"key_ops": ["encrypt"]},
     "private": RSA | {"d": "AQAB"},
     "shared secret": {"kty": "oct", "k": b64url(b"x" * 32)},

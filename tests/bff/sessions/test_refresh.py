@@ -116,7 +116,8 @@ class TestOneGrantPerExpiry:
         outcome = await bench.tokens.access_token(session)
         stored = await bench.again(session)
         assert stored is not None
-        assert outcome == BearerToken(stored.tokens.access_token, stored.tokens.obtained_at + LIFETIME - 1)
+        assert outcome == BearerToken(stored.tokens.access_token, stored.tokens.expires_at)
+        assert stored.tokens.expires_at == pytest.approx(bench.clock() + LIFETIME - 1, abs=1)
         assert (stored.tokens.refresh_token, stored.tokens.id_token, stored.tokens.scope) == (
             session.tokens.refresh_token,
             session.tokens.id_token,
