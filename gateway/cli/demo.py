@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.cli.development import (
+    DEFAULT_HOST,
     DEFAULT_PORT,
     HOST,
     Person,
@@ -14,7 +15,9 @@ from gateway.cli.development import (
     api_variables,
     build_settings,
     provider_child,
+    remote_hints,
     require_module,
+    validate_host,
     welcome,
 )
 from gateway.faults import UsageFault
@@ -41,6 +44,7 @@ HINTS = (
 def run_demo(
     *,
     port: int = DEFAULT_PORT,
+    host: str = DEFAULT_HOST,
     folder: Path = FOLDER,
     port_option: str = "--port",
     environ: Mapping[str, str] = os.environ,
@@ -52,6 +56,7 @@ def run_demo(
     Raises:
         CommandFault: the port is taken, the application does not exist, or a part does not answer.
     """
+    validate_host(host)
     folder = folder.absolute()
     for name in ("app.py", "api.py"):
         if not (folder / name).is_file():
@@ -59,6 +64,7 @@ def run_demo(
     require_module("streamlit", "streamlit")
     scene = Scene(
         port=port,
+        host=host,
         provider_port=free_port(),
         app=folder / "app.py",
         app_id=CLIENT,
@@ -68,7 +74,8 @@ def run_demo(
     )
     settings = build_settings(scene)
     configure_logging(settings.log)
-    hints = (*HINTS, f"End a session at the provider, {scene.issuer}/, and the tabs of that person follow.")
+    ending = f"End a session at the provider, {scene.issuer}/, and the tabs of that person follow."
+    hints = (*HINTS, ending, *remote_hints(scene, environ=environ))
     plan = build_process_plan(settings, folder=folder, environ=environ, fix=port_option)
     return run_processes(
         plan,

@@ -15,6 +15,7 @@ from gateway.cli.dev_api_down import CODE as API_DOWN
 from gateway.cli.development import (
     DEFAULT_API_PREFIX,
     DEFAULT_API_SECONDS,
+    DEFAULT_HOST,
     DEFAULT_PORT,
     HOST,
     Scene,
@@ -22,7 +23,9 @@ from gateway.cli.development import (
     build_settings,
     parse_people,
     provider_child,
+    remote_hints,
     require_module,
+    validate_host,
     welcome,
 )
 from gateway.faults import UsageFault
@@ -78,6 +81,7 @@ def run_dev(
     api: str = "",
     people: Sequence[str] = (),
     port: int = DEFAULT_PORT,
+    host: str = DEFAULT_HOST,
     api_prefix: str = DEFAULT_API_PREFIX,
     api_seconds: float = DEFAULT_API_SECONDS,
     port_option: str = "--port",
@@ -91,16 +95,16 @@ def run_dev(
     Raises:
         CommandFault: a given name does not exist or is malformed, or the port is taken.
     """
-    _validate(script, api, api_prefix)
     reach = reach or Reach()
+    _validate(script, api, api_prefix)
+    validate_host(host)
     reach.validate()
-    require_module("streamlit", "streamlit")
-    if api:
-        require_module("watchfiles", "watchfiles")
+    _require_modules(api)
     persons = parse_people(people)
     variables = _of_the_shell(environ)
     scene = Scene(
         port=port,
+        host=host,
         provider_port=free_port(),
         app=script.absolute(),
         app_id="app",
@@ -113,15 +117,20 @@ def run_dev(
     settings = build_settings(scene)
     configure_logging(settings.log)
     plan = build_process_plan(settings, folder=Path.cwd(), environ=environ, fix=port_option)
-    others = [provider_child(scene, persons, environ=environ)]
-    if api:
-        others.append(_api_child(scene, api, script, variables=variables, environ=environ))
-    hints = _hints(script, api, scene)
+    of_api = [_api_child(scene, api, script, variables=variables, environ=environ)] if api else []
+    others = [provider_child(scene, persons, environ=environ), *of_api]
+    hints = [*_hints(script, api, scene), *remote_hints(scene, environ=environ)]
 
     def say_ready() -> None:
         print(welcome(scene, persons, title=script.name, hints=hints, trouble=_trouble(scene, api)), flush=True)
 
     return run_processes(plan, others=others, on_ready=say_ready, allowed_by="--read PATH or --write PATH")
+
+
+def _require_modules(api: str) -> None:
+    require_module("streamlit", "streamlit")
+    if api:
+        require_module("watchfiles", "watchfiles")
 
 
 def _hints(script: Path, api: str, scene: Scene) -> list[str]:

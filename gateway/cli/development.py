@@ -2,6 +2,8 @@
 
 Shared by `vestibule demo` and `vestibule dev`. Nothing is written to disk: keys and secrets are made for one run. The
 provider is on 127.0.0.1 and the door on localhost, two sites to a browser, so that cookies behave as they will later.
+Both are at one port, and the door passes requests on to the provider: so one forwarded port brings all to a browser on
+another machine.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ HOST = "127.0.0.1"
 PROVIDER = "mock"
 CLIENT_ID = "vestibule"
 DEFAULT_PORT = 8000
+DEFAULT_HOST = "localhost"
+EVERYWHERE = ("0.0.0.0", "::")
 DEFAULT_API_PREFIX = "/api"
 DEFAULT_API_SECONDS = 60.0
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -82,9 +86,12 @@ class Scene:
 
     port: int
     provider_port: int
+    """Where the provider itself listens; browsers reach it through the door, at `issuer`."""
     app: Path
     app_id: str
     app_title: str = ""
+    host: str = DEFAULT_HOST
+    """Where the door listens: this machine alone, or all addresses."""
     app_variables: Mapping[str, str] | None = None
     """Variables that the app's process gets in addition to the minimum."""
     app_sandbox: Mapping[str, Any] | None = None
@@ -108,6 +115,10 @@ class Scene:
 
     @property
     def issuer(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def provider_url(self) -> str:
         return f"http://{HOST}:{self.provider_port}"
 
 
@@ -117,13 +128,14 @@ def build_settings(scene: Scene) -> Settings:
     Raises:
         UsageFault: the scene contradicts itself, for example with an API prefix below the path of the sign-in.
     """
-    routes = [_app_route(scene)]
+    routes = [_app_route(scene), _provider_route(scene)]
     if scene.api_port:
         routes.append(_api_route(scene))
     tables = {
         "server": {
             "public_url": scene.public_url,
-            "bind": f"localhost:{scene.port}",
+            "bind": f"{scene.host}:{scene.port}",
+            "origins": [scene.issuer],
             "management_bind": f"{HOST}:0",
             "environment": "development",
             "internal_hosts": [f"{HOST}:{scene.port}"],
@@ -132,6 +144,7 @@ def build_settings(scene: Scene) -> Settings:
         "providers": {
             PROVIDER: {
                 "issuer": scene.issuer,
+                "backchannel_url": scene.provider_url,
                 "display_name": "Mock provider",
                 "client_id": CLIENT_ID,
                 "client_secret": scene.client_secret,
@@ -167,6 +180,22 @@ def _app_route(scene: Scene) -> dict[str, Any]:
     }
 
 
+def _provider_route(scene: Scene) -> dict[str, Any]:
+    """Pass everything at the provider's host on to it, open to everybody and as it comes."""
+    return {
+        "id": PROVIDER,
+        "host": f"{HOST}:{scene.port}",
+        "path": "/",
+        "upstream": scene.provider_url,
+        "kind": "page",
+        "auth": "public",
+        "identity_headers": "none",
+        "csrf": "off",
+        "session_guard": "off",
+        "security_headers": "off",
+    }
+
+
 def _api_route(scene: Scene) -> dict[str, Any]:
     return {
         "id": "api",
@@ -186,6 +215,7 @@ def provider_child(scene: Scene, people: Sequence[Person], *, environ: Mapping[s
     urls = PublicUrls(scene.public_url)
     configuration = {
         "port": scene.provider_port,
+        "issuer": scene.issuer,
         "people": [person.claims() for person in people],
         "audience": scene.audience,
         "client": {
@@ -203,7 +233,7 @@ def provider_child(scene: Scene, people: Sequence[Person], *, environ: Mapping[s
         # The safe path is for this program: a module in the current folder must not replace one that it needs.
         environment=minimal_environment(environ) | {"PYTHONSAFEPATH": "1"},
         handed=json.dumps(configuration).encode(),
-        ready=http_probe(f"{scene.issuer}/.well-known/openid-configuration"),
+        ready=http_probe(f"{scene.provider_url}/.well-known/openid-configuration"),
         voice="quiet",
     )
 
@@ -215,6 +245,31 @@ def api_variables(scene: Scene) -> dict[str, str]:
         "VESTIBULE_JWT__AUDIENCE": scene.audience,
         "VESTIBULE_JWT__JWKS_URL": f"http://{HOST}:{scene.port}/auth/jwks.json",
     }
+
+
+def validate_host(host: str) -> None:
+    """Raises UsageFault: `host` is another address than this machine's own, or all."""
+    if host not in (DEFAULT_HOST, *EVERYWHERE):
+        raise UsageFault(
+            f"--host {host}: write {DEFAULT_HOST} for this machine alone, or 0.0.0.0 for all addresses, as in a "
+            "container; browsers open http://localhost in both cases"
+        )
+
+
+def remote_hints(scene: Scene, *, environ: Mapping[str, str]) -> list[str]:
+    """Say how a browser on another machine gets here, and who else does."""
+    login = environ.get("USER") or environ.get("LOGNAME") or "you"
+    connection = environ.get("SSH_CONNECTION", "").split()
+    machine = connection[2] if len(connection) == 4 else "this-machine"
+    hints = [
+        f"To use it from another machine, run there: ssh -L {scene.port}:localhost:{scene.port} {login}@{machine}",
+        "and open the same address. Port forwarding needs the same port at both ends.",
+    ]
+    if scene.host in EVERYWHERE:
+        hints.append(
+            f"It listens on {scene.host}: whoever reaches this machine can sign in as anybody, without a password."
+        )
+    return hints
 
 
 def require_module(module: str, distribution: str) -> None:

@@ -24,7 +24,7 @@ from bff.settings.warnings import find_warnings
 from gateway.cli import demo, dev, initialise, key_files
 from gateway.cli import sessions as session_admin
 from gateway.cli.configuration_file import DEFAULT, find_configuration, folder_for_new, usual_places, with_port
-from gateway.cli.development import DEFAULT_API_SECONDS
+from gateway.cli.development import DEFAULT_API_SECONDS, DEFAULT_HOST
 from gateway.cli.doctor import checks as doctor
 from gateway.cli.doctor import login as doctor_login
 from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
@@ -57,6 +57,10 @@ Config = Annotated[
     Path | None, typer.Option("--config", "-c", help="Configuration file; else the first in the usual places.")
 ]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of this machine to listen on.")]
+
+Host = Annotated[
+    str, typer.Option("--host", help="Where to listen: localhost, or 0.0.0.0 for all addresses, as in a container.")
+]
 
 PortOption = Annotated[
     str, typer.Option("--port-option", hidden=True, help="What the person types to choose a port, as PORT= of make.")
@@ -161,11 +165,12 @@ def _say_ready(settings: Settings, config: Path | None) -> None:
 @app.command("demo")
 def run_demo(
     port: Port = 8000,
+    host: Host = DEFAULT_HOST,
     folder: Annotated[Path, typer.Option("--folder", help="Folder with app.py and api.py.")] = demo.FOLDER,
     port_option: PortOption = "--port",
 ) -> None:
     """Start everything on this machine: a mock provider, an API, an app, and the front door."""
-    raise typer.Exit(demo.run_demo(port=port, folder=folder, port_option=port_option))
+    raise typer.Exit(demo.run_demo(port=port, host=host, folder=folder, port_option=port_option))
 
 
 @app.command("dev")
@@ -176,6 +181,7 @@ def run_dev(
         list[str] | None, typer.Option("--as", help="Who can sign in: name:role+role. Repeat it, or use commas.")
     ] = None,
     port: Port = 8000,
+    host: Host = DEFAULT_HOST,
     api_prefix: Annotated[str, typer.Option("--api-prefix", help="Path of the API.")] = "/api",
     api_timeout: Annotated[
         float, typer.Option("--api-timeout", min=0.1, help="Seconds that an answer of the API may take to begin.")
@@ -198,6 +204,7 @@ def run_dev(
             api=api,
             people=people or (),
             port=port,
+            host=host,
             api_prefix=api_prefix,
             api_seconds=api_timeout,
             port_option=port_option,

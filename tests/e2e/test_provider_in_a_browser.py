@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -25,6 +26,7 @@ def test_somebody_else_signs_in_by_keyboard_alone_and_is_told_what_is_wrong(tab:
     tab.on("request", lambda request: asked.append(request.url))
     tab.goto(demo.url + "/whoami")
     assert all(address.startswith((demo.url, provider_of(demo))) for address in asked), asked
+    assert {urlsplit(address).port for address in asked} == {urlsplit(demo.url).port}, "one forwarded port is enough"
     tab.get_by_text("Somebody else").focus()
     tab.keyboard.press("Enter")
     for words in ("Zoë Müller", "analyst", "", "{broken"):

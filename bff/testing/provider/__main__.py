@@ -51,6 +51,7 @@ class Configuration(_Table):
     """The configuration on standard input."""
 
     port: int
+    issuer: str = ""
     client: ClientConfiguration
     people: tuple[PersonConfiguration, ...] = ()
     audience: str = "api"
@@ -71,6 +72,7 @@ def main(text: str) -> int:
         provider = FakeProvider(
             interactive=True,
             port=wanted.port,
+            issuer=wanted.issuer,
             client=client,
             people=people,
             audience=wanted.audience,

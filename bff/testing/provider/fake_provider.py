@@ -32,7 +32,8 @@ class FakeProvider(ProviderState):
 
     It signs in `next_person` at once. With `interactive=True` a page asks who is there, and single sign-on works as
     at a large provider. With `is_down` every answer is a 503. `rotate_keys` makes a new signing key. Tokens live for
-    `seconds`. Codes and refresh tokens work once; a second use ends everything that the sign-in granted.
+    `seconds`. `issuer` is its address for browsers if they reach it through a proxy. Codes and refresh tokens work
+    once; a second use ends everything that the sign-in granted.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class FakeProvider(ProviderState):
         clock: Callable[[], float] = time.time,
         interactive: bool = False,
         port: int = 0,
+        issuer: str = "",
         client: Client | None = None,
         people: Iterable[Person] | None = None,
         audience: str = "api",
@@ -48,7 +50,7 @@ class FakeProvider(ProviderState):
     ) -> None:
         self._server = ProviderServer(port)
         super().__init__(
-            issuer=f"http://{HOST}:{self._server.server_port}",
+            issuer=issuer or f"http://{HOST}:{self._server.server_port}",
             clock=clock,
             interactive=interactive,
             client=client or Client(),

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.demo import FOLDER, PEOPLE
-from gateway.cli.development import Person, Scene, api_variables, build_settings, parse_people, provider_child, welcome
+from gateway.cli.development import (
+    Person,
+    Scene,
+    api_variables,
+    build_settings,
+    parse_people,
+    provider_child,
+    remote_hints,
+    validate_host,
+    welcome,
+)
 from gateway.cli.doctor.checks import registrations
 from gateway.faults import UsageFault
 from tests.gateway.commands import vestibule
@@ -59,8 +69,38 @@ def test_a_person_has_the_claims_that_apps_look_at() -> None:
 def test_provider_and_door_are_two_sites_to_a_browser() -> None:
     settings = build_settings(scene())
     assert settings.server.public_url == "http://localhost:8000"
-    assert settings.providers["mock"].issuer == "http://127.0.0.1:9400"
+    assert settings.providers["mock"].issuer == "http://127.0.0.1:8000"
+    assert settings.providers["mock"].backchannel_url == "http://127.0.0.1:9400"
     assert settings.is_development
+
+
+def test_the_provider_is_at_the_doors_port_open_and_without_anything_of_the_door() -> None:
+    route = build_settings(scene()).route("mock")
+    assert route is not None
+    assert (route.host, route.auth, route.token, route.identity_headers) == ("127.0.0.1:8000", "public", "none", "none")
+
+
+@pytest.mark.parametrize(("host", "bind"), [("localhost", "localhost:8000"), ("0.0.0.0", "0.0.0.0:8000")])
+def test_the_door_listens_where_it_is_told_and_is_called_localhost(host: str, bind: str) -> None:
+    validate_host(host)
+    server = build_settings(scene(host=host)).server
+    assert (server.bind, server.public_url) == (bind, "http://localhost:8000")
+
+
+@pytest.mark.parametrize("command", [("dev", "app.py"), ("demo",)], ids=["dev", "demo"])
+def test_another_address_to_listen_on_is_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "app.py").write_text("")
+    done = vestibule(*command, "--host", "192.168.0.9", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("--host 192.168.0.9: write localhost")
+
+
+def test_the_way_from_another_machine_is_one_command_with_one_port() -> None:
+    session = {"USER": "ann", "SSH_CONNECTION": "10.0.0.2 50000 10.0.0.9 22"}
+    assert "ssh -L 8000:localhost:8000 ann@10.0.0.9" in remote_hints(scene(), environ=session)[0]
+    assert "ssh -L 8000:localhost:8000 ann@this-machine" in remote_hints(scene(), environ={"USER": "ann"})[0]
+    assert "can sign in as anybody" not in "".join(remote_hints(scene(), environ=session))
+    assert "can sign in as anybody" in "".join(remote_hints(scene(host="0.0.0.0"), environ=session))
 
 
 def test_secrets_are_new_for_every_run() -> None:
@@ -87,7 +127,7 @@ def test_the_api_gets_an_assertion_and_the_app_may_call_it() -> None:
 
 def test_without_an_api_there_is_no_route_to_one() -> None:
     settings = build_settings(scene(api_port=0))
-    assert [route.id for route in settings.routes] == ["app"]
+    assert [route.id for route in settings.routes] == ["app", "mock"]
     assert settings.kit_clients["app"].routes == ()
 
 
@@ -111,7 +151,7 @@ def test_the_mock_provider_knows_the_people_and_no_variable_of_the_shell() -> No
 
 def test_the_mock_provider_and_the_door_agree_on_secret_and_addresses() -> None:
     given = scene()
-    [wanted] = registrations(build_settings(given))
+    wanted = next(registrations(build_settings(given)))
     client = json.loads(provider_child(given, PEOPLE, environ={}).handed)["client"]
     assert client["client_id"] == wanted.client_id
     assert client["redirect_uris"] == [wanted.redirect_uri]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -76,7 +77,10 @@ def test_the_readmes_page_tells_who_may_not_and_why() -> None:
 
 
 def sign_in(browser: CookieClient, url: str, name: str) -> None:
-    form = browser.walk(browser.get(url))[-1]
+    pages = browser.walk(browser.get(url))
+    form = pages[-1]
+    assert form.url.host == "127.0.0.1", "another site than the front door's, as later"
+    assert {page.url.port for page in pages} == {urlsplit(url).port}, "one forwarded port is enough"
     page = browser.walk(browser.submit(form, f"#person-{name}"))[-1]
     assert (page.status_code, str(page.url).startswith(url)) == (200, True)
 
