@@ -25,16 +25,16 @@ FIRST_REFUSAL = 400
 
 @dataclass(slots=True)
 class WatchedSend:
-    """`send` that remembers the status it sent: 0 before an answer, 101 for an opened WebSocket."""
+    """A `send` that remembers the status it sent: 0 before an answer, 101 for an opened WebSocket."""
 
     inner: Send
     status: int = 0
     route: str = ""
     """The id of the route, known before anything is decided: a refused request keeps it."""
     code: str = ""
-    """Why this front door refused, "" when it did not: an application's own refusals are its own."""
+    """The code with which this front door refused; "" if it did not, or if the application refused."""
     further: list[tuple[bytes, bytes]] = field(default_factory=list)
-    """Headers to put on whatever answer is sent."""
+    """Headers to add to every answer."""
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
@@ -47,14 +47,14 @@ class WatchedSend:
         await self.inner(message)
 
     def note_refusal(self, code: str) -> None:
-        """What renders a refusal calls this with its code."""
+        """Note the code of a refusal. The code that renders a refusal calls this."""
         self.code = code
 
 
 class AccessLog:
-    """The log `vestibule.access`. Query strings never appear: codes and state travel in them.
+    """The log `vestibule.access`. It never shows query strings, because they can hold codes and state.
 
-    Of an address that opens something by itself only the beginning appears (`gateway.masked_paths`).
+    Of an address that gives access by itself, it shows only the beginning (`gateway.masked_paths`).
 
     `enabled="refused"` is for development: only what was refused or failed, without the 404s that Streamlit
     expects.

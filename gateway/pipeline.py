@@ -1,7 +1,7 @@
 """The steps of every request, HTTP and WebSocket alike.
 
 guard → origin and canonical path → /auth or route → credential → session → decide → headers → upstream. The guard is
-the server's (`gateway.serving.server`); whatever a step refuses is an `AuthError`, rendered in one place.
+part of the server (`gateway.serving.server`). A step refuses with an `AuthError`, which is rendered in one place.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ NAVIGABLE = frozenset({"GET", "HEAD"})
 
 
 class Pipeline:
-    """Serves `http` and `websocket` scopes; made once per worker by `gateway.app`."""
+    """Serves `http` and `websocket` scopes. `gateway.app` makes one per worker."""
 
     def __init__(self, bff: Bff, auth_app: ASGIApp, upstreams: dict[str, RouteUpstreams], cache: SessionCache) -> None:
         self._bff = bff
@@ -102,7 +102,7 @@ class Pipeline:
             self._bff.audit.refusal(error)
             await self._refuse(incoming, error, scope, status, request_id=request_id)
         except ClientDisconnect:
-            pass  # there is nobody left to answer
+            pass  # the client has gone: nobody would get an answer
         except Exception as error:
             self._log.error("unexpected_error", kind=type(error).__name__, request_id=request_id, exc_info=True)
             await self._refuse(incoming, AuthError(), scope, status, request_id=request_id)
@@ -118,7 +118,7 @@ class Pipeline:
             )
 
     async def aclose(self) -> None:
-        """Stop what runs in the background; returns when it has ended."""
+        """Stop the background tasks. Returns when they have ended."""
         await self._relaying.activity.aclose()
         await self.connections.aclose()
 
@@ -290,7 +290,7 @@ class Pipeline:
         return is_http and not page and is_unasked(incoming.path, incoming.method, error)
 
     def _may_return(self, incoming: Incoming) -> bool:
-        """A navigation that can be repeated after sign-in; an API's address is no place to come back to."""
+        """True for a navigation that can be repeated after sign-in. A person never comes back to an API's address."""
         route = self._routes.match(incoming.facts.urls.host, incoming.path)
         return incoming.method in NAVIGABLE and (route is None or route.kind != "api")
 

@@ -1,4 +1,4 @@
-"""Token endpoint: requests for each grant, strict reading of responses (RFC 6749 sections 4.1.3, 5, 6; 7009; 8693)."""
+"""The token endpoint: requests for each grant, strictly read responses (RFC 6749 sections 4.1.3, 5, 6; 7009; 8693)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bff.oidc.strict_json import parse_object
 
 MAX_TOKEN = 65_536
 MAX_LIFETIME = 30 * 86_400
-"""Upper bound for a claimed `expires_in`: nothing longer is believed."""
+"""The largest `expires_in` that is believed."""
 ROUNDED_SECONDS = 1.0
 ROUNDED_SHARE = 0.2
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -29,9 +29,9 @@ ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenResponse:
-    """A successful token response. `expires_in` is relative seconds, None when the provider does not say.
+    """A successful token response. `expires_in` is in seconds; None if the provider does not say.
 
-    `asked_at`: Unix seconds when the request was sent.
+    `asked_at` is the time at which the request was sent, in Unix seconds.
     """
 
     access_token: str = field(repr=False)
@@ -64,7 +64,7 @@ class TokenResponse:
 
 @dataclass(frozen=True, slots=True)
 class GrantRefused:
-    """The provider refused the grant; `error` is its RFC 6749 section 5.2 code, "" when it gave none."""
+    """The provider refused the grant. `error` is its RFC 6749 section 5.2 code, "" if it gave none."""
 
     error: str
     status: int
@@ -86,7 +86,7 @@ class UnusableTokenResponse(InvalidToken):
 
 
 def build_code_grant(code: str, transaction: LoginTransaction) -> dict[str, str]:
-    """Form of the authorization code grant with its PKCE verifier."""
+    """Build the form of the authorization code grant, with its PKCE verifier."""
     return {
         "grant_type": "authorization_code",
         "code": code,
@@ -96,7 +96,7 @@ def build_code_grant(code: str, transaction: LoginTransaction) -> dict[str, str]
 
 
 def build_refresh_grant(refresh_token: str) -> dict[str, str]:
-    """Form of the refresh grant; no scope, so the grant is never widened."""
+    """Build the form of the refresh grant. It has no scope, so it never asks for more."""
     return {"grant_type": "refresh_token", "refresh_token": refresh_token}
 
 
@@ -106,7 +106,7 @@ def build_client_credentials_grant(*, scope: str, audience: str) -> dict[str, st
 
 
 def build_exchange_grant(access_token: str, *, audience: str, resource: str, scope: str) -> dict[str, str]:
-    """Form of a token exchange (RFC 8693 section 2.1)."""
+    """Build the form of a token exchange (RFC 8693 section 2.1)."""
     form = {
         "grant_type": TOKEN_EXCHANGE,
         "subject_token": access_token,
@@ -124,7 +124,7 @@ def build_revocation(token: str, *, token_type_hint: str = "refresh_token") -> d
 
 
 def parse_token_answer(status: int, body: bytes) -> TokenAnswer:
-    """Read a token endpoint's answer.
+    """Read the answer of a token endpoint.
 
     A 200 with an `error` and no token is a refusal too: some providers answer so.
 
@@ -145,7 +145,7 @@ def parse_token_answer(status: int, body: bytes) -> TokenAnswer:
 
 
 def parse_error_code(body: bytes) -> str:
-    """The RFC 6749 section 5.2 code of a refusal, "" when it has none; descriptions are never repeated."""
+    """Return the RFC 6749 section 5.2 code of a refusal, "" if it has none. Descriptions are never repeated."""
     try:
         return _error_code(present(parse_object(body, code="token_response_malformed", max_bytes=MAX_TOKEN)))
     except InvalidToken:
@@ -214,7 +214,7 @@ def _seconds(value: object) -> float | None:
 
 
 def _expires_in(answer: Mapping[str, Any]) -> int | None:
-    """Seconds, capped at `MAX_LIFETIME`; absent, negative and absurd values count as not said."""
+    """Return seconds, at most `MAX_LIFETIME`. Missing, negative and absurd values count as not given."""
     value = answer.get("expires_in")
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 12:
         value = int(value)

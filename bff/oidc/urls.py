@@ -1,4 +1,4 @@
-"""URLs as a configuration holds them: absolute, plain, and on this machine or not. Pure."""
+"""Check the URLs of a configuration: are they absolute and plain, and are they on this machine? Pure."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def http_url(text: str, *, may_have_query: bool = False) -> SplitResult | None:
 
 
 def names_default_port(url: SplitResult) -> bool:
-    """True for a port that browsers leave out of Host and Origin, so that the URL would never match them."""
+    """True if the URL has a port that browsers leave out of Host and Origin. Such a URL would never match them."""
     return url.port == {"http": 80, "https": 443}[url.scheme]

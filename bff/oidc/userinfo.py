@@ -1,4 +1,4 @@
-"""UserInfo responses (OpenID Connect Core section 5.3)."""
+"""Read UserInfo responses (OpenID Connect Core section 5.3)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parse_userinfo(
     trusted_audiences: Collection[str] = (),
     sub: str,
 ) -> dict[str, Any]:
-    """Claims of a userinfo response, JSON or a JWT signed with the pinned `alg`, whose `sub` is `sub`.
+    """Return the claims of a userinfo response about `sub`. It is JSON, or a JWT signed with the pinned `alg`.
 
     Raises:
         InvalidToken: `userinfo_sub`, `userinfo_malformed` or a signature code with the prefix `userinfo`.
@@ -47,5 +47,5 @@ def parse_userinfo(
 
 
 def merge_claims(id_token: Mapping[str, Any], userinfo: Mapping[str, Any]) -> dict[str, Any]:
-    """ID token claims with those of userinfo on top, save the protected ones."""
+    """Return the claims of the ID token, replaced by those of userinfo except for the protected ones."""
     return {**id_token, **{name: value for name, value in userinfo.items() if name not in PROTECTED}}

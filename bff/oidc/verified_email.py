@@ -1,7 +1,7 @@
 """A person's e-mail address, and whether anybody has verified that it is theirs. Pure.
 
-At many providers people write into their account whatever address they like. `email_verified` is the provider's word
-that it is theirs (OpenID Connect Core section 5.1), and it is about the address that stands beside it, no other.
+At many providers people can enter any address into their account. With `email_verified` the provider says that the
+address is theirs (OpenID Connect Core section 5.1). It is about the address in the same set of claims and no other.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from bff.oidc.claims import text_at
 
 Claims = Mapping[str, Any]
 UNSAID: Final = (None, "")
-"""A member that is null or empty is absent."""
+"""A member that is null or empty counts as missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """`said` is what the provider said of `address`, None when it said nothing."""
+    """An address. `said` is what the provider said about it, None if it said nothing."""
 
     address: str = ""
     said: bool | None = None
@@ -28,16 +28,16 @@ class Email:
 
 
 def says_verified(value: object) -> bool:
-    """True for true, and for the text "true" that some providers (Amazon Cognito) send in its place."""
+    """True for true, and for the text "true", which some providers (Amazon Cognito) send instead."""
     return value is True or (isinstance(value, str) and value == "true")
 
 
 def read_email(fresh: Sequence[Claims], before: Claims, *, assumed: bool) -> Email:
-    """The address of a sign-in or a refresh. `fresh` are its sources, the first one wins; `before` is what was kept.
+    """Find the address of a sign-in or a refresh. The first of the sources `fresh` wins. `before` is the kept address.
 
-    Every fresh word about the address must be a yes; without one, what was said of the same address before counts;
-    without that, `assumed` (`providers.*.email_verified = "assume"`). A word without an address beside it is about the
-    address of the same sign-in. About an older one it counts only as a no.
+    Every fresh statement about the address must be a yes. If there is none, the earlier statement about the same
+    address counts; without that, `assumed` (`providers.*.email_verified = "assume"`). A statement without an address is
+    about the address of the same sign-in. About an older address only a no counts.
     """
     address = next((text for claims in fresh if (text := text_at(claims, "email"))), "")
     if address:
@@ -52,7 +52,7 @@ def read_email(fresh: Sequence[Claims], before: Claims, *, assumed: bool) -> Ema
 
 
 def claims_to_go_by(identity: Identity) -> Claims:
-    """The claims that headers and rules may use: an address that nobody has verified is not among them."""
+    """Return the claims that headers and rules may use: without an address that nobody has verified."""
     if identity.email_verified:
         return identity.claims
     return without_email(identity.claims)
@@ -63,7 +63,7 @@ def without_email(claims: Claims) -> Claims:
 
 
 def _words(sources: Sequence[Claims], addresses: tuple[str, ...]) -> list[bool]:
-    """What `sources` say of `addresses`; "" stands for a source that names none."""
+    """Return what `sources` say about `addresses`; "" stands for a source without an address."""
     return [
         says_verified(claims["email_verified"])
         for claims in sources
@@ -72,5 +72,5 @@ def _words(sources: Sequence[Claims], addresses: tuple[str, ...]) -> list[bool]:
 
 
 def _address(claims: Claims) -> str | None:
-    """The address, "" when there is none, None for something that is no address."""
+    """Return the address, "" if there is none, and None if the value is not an address."""
     return text_at(claims, "email") or ("" if claims.get("email") in UNSAID else None)

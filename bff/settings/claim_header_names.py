@@ -1,7 +1,7 @@
-"""Which headers `claim_headers` may set: none that the front door sets for itself, and none read in two ways. Pure.
+"""Check the names in `claim_headers`: none that the front door sets itself, and none that can be confused. Pure.
 
-Application servers write `_` for `-`, and some for every other sign. A claim header with such a sign would have a twin
-that a client may send.
+Application servers write `_` for `-`, and some for every other sign too. If a claim header had such a sign, a client
+could send another header that the application reads under the same name.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _TAKEN_PREFIXES: Final = (
     *("x-sendfile", "x-vestibule"),
 )
 _REMOTE: Final = frozenset({"remote-user", "remote-groups", "remote-email", "remote-name"})
-"""What the preset `remote` sets; with another preset these are free."""
+"""Headers that the preset `remote` sets. With another preset they are free."""
 MOST_NAME_BYTES: Final = 1024
 """For all names of headers and claims of a route, so that a person's headers keep their bound without any value."""
 OWN_NAME: Final = 'take a name of your own, as in "X-Department"'
 
 
 def claim_header_faults(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
-    """Key, fault and fix for each name in `claim_headers` that may not be set there."""
+    """Yield key, fault and fix for each name in `claim_headers` that may not be set there."""
     seen: set[str] = set()
     if sum(len(given) + len(claim.encode()) for given, claim in route.claim_headers.items()) > MOST_NAME_BYTES:
         yield "claim_headers", f"its names have more than {MOST_NAME_BYTES} bytes", "name fewer claims, or shorter"

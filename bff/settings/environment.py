@@ -1,4 +1,4 @@
-"""Settings from environment variables: which table each one fills, and which one to blame for a value."""
+"""Settings from environment variables: which table each one fills, and which variable a fault comes from."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ FOREIGN_PREFIXES = (
     "VESTIBULE_KIT__",
     "VESTIBULE_TEST_",
 )
-"""Variables with the prefix that belong to the kit, to APIs or to the command, not to the file's tables."""
+"""Variables with our prefix for the kit, for APIs or for the command. They fill no table of the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class GivenVariables:
-    """What the variables say. `origins`: the place of each value → its variable."""
+    """The settings from variables. `origins` maps the place of each value to its variable."""
 
     tables: dict[str, Any] = field(default_factory=dict)
     origins: dict[Place, str] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
 
     def variable_of(self, place: Place) -> str:
-        """The variable that set the value at `place`, or the list or secret file it is part of; "" for none."""
+        """Return the variable that set the value at `place`, or the list or secret file around it; "" for none."""
         for length in range(len(place), 0, -1):
             *way, last = place[:length]
             for spelling in (last, f"{last}_file"):
@@ -44,7 +44,7 @@ class GivenVariables:
 
 
 class _GivenEnvironment(EnvSettingsSource):
-    """pydantic-settings' reader of nested variables, on a mapping that is passed in."""
+    """The reader of nested variables from pydantic-settings, for a given mapping."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -55,7 +55,7 @@ class _GivenEnvironment(EnvSettingsSource):
 
 
 def read_variables(environ: Mapping[str, str]) -> GivenVariables:
-    """Each variable by itself, tables before the keys in them; values may be secrets and are never repeated."""
+    """Read each variable by itself, tables before their keys. Values may be secrets and are never repeated."""
     given = GivenVariables()
     faults: list[Fault] = []
     for name in sorted(environ, key=lambda name: (name.count("__"), name)):

@@ -1,4 +1,4 @@
-"""Faults of form in the words of `vestibule.toml`, each with its place: a path such as `("routes", 0, "kit")`."""
+"""Faults of form in the words of `vestibule.toml`. Each has its place, a path such as `("routes", 0, "kit")`."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ BOUNDS = {
 
 
 def place_of(key: str) -> Place:
-    """`routes[0].kit` as a path."""
+    """Return a key such as `routes[0].kit` as a path."""
     return tuple(int(number) if number else word for number, word in PARTS.findall(key))
 
 
 def key_of(place: Place) -> str:
-    """A path as people read it."""
+    """Return a path as people read it."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
 
 
 def route_name(tables: Mapping[str, Any], place: Place) -> str:
-    """Id of the route that `place` lies in: a number alone makes the reader count."""
+    """Return the id of the route around `place`: with a number alone, the reader would have to count."""
     try:
         return str(tables["routes"][place[1]]["id"]) if place[0] == "routes" else ""
     except (IndexError, KeyError, TypeError):
@@ -66,7 +66,7 @@ def route_name(tables: Mapping[str, Any], place: Place) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FormFault:
-    """One value that has no place or the wrong form."""
+    """One value that has the wrong form, or a key that does not exist."""
 
     place: Place
     message: str
@@ -74,7 +74,7 @@ class FormFault:
 
 
 def form_faults_of(error: ValidationError, tables: Mapping[str, Any]) -> list[FormFault]:
-    """The faults, one per place: what fits none of several types is reported once."""
+    """Return the faults, one per place: a value that fits none of several types is reported once."""
     grouped: dict[Place, list[Any]] = {}
     for found in error.errors(include_input=False, include_url=False):
         place = tuple(found["loc"])
@@ -85,7 +85,7 @@ def form_faults_of(error: ValidationError, tables: Mapping[str, Any]) -> list[Fo
 
 
 def _without_type_names(place: Place, tables: Any) -> Place:
-    """pydantic adds the alternative it tried, as in `("forward_headers", "tuple[str, ...]")`: keep what is there."""
+    """Remove the types that pydantic adds to a place, as in `("forward_headers", "tuple[str, ...]")`."""
     kept: list[str | int] = []
     for part in place:
         is_there = part in tables if isinstance(tables, Mapping) else _has_item(tables, part)
@@ -138,12 +138,12 @@ def _unknown_key(place: Place) -> FormFault:
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """The known name that `name` may be a misspelling of; "" when none is near."""
+    """Return the known name that `name` may be a misspelling of; "" if none is close."""
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.7)), "")
 
 
 def keys_at(place: Place) -> list[str]:
-    """The keys that the table at `place` may have; none when nothing is known of it."""
+    """Return the keys that the table at `place` may have; an empty list for an unknown table."""
     model: type[BaseModel] = Settings
     for part in place:
         field = model.model_fields.get(str(part))

@@ -38,7 +38,7 @@ class ConfigurationError(Exception):
 def load_settings(
     file: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Settings from `file` (none: defaults), `environ` and `overrides` (nested tables).
+    """Load settings from `file` (None: defaults), `environ` and `overrides` (nested tables).
 
     Raises:
         ConfigurationError: with every fault of every source.
@@ -64,7 +64,7 @@ def parse_settings(
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """`load_settings` on tables already read; relative paths of files are taken from `folder`."""
+    """Make settings of tables that were read already. Relative paths of files start at `folder`."""
     return _build(raw, source=source, folder=folder, environ=environ or {}, overrides=overrides)
 
 
@@ -97,7 +97,7 @@ def _build(
 
 
 def weak_secret_files(file: Path, *, environ: Mapping[str, str]) -> Iterator[Fault]:
-    """What deserves a warning about the secret files of a configuration that is in order otherwise."""
+    """Yield warnings about the secret files of a configuration that has no faults."""
     own = tomllib.loads(file.read_text(encoding="utf-8"))
     tables = _merge(own, read_variables(environ).tables)
     found = exposed_files(tables, own, file=file, folder=file.parent, environ=environ)
@@ -106,7 +106,7 @@ def weak_secret_files(file: Path, *, environ: Mapping[str, str]) -> Iterator[Fau
 
 
 def secret_places(file: Path | None, *, environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
-    """Key and path of every file with a secret in it, the configuration itself if one is written there."""
+    """Yield key and path of every file with a secret, also the configuration itself if it holds one."""
     own = tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
     tables = _merge(_merge({}, own), read_variables(environ).tables)
     for place, path in secret_paths(tables, file.parent if file else Path()):
@@ -116,7 +116,7 @@ def secret_places(file: Path | None, *, environ: Mapping[str, str]) -> Iterator[
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` on top of `base`; a secret given there as `x` or `x_file` replaces it in either spelling."""
+    """Put `over` on top of `base`. A secret given in `over`, as `x` or `x_file`, replaces it in both spellings."""
     merged = {key: value for key, value in base.items() if _other_spelling(key) not in over}
     for key, value in over.items():
         old = merged.get(key)

@@ -1,7 +1,7 @@
-"""What a route that lets everybody in must not ask for: it would say more than it does. Pure.
+"""Find settings that have no effect on a route that lets everybody in, and would only look like protection. Pure.
 
-A public route knows nobody, so nothing of a person goes to its upstream. An optional one says who is there, and a rule
-there would let strangers in and keep out the very people it knows.
+A public route knows nobody, so its upstream gets nothing about a person. An optional one says who is there. A rule
+on it would let strangers in and keep signed-in people out.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Final
 from bff.settings.tables import RouteSettings
 
 TOKENS_OF_NOBODY: Final = frozenset({"none", "client_credentials"})
-"""`client_credentials` is the server's own token: whoever asks gets the same one."""
+"""`client_credentials` is the server's own token: every caller gets the same one."""
 SIGN_IN_FIX: Final = 'use auth = "required"'
 KNOW_FIX: Final = 'use auth = "optional" or "required": a public route knows nobody'
 
 
 def open_route_faults(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
-    """Key, fault and fix for each setting of `route` that its `auth` makes void."""
+    """Yield key, fault and fix for each setting of `route` that has no effect with its `auth`."""
     if route.auth == "required":
         return
     kind = f"on a route with auth = {route.auth!r}".replace("'", '"')

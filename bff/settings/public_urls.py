@@ -1,4 +1,4 @@
-"""Absolute URLs of this front door, from `server.public_url` and `origins` alone: never from the Host header."""
+"""Absolute URLs of this front door. They come only from `server.public_url` and `origins`, never from a Host header."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PublicUrls:
 
     @property
     def base_path(self) -> str:
-        """Path of `public_url`, "" when it has none."""
+        """Path of `public_url`, "" if it has none."""
         return urlsplit(self.base).path
 
     @property
@@ -42,7 +42,7 @@ class PublicUrls:
         return self.base + self.auth_path
 
     def callback(self, provider: str) -> str:
-        """`redirect_uri` to register for `provider`; one per provider is the mix-up defence (RFC 9700 4.4.2.2)."""
+        """Return the `redirect_uri` to register for `provider`. One each is the mix-up defence (RFC 9700 4.4.2.2)."""
         return f"{self.auth}{contract.PATH_CALLBACK}/{provider}"
 
     @property
@@ -65,7 +65,7 @@ class PublicUrls:
         return self.auth + contract.PATH_JWKS
 
     def has(self, route_host: str) -> bool:
-        """True for a route of this origin: it names its host, with or without the port, or no host at all."""
+        """True for a route of this origin: it names this host, with or without the port, or no host."""
         return route_host.lower() in ("", self.host, without_port(self.host))
 
     @property
@@ -93,13 +93,13 @@ def without_port(host: str) -> str:
 
 
 def urls_of_route(server: ServerSettings, route_host: str) -> PublicUrls:
-    """The first origin that a route with `host = "…"` is served at; `public_url` for a route that names none."""
+    """Return the first origin that serves a route with `host = "…"`; `public_url` for a route without `host`."""
     every = list(all_origins(server).values())
     return next((urls for urls in every if urls.has(route_host)), every[0])
 
 
 def all_origins(server: ServerSettings) -> dict[str, PublicUrls]:
-    """Every origin this front door serves, by lower-case Host; the first is `public_url`."""
+    """Return every origin of this front door by its Host in lower case. The first is `public_url`."""
     base_path = urlsplit(server.public_url.rstrip("/")).path
     urls = [PublicUrls(server.public_url.rstrip("/"), server.auth_path)]
     urls += [PublicUrls(origin.rstrip("/") + base_path, server.auth_path) for origin in server.origins]

@@ -1,4 +1,4 @@
-"""What makes settings unsafe or contradictory although each value is well formed. Unsafe ones refuse to start."""
+"""Rules for settings of the right form: find what is unsafe or contradictory. Nothing starts with a fault."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Fault:
     message: str
     fix: str
     route: str = ""
-    """Id of the route that the key's number stands for."""
+    """Id of the route with the number in the key."""
 
     def __str__(self) -> str:
         where = f"{self.file}: {self.key}" if self.key else self.file
@@ -93,7 +93,7 @@ def _server(settings: Settings) -> Iterator[RuleFault]:
 
 
 def _public_urls(settings: Settings) -> list[SplitResult]:
-    """`public_url` and `origins`, as far as they are URLs."""
+    """Return those of `public_url` and `origins` that are URLs."""
     texts = (settings.server.public_url, *settings.server.origins)
     return [url for text in texts if (url := http_url(text)) is not None]
 
@@ -111,7 +111,7 @@ def _public_url(key: str, text: str, *, development: bool) -> Iterator[RuleFault
 
 
 def _header_secret(key: str, secret: str) -> Iterator[RuleFault]:
-    """What is sent in a header has to be long, random, and of characters that every server passes on as they are."""
+    """Check secrets that are sent in a header: long, random, and of characters that no server changes."""
     if secret and (len(secret) < MIN_SECRET_BYTES or not HEADER_SECRET.fullmatch(secret) or not _looks_random(secret)):
         message = (
             f"shorter than {MIN_SECRET_BYTES} characters, not random, or not of letters, digits and + / = _ . ~ - alone"
@@ -143,7 +143,7 @@ def _secrets(settings: Settings) -> Iterator[RuleFault]:
 
 
 def _looks_random(key: str) -> bool:
-    """False for few characters, for one piece over and over, and for the words people put where a key belongs."""
+    """False for few different characters, for one repeated piece, and for words such as "changeme"."""
     repeats = any(key[length:] == key[:-length] for length in range(1, len(key) // 2 + 1))
     return len(set(key)) >= 8 and not repeats and not any(word in key.lower() for word in ("changeme", "change-me"))
 
@@ -160,7 +160,7 @@ def _store(settings: Settings) -> Iterator[RuleFault]:
         if url.startswith("memory://"):
             yield "server.workers", "several workers cannot share memory://", "use Redis or workers = 1"
         if any(target.startswith("asgi:") for route in settings.routes for target in route.upstream):
-            yield "server.workers", "an asgi: upstream lives in one process", "use workers = 1 or a server of its own"
+            yield "server.workers", "an asgi: upstream lives in one process", "use workers = 1 or a separate server"
 
 
 def _session(settings: Settings) -> Iterator[RuleFault]:
@@ -275,7 +275,7 @@ def _routes(settings: Settings) -> Iterator[RuleFault]:
 def _route(route: RouteSettings, settings: Settings) -> Iterator[RuleFault]:
     auth_path = settings.server.auth_path
     if route.path == auth_path or route.path.startswith(auth_path + "/"):
-        yield "path", f"lies under {auth_path}", "that path belongs to the sign-in itself"
+        yield "path", f"lies under {auth_path}", "the sign-in itself uses that path"
     for target in route.upstream:
         if not target.startswith(UPSTREAM_SCHEMES):
             yield "upstream", "unknown kind", "use http://, https://, unix:, streamlit:file.py or asgi:module:app"
@@ -326,7 +326,7 @@ def _sandbox(child: StreamlitChild) -> Iterator[RuleFault]:
 
 
 def _not_yet(settings: Settings) -> Iterator[RuleFault]:
-    """What has a name in the configuration but nothing behind it must not look as if it had."""
+    """Refuse settings that have a name but no effect yet, so that nobody relies on them."""
     if settings.forward_auth.modes:
         yield "forward_auth.modes", "not available in this version", "leave it empty"
     if settings.compat.oauth2_proxy:

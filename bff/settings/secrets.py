@@ -1,4 +1,4 @@
-"""Secrets that the configuration keeps in files: read into its tables, and judged by who else may get at them."""
+"""Secrets that the configuration keeps in files: read them into its tables, and check who else can reach them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIXES = {
 
 @dataclass(frozen=True, slots=True)
 class ExposedFile:
-    """A file with secrets that others may read or change. `is_refused`: nothing starts with it."""
+    """A file with secrets that others may read or change. If `is_refused`, nothing starts."""
 
     fault: FormFault
     is_refused: bool
@@ -32,8 +32,8 @@ def exposed_files(
 ) -> Iterator[ExposedFile]:
     """Judge each file with secrets that `tables` name, and the configuration `file` itself, which holds `own`.
 
-    What everybody may change or replace is refused always, what everybody may read in production. The rest is worth a
-    warning.
+    A file that everybody may change or replace is always refused. One that everybody may read is refused in production.
+    Anything else gets a warning.
     """
     server = tables.get("server")
     is_development = isinstance(server, Mapping) and server.get("environment") == "development"
@@ -41,7 +41,7 @@ def exposed_files(
         try:
             exposure = find_exposure(path, environ=environ)
         except OSError:
-            continue  # whoever reads it says what is wrong with it
+            continue  # the code that reads it reports what is wrong
         if exposure is None or (not place and exposure.what == "read" and not holds_secrets(own)):
             continue
         is_open = exposure.who == "everybody" and (exposure.what == "change" or not is_development)
@@ -50,7 +50,7 @@ def exposed_files(
 
 def _fix(exposure: Exposure, place: Place) -> str:
     if not place and exposure.what == "read":
-        return f"it holds a secret: {exposure.fix}, or move the secret into a file of its own"
+        return f"it holds a secret: {exposure.fix}, or move the secret into a separate file"
     return exposure.fix
 
 
@@ -60,7 +60,7 @@ def _itself(file: Path | None) -> Iterator[tuple[Place, Path]]:
 
 
 def secret_paths(tables: Mapping[str, Any], folder: Path) -> Iterator[tuple[Place, Path]]:
-    """(key, file) of every secret in a file, of the private key of our certificate, and of the client's at Redis."""
+    """Yield (key, file) of every secret in a file, of our certificate's private key, and of the key for Redis."""
     for place, names in SECRET_FIELDS.items():
         for label, table in tables_at(dict(tables), place):
             for name in names:
@@ -79,7 +79,7 @@ def _key_files_of(url: str) -> list[str]:
     try:
         return parse_qs(urlsplit(url).query).get("key_file", [])
     except ValueError:
-        return []  # no URL: the rules say so
+        return []  # not a URL: the rules report it
 
 
 def holds_secrets(tables: Mapping[str, Any]) -> bool:
@@ -93,12 +93,12 @@ def holds_secrets(tables: Mapping[str, Any]) -> bool:
 
 
 def _has_password(url: str) -> bool:
-    """True for a store's URL with a login in front of its host, or the sentinels' password in its query."""
+    """True if a store's URL has a login before its host, or the sentinels' password in its query."""
     return "@" in url or "password=" in url.lower()
 
 
 def place_files(tables: MutableMapping[str, Any], *, folder: Path) -> None:
-    """Take relative paths of certificates and of a page's Python from `folder`, as those of secrets are."""
+    """Let relative paths of certificates and of a page's Python start at `folder`, like those of secrets."""
     for _, table in (*tables_at(tables, "server.*"), *tables_at(tables, "providers.*")):
         _place(table, ("certificate_file", "key_file", "ca_file"), folder)
     for _, route in tables_at(tables, "routes"):
@@ -115,7 +115,7 @@ def _place(table: MutableMapping[str, Any], keys: tuple[str, ...], folder: Path)
 
 
 def read_secret_files(raw: MutableMapping[str, Any], *, folder: Path) -> Iterator[FormFault]:
-    """Put what the files hold into `raw`; report each file that is missing, empty or not readable."""
+    """Put the content of the files into `raw`. Report each file that is missing, empty or not readable."""
     for place, names in SECRET_FIELDS.items():
         for label, table in tables_at(raw, place):
             for name in names:
@@ -145,7 +145,7 @@ def _unreadable(error: OSError | UnicodeDecodeError, path: object, name: str) ->
 
 
 def tables_at(raw: MutableMapping[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The tables at `place`, copied into `raw` so that they can be changed; `x.*` means every table below x.
+    """Yield the tables at `place`, as copies in `raw` that can be changed. `x.*` means every table below x.
 
     A list of tables yields each of them, as `x[0]`.
     """

@@ -1,4 +1,4 @@
-"""One frozen settings object: the tables of `vestibule.toml`, their types, bounds and defaults.
+"""The settings as one frozen object: the tables of `vestibule.toml` with types, bounds and defaults.
 
 Loading, merging and reporting live in `bff.settings.loading`; what the keys mean is docs/configuration.md.
 Durations are seconds, sizes bytes, unless a name says otherwise.
@@ -44,7 +44,7 @@ SECRET_FIELDS: dict[str, tuple[str, ...]] = {
     "kit_clients.*": ("secret",),
     "routes": ("upstream_secret",),
 }
-"""Per table (for a list, each of its tables): the keys that may instead be given as `<key>_file`."""
+"""For each table (or each table of a list): the keys that may be given as `<key>_file` instead."""
 
 
 PAGE_BODY_BYTES = 209_715_200
@@ -85,7 +85,7 @@ class StoreSettings(Table):
     url: SecretStr = SecretStr("memory://")
     timeout_seconds: Positive = 2
     outage_seconds: float = Field(60, gt=0, le=60)
-    """How long open sockets and streams outlast a store that does not answer."""
+    """How long open sockets and streams continue while the store does not answer."""
     prefix: str = Field("vestibule:", pattern=r"^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,62}:$")
 
 
@@ -117,7 +117,7 @@ class ProviderSettings(Table):
     authorization_parameters: dict[str, str] = {}
     """Further parameters of the authorization request, such as `access_type` for Google."""
     email_verified: Literal["claim", "assume"] = "claim"
-    """`assume`: an address of which the provider says nothing is taken for verified."""
+    """With `assume`, an address counts as verified if the provider says nothing about it."""
     id_token_alg: Algorithm = "RS256"
     userinfo_alg: Algorithm | Literal[""] = ""
     """The algorithm of a signed userinfo answer; "" means `id_token_alg`."""
@@ -149,7 +149,7 @@ class ProviderSettings(Table):
 
 
 class Requirements(Table):
-    """Every key that is given must hold; a missing claim denies."""
+    """All given keys must match. A missing claim does not match."""
 
     roles_any: tuple[str, ...] = ()
     roles_all: tuple[str, ...] = ()
@@ -284,7 +284,7 @@ class ForwardAuthSettings(Table):
 
 
 class LimitSettings(Table):
-    """Bounds per request, per client address and in total; a reached one answers 4xx or 503 and leaves an event."""
+    """Limits per request, per client address and in total. Beyond one, the answer is 4xx or 503 and a log line."""
 
     url_bytes: int = Field(8192, ge=256)
     header_bytes: int = Field(32_768, ge=1024)
@@ -295,7 +295,7 @@ class LimitSettings(Table):
     pending_logins: int = Field(10_000, ge=1)
     pending_logins_per_address: int = Field(500, ge=1)
     login_seconds: Positive = 600
-    """Life of an unfinished sign-in."""
+    """Lifetime of an unfinished sign-in."""
     websocket_client_message_bytes: int = Field(209_715_200, ge=1024)
     websocket_upstream_message_bytes: int = Field(209_715_200, ge=1024)
     websockets_per_session: int = Field(100, ge=1)

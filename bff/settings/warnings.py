@@ -1,4 +1,4 @@
-"""What an operator should know about settings that are in order: they start, but somebody may be let in by them."""
+"""Warnings about settings without faults: the front door starts, but the settings may let somebody in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("::ffff
 
 
 def find_warnings(settings: Settings, *, source: str) -> Iterator[Fault]:
-    """One warning each: the key, what it means, and what to do."""
+    """Yield one warning per risk: the key, what it means, and what to do."""
     for key, message, fix in _proxies(settings):
         yield Fault(source, key, message, fix)
 

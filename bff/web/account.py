@@ -1,4 +1,4 @@
-"""A person's own sessions: a list with masked ids, ended one by one; as JSON and as a page."""
+"""A person's own sessions, as JSON and as a page: list them with masked ids, and end them one by one."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from bff.web.problems import login_url
 
 CLOCK_SKEW_SECONDS = 60
 FRESH_SECONDS = 600
-"""How recently a person must have proved who they are to end a session elsewhere."""
+"""How recent a person's sign-in must be to end a session in another browser."""
 
 
 class AccountRoutes(Handling):
-    """Handlers for the signed-in person; nobody sees or ends another person's sessions, or those of another host."""
+    """Handlers for the signed-in person. Nobody sees or ends sessions of another person or of another host."""
 
     async def sessions(self, request: Request) -> Response:
         current = await self._signed_in(request, "GET")
         return answer_json({"sessions": [_describe(session, current) for session in await self._own(current)]})
 
     async def one_session(self, request: Request) -> Response:
-        """GET describes, DELETE (or POST from the account page) ends one of the person's sessions.
+        """Describe (GET) or end (DELETE, or POST from the account page) one of the person's sessions.
 
-        Ending another one than this takes proof of the last ten minutes that the person is there: whoever finds a
-        browser unattended must not pick which sessions go on.
+        To end another session than this one, the person must have signed in within the last ten minutes: somebody who
+        finds an unattended browser must not choose which sessions stay.
         """
         current = await self._signed_in(request, request.method)
         wanted = request.path_params["session_id"]
@@ -89,7 +89,7 @@ class AccountRoutes(Handling):
         return -CLOCK_SKEW_SECONDS <= self._bff.clock() - current.proved_at <= FRESH_SECONDS
 
     async def _own(self, current: Session) -> list[Session]:
-        """The person's sessions at this origin: pages of one host must not see or end what belongs to another."""
+        """Return the person's sessions at this origin: pages of one host must not see or end those of another."""
         every = await self._bff.sessions.of_person(current.identity.iss, current.identity.sub)
         return [session for session in every if session.origin == current.origin]
 

@@ -18,7 +18,7 @@ from bff.web.sign_in import SignInRoutes
 
 
 def create_auth_app(bff: Bff, targets: Targets) -> FastAPI:
-    """The application that serves `server.auth_path` and everything below it."""
+    """Make the application that serves `server.auth_path` and everything below it."""
     app = FastAPI(title="vestibule", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     sign_in, session = SignInRoutes(bff, targets), SessionRoutes(bff, targets)
     identity = IdentityRoutes(bff, targets)
@@ -54,7 +54,7 @@ def create_auth_app(bff: Bff, targets: Targets) -> FastAPI:
         return session.problem(request, problem)
 
     async def break_off(request: Request, error: Exception) -> Response:
-        return session.problem(request, AuthError())  # Starlette raises it again for whoever runs the application
+        return session.problem(request, AuthError())  # Starlette raises it again for the server
 
     app.add_exception_handler(404, refuse)
     app.add_exception_handler(405, refuse)

@@ -1,4 +1,4 @@
-"""What every handler below `/auth` shares: facts of the request, the session it carries, refusals rendered once."""
+"""The base of all handlers below `/auth`: facts of the request, its session, and one way to render refusals."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ BoundHandler = Callable[[Request], Awaitable[Response]]
 
 
 class Handling:
-    """Base of the groups of handlers."""
+    """The base class of each group of handlers."""
 
     def __init__(self, bff: Bff, targets: Targets) -> None:
         self._bff = bff
         self._targets = targets
 
     def answering(self, handler: BoundHandler) -> BoundHandler:
-        """`handler` with every `AuthError` rendered."""
+        """Wrap `handler` so that every `AuthError` is rendered."""
 
         @wraps(handler)
         async def answer(request: Request) -> Response:
@@ -51,7 +51,7 @@ class Handling:
     def problem(
         self, request: Request, error: AuthError, *, return_to: str = "/", cookies: list[str] | None = None
     ) -> Response:
-        """Render `error` for this request and leave an audit line for what operators look for."""
+        """Render `error` for this request, and write an audit line if operators need one."""
         try:
             facts = self._facts(request)
         except AuthError:
@@ -74,11 +74,11 @@ class Handling:
         )
 
     def _signed_record(self, request: Request) -> str:
-        """Record name of the session cookie this browser holds, "" without a valid one."""
+        """Return the record name in this browser's session cookie; "" without a valid one."""
         return self._bff.presented_record(request.scope["headers"])
 
     async def _current(self, request: Request) -> Session | None:
-        """The signed-in person's session at this origin, with local roles; asking does not slide it."""
+        """Return the person's session at this origin, with local roles. This does not extend it."""
         name = self._signed_record(request)
         session = await self._bff.sessions.load(name) if name else None
         if session is None or not self._bff.belongs_to(session, self._facts(request).urls):
@@ -86,10 +86,10 @@ class Handling:
         return self._bff.with_roles(session)
 
     def _local(self, text: str, facts: RequestFacts) -> str:
-        """`text` as a place a person may be sent to, else the start.
+        """Return `text` if it is a place a person may be sent to, else the start page.
 
-        A target elsewhere is noted, not written down. A path of ours that is no page is nobody's attack: we send people
-        to the sign-in from such paths ourselves.
+        The audit log notes that the target was elsewhere, but not the target itself. One of our own paths that is no
+        page is no attack: we send people from such paths to the sign-in ourselves.
         """
         target = self._local_or_none(text, facts)
         if target is None and text and not is_local(text, own_origin=facts.urls.origin):

@@ -1,4 +1,4 @@
-"""What the kit calls: codes for handles, handles for tokens, page state. Kit credential, no cookie."""
+"""The endpoints for the kit: codes for handles, handles for tokens, page state. They take no cookie."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _TokenRequest(BaseModel):
 
 
 class _RouteRefused(Forbidden):
-    """The route a token is for refuses the person."""
+    """The route for which a token was asked refuses the person."""
 
     is_audited = True
 
@@ -43,7 +43,7 @@ class KitRoutes(Handling):
     """Handlers for kit clients."""
 
     async def exchange(self, request: Request) -> Response:
-        """One-time code and binding for a session handle and the identity."""
+        """Exchange a one-time code and its binding for a session handle and the identity."""
         client = self._client(request)
         try:
             wanted = _ExchangeRequest.model_validate_json(await self._body(request, limit=MAX_JSON))
@@ -70,7 +70,7 @@ class KitRoutes(Handling):
         return answer_json({**answer, "routes": self._bff.kit_route_paths(client, session)})
 
     async def token(self, request: Request) -> Response:
-        """A live token for one of the client's audiences, for code that has to send it itself."""
+        """Return a live token for one of the client's audiences, for code that has to send it itself."""
         client, session = await self._caller(request)
         try:
             wanted = _TokenRequest.model_validate_json(await self._body(request, limit=MAX_JSON))
@@ -88,7 +88,7 @@ class KitRoutes(Handling):
         return answer_json({"access_token": token.token, "token_type": "Bearer", "expires_at": expires_at})
 
     async def state(self, request: Request) -> Response:
-        """GET, PUT and DELETE one piece of page state."""
+        """Read, write or delete one piece of page state."""
         client, session = await self._caller(request)
         states, state_id = self._bff.kit_states, request.path_params["state_id"]
         match request.method:
@@ -119,7 +119,7 @@ class KitRoutes(Handling):
         return call.client, self._bff.with_roles(session)
 
     def _may_speak_of(self, session: Session, request: Request) -> bool:
-        """True at the session's own origin, and for whoever dials an internal name, which is no origin."""
+        """True at the session's own origin, and for a caller that dials an internal name, which is no origin."""
         facts = self._facts(request)
         return facts.is_internal or session.origin == facts.urls.origin
 
@@ -136,12 +136,12 @@ class KitRoutes(Handling):
             raise BadRequest("kit_with_cookie", detail="a kit credential beside a session cookie")
 
     def _open_route(self, client: str, audience: str, session: Session) -> RouteSettings | None:
-        """The client's route whose token `audience` gets, None when it has none.
+        """Return the client's route that sends tokens to `audience`; None if it has none.
 
-        A route of the same audience that the client may not call guards its audience all the same.
+        A route to the same audience that the client may not call protects its audience too.
 
         Raises:
-            Forbidden: routes lead there, and none of them lets this person in.
+            Forbidden: there are such routes, but none of them lets this person in.
         """
         there = [route for route in self._bff.settings.routes if route.audience == audience]
         own = [route for route in there if route.id in self._bff.settings.kit_clients[client].routes]
@@ -153,7 +153,7 @@ class KitRoutes(Handling):
         return next((route for route in own if not refusals[route.id]), None)
 
     def _refusal(self, route: RouteSettings, session: Session) -> str:
-        """Why `route` refuses the person of `session`, "" when it does not."""
+        """Return why `route` refuses the person of `session`; "" if it does not."""
         urls = self._bff.urls_of(session)
         if urls is None or not urls.has(route.host):
             return "host"

@@ -1,4 +1,4 @@
-"""Reading `/auth/login`: who may start a sign-in, with which parameters. Pure."""
+"""Read requests to `/auth/login`: who may start a sign-in, and with which parameters. Pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LOCALES = re.compile(r"[A-Za-z0-9-]{1,35}( [A-Za-z0-9-]{1,35}){0,9}")
 
 
 def query_pairs(query: bytes, *, code: str) -> list[tuple[str, str]]:
-    """Decoded parameters in order.
+    """Return the decoded parameters in order.
 
     Raises:
-        BadRequest: `code`, when they are no form encoding or too many.
+        BadRequest: `code`, if they are not form encoded or too many.
     """
     try:
         return parse_qsl(
@@ -33,10 +33,10 @@ def query_pairs(query: bytes, *, code: str) -> list[tuple[str, str]]:
 
 
 def check_navigation(fetch: FetchMetadata, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """A sign-in starts from a top-level navigation alone.
+    """Check that the request is a top-level navigation. Nothing else may start a sign-in.
 
     Raises:
-        LoginRequired: a script asked; it must send the page there instead.
+        LoginRequired: a script asked. It must send the page there instead.
         Forbidden: `login_embedded`, an image, frame, script or prefetch asked.
     """
     names = dict(headers)
@@ -48,11 +48,11 @@ def check_navigation(fetch: FetchMetadata, headers: Iterable[tuple[bytes, bytes]
         return
     if fetch.dest in ("", "empty") and fetch.mode in ("cors", "same-origin"):
         raise LoginRequired()
-    raise Forbidden("login_embedded", "Signing in needs a page of its own.")
+    raise Forbidden("login_embedded", "The sign-in cannot be shown inside another page.")
 
 
 def parse_login_request(query: bytes, *, providers: Collection[str]) -> tuple[LoginRequest, str]:
-    """The request and its raw `return_to`; unknown parameters are ignored, known ones must be right and unique.
+    """Return the request and its raw `return_to`. Unknown parameters are ignored; known ones must be right and unique.
 
     Raises:
         BadRequest: `login_parameters`, `unknown_provider`.
@@ -95,7 +95,7 @@ def _max_age(text: str) -> float | None:
 
 
 def _provider_of_streamlit(text: str) -> str:
-    """`st.login("corp")` sends its provider in a JWT signed for Streamlit; the name in it is all that is used."""
+    """Read the provider's name from the JWT that `st.login("corp")` sends. It is signed for Streamlit, not for us."""
     try:
         payload = text.split(".")[1]
         claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

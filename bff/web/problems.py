@@ -1,4 +1,4 @@
-"""Errors as people and programs see them: a page for navigations, problem+json (RFC 9457) for the rest."""
+"""The answer to an error: a page for navigations, problem+json (RFC 9457) for everything else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TITLES_BY_CODE = dict.fromkeys(("login_cancelled", "callback_denied"), "You are 
 
 
 def login_url(urls: PublicUrls, return_to: str, *, provider: str = "", login_hint: str = "", prompt: str = "") -> str:
-    """Path of the sign-in that comes back to `return_to`."""
+    """Return the path of the sign-in that comes back to `return_to`."""
     query = {"return_to": return_to, "provider": provider, "login_hint": login_hint, "prompt": prompt}
     return f"{urls.base_path}{urls.auth_path}{contract.PATH_LOGIN}?" + urlencode({k: v for k, v in query.items() if v})
 
@@ -34,7 +34,7 @@ def login_url(urls: PublicUrls, return_to: str, *, provider: str = "", login_hin
 def render_problem(
     error: AuthError, *, navigation: bool, request_id: str, urls: PublicUrls, return_to: str = "/"
 ) -> Page:
-    """The answer for `error`. `return_to` is where signing in, or trying again, leads."""
+    """Return the answer for `error`. `return_to` is where signing in, or trying again, leads."""
     headers = [(name.lower(), value) for name, value in error.headers.items()]
     headers.append((contract.HEADER_REQUEST_ID.lower(), request_id))
     if navigation:
@@ -81,7 +81,7 @@ def _page(
 
 
 def _actions(error: AuthError, urls: PublicUrls, return_to: str) -> list[dict[str, str]]:
-    """What the person can do about it, the likeliest first."""
+    """Return what the person can do, the most likely action first."""
     sign_in = {"href": _sign_in_url(error, urls, return_to), "label": "Sign in"}
     start = urls.base_path + "/"
     home = [{"href": start, "label": "Go to the start page"}] if return_to != start else []

@@ -1,4 +1,4 @@
-"""What providers and third parties call: back-channel and front-channel logout, third-party initiated login."""
+"""The endpoints for providers and third parties: back-channel and front-channel logout, third-party login."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MAX_REPLAY_IDS = 100_000
 
 
 class ProviderRoutes(Handling):
-    """Handlers without cookies; what they trust is a signature or an exact issuer."""
+    """Handlers that use no cookies. They trust a signature, or an issuer that matches exactly."""
 
     async def back_channel_logout(self, request: Request) -> Response:
-        """OpenID Connect Back-Channel Logout 1.0: 200 also for sessions nobody knows, 400 for whatever is not done."""
+        """OpenID Connect Back-Channel Logout 1.0: 200 also if no session matches, 400 if anything fails."""
         try:
             provider = self._provider(request)
             await self._end_by_token(provider, await self._logout_token(request))
@@ -60,7 +60,7 @@ class ProviderRoutes(Handling):
         return respond(Page(200, headers, b"<!doctype html><title>Signed out</title>"))
 
     async def initiate(self, request: Request) -> Response:
-        """Third-party initiated login (Core section 4): for the configured issuer, to a local page."""
+        """Third-party initiated login (Core section 4): only for a configured issuer, only to a local page."""
         facts, provider = self._facts(request), self._provider(request)
         if request.method == "GET":
             check_navigation(facts.fetch, request.scope["headers"])
@@ -88,7 +88,7 @@ class ProviderRoutes(Handling):
         return tokens[0]
 
     async def _end_by_token(self, provider: Provider, token: str) -> None:
-        """Check, end, then remember the `jti`: a retry after a failure works, a replay has no effect."""
+        """Check the token, end the sessions, then store the `jti`. A failed call can be sent again; a replay fails."""
         bff, settings = self._bff, provider.settings
         now = bff.clock()
         claims = await provider.keys.validate(

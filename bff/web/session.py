@@ -1,4 +1,4 @@
-"""What the front door says of itself and of the person: session, public keys, the guard script."""
+"""The endpoints that only inform: the person's session, the public keys, the guard script."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SessionRoutes(Handling):
     """Handlers that change nothing."""
 
     async def session(self, request: Request) -> Response:
-        """Who is signed in, as JSON; asking does not count as activity."""
+        """Return who is signed in, as JSON. This request does not count as activity."""
         facts = self._facts(request)
         check_same_origin("GET", facts.fetch, origin=facts.urls.origin, strict_reads=False)
         session = await self._current(request)

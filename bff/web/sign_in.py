@@ -27,11 +27,11 @@ from bff.web.pages import render_form_page, render_page
 from bff.web.problems import login_url
 
 SILENT = ("provider", "silent")
-"""Parameter of the signed-out page after a sign-out that the provider could not be told of."""
+"""Parameter of the signed-out page if the provider could not be told about the sign-out."""
 
 
 class SignInRoutes(Handling):
-    """Handlers, thin: read the request, call the use-case, write the answer."""
+    """Thin handlers: read the request, call the use-case, write the answer."""
 
     async def login(self, request: Request) -> Response:
         facts, bff = self._facts(request), self._bff
@@ -117,7 +117,7 @@ class SignInRoutes(Handling):
         )
 
     def _referring_page(self, request: Request, facts: RequestFacts) -> str:
-        """The page that led here (Streamlit's own `st.login` names none), the start when that is no place to go."""
+        """Return the page that led here, for `st.login`, which names no page. Else the start page."""
         referer = request.headers.get("referer", "")
         scheme, separator, rest = referer.partition("://")
         host, slash, path = rest.partition("/")
@@ -125,7 +125,7 @@ class SignInRoutes(Handling):
         return self._local_or_none(here, facts) or facts.urls.base_path + "/"
 
     def _choice(self, facts: RequestFacts, request: Request, *, return_to: str) -> Response:
-        """The sign-in page: the same request once more, with a provider and the target already checked."""
+        """Return the page that offers the providers. Each link repeats this request with a provider."""
         here = facts.urls.base_path + facts.urls.auth_path + contract.PATH_LOGIN
         asked = query_pairs(request.scope["query_string"], code="login_parameters")
         same = [(name, value) for name, value in asked if value and name in KNOWN - {"provider", "return_to"}]
@@ -139,10 +139,10 @@ class SignInRoutes(Handling):
         return respond(render_page("sign_in.html", choices=choices))
 
     def _kit_target(self, wanted: LoginRequest, return_to: str) -> str:
-        """Where auth-code mode leads: an allowed origin of the kit client.
+        """Return where auth-code mode leads: to an allowed origin of the kit client.
 
         Raises:
-            BadRequest: `kit_login`, an unknown client, no binding, or an origin that is not its own.
+            BadRequest: `kit_login`: an unknown client, no binding, or an origin that the client does not have.
         """
         client = self._bff.settings.kit_clients.get(wanted.kit_client)
         if client is None or not BINDING.fullmatch(wanted.kit_binding):
@@ -192,14 +192,14 @@ def _name_of(session: Session) -> str:
 
 
 class _Denied(CallbackRejected):
-    """The provider's own no, already in the audit log."""
+    """The provider refused. This is already in the audit log."""
 
     is_audited = True
     is_ordinary = True
 
 
 class _Unable(ProviderUnavailable):
-    """The provider's own failure, already in the audit log as that of the sign-in."""
+    """The provider failed. This is already in the audit log, as a failed sign-in."""
 
     is_audited = True
 

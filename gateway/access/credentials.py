@@ -1,4 +1,4 @@
-"""Who is calling: a browser with its session cookie, a page's server with the kit credential, or nobody."""
+"""Find out who is calling: a browser with its session cookie, a page's server with the kit credential, or nobody."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOBODY = Assertion("")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`live` is None when nobody is signed in; `kit_client` is "" for browsers; a machine brought its own bearer."""
+    """Who is calling. `live` is None if nobody is signed in; `kit_client` is "" for browsers."""
 
     live: LiveSession | None
     kit_client: str = ""
@@ -31,7 +31,7 @@ class Caller:
 
     @property
     def person(self) -> LiveSession | None:
-        """The live session of a person: what has a record, can slide, and can be ended."""
+        """The live session of a person: it has a record, and can be extended and ended."""
         return None if self.is_machine else self.live
 
 
@@ -43,15 +43,15 @@ class Credentials:
         self._cache = cache
 
     async def identify(self, incoming: Incoming, route: RouteSettings | None) -> Caller:
-        """The caller of a request to `route`, None for an address without one.
+        """Return the caller of a request to `route`, which is None for an address without a route.
 
-        A public route knows nobody: neither the cookie nor a kit's handle is looked at, whoever is signed in. A kit
-        credential is checked there too, as a Host of `internal_hosts` is accepted for its sake.
+        A public route knows nobody: it ignores the cookie and a kit's handle. It still checks a kit credential, because
+        that is why a Host of `internal_hosts` is accepted.
 
         Raises:
-            BadRequest: a kit credential beside a session cookie, or twice.
+            BadRequest: a kit credential together with a session cookie, or twice.
             LoginRequired: `kit_credential`; `kit_handle`, also for a session of another public host.
-            StoreUnavailable: nobody can tell.
+            StoreUnavailable: the store does not answer.
         """
         knows_nobody = route is not None and route.auth == "public"
         credential = single_header(incoming.headers, KIT_HEADER, code="kit_credential_twice")
@@ -75,9 +75,9 @@ class Credentials:
 
 
 def origin_of_kit_call(caller: Caller, path: str, routes: RouteTable, bff: Bff) -> PublicUrls:
-    """The origin an internal call is for: its session's own.
+    """Return the origin of an internal call: that of its session.
 
-    For a page where nobody is signed in it is the first origin at which `path` is a route of the kit client.
+    If nobody is signed in on the page, it is the first origin at which `path` is a route of the kit client.
 
     Raises:
         LoginRequired: `kit_handle`, the session's origin is not served any more.
@@ -103,7 +103,7 @@ def check_kit_route(caller: Caller, route: RouteSettings, kit_clients: Mapping[s
 
 
 def kit_headers(caller: Caller, route: RouteSettings, bff: Bff) -> IdentityHeaders:
-    """`X-Vestibule-Assertion` and `X-Vestibule-Session` for a kit route, empty when nobody is signed in."""
+    """Return `X-Vestibule-Assertion` and `X-Vestibule-Session` for a kit route; nothing if nobody is signed in."""
     if not route.kit:
         return IdentityHeaders([])
     live, client = caller.person, route.kit

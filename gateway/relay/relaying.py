@@ -1,4 +1,4 @@
-"""Handing a decided request to its upstream, and keeping hold of it so that it ends with its session."""
+"""Relay an allowed request to its upstream, and keep track of it so that it ends with its session."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Relaying:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Relay a request; the end of its session cuts a response still under way."""
+        """Relay a request. The end of its session cuts a response that is still being sent."""
         upstream = chosen.choose(caller.live.session.name if caller.live else incoming.facts.address)
         inserts = self._script.is_wanted(incoming, chosen.route)
         if inserts:
@@ -101,7 +101,7 @@ class Relaying:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Relay a WebSocket; the end of its session, or of a machine's token, closes it with 4401."""
+        """Relay a WebSocket. The end of its session, or of a machine's token, closes it with 4401."""
         closer, subprotocols = SocketCloser(), incoming.scope["subprotocols"]
         outage_seconds = self._bff.settings.store.outage_seconds
         streamlit = await open_streamlit_socket(
@@ -207,7 +207,7 @@ class Relaying:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One HTTP exchange, ready for whichever kind of upstream was chosen."""
+    """One HTTP exchange, ready for the chosen kind of upstream."""
 
     scope: Scope
     receive: Receive
@@ -251,7 +251,7 @@ def _clean_answer(hygiene: ResponseHygiene, incoming: Incoming) -> CleanAnswer:
 
 
 def _refusal(code: int) -> AuthError:
-    """What a request that got no answer yet is told when it is ended with `code`."""
+    """Return the error for a request that is ended with `code` before it got an answer."""
     match code:
         case contract.CloseCode.UNAVAILABLE:
             return StoreUnavailable(detail="the session could not be checked for too long")

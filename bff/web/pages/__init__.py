@@ -34,7 +34,7 @@ def _environment() -> Environment:
 
 
 def render_page(template: str, *, status: int = 200, headers: Headers | None = None, **values: Any) -> Page:
-    """Render `template` with a fresh CSP nonce for its style; never cached, never framed."""
+    """Render `template` with a new CSP nonce for its style. It is never cached and never framed."""
     nonce = secrets.token_urlsafe(16)
     html = _environment().get_template(template).render(nonce=nonce, **values)
     return Page(status, page_headers(nonce) + (headers or []), html.encode())
@@ -55,7 +55,7 @@ def render_form_page(template: str, *, origin: str, **values: Any) -> Page:
 
 
 def page_headers(nonce: str) -> Headers:
-    """Headers of every page of ours. `form-action` is left open: browsers apply it to the provider's redirect too."""
+    """Return the headers of all our pages. No `form-action`: it would also apply to redirects to the provider."""
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; img-src 'self' data:; "
         "base-uri 'none'; object-src 'none'; frame-ancestors 'none'"

@@ -1,4 +1,4 @@
-"""The stand-in for the front door during a trial sign-in: the real sign-in and callback, watched, and nothing else."""
+"""The listener of a trial sign-in, in place of the front door. It has only the real sign-in and callback."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gateway.cli.doctor.claims import Arrived
 from gateway.problems import send_page
 
 NOT_OURS = frozenset({"callback_foreign_browser", "callback_unknown", "callback_state", "callback_duplicate"})
-"""A callback that answers none of our questions: anybody can send one, and it does not end the waiting."""
+"""A callback that does not belong to our sign-in. Anybody can send one, so we go on waiting."""
 FAREWELL = b"Signed in. The terminal shows what arrived; this window can be closed.\n"
 DENIED = {"access_denied": "the person cancelled, or the provider does not let this person use this client"}
 CHECK_REGISTRATION = "check the client's registration: redirect URI, allowed flow, PKCE, scopes"
@@ -72,7 +72,7 @@ class TrialObserver:
 
 @dataclass(slots=True)
 class Catcher:
-    """The listener's application: sign-in for whoever has `link`, the callback, a farewell."""
+    """The application of the listener: the sign-in for people who have `link`, the callback, and a last page."""
 
     bff: Bff
     observer: TrialObserver
@@ -119,7 +119,7 @@ class Catcher:
 
 
 class _Home:
-    """`Targets` of the trial: no page but the farewell, no demands of routes."""
+    """`Targets` of the trial: no page but the last one, and no rules of routes."""
 
     def is_page(self, path: str, *, urls: PublicUrls) -> bool:
         return False
@@ -132,7 +132,7 @@ class _Home:
 
 
 def explain(error: AuthError) -> str:
-    """Code, the operator's detail, and where the code is explained."""
+    """Return the code, the detail for the operator, and where the code is explained."""
     return f"{error.code}{f' ({error.detail})' if error.detail else ''}; see docs/errors.md#{error.code}"
 
 
