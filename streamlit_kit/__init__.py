@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from streamlit_kit.client import ApiClient, prepare_client
 from streamlit_kit.errors import (
-    ApiError,
     ApiUnavailable,
     ClientOfAnotherPage,
     Forbidden,
@@ -25,7 +24,7 @@ from streamlit_kit.errors import (
 from streamlit_kit.guards import login_button, login_link, logout_button, require_login, require_role, show_problem
 from streamlit_kit.identity import Identity, current_user
 from streamlit_kit.navigation import ChosenPage, Page, pages
-from streamlit_kit.response import ApiResponse, ApiStream
+from streamlit_kit.response import ApiError, ApiResponse, ApiStream
 from streamlit_kit.state import PageState, page_state
 from streamlit_kit.tokens import auth_headers
 

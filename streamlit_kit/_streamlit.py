@@ -1,4 +1,4 @@
-"""Every touch of Streamlit that is not its documented API, so that a new release is checked in one room.
+"""All uses of Streamlit that are not its documented API, in one place, so that they can be checked for a new release.
 
 Checked with Streamlit 1.67: the script run context, the form of the `_streamlit_xsrf` cookie.
 """
@@ -13,7 +13,7 @@ _XSRF_VERSION: Final = "2"
 
 
 def page_session_id() -> str:
-    """Id of the Streamlit session whose script runs in this thread; "" in a plain thread or outside Streamlit."""
+    """Return the id of the Streamlit session whose script runs in this thread; "" in another thread or program."""
     from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
     context = get_script_run_ctx(suppress_warning=True)
@@ -21,10 +21,10 @@ def page_session_id() -> str:
 
 
 def browser_binding(xsrf_cookie: str) -> str:
-    """base64url SHA-256 of the token inside `_streamlit_xsrf`; "" when the cookie is not of the known form.
+    """Return the base64url SHA-256 of the token inside `_streamlit_xsrf`; "" if the cookie has an unknown form.
 
-    The cookie is `2|mask|masked token|time`, hexadecimal, and gets a new mask each time it is set: only the token below
-    the mask stays the same for a browser.
+    The cookie is `2|mask|masked token|time`, in hexadecimal. It gets a new mask each time it is set. Only the token
+    under the mask stays the same for a browser.
     """
     parts = xsrf_cookie.strip("\"'").split("|")
     if len(parts) != 4 or parts[0] != _XSRF_VERSION:

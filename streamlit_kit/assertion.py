@@ -18,7 +18,7 @@ from streamlit_kit.paths import is_route_path
 
 _MAX_CHARACTERS: Final = 32_768
 _SKEW_SECONDS: Final = 60
-"""Tolerated between the two clocks for `iat` and `nbf`; the end of a session is never stretched."""
+"""Seconds by which the two clocks may differ, for `iat` and `nbf`. The end of a session is never extended."""
 _CODES: Final[Mapping[type[jwt.PyJWTError], str]] = MappingProxyType(
     {
         jwt.ExpiredSignatureError: "assertion_exp",
@@ -34,18 +34,18 @@ Seconds = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class AssertionRejected(KitError):
-    """The handshake does not prove who is there; `code` names the rule that it broke."""
+    """The handshake does not prove who is there. `code` names the rule that it breaks."""
 
     default_code = "assertion_rejected"
-    default_message = "This page was opened in a way that does not prove who is there."
+    default_message = "The page cannot tell who you are from the way it was opened."
 
 
 @dataclass(frozen=True, slots=True)
 class PageSession:
-    """Somebody's signed-in session as one page holds it.
+    """A person's session in one page.
 
-    `handle` opens nothing without the kit credential and dies with the session. `ended` is set when the front door said
-    that the session is over.
+    `handle` gives no access without the kit credential, and ends with the session. `ended` is set once the front door
+    has said that the session is over.
     """
 
     identity: Identity
@@ -57,7 +57,7 @@ class PageSession:
 
 
 class PersonClaims(BaseModel):
-    """The claims about a person that the front door makes, with their exact types; everything else is kept apart."""
+    """The claims about a person that the front door itself makes, with exact types. All others are kept separately."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -105,7 +105,7 @@ class _HandshakeClaims(PersonClaims):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What an assertion for this page must say; `issuer` is "" where this process does not know the public address."""
+    """What an assertion for this page must say. `issuer` is "" if this process does not know the public address."""
 
     client: str
     issuer: str = ""
@@ -175,7 +175,7 @@ def _verify(assertion: str, key: jwt.PyJWK, expected: Expected) -> _HandshakeCla
         )
         return _HandshakeClaims.model_validate(claims)
     except jwt.InvalidAudienceError as exc:
-        # The signature has been checked by now: the front door itself addressed this page by another name.
+        # The signature is already checked: the front door itself used another name for this page.
         raise KitMisconfigured(
             f"The front door's route to this page names another kit client than {expected.client!r}: make `kit` of the "
             "route and VESTIBULE_KIT__CLIENT the same."

@@ -37,7 +37,7 @@ _ANYTHING: Final = TypeAdapter(Any)
 
 
 class RequestOptions(TypedDict, total=False):
-    """What a call may carry besides its path; at most one kind of body."""
+    """What a call may have in addition to its path: at most one kind of body."""
 
     json: Any
     params: Mapping[str, Any] | None
@@ -49,13 +49,12 @@ class RequestOptions(TypedDict, total=False):
 
 
 def prepare_client(route: str = "") -> ApiClient:
-    """Make the page's API client: call it on every run, it costs no request.
+    """Make the page's API client. Call it on every run: it sends no request.
 
-    Without `route` the client speaks to the only route the page may call; in development every route is the API
-    (`streamlit_kit.development`). Where nobody is signed in it returns an
-    anonymous client; it never stops the page.
+    Without `route`, the client calls the only route that the page may call. In development every route is the API
+    (`streamlit_kit.development`). If nobody is signed in, the client is anonymous. This never stops the page.
 
-    Raises: KitMisconfigured; OutsidePage in a plain thread; ApiUnavailable when the front door cannot be reached.
+    Raises: KitMisconfigured; OutsidePage in a plain thread; ApiUnavailable if the front door cannot be reached.
     """
     kit = current_kit()
     session = find_session(kit)
@@ -72,18 +71,18 @@ def prepare_client(route: str = "") -> ApiClient:
 
 
 class ApiClient:
-    """Calls the API behind the front door as the person on the page; the front door attaches the current token.
+    """Calls the API behind the front door as the person on the page. The front door adds the current token.
 
         client = prepare_client()
         client.get("users/me").raise_for_status().json()
         client.post("simulations", json={"steps": 500})
 
     Paths are relative to the route and stay inside it. `json` also takes pydantic models, dataclasses, dates and NumPy
-    values. `timeout` is in seconds. A client may be handed to threads; it belongs to one page and is neither hashed nor
-    pickled, so that no shared cache can hand it to somebody else.
+    values. `timeout` is in seconds. Threads may use a client. It belongs to one page and cannot be hashed or pickled,
+    so that no shared cache can give it to somebody else.
 
     All methods raise LoginRequired, Forbidden and ApiUnavailable (`streamlit_kit.errors`), and ValueError for a path or
-    header that must not be sent; every other answer is returned, for `raise_for_status()` or for the page to look at.
+    header that must not be sent. They return every other answer; use `raise_for_status()`, or look at it in the page.
     """
 
     __slots__ = ("_kit", "_login_url", "_page_id", "_route_path", "_session")
@@ -126,7 +125,7 @@ class ApiClient:
 
     @contextmanager
     def stream(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Iterator[ApiStream]:
-        """Send and hand out the answer while it arrives, for large or endless bodies."""
+        """Send, and give the answer out while it arrives, for large or endless bodies."""
         response = transport.send(self._kit.http, self._build_request(method, path, options), stream=True)
         try:
             self._check(response)
@@ -135,7 +134,7 @@ class ApiClient:
             response.close()
 
     def auth_headers(self, audience: str = "") -> dict[str, str]:
-        """Fetch `Authorization` for code that needs the token itself; it goes stale, so ask anew for each use.
+        """Fetch `Authorization` for code that needs the token itself. It expires soon, so fetch it for each use.
 
         Raises: LoginRequired, Forbidden, ApiUnavailable.
         """
@@ -186,13 +185,13 @@ class ApiClient:
             self._session.ended.set()
 
     def _check_page(self) -> None:
-        # A plain thread has no page and is let through: the page handed the client to it.
+        # A plain thread has no page and may go on: the page gave it the client.
         page_id = _streamlit.page_session_id()
         if page_id and self._page_id and page_id != self._page_id:
             raise ClientOfAnotherPage
 
     def __eq__(self, other: object) -> bool:
-        # With an own __eq__ and no __hash__ a class is unhashable: `st.cache_data` refuses it as an argument.
+        # A class with __eq__ and no __hash__ cannot be hashed: `st.cache_data` refuses it as an argument.
         return self is other
 
     def __repr__(self) -> str:
@@ -212,19 +211,19 @@ def _login_url_if_any(kit: Kit) -> str:
 
 
 def _build_content(options: RequestOptions) -> tuple[str | bytes | Iterable[bytes] | None, dict[str, str]]:
-    """The raw body and the header that goes with it."""
+    """Return the raw body and its header."""
     bodies = [name for name in ("json", "content", "data", "files") if options.get(name) is not None]
     if "json" not in bodies:
         return options.get("content"), {}
     if len(bodies) > 1:
         raise ValueError("give json or another body, not both")
-    # NaN is refused, not turned into null: JSON has no such number, and silence would falsify data.
+    # NaN is refused and not sent as null: JSON has no such number, and the data would change without notice.
     text = json.dumps(options["json"], default=_to_plain, allow_nan=False)
     return text.encode(), {"Content-Type": "application/json"}
 
 
 def _to_plain(value: Any) -> Any:
-    # NumPy and pandas values say how they look in plain Python; the kit does not import them.
+    # NumPy and pandas values can convert themselves to plain Python; the kit does not import the libraries.
     tolist = getattr(value, "tolist", None)
     return tolist() if callable(tolist) else _ANYTHING.dump_python(value, mode="json")
 

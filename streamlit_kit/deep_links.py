@@ -1,4 +1,4 @@
-"""Addresses of the front door for links in a page, and the way back to the very page and query a person is on."""
+"""Addresses of the front door for links in a page, with the page and query that a person comes back to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARKERS: Final = (contract.HEADER_ASSERTION, contract.HEADER_SESSION, contract.
 
 
 def current_location() -> str:
-    """Absolute address of the page in the browser, with its query; "" where Streamlit does not know it."""
+    """Return the absolute address of the page in the browser, with its query; "" if Streamlit does not know it."""
     import streamlit as st
 
     url = st.context.url
@@ -27,12 +27,12 @@ def current_location() -> str:
 
 
 def current_path() -> str:
-    """Path and query of the page, fit for `return_to`; "/" where Streamlit does not know them."""
+    """Return path and query of the page for `return_to`; "/" if Streamlit does not know them."""
     return build_return_to(current_location())
 
 
 def build_return_to(location: str) -> str:
-    """Cut an address to path and query. One longer than 2 KB loses its query: the page is worth more than nothing."""
+    """Return path and query of an address. If they are longer than 2 KB, leave out the query: the page still opens."""
     url = urlsplit(location)
     path = url.path if url.path.startswith("/") and not url.path.startswith("//") else "/"
     full = f"{path}?{url.query}" if url.query else path
@@ -42,7 +42,7 @@ def build_return_to(location: str) -> str:
 
 
 def is_behind_front_door(settings: KitSettings) -> bool:
-    """Whether the browser reaches this page through the front door, so that links to it stay on the page's origin."""
+    """True if the browser reaches this page through the front door, so that links can stay on the page's origin."""
     import streamlit as st
 
     headers = st.context.headers
@@ -54,11 +54,11 @@ def is_behind_front_door(settings: KitSettings) -> bool:
 
 
 def login_url(settings: KitSettings) -> str:
-    """Where a person signs in and comes back from; for a page elsewhere, with its client name and browser binding.
+    """Return where a person signs in and comes back from. A page elsewhere adds its client name and browser binding.
 
-    Without a front door it is "", as are the others below: the page itself.
+    Without a front door it is "", which means the page itself. The functions below do the same.
 
-    Raises: KitMisconfigured for a page elsewhere whose Streamlit sets no XSRF cookie to bind the sign-in to.
+    Raises: KitMisconfigured for a page elsewhere, if its Streamlit sets no XSRF cookie to bind the sign-in to.
     """
     import streamlit as st
 
@@ -77,7 +77,7 @@ def login_url(settings: KitSettings) -> str:
 
 
 def logout_url(settings: KitSettings) -> str:
-    """The confirmation page for signing out by GET, and the target of the POST that needs none."""
+    """Return the address for signing out. GET shows a question first; POST signs out at once."""
     if not settings.has_front_door:
         return ""
     if is_behind_front_door(settings):
@@ -86,7 +86,7 @@ def logout_url(settings: KitSettings) -> str:
 
 
 def account_url(settings: KitSettings) -> str:
-    """The person's own page about the session."""
+    """Return the address of the page where people see their own sessions."""
     if not settings.has_front_door:
         return ""
     if is_behind_front_door(settings):

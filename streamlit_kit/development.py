@@ -6,7 +6,7 @@
 | `VESTIBULE_DEV_PERSON` | `alice:analyst+admin`, a person and roles; `dev` without roles unless given |
 | `VESTIBULE_DEV_API_URL` | where the API listens, on loopback; `http://127.0.0.1:8000` unless given |
 
-Whoever opens the page is that person, hence the refusals: no front door beside it, no visitor from another machine.
+Everybody who opens the page is that person. So the page refuses a front door and visitors from another machine.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ _MARKS_OF_PROXY: Final = frozenset(
         "x-real-ip",
     }
 )
-"""Those at which the API refuses development tokens as well: behind a proxy here everybody comes from loopback."""
+"""Headers with which the API refuses development tokens too: behind a proxy here, everybody comes from loopback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Development:
-    """Who everybody is, and the API that is called; `api_url` has no trailing slash."""
+    """The development person, and the API that is called. `api_url` has no trailing slash."""
 
     secret: str = field(repr=False)
     sub: str
@@ -74,12 +74,12 @@ class Development:
 
     @property
     def settings(self) -> KitSettings:
-        """Settings without a kit client: there is no front door to be one of."""
+        """Return settings without a kit client, since there is no front door."""
         return KitSettings(url=self.api_url, client="", secret="")
 
 
 def read_development(environ: Mapping[str, str]) -> Development | None:
-    """The development person that `environ` asks for; None without `VESTIBULE_DEV_SECRET`.
+    """Return the development person that `environ` asks for; None without `VESTIBULE_DEV_SECRET`.
 
     Raises: KitMisconfigured, naming the variables and never the secret.
     """
@@ -101,7 +101,7 @@ def read_development(environ: Mapping[str, str]) -> Development | None:
 
 
 def warn_of_development(development: Development) -> None:
-    """Say it where the page was started; the caller does so once per process."""
+    """Log a warning about this mode. The caller does so once per process."""
     log.warning(
         "development: %s is set, so whoever opens this page from this machine is %r with the roles [%s] at %s",
         contract.ENV_DEV_SECRET,
@@ -112,7 +112,7 @@ def warn_of_development(development: Development) -> None:
 
 
 def mint_token(development: Development, *, now: float) -> str:
-    """A bearer token for one call, good for 60 s; `now` is Unix seconds."""
+    """Make a bearer token for one call, good for 60 s. `now` is Unix seconds."""
     issued_at = int(now)
     payload = {
         "iss": contract.DEV_ISSUER,
@@ -129,12 +129,12 @@ def mint_token(development: Development, *, now: float) -> str:
 
 
 def build_authorization(development: Development) -> dict[str, str]:
-    """`{"Authorization": "Bearer …"}`, minted anew."""
+    """Return `{"Authorization": "Bearer …"}` with a new token."""
     return {"Authorization": f"Bearer {mint_token(development, now=time.time())}"}
 
 
 def find_development_session(development: Development) -> PageSession:
-    """The development person's session on this page.
+    """Return the development person's session on this page.
 
     Raises: KitMisconfigured for a page that a front door, a proxy or another machine opened.
     """

@@ -1,30 +1,25 @@
-"""The tree of everything the kit raises.
+"""The errors of the kit, all below `KitError`.
 
     KitError
-    ├── KitMisconfigured        this process or this page is set up wrongly; for whoever runs it, not for visitors
+    ├── KitMisconfigured        this process or this page is set up wrongly; visitors can do nothing about it
     ├── OutsidePage             called where there is no page: a plain thread, or `python app.py`
-    ├── ClientOfAnotherPage     an `ApiClient` met in a page it was not made for: it sits in a shared cache
+    ├── ClientOfAnotherPage     an `ApiClient` was used in a page it was not made for: it is in a shared cache
     ├── LoginRequired (401)     nobody is signed in, or the session is over; `login_url` starts a sign-in
     ├── Forbidden (403)         signed in, not allowed; `reason` in the API's own words, if it gave one
     ├── ApiUnavailable (503)    the front door or the API behind it is out of reach; `retry_after` in seconds; `reason`
     └── ApiError                any other answer that is no success, by `raise_for_status()`; `response` is that answer
 
-Every instance has a stable `code`, the HTTP `status` it stands for (0 when it stands for none), the `request_id` to
-tell an operator ("" when no answer came), and a `message` that may be shown to people: bodies, tokens and secrets never
-enter it. `reason` is apart from it: one short line that somebody else wrote, so show it as text, not as Markdown. It
-is part of `str(error)`, which is for logs and traces.
+Every error has a stable `code`, its HTTP `status` (0 if it has none), the `request_id` for an operator ("" if no answer
+came), and a `message` that may be shown to people: it never holds bodies, tokens or secrets. `reason` is separate: one
+short line that somebody else wrote, so show it as text, not as Markdown. It is part of `str(error)`, which is for logs
+and traces.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from streamlit_kit.response import ApiResponse
-
 
 class KitError(Exception):
-    """Root of the tree."""
+    """The base of all errors of the kit."""
 
     status: int = 0
     default_code: str = "kit_error"
@@ -83,7 +78,7 @@ class Forbidden(KitError):
         self, message: str = "", *, code: str = "", status: int = 0, request_id: str = "", reason: str = ""
     ) -> None:
         super().__init__(message, code=code, status=status, request_id=request_id)
-        self.reason = reason if reason != self.message else ""  # the front door refuses in these very words
+        self.reason = reason if reason != self.message else ""  # the front door itself refuses with these words
 
     def __str__(self) -> str:
         return f"{super().__str__()} The service says: {self.reason}" if self.reason else super().__str__()

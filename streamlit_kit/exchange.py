@@ -1,8 +1,8 @@
 """Auth-code mode, for a Streamlit that is not behind the front door.
 
-The sign-in comes back with a one-time `auth_code` in the query. It is worth something once, within a minute, to this
-kit client, and in the browser that began: the page proves that from its own handshake. What it gives stays in
-`st.session_state`, that is with one tab until it is reloaded.
+The sign-in comes back with a one-time `auth_code` in the query. The code works once, within a minute, for this kit
+client, and in the browser that began the sign-in: the page proves that from its own handshake. The session stays in
+`st.session_state`, so it belongs to one tab until that is reloaded.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class _ExchangeAnswer(BaseModel):
 
 
 def find_exchanged_session(kit: Kit) -> PageSession | None:
-    """The session of this tab, from an earlier exchange or from the code the page was opened with.
+    """Return the session of this tab, from an earlier exchange or from the code in the page's address.
 
-    Raises: ApiUnavailable; the code stays in the query then, so that trying again can succeed.
+    Raises: ApiUnavailable. The code then stays in the query, so that another try can succeed.
     """
     import streamlit as st
 
@@ -77,7 +77,7 @@ def forget_exchanged_session() -> None:
 
 
 def exchange_code(kit: Kit, code: str, *, binding: str) -> PageSession | None:
-    """Redeem `code`; None when it is not accepted, whatever the reason.
+    """Redeem `code`. None if it is not accepted, for any reason.
 
     Raises: ApiUnavailable, KitMisconfigured.
     """

@@ -1,4 +1,4 @@
-"""Who may see the rest of the page: each guard returns the person, or shows a panel and stops the run."""
+"""Guards that decide who may see the rest of a page. Each returns the person, or shows a panel and stops the run."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def require_login(message: str = "") -> Identity:
 
 
 def require_role(*roles: str) -> Identity:
-    """Return the person if they have at least one of `roles`; else say who they are and what is missing, and stop.
+    """Return the person if they have at least one of `roles`. Else show who they are and what is missing, and stop.
 
-    Somebody who is signed out gets the sign-in panel.
+    A person who is not signed in gets the sign-in panel.
 
     Raises: KitMisconfigured, OutsidePage; ValueError without a role, which would let everybody in or nobody.
     """
@@ -47,7 +47,7 @@ def require_role(*roles: str) -> Identity:
 
 
 def show_problem(error: KitError) -> None:
-    """Show an error of the kit as a panel: sign-in, not allowed and why, out of reach, failed. The run goes on."""
+    """Show an error of the kit as a panel: sign in, not allowed and why, out of reach, or failed. The run goes on."""
     import streamlit as st
 
     match error:
@@ -81,21 +81,21 @@ def show_problem(error: KitError) -> None:
 
 
 def login_link(label: str = "Sign in") -> None:
-    """A link in the same tab that signs in and comes back to this page and query."""
+    """Show a link that signs in, in the same tab, and comes back to this page and query."""
     _show(panels.build_login_link(_login_url(), label, as_button=False, accent=_accent()))
 
 
 def login_button(label: str = "Sign in") -> None:
-    """`login_link` that looks like a button; a real link all the same, so no run of the page lies in between."""
+    """Show `login_link` as a button. It is a real link, so a click causes no run of the page."""
     _show(panels.build_login_link(_login_url(), label, as_button=True, accent=_accent()))
 
 
 def logout_button(label: str = "Sign out", *, everywhere: bool = False, key: str | None = None) -> None:
-    """A button that signs out, here or `everywhere` the person is signed in; nothing for who is not.
+    """Show a button that signs the person out, here or `everywhere`. Without a signed-in person it shows nothing.
 
-    The click posts a form to the front door from the page's own origin, which counts as the person's will without a
-    further question. A page that is not behind the front door goes to the confirmation page there instead; one in
-    development, without any, shows nothing.
+    The click posts a form to the front door from the page's own origin, so the front door does not ask again. A page
+    that is not behind the front door goes to the confirmation page there instead. A page in development, without a
+    front door, shows nothing.
     """
     import streamlit as st
 
@@ -110,7 +110,7 @@ def logout_button(label: str = "Sign out", *, everywhere: bool = False, key: str
 
 
 def current_user_or_stop() -> Identity | None:
-    """`current_user()`, with a panel and a stop where the front door cannot be asked."""
+    """Return `current_user()`. If the front door cannot be asked, show a panel and stop."""
     try:
         return current_user()
     except ApiUnavailable as exc:
@@ -118,7 +118,7 @@ def current_user_or_stop() -> Identity | None:
 
 
 def _may_be_signed_in() -> bool:
-    # Who cannot be told from a stranger because of an outage must still find the way out.
+    # During an outage the page cannot know whether somebody is signed in, but they must be able to sign out.
     try:
         return current_user() is not None
     except ApiUnavailable:

@@ -1,4 +1,4 @@
-"""Who is signed in on this page: from the handshake headers behind the front door, from an exchanged code elsewhere."""
+"""Find out who is signed in on this page: from handshake headers behind the front door, from a code elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HANDSHAKE: Final = (contract.HEADER_ASSERTION, contract.HEADER_SESSION)
 
 
 def current_user() -> Identity | None:
-    """The person who is signed in on this page, or None.
+    """Return the person who is signed in on this page, or None.
 
     Raises: KitMisconfigured; OutsidePage in a plain thread; ApiUnavailable when the front door cannot be asked for its
     keys, or for groups that did not fit into the handshake, since nobody is taken for a stranger because of an outage.
@@ -31,7 +31,7 @@ def current_user() -> Identity | None:
 
 
 def find_session(kit: Kit) -> PageSession | None:
-    """The page's session, verified anew: a page sees nothing of a person that outlives its own run."""
+    """Return the page's session, verified in each run: nothing about a person outlives the run."""
     if kit.find_session is not None:
         return kit.find_session()
     if not _streamlit.page_session_id():
@@ -67,7 +67,7 @@ def _whole(kit: Kit, session: PageSession, *, assertion: str) -> PageSession | N
 
 
 def _read_handshake() -> tuple[str, str] | None:
-    """Assertion and handle; None when there is neither. A header that came twice counts as forged."""
+    """Return assertion and handle; None if both are missing. A header that came twice counts as forged."""
     import streamlit as st
 
     headers = st.context.headers

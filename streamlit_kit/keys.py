@@ -21,11 +21,11 @@ _MAX_KEYS: Final = 64
 
 
 class KeySet:
-    """Answers which key has a `kid`, or none.
+    """The keys of the front door by their `kid`.
 
-    A `kid` that is not known causes one fetch, and no further one for 5 seconds, so that made-up ids cannot turn into a
-    storm. After an hour the set is fetched anew, so that a key withdrawn by the front door stops being trusted; while
-    the front door is out of reach the old set stays.
+    An unknown `kid` causes one fetch, and no other one for 5 seconds, so that invented ids cannot cause many requests.
+    After an hour the set is fetched again, so that a key that the front door withdrew is no longer trusted. While the
+    front door is out of reach, the old set stays.
     """
 
     def __init__(self, fetch: Callable[[], Mapping[str, Any]], *, clock: Callable[[], float]) -> None:
@@ -51,7 +51,7 @@ class KeySet:
         return self._fetched_at is None or self._clock() - self._fetched_at > _MAX_AGE_SECONDS
 
     def _reload(self, *, pause: float) -> bool:
-        """Fetch, unless it is too early to ask again; True when there is a new set."""
+        """Fetch, unless it is too early to ask again. True if there is a new set."""
         if self._clock() < self._not_before:
             return False
         try:
@@ -66,9 +66,9 @@ class KeySet:
 
 
 def parse_key_set(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
-    """Take the ES256 signing keys out of a JWKS; keys of other kinds are passed over.
+    """Return the ES256 signing keys of a JWKS. Other keys are ignored.
 
-    Raises: ApiUnavailable when the document is no key set.
+    Raises: ApiUnavailable if the document is not a key set.
     """
     entries = document.get("keys")
     if not isinstance(entries, list) or len(entries) > _MAX_KEYS:
@@ -82,5 +82,5 @@ def parse_key_set(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
             try:
                 keys[entry["kid"]] = jwt.PyJWK(entry, algorithm=ALGORITHM)
             except jwt.PyJWTError:
-                log.warning("a key of the front door cannot be read and is passed over")
+                log.warning("a key of the front door cannot be read and is ignored")
     return keys

@@ -1,4 +1,4 @@
-"""Navigation that shows each person the pages they may open, and keeps the others shut.
+"""Navigation that shows each person the pages they may open, and refuses the others.
 
 In the main script:
 
@@ -7,7 +7,7 @@ In the main script:
         Page("views/admin.py", title="Admin", roles=("admin",)),
     ]).run()
 
-Any folder but `pages`: what lies there Streamlit also offers by itself, past these guards.
+Use any folder except `pages`: Streamlit itself offers every page there, without these guards.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Page:
     section: str = ""
 
     def __post_init__(self) -> None:
-        # `roles="admin"`, the comma forgotten, would be read letter by letter and fit nobody.
+        # `roles="admin"`, with the comma forgotten, would mean one role per letter, which nobody has.
         roles: object = self.roles
         if not isinstance(roles, tuple) or not all(roles):
             raise ValueError("roles is a tuple of names")
@@ -51,7 +51,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ChosenPage:
-    """The page that the address names. Only `run()` executes it, and only for people who may see it."""
+    """The page that the address names. Only `run()` runs it, and only for people who may see it."""
 
     page: Page
     _target: st.Page
@@ -81,10 +81,10 @@ def pages(
     position: Literal["sidebar", "top", "hidden"] = "sidebar",
     expanded: bool | int = False,
 ) -> ChosenPage:
-    """Set up the menu for the person on the page and return the page that the address names.
+    """Set up the menu for the person on the page, and return the page that the address names.
 
-    A page outside the person's roles is not in the menu, but its address still answers with the panel that says what is
-    missing. Where no page is `default`, the first one that is open to the person is.
+    A page that the person has no role for is not in the menu, but its address shows a panel that says what is missing.
+    If no page is `default`, the first one that the person may open is.
 
     Raises: ValueError without a page; what `require_login` and `st.navigation` raise.
     """

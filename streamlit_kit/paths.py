@@ -1,4 +1,4 @@
-"""Keep a path that page code gives inside the route it belongs to; pure."""
+"""Check that a path from page code stays inside its route. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _ROUTE_PATH: Final = re.compile(r"/|(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+/?")
 
 
 def is_route_path(path: str) -> bool:
-    """True for a path that can be a route's: absolute, no empty and no dot segments."""
+    """True if a route can have this path: it is absolute, without empty segments and without dot segments."""
     return bool(_ROUTE_PATH.fullmatch(path)) and not _has_dot_segment(path) and not _ENCODED_UNSAFE.search(path)
 
 
 def join_route_path(route_path: str, relative: str) -> str:
-    """Put `relative` (path, perhaps with a query) below `route_path`; one leading slash of `relative` is ignored.
+    """Put `relative` (a path, with or without a query) below `route_path`. One leading slash of `relative` is ignored.
 
-    Raises: ValueError where the result would leave the route, or where two readers could disagree about it.
+    Raises: ValueError if the result would leave the route, or if two programs could read it in different ways.
     """
     path, mark, query = relative.partition("?")
     if _UNSAFE.search(relative):
@@ -36,7 +36,7 @@ def join_route_path(route_path: str, relative: str) -> str:
 
 
 def _has_dot_segment(path: str) -> bool:
-    # Decoded to the end: a reader behind the front door may decode once more than we do. `;x` is a path parameter,
+    # Decode until nothing changes: a program behind the front door may decode more often. `;x` is a path parameter,
     # which some servers drop before they resolve the segment.
     decoded, previous = path, ""
     while decoded != previous:

@@ -1,4 +1,4 @@
-"""What a call gives back, and which answers are errors; the transport stays hidden behind it."""
+"""The answer of a call, and which answers are errors. Page code does not see the transport behind it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 
 from bff.contract import HEADER_REQUEST_ID
 from streamlit_kit import transport
-from streamlit_kit.errors import ApiError, ApiUnavailable, Forbidden, KitMisconfigured, LoginRequired
+from streamlit_kit.errors import ApiUnavailable, Forbidden, KitError, KitMisconfigured, LoginRequired
 
 _OUTAGE: Final = frozenset({502, 503, 504})
 _OF_THE_FRONT_DOOR: Final = {
@@ -34,7 +34,7 @@ _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """An answer of the API, read to its end. `headers` reads without regard to case."""
+    """A complete answer of the API. `headers` ignores upper and lower case."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -51,23 +51,39 @@ class ApiResponse:
 
     @property
     def request_id(self) -> str:
-        """What to tell an operator; "" when the answer has none."""
+        """The id of the request for an operator; "" if the answer has none."""
         return read_request_id(self.headers)
 
     def json(self) -> Any:
-        """Raises: ValueError when the body is not JSON."""
+        """Read the body as JSON. Raises: ValueError if it is not JSON."""
         return json.loads(self.content)
 
     def raise_for_status(self) -> ApiResponse:
-        """Raises: ApiError for everything but 2xx; redirects are not followed and count as refusals."""
+        """Return the answer if it is 2xx. Raises: ApiError for every other, also for redirects."""
         if not self.is_success:
             code = read_problem(self.headers, self.content).get("code", "")
             raise ApiError(self, code=code, reason=read_reason(self.headers, self.content))
         return self
 
 
+class ApiError(KitError):
+    """An answer that is not a success, raised by `ApiResponse.raise_for_status`."""
+
+    default_code = "api_error"
+    default_message = "The service did not accept this request."
+
+    def __init__(self, response: ApiResponse, *, code: str = "") -> None:
+        super().__init__(
+            f"The service answered {response.status_code}.",
+            code=code,
+            status=response.status_code,
+            request_id=response.request_id,
+        )
+        self.response = response
+
+
 class ApiStream:
-    """An answer whose body is read piece by piece; live only inside its `with` block."""
+    """An answer whose body is read piece by piece. It can be used only inside its `with` block."""
 
     __slots__ = ("_response",)
 
@@ -94,12 +110,12 @@ class ApiStream:
         return read_request_id(self.headers)
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """Pieces as they arrive, or of `chunk_size` bytes. Raises: ApiUnavailable."""
+        """Yield pieces as they arrive, or of `chunk_size` bytes. Raises: ApiUnavailable."""
         with transport.translated_errors():
             yield from self._response.iter_bytes(chunk_size)
 
     def iter_lines(self) -> Iterator[str]:
-        """Lines without their ends. Raises: ApiUnavailable."""
+        """Yield lines without their line ends. Raises: ApiUnavailable."""
         with transport.translated_errors():
             yield from self._response.iter_lines()
 
@@ -120,9 +136,9 @@ def build_response(response: httpx.Response) -> ApiResponse:
 
 
 def raise_for_front_door(response: httpx.Response, *, login_url: str, on_ended: Callable[[], None]) -> None:
-    """Raise for answers with one meaning on every page; the rest is the page's own business.
+    """Raise an error for an answer that means the same on every page. The page itself handles the others.
 
-    A 401 that is no problem document of the front door's form comes from the API itself and is left alone.
+    A 401 that is not one of the front door's problem documents comes from the API itself, and the page gets it.
 
     Raises: LoginRequired, Forbidden, ApiUnavailable, KitMisconfigured.
     """
@@ -147,7 +163,7 @@ def raise_for_front_door(response: httpx.Response, *, login_url: str, on_ended: 
 
 
 def raise_for_credential(code: str, *, request_id: str) -> None:
-    """Raises: KitMisconfigured when it is this process, and not the person, whom the front door does not know."""
+    """Raises: KitMisconfigured if the front door does not know this process; the person is not the problem then."""
     if code == _KIT_CREDENTIAL:
         raise KitMisconfigured(
             "This page's own credential is not accepted: VESTIBULE_KIT__CLIENT and VESTIBULE_KIT__SECRET "
@@ -186,7 +202,7 @@ def is_problem(headers: Mapping[str, str]) -> bool:
 
 
 def read_problem(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-    """`code` of a problem document (RFC 9457); {} for everything else, and for a code of a form no code has."""
+    """Read the `code` of a problem document (RFC 9457). {} for any other body, and for a malformed code."""
     if not is_problem(headers) or len(body) > _MAX_PROBLEM_BYTES:
         return {}
     try:
@@ -198,9 +214,9 @@ def read_problem(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
 
 
 def read_reason(headers: Mapping[str, str], body: bytes) -> str:
-    """Why the API refuses, in its own words: `detail` (FastAPI, RFC 9457) or `error_description` (RFC 6750).
+    """Return the API's own reason for a refusal: `detail` (FastAPI, RFC 9457) or `error_description` (RFC 6750).
 
-    One short printable line without anything like a token in it, or "".
+    It is one short printable line with nothing in it that looks like a token, or "".
     """
     if not _JSON.fullmatch(headers.get("Content-Type", "").partition(";")[0].strip().lower()):
         return ""
@@ -210,7 +226,7 @@ def read_reason(headers: Mapping[str, str], body: bytes) -> str:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return ""
-    for _ in range(2):  # FastAPI puts what an API raises, a table perhaps, below `detail`
+    for _ in range(2):  # FastAPI puts what an API raises below `detail`; it may be a table
         if isinstance(document, dict):
             document = document.get("error_description") or document.get("detail")
     if not isinstance(document, str) or not document.isprintable() or len(document) > _MAX_REASON:
@@ -219,7 +235,7 @@ def read_reason(headers: Mapping[str, str], body: bytes) -> str:
 
 
 def _read_start(response: httpx.Response) -> bytes:
-    """The body, up to a little more than a problem document may have."""
+    """Read the body, but not much more of it than a problem document may have."""
     if response.is_closed:
         return response.content
     body = bytearray()

@@ -24,10 +24,10 @@ from streamlit_kit.whole_identity import WholeAnswers
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """Settings, the HTTP client, the front door's keys.
+    """The parts of the kit: settings, the HTTP client, the front door's keys.
 
-    `find_session` replaces the look at the page's handshake; tests of pages give it (`streamlit_kit.testing`).
-    `development` takes the place of a front door (`streamlit_kit.development`).
+    `find_session` replaces the handshake of the page in tests of pages (`streamlit_kit.testing`). `development`
+    replaces a front door (`streamlit_kit.development`).
     """
 
     settings: KitSettings
@@ -43,7 +43,7 @@ _kit: Kit | None = None
 
 
 def current_kit() -> Kit:
-    """The kit of this process, made from the environment at first use.
+    """Return the kit of this process. The first call makes it from the environment.
 
     Raises: KitMisconfigured.
     """
@@ -71,7 +71,7 @@ def create_kit(
 
 @contextmanager
 def use_kit(kit: Kit | None) -> Iterator[None]:
-    """Put `kit` in place of the process's own; None means: read the environment again."""
+    """Use `kit` in this process. With None, the next use reads the environment again."""
     global _kit
     with _lock:
         previous, _kit = _kit, kit

@@ -1,4 +1,4 @@
-"""Where the front door is and who this page is to it: `VESTIBULE_KIT__*` in the environment."""
+"""The settings of the kit from `VESTIBULE_KIT__*`: where the front door is, and which kit client this page is."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class KitSettings:
 
     @property
     def auth_url(self) -> str:
-        """Base of the front door's own endpoints, as this process dials them."""
+        """Base of the front door's own endpoints, as this process calls them."""
         return self.url + self.auth_path
 
     @property
     def has_front_door(self) -> bool:
-        """False for a development person, whose calls go straight to the API."""
+        """False for a development person, whose calls go directly to the API."""
         return bool(self.client)
 
     @property
@@ -70,12 +70,12 @@ class KitSettings:
 
     @property
     def credential(self) -> str:
-        """Value of `X-Vestibule-Kit`."""
+        """The value of `X-Vestibule-Kit`."""
         return f"{self.client}:{self.secret}"
 
 
 def read_settings(environ: Mapping[str, str]) -> KitSettings:
-    """Read the environment, reporting every fault at once.
+    """Read the environment. All faults are reported at once.
 
     Raises: KitMisconfigured.
     """
@@ -118,7 +118,7 @@ def _matching(
     if not value:
         faults.append(f"{name} is not set")
     elif not pattern.fullmatch(value):
-        faults.append(f"{name} has a form that cannot be right")
+        faults.append(f"{name} has the wrong form")
     return value
 
 

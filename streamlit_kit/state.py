@@ -1,10 +1,10 @@
-"""Page state that survives a reload, kept by the front door for the person who is signed in.
+"""Page state that survives a reload. The front door keeps it for the signed-in person.
 
     draft = page_state("predict-form")
     values = draft.load(default={})
     draft.save({"depth": 12})
 
-Loaded and saved as JSON. The front door limits size and time; it is a convenience, not a database.
+It is loaded and saved as JSON. The front door limits its size and lifetime: it is no database.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def page_state(state_id: str) -> PageState:
-    """Name one piece of state; the same name is another piece for another person or another app.
+    """Return one piece of state by its name. Each person and each app has its own piece under the same name.
 
-    Raises: LoginRequired where nobody is signed in; ValueError for a name that is no name; KitMisconfigured in
-    development without a front door, which would keep it.
+    Raises: LoginRequired if nobody is signed in; ValueError for a malformed name; KitMisconfigured in development
+    without a front door, because nothing would keep the state.
     """
     if not _ID.fullmatch(state_id):
         raise ValueError("a state is named with 1 to 64 letters, digits, - and _")
@@ -46,7 +46,7 @@ def page_state(state_id: str) -> PageState:
 
 
 class PageState:
-    """All methods raise LoginRequired, Forbidden, ApiUnavailable, and ApiError for what is too large."""
+    """One piece of state. All methods raise LoginRequired, Forbidden, ApiUnavailable; ApiError if it is too large."""
 
     __slots__ = ("_kit", "_login_url", "_session", "_url")
 
@@ -57,7 +57,7 @@ class PageState:
         self._login_url = login_url
 
     def load(self, default: Any = None) -> Any:
-        """The value saved last, or `default` when there is none any more."""
+        """Return the last saved value, or `default` if there is none."""
         response = self._send("GET")
         if response.status_code in {204, 404}:
             return default
@@ -68,12 +68,12 @@ class PageState:
             raise ApiUnavailable(code="state_malformed") from exc
 
     def save(self, value: Any) -> None:
-        """Raises also: TypeError or ValueError for what JSON cannot hold."""
+        """Save `value`. Raises also: TypeError or ValueError for what JSON cannot hold."""
         body = json.dumps(value, allow_nan=False).encode()
         build_response(self._send("PUT", body)).raise_for_status()
 
     def delete(self) -> None:
-        """Remove the value; none being there is no error."""
+        """Remove the value. It is no error if there is none."""
         response = self._send("DELETE")
         if response.status_code != 404:
             build_response(response).raise_for_status()

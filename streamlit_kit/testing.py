@@ -1,4 +1,4 @@
-"""Test pages as somebody, against an API of your own making, without a front door.
+"""Test pages as a signed-in person, with a fake API and without a front door.
 
     def test_bob_is_turned_away_from_admin():
         with signed_in_as("bob", roles=("viewer",)):
@@ -11,7 +11,7 @@
             page = AppTest.from_file("predict.py").run()
         assert api.requests[0].json() == {"depth": 12}
 
-The kit's own code runs: paths, headers, errors and guards are the real ones; the network and the handshake are not.
+The kit's own code runs, with its real paths, headers, errors and guards. Only the network and the handshake are fakes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ROUTE: Final = "api"
 
 @dataclass(frozen=True, slots=True)
 class FakeRequest:
-    """What a page asked for; `path` is relative to the route, `headers` are those the page gave itself."""
+    """A request of a page. `path` is relative to the route. `headers` are those that the page itself gave."""
 
     method: str
     path: str
@@ -57,7 +57,7 @@ class FakeRequest:
 
 @dataclass(frozen=True, slots=True)
 class FakeAnswer:
-    """What the API answers: `json`, or `content` with its own Content-Type in `headers`."""
+    """An answer of the API: `json`, or `content` with its own Content-Type in `headers`."""
 
     status: int = 200
     json: Any = None
@@ -69,7 +69,7 @@ Answerer = Callable[[FakeRequest], FakeAnswer]
 
 
 class FakeApi:
-    """An API of fixed answers, or of functions; everything else is 404. `requests` holds what was asked, in order."""
+    """An API of fixed answers or functions. Everything else is 404. `requests` has all requests in order."""
 
     def __init__(self) -> None:
         self.requests: list[FakeRequest] = []
@@ -87,13 +87,13 @@ class FakeApi:
         headers: Mapping[str, str] | None = None,
         answer: Answerer | None = None,
     ) -> FakeApi:
-        """Answer `method path` this way from now on; `answer` is a function of the request."""
+        """Answer `method path` this way from now on. `answer` is a function of the request."""
         fixed = FakeAnswer(status=status, json=json, content=content, headers=headers or {})
         self._answers[method.upper(), path.strip("/")] = answer or (lambda _: fixed)
         return self
 
     def session_over(self, method: str, path: str) -> FakeApi:
-        """Answer as the front door does once the session has ended."""
+        """Answer as the front door does after the end of the session."""
         return self._problem(method, path, status=401, code="login_required")
 
     def not_allowed(self, method: str, path: str) -> FakeApi:
@@ -132,7 +132,7 @@ def signed_in_as(
     expires_in: float = 3600,
     api: FakeApi | None = None,
 ) -> Iterator[Identity]:
-    """Pages run inside the block see this person; `expires_in` in seconds."""
+    """Sign a person in for the pages that run inside the block. `expires_in` is in seconds."""
     identity = Identity(
         sub=sub,
         iss="https://idp.test",
@@ -154,13 +154,13 @@ def signed_in_as(
 
 @contextmanager
 def signed_out(*, api: FakeApi | None = None) -> Iterator[None]:
-    """Pages run inside the block see nobody."""
+    """Sign nobody in for the pages that run inside the block."""
     with _front_door(None, api or FakeApi()):
         yield
 
 
 def shown_panel(page: AppTest) -> int:
-    """Which panel of the kit a page shows: 401 sign-in, 403 not allowed, 503 out of reach, else a failure, 0 none."""
+    """Return the panel of the kit on a page: 401 sign-in, 403 not allowed, 503 out of reach, other failures, 0 none."""
     for element in page.html:
         found = re.search(r'<section class="vk-panel"[^>]* data-code="(\d{3})"', element.body)
         if found:

@@ -1,4 +1,4 @@
-"""Fetch a token for code that has to send it itself; the one place where a token reaches a page."""
+"""Fetch a token for code that has to send it itself. Only here does a token reach a page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _TokenAnswer(BaseModel):
 
 
 def auth_headers(audience: str = "") -> dict[str, str]:
-    """Fetch `Authorization` for the person on the page; it goes stale, so ask anew for each use.
+    """Fetch `Authorization` for the person on the page. It expires soon, so fetch it for each use.
 
     Raises: LoginRequired, Forbidden, ApiUnavailable, KitMisconfigured, OutsidePage.
     """

@@ -1,6 +1,6 @@
-"""The one HTTP client of this process, and what its failures mean; the only module that sends.
+"""The only HTTP client of this process, and the errors for its failures. Only this module sends.
 
-The client is shared by everybody's pages, so nothing of one person may stay in it: it keeps no cookies and no
+The pages of all people share the client, so nothing about a person may stay in it: it keeps no cookies and no
 credentials, follows no redirects and ignores the proxies of the environment.
 """
 
@@ -22,13 +22,13 @@ DEFAULT_TIMEOUT: Final = httpx.Timeout(65.0, connect=5.0, write=60.0, pool=10.0)
 CONTROL_TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0)
 """For calls to the front door itself: keys, exchange, token, state."""
 
-# Uvicorn closes an idle connection after 5 s; letting go earlier avoids most races with that.
+# Uvicorn closes an idle connection after 5 s. We close it earlier, which avoids most races.
 _LIMITS: Final = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=4.0)
 _REPEATABLE: Final = frozenset({"GET", "HEAD"})
 
 
 def create_http_client(settings: KitSettings) -> httpx.Client:
-    """Make the client. A dial that fails is tried once more; nothing has been sent then.
+    """Make the client. If it cannot connect, it tries once more; nothing has been sent by then.
 
     Raises: KitMisconfigured when the CA file is no certificate.
     """
@@ -53,7 +53,7 @@ def build_http_client(transport: httpx.BaseTransport) -> httpx.Client:
 
 
 def send(http: httpx.Client, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
-    """Send once; a GET or HEAD once more when the kept-alive connection it was given turns out to be broken.
+    """Send once. Send a GET or HEAD once more if it failed on a connection that was kept open.
 
     Raises: ApiUnavailable; ValueError for a header or body that cannot be sent.
     """
@@ -69,7 +69,7 @@ def send(http: httpx.Client, request: httpx.Request, *, stream: bool = False) ->
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn what httpx raises into the kit's errors; also for the time in which a stream is read."""
+    """Turn the errors of httpx into the kit's errors, also while a stream is read."""
     try:
         yield
     except httpx.TimeoutException as exc:
@@ -81,7 +81,7 @@ def translated_errors() -> Iterator[None]:
 
 
 def _watch_dial(request: httpx.Request) -> list[str]:
-    """Note in the returned list when a new connection is opened for `request`."""
+    """Return a list that gets an entry whenever `request` opens a new connection."""
     dialled: list[str] = []
 
     def note(event: str, _: dict[str, Any]) -> None:
