@@ -1,7 +1,7 @@
 """The science API of the demonstration: a model, simulations in the background, and who used what.
 
-It sits behind the gateway, which sends a bearer token with each call, and yet it checks that token itself: signature,
-issuer, audience, expiry, roles. A call that comes past the gateway without one gets 401. Set-up in the environment:
+It runs behind the gateway, which sends a bearer token with each call. Even so, it checks that token itself: signature,
+issuer, audience, expiry, roles. A call without one that avoids the gateway gets 401. Set-up in the environment:
 `VESTIBULE_JWT__ISSUER, __AUDIENCE` and `__JWKS_URL` (or `__HS256_SECRET`), and `COLONY_SIMULATION_SECONDS`.
 
     uvicorn --app-dir deploy/demo api:app
@@ -126,7 +126,7 @@ def read_usage() -> UsageReport:
 
 
 def owner_of(caller: StandardClaims) -> str:
-    """The person, for ever: `sub` alone is unique only within one issuer (OpenID Connect Core section 2)."""
+    """Return a permanent name of the person. `sub` is unique only within one issuer (OpenID Connect Core section 2)."""
     return f"{caller.iss} {caller.sub}"
 
 

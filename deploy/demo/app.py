@@ -1,10 +1,10 @@
 """Rookery: the demonstration's Streamlit app, a scientist's desk behind a sign-in.
 
-Run it behind the front door (`vestibule demo`, or `vestibule dev deploy/demo/app.py --api …`): the sign-in, the session
-and the API's token are the front door's business, and the pages only say who may see what.
+Run it behind the front door (`vestibule demo`, or `vestibule dev deploy/demo/app.py --api …`). The front door handles
+the sign-in, the session and the API's token. The pages only say who may see what.
 
-The pages are in `views`, not in `pages`: a folder of that name makes Streamlit run a page that is asked for before
-anybody opened this script by itself, past everything this script checks.
+The pages are in `views`, not in `pages`: Streamlit itself would run a page in a folder of that name, and this script
+and its checks would not run before it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ui.look import ICON, apply_style
 
 st.set_page_config(page_title="Rookery", page_icon=ICON, layout="wide")
 apply_style()
-person = require_login("Rookery is for the people of the station. After signing in you come back to this very page.")
+person = require_login("Rookery is for the people of the station. After signing in you come back to this page.")
 
 page = pages(
     [

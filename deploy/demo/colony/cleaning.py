@@ -104,7 +104,7 @@ def drop_empty(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
     findings = []
     empty = [str(name) for name in frame.columns if frame[name].isna().all()]
     if empty:
-        findings.append(Finding("Empty columns", ", ".join(empty), len(empty), mend="Removed"))
+        findings.append(Finding("Empty columns", ", ".join(empty), len(empty), fix="Removed"))
     frame = frame.drop(columns=empty)
     rows = frame.isna().all(axis=1)
     if rows.any():
@@ -203,7 +203,7 @@ def _map_columns(
     frame: pd.DataFrame,
     problem: str,
     /,
-    mend: str,
+    fix: str,
     change: Callable[[str, str], str],
     *,
     columns: list[str] | None = None,
@@ -217,7 +217,7 @@ def _map_columns(
         changed = before.notna() & (before != after)
         if changed.any():
             example = f"{before[changed].iloc[0]!r} → {after[changed].iloc[0]!r}"
-            findings.append(Finding(problem, str(name), int(changed.sum()), example, mend))
+            findings.append(Finding(problem, str(name), int(changed.sum()), example, fix))
         frame[name] = after
     return frame, findings
 

@@ -1,4 +1,4 @@
-"""What is wrong with a table, one finding per kind and column."""
+"""A fault that was found in a table: one finding per kind and column."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`count` cells, rows or names of `column` have this `problem`; `mend` is what cleaning does about it."""
+    """`count` cells, rows or names of `column` have this `problem`; `fix` is what cleaning does about it."""
 
     problem: str
     column: str
     count: int
     example: str = ""
-    mend: str = ""
+    fix: str = ""

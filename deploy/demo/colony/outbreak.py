@@ -53,7 +53,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it. `arrival_day` maps the median run: the day each nest fell ill, `NEVER` where it did not."""
+    """The result. `arrival_day` is a map of the median run: the day each nest fell ill, `NEVER` if it did not."""
 
     nests: int
     ever_infected_share: Spread

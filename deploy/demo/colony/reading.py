@@ -17,7 +17,7 @@ _SEPARATORS: Final = ",;\t|"
 
 
 class UnreadableFile(Exception):
-    """This file cannot be taken for a table; the text says why, fit for people."""
+    """The file cannot be read as a table. The text tells people why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def _decode(content: bytes) -> tuple[str, list[Finding]]:
     try:
         return content.decode("utf-8-sig"), []
     except UnicodeDecodeError:
-        finding = Finding("Encoding", "whole file", 1, mend="Read as Windows-1252, written as UTF-8")
+        finding = Finding("Encoding", "whole file", 1, fix="Read as Windows-1252, written as UTF-8")
         return content.decode("cp1252", errors="replace"), [finding]
 
 
@@ -60,7 +60,7 @@ def _parse(text: str, findings: list[Finding]) -> list[tuple[int, list[str]]]:
     separator = _separator(text)
     if separator != ",":
         name = {";": "semicolons", "\t": "tabs", "|": "bars"}[separator]
-        findings.append(Finding("Separator", "whole file", 1, example=f"cells parted by {name}", mend="Commas instead"))
+        findings.append(Finding("Separator", "whole file", 1, example=f"cells parted by {name}", fix="Commas instead"))
     reader = csv.reader(text.splitlines(keepends=True), delimiter=separator)
     try:
         return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
@@ -79,7 +79,7 @@ def _frame(header: list[str], rows: list[tuple[int, list[str]]], findings: list[
     ragged = [number for number, row in rows if len(row) != width]
     if ragged:
         example = f"line {ragged[0]}"
-        findings.append(Finding("Ragged rows", "whole file", len(ragged), example, mend="Padded or cut to the header"))
+        findings.append(Finding("Ragged rows", "whole file", len(ragged), example, fix="Padded or cut to the header"))
     cells = [(row + [""] * width)[:width] for _, row in rows]
     return pd.DataFrame(cells, columns=_distinct(header), index=[number for number, _ in rows], dtype=object)
 

@@ -1,1 +1,1 @@
-"""How the pages of the demonstration look and how they ask the API."""
+"""The look of the demonstration's pages, and their calls to the API."""

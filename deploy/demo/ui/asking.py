@@ -13,7 +13,7 @@ from streamlit_kit import ApiResponse, ApiUnavailable, KitError, show_problem
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Show what stood in the way (signed out, not allowed, out of reach) in place of the rest of the page."""
+    """Show why the page cannot go on (signed out, not allowed, out of reach) in place of the rest of the page."""
     try:
         yield
     except KitError as error:

@@ -46,7 +46,7 @@ def show_findings(sheet: Sheet, cleaned: Cleaned) -> None:
         return
     st.subheader("What is wrong")
     table = pd.DataFrame(
-        [(one.problem, one.column, one.count, one.example, one.mend) for one in findings],
+        [(one.problem, one.column, one.count, one.example, one.fix) for one in findings],
         columns=["Fault", "Column", "Places", "For example", "Cleaning"],
     )
     st.dataframe(table, hide_index=True, height="content")
