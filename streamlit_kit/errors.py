@@ -105,21 +105,3 @@ class ApiUnavailable(KitError):
 
     def __str__(self) -> str:
         return f"{super().__str__()} The service says: {self.reason}" if self.reason else super().__str__()
-
-
-class ApiError(KitError):
-    default_code = "api_error"
-    default_message = "The service did not accept this request."
-
-    def __init__(self, response: ApiResponse, *, code: str = "", reason: str = "") -> None:
-        super().__init__(
-            f"The service answered {response.status_code}.",
-            code=code,
-            status=response.status_code,
-            request_id=response.request_id,
-        )
-        self.response = response
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{super().__str__()} The service says: {self.reason}" if self.reason else super().__str__()

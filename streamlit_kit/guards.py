@@ -6,8 +6,9 @@ from typing import NoReturn
 
 from bff.contract import Identity
 from streamlit_kit import deep_links, panels
-from streamlit_kit.errors import ApiError, ApiUnavailable, Forbidden, KitError, LoginRequired
+from streamlit_kit.errors import ApiUnavailable, Forbidden, KitError, LoginRequired
 from streamlit_kit.identity import current_user, find_session
+from streamlit_kit.response import ApiError
 from streamlit_kit.runtime import current_kit
 
 
