@@ -84,6 +84,8 @@ class KitRoutes(Handling):
         token = await tokens.for_route(route, session) if route else tokens.assertion(session, audience=audience)
         if token is None:
             raise Forbidden("kit_audience", "There is no token for that audience.")
+        if token.omitted:
+            await self._bff.omissions.note(session, token.omitted, route=route.id if route else "")
         expires_at = int(token.expires_at) if token.expires_at is not None else None
         return answer_json({"access_token": token.token, "token_type": "Bearer", "expires_at": expires_at})
 

@@ -143,6 +143,7 @@ def test_px_3_a_token_for_page_code_is_bounded_too(crowded: House) -> None:
     token = ask_token(crowded, handle).json()["access_token"]
     assert len(token) <= 4096
     assert claims_in(token)["omitted"] == ["groups"]
+    assert [event["reason"] for event in crowded.audit if event["event"] == "identity_omitted"] == ["groups"]
     assert ask_identity(crowded, f"Bearer {token}").json()["groups"] == GROUPS
 
 
