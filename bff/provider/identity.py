@@ -110,12 +110,15 @@ def _with_email(claims: dict[str, Any], email: Email) -> dict[str, Any]:
 
 
 def _kept(claims: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the claims to store, without those that make the record too large. `sid` comes first: logout needs it."""
+    """Return the claims to store, without those that make the record too large.
+
+    `sid` comes first, because logout needs it, then the short ones: a long list pushes out nothing but itself.
+    """
+    sizes = {name: len(name) + len(json.dumps(value)) for name, value in claims.items() if name not in PROTOCOL_CLAIMS}
     kept: dict[str, Any] = {}
     left = MAX_CLAIMS_BYTES
-    for name, value in sorted(claims.items(), key=lambda claim: claim[0] != "sid"):
-        size = len(name) + len(json.dumps(value))
-        if name not in PROTOCOL_CLAIMS and size <= left:
-            kept[name] = value
-            left -= size
+    for name in sorted(sizes, key=lambda name: (name != "sid", sizes[name])):
+        if sizes[name] <= left:
+            kept[name] = claims[name]
+            left -= sizes[name]
     return kept
