@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bff.settings.tables import Settings
 from gateway.cli.dev_api_down import CODE as API_DOWN
 from gateway.cli.development import (
     DEFAULT_API_PREFIX,
@@ -28,6 +29,7 @@ from gateway.cli.development import (
     validate_host,
     welcome,
 )
+from gateway.cli.doctor.api_probe import probe_api
 from gateway.faults import UsageFault
 from gateway.logs import configure_logging
 from gateway.processes.children import ChildSpec, minimal_environment
@@ -122,7 +124,9 @@ def run_dev(
     hints = [*_hints(script, api, scene), *remote_hints(scene, environ=environ)]
 
     def say_ready() -> None:
-        print(welcome(scene, persons, title=script.name, hints=hints, trouble=_trouble(scene, api)), flush=True)
+        print(
+            welcome(scene, persons, title=script.name, hints=hints, trouble=_trouble(scene, api, settings)), flush=True
+        )
 
     return run_processes(plan, others=others, on_ready=say_ready, allowed_by="--read PATH or --write PATH")
 
@@ -145,10 +149,14 @@ def _advice(api: str) -> dict[str, str]:
     return {} if api else {ENV_NO_ROUTES: WITHOUT_API}
 
 
-def _trouble(scene: Scene, api: str) -> list[str]:
-    """Return what is to be said of an API that does not work."""
+def _trouble(scene: Scene, api: str, settings: Settings) -> list[str]:
+    """Return what is to be said of an API that does not work, or that refuses the front door's tokens."""
     if not api:
         return []
+    return _silence(scene, api) or _refusal(api, settings)
+
+
+def _silence(scene: Scene, api: str) -> list[str]:
     connection = http.client.HTTPConnection(HOST, scene.api_port, timeout=STATE_SECONDS)
     try:
         connection.request("GET", "/")
@@ -163,6 +171,12 @@ def _trouble(scene: Scene, api: str) -> list[str]:
     if not isinstance(document, dict) or document.get("code") != API_DOWN:
         return []
     return [f"{document.get('detail')}", "It is started again when you save."]
+
+
+def _refusal(api: str, settings: Settings) -> list[str]:
+    route = settings.route("api")
+    found = probe_api(route, settings) if route is not None else None
+    return [f"The API {api} was tried: {found.message}"] if found is not None and found.level != "ok" else []
 
 
 def _validate(script: Path, api: str, api_prefix: str) -> None:

@@ -25,6 +25,7 @@ from bff.stores import StoreNotSupported, open_store
 from bff.stores.redis import RedisStore
 from bff.stores.redis_openness import is_open_to_strangers
 from bff.stores.redis_url import parse_redis_url
+from gateway.cli.doctor.api_probe import has_probe, probe_api
 from gateway.logs import one_line
 from gateway.processes.managed_apps import Described
 from gateway.processes.readiness import fetch_status
@@ -114,6 +115,7 @@ async def examine(
     ]
     asked.append(_collected(_store(settings, clock=clock)))
     asked += [_collected(_upstreams(route, folder=folder)) for route in settings.routes]
+    asked += [_token_tried(route, settings, clock=clock) for route in settings.routes if has_probe(route)]
     found = await asyncio.gather(*asked)
     noticed = [Finding("warning", one.key, f"{one.message}; {one.fix}") for one in warnings]
     kept_apart = [finding for page in pages for finding in _page(page)]
@@ -283,6 +285,11 @@ async def _upstreams(route: RouteSettings, *, folder: Path) -> AsyncIterator[Fin
             yield _local_application(part, target)
         else:
             yield await _network(part, target, ca_file=route.ca_file)
+
+
+async def _token_tried(route: RouteSettings, settings: Settings, *, clock: Callable[[], float]) -> list[Finding]:
+    found = await asyncio.to_thread(probe_api, route, settings, clock=clock)
+    return [Finding(found.level, f"routes.{route.id}.token", found.message)]
 
 
 def _page(page: Described) -> Iterator[Finding]:
