@@ -98,10 +98,9 @@ def run_dev(
         CommandFault: a given name does not exist or is malformed, or the port is taken.
     """
     reach = reach or Reach()
-    _validate(script, api, api_prefix)
     validate_host(host)
     reach.validate()
-    _require_modules(api)
+    _validate(script, api, api_prefix)
     persons = parse_people(people)
     variables = _of_the_shell(environ)
     scene = Scene(
@@ -124,17 +123,10 @@ def run_dev(
     hints = [*_hints(script, api, scene), *remote_hints(scene, environ=environ)]
 
     def say_ready() -> None:
-        print(
-            welcome(scene, persons, title=script.name, hints=hints, trouble=_trouble(scene, api, settings)), flush=True
-        )
+        trouble = _trouble(scene, api, settings)
+        print(welcome(scene, persons, title=script.name, hints=hints, trouble=trouble), flush=True)
 
     return run_processes(plan, others=others, on_ready=say_ready, allowed_by="--read PATH or --write PATH")
-
-
-def _require_modules(api: str) -> None:
-    require_module("streamlit", "streamlit")
-    if api:
-        require_module("watchfiles", "watchfiles")
 
 
 def _hints(script: Path, api: str, scene: Scene) -> list[str]:
@@ -186,6 +178,9 @@ def _validate(script: Path, api: str, api_prefix: str) -> None:
         raise UsageFault(f"--api {api!r}: write module:application, as in main:app")
     if not PREFIX.fullmatch(api_prefix):
         raise UsageFault(f"--api-prefix {api_prefix!r}: write a path, as in /api")
+    require_module("streamlit", "streamlit")
+    if api:
+        require_module("watchfiles", "watchfiles")
 
 
 def _of_the_shell(environ: Mapping[str, str]) -> dict[str, str]:
