@@ -30,7 +30,7 @@ from bff.oidc.authorization import (
 from bff.oidc.end_session import ByForm, ByRedirect, EndSession, build_end_session
 from bff.oidc.id_token import TOO_LONG_AGO
 from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.tokens import GrantRefused, build_code_grant
+from bff.oidc.tokens import GrantRefused, UnusableTokenResponse, build_code_grant
 from bff.provider.claims import fetch_claims
 from bff.provider.client import Provider
 from bff.provider.identity import build_identity, find_names
@@ -319,7 +319,11 @@ class SignIn:
             raise CallbackRejected("callback_foreign_browser", detail="this sign-in's cookie is missing")
 
     async def _complete(self, provider: Provider, code: str, transaction: LoginTransaction, browser: Browser) -> Opened:
-        answer = await provider.request_token(build_code_grant(code, transaction))
+        try:
+            answer = await provider.request_token(build_code_grant(code, transaction))
+        except UnusableTokenResponse as exc:
+            self.revoke_later(provider, exc.refresh_token)
+            raise
         if isinstance(answer, GrantRefused):
             raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")
         try:

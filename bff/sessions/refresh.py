@@ -12,18 +12,19 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bff.audit import Audit
+from bff.audit import Audit, Event
 from bff.contract import EndReason, Identity
 from bff.errors import InvalidToken, ProviderUnavailable, StoreUnavailable
 from bff.oidc.base64url import base64url
 from bff.oidc.id_token import IdTokenExpectation, check_same_person
 from bff.oidc.jwt_reading import UnknownKey, unverified_claims
-from bff.oidc.tokens import GrantRefused, TokenResponse, build_refresh_grant
+from bff.oidc.tokens import GrantRefused, TokenResponse, UnusableTokenResponse, build_refresh_grant
 from bff.provider.client import Provider
 from bff.provider.identity import FoundIn, build_identity, find_names
+from bff.sessions.grants import fate_of, is_id_token_due, narrowed
 from bff.sessions.lifecycle import Sessions
 from bff.sessions.record import Session, TokenSet
 from bff.stores.events import EverythingUnknown, SessionEvent
@@ -227,7 +228,9 @@ class TokenRefresher:
         try:
             await provider.keys.current()  # do not spend a refresh token if nobody could verify the answer
             answer = await provider.request_token(build_refresh_grant(session.tokens.refresh_token))
-        except (ProviderUnavailable, InvalidToken) as exc:  # a malformed answer says nothing about the person
+        except UnusableTokenResponse as exc:
+            return await self._unusable(session, exc)
+        except (ProviderUnavailable, InvalidToken) as exc:  # nobody can tell what became of the refresh token
             return self._outage(session, exc.code)
         if isinstance(answer, GrantRefused):
             return await self._refused(session, answer)
@@ -239,6 +242,23 @@ class TokenRefresher:
         except InvalidToken as exc:
             return await self._end_unless_renewed(session, EndReason.REVOKED, why=exc.code)
         return await self._stored(session, renewed)
+
+    async def _unusable(self, session: Session, response: UnusableTokenResponse) -> TokenOutcome:
+        """Keep what is known after a grant whose answer cannot be used: the provider is there, and has answered.
+
+        With a new refresh token the next try may succeed. If the one before is spent and the new one cannot be used,
+        the session has none: it goes on, and its access token lives to its end.
+        """
+        tokens = session.tokens
+        if response.is_rotated:
+            tokens = replace(tokens, refresh_token=response.refresh_token)
+            renewed = _Renewed(tokens, session.identity, session.found_in)
+            kept = await self._stored(session, renewed, event=None)
+            if not isinstance(kept, BearerToken) or kept.token != tokens.access_token:
+                return kept  # the session has ended, or another process has newer tokens
+        outcome = self._outage(replace(session, tokens=tokens), response.code, detail=fate_of(response))
+        is_lost = response.is_rotated and not response.refresh_token
+        return NoToken() if is_lost and isinstance(outcome, RefreshFailed) else outcome
 
     async def _accepted(self, session: Session, provider: Provider, answer: TokenResponse) -> _Renewed:
         old, identity, found_in = session.tokens, session.identity, session.found_in
@@ -257,7 +277,7 @@ class TokenRefresher:
             id_token=answer.id_token if claims is not None else old.id_token,
             obtained_at=answer.asked_at,
             expires_at=answer.expires_at(assumed=provider.settings.assumed_lifetime_seconds),
-            scope=_narrowed(old.scope, answer.scope),
+            scope=narrowed(old.scope, answer.scope),
         )
         return _Renewed(tokens, identity, found_in)
 
@@ -290,19 +310,19 @@ class TokenRefresher:
         check_same_person(claims, issuer=identity.iss, sub=identity.sub)
         return claims
 
-    async def _stored(self, session: Session, renewed: _Renewed) -> TokenOutcome:
+    async def _stored(self, session: Session, renewed: _Renewed, *, event: Event | None = "refresh_ok") -> TokenOutcome:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + STORE_GIVE_UP_SECONDS
         while True:
             try:
-                return await self._store_once(session, renewed)
+                return await self._store_once(session, renewed, event=event)
             except StoreUnavailable as exc:
                 if loop.time() > give_up_at:
                     raise
                 self._flights[session.name].tell(exc)
             await asyncio.sleep(STORE_AGAIN_SECONDS)
 
-    async def _store_once(self, session: Session, renewed: _Renewed) -> TokenOutcome:
+    async def _store_once(self, session: Session, renewed: _Renewed, *, event: Event | None) -> TokenOutcome:
         current: Session | None = session
         while current is not None:
             changed = await self._sessions.rewrite(
@@ -310,7 +330,8 @@ class TokenRefresher:
             )
             if changed is not None:
                 self._retry_at.pop(session.name, None)
-                self._audit.event("refresh_ok", session=changed)
+                if event is not None:
+                    self._audit.event(event, session=changed)
                 return _live(renewed.tokens)
             current = await self._sessions.load(session.name)
             if current is not None and current.tokens != session.tokens:
@@ -334,9 +355,9 @@ class TokenRefresher:
         await self._sessions.end(session.name, reason)
         return SessionOver()
 
-    def _outage(self, session: Session, reason: str) -> TokenOutcome:
+    def _outage(self, session: Session, reason: str, *, detail: str = "") -> TokenOutcome:
         now = self._clock()
-        self._audit.event("refresh_failed", session=session, reason=reason)
+        self._audit.event("refresh_failed", session=session, reason=reason, detail=detail)
         jitter = os.urandom(1)[0] / 255
         self._retry_at = {name: at for name, at in self._retry_at.items() if at > now}
         self._retry_at[session.name] = now + RETRY_SECONDS * (0.5 + jitter)
@@ -344,23 +365,6 @@ class TokenRefresher:
         if tokens.expires_at is None or now < tokens.expires_at:
             return _live(tokens)
         return RefreshFailed(RETRY_SECONDS)
-
-
-def _narrowed(before: str, given: str | None) -> str:
-    """Return the scope after a refresh. It can shrink but never grow (RFC 6749 section 6)."""
-    if given is None:
-        return before
-    had = before.split()
-    return " ".join(name for name in given.split() if name in had)
-
-
-def is_id_token_due(tokens: TokenSet, *, now: float) -> bool:
-    """True if the ID token has expired and a refresh may bring a new one.
-
-    If it had already expired at the last grant, the provider does not renew ID tokens (Core section 12.2).
-    """
-    ends = unverified_claims(tokens.id_token).get("exp")
-    return bool(tokens.refresh_token) and isinstance(ends, int | float) and tokens.obtained_at < ends <= now
 
 
 def _live(tokens: TokenSet) -> BearerToken:

@@ -15,9 +15,10 @@ from bff.oidc.jwt_reading import unverified_claims
 from bff.oidc.tokens import GrantRefused, build_client_credentials_grant, build_exchange_grant
 from bff.provider.client import Provider
 from bff.sessions.assertion import UPSTREAM_SECONDS, Assertions
+from bff.sessions.grants import is_id_token_due
 from bff.sessions.lifecycle import Sessions
 from bff.sessions.record import Session
-from bff.sessions.refresh import BearerToken, NoToken, RefreshFailed, SessionOver, TokenRefresher, is_id_token_due
+from bff.sessions.refresh import BearerToken, NoToken, RefreshFailed, SessionOver, TokenRefresher
 from bff.settings.tables import RouteSettings
 
 REUSE_SECONDS = 30

@@ -80,3 +80,41 @@ def test_tk_4_without_a_refresh_token_no_lifetime_is_assumed(
     browser = house.sign_in()
     clock.advance(3000)
     assert sent_to_the_api(house, browser) == "Bearer opaque-0"
+
+
+def test_tk_6_a_refresh_token_with_a_space_is_kept_and_shown_again(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
+    house = timed_house()
+    house.provider.bend.token.json(lambda answer: {**answer, "refresh_token": "r 1"})
+    browser = house.sign_in()
+    assert house.session_of(browser).tokens.refresh_token == "r 1"
+    clock.advance(301)
+    browser.fetch(f"{house.url}/api/x")
+    assert house.provider.hits_of("token")[-1].form["refresh_token"] == "r 1"
+
+
+def test_tk_6_a_rotation_that_cannot_be_used_is_no_outage(timed_house: Callable[..., House], clock: FakeClock) -> None:
+    """The refresh token before it is spent: to show it again would end the session as if it had been stolen."""
+    house = timed_house()
+    browser = house.sign_in()
+    house.provider.bend.token.json(lambda answer: {**answer, "access_token": "a b"}, times=1)
+    clock.advance(301)
+    assert browser.fetch(f"{house.url}/api/x").status_code == 503
+    refusal = next(event for event in house.audit if event["event"] == "refresh_failed")
+    assert (refusal["reason"], refusal["detail"].partition("; ")[2]) == (
+        "token_response_token",
+        "the new refresh token is kept",
+    )
+    clock.advance(10)
+    assert browser.fetch(f"{house.url}/api/x").status_code == 200
+    assert house.provider.reuse_detected == []
+
+
+def test_tk_9_the_refresh_token_of_an_answer_that_cannot_be_used_is_revoked(house: House) -> None:
+    house.provider.bend.token.json(lambda answer: {**answer, "access_token": "a b"})
+    browser = house.browser()
+    assert browser.get(house.callback_url(browser)).status_code == 400
+    house.door.do(house.door.app.bff.sign_in.drain())
+    (hit,) = house.provider.hits_of("revocation")
+    assert house.provider.memory.families[hit.form["token"]].revoked
