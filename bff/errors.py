@@ -67,6 +67,13 @@ class CallbackRejected(BadRequest):
     default_message = "This sign-in is out of date or was started elsewhere. Please start again."
 
 
+class SignInLost(CallbackRejected):
+    """The sign-in of one tab was lost, but the person is signed in: through another tab."""
+
+    is_ordinary = True
+    default_message = "The sign-in of this tab was lost, but you are signed in already. You can go on."
+
+
 class InvalidToken(BadRequest):
     """A JWT, or the response that carried it, broke a rule; `code` names the rule (`id_token_aud`, …).
 

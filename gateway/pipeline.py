@@ -19,6 +19,7 @@ from bff.assembly import Bff
 from bff.audit import attribute_events
 from bff.browser.csrf import FetchMetadata, check_same_origin, check_static_header
 from bff.browser.request_facts import REFUSAL_KEY, wants_page
+from bff.browser.return_to import is_local
 from bff.browser.service_workers import asks_for_worker
 from bff.browser.unasked import is_unasked
 from bff.errors import AuthError, Forbidden, LoginRequired, NotFound
@@ -45,6 +46,7 @@ from gateway.relay.relaying import Relaying
 from gateway.streamlit.paths import is_denied, treatment
 from gateway.upstream.choice import RouteUpstreams
 
+NO_WAY_BACK = "Please sign in. You will come to the start page: nobody can be sent back to this address."
 NAVIGABLE = frozenset({"GET", "HEAD"})
 
 
@@ -278,8 +280,11 @@ class Pipeline:
         if scope["type"] == "websocket":
             page = False
         elif page and error.status == 401 and incoming is not None and self._may_return(incoming):
-            await send_page(scope, send, redirect_page(login_url(urls, here)))
-            return
+            # An empty segment is a crafted path far more often than a page: the sign-in notes it in the audit log.
+            if is_local(here, own_origin=urls.origin) or "//" in here.partition("?")[0]:
+                await send_page(scope, send, redirect_page(login_url(urls, here)))
+                return
+            error, here = LoginRequired(error.code, NO_WAY_BACK), urls.base_path + "/"
         status.note_refusal(error.code)
         problem = render_problem(error, navigation=page, request_id=request_id, urls=urls, return_to=here)
         await send_page(scope, send, problem)

@@ -11,7 +11,7 @@ from streamlit_kit.errors import KitMisconfigured
 from streamlit_kit.settings import KitSettings
 
 AUTH_CODE: Final = "auth_code"
-_MAX_RETURN_TO: Final = 2048
+_MAX_RETURN_TO: Final = 8192
 _MARKERS: Final = (contract.HEADER_ASSERTION, contract.HEADER_SESSION, contract.HEADER_SUBJECT_KEY)
 
 
@@ -32,7 +32,7 @@ def current_path() -> str:
 
 
 def build_return_to(location: str) -> str:
-    """Return path and query of an address. If they are longer than 2 KB, leave out the query: the page still opens."""
+    """Return path and query of an address. If they are longer than 8 KB, leave out the query: the page still opens."""
     url = urlsplit(location)
     path = url.path if url.path.startswith("/") and not url.path.startswith("//") else "/"
     full = f"{path}?{url.query}" if url.query else path

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from urllib.parse import unquote, urlsplit
 
-MAX_RETURN_TO = 2048
+from bff.browser.path_readings import CONTROL, decode
+
+MAX_RETURN_TO = 8192
+"""Bytes of a target, decoded: as long as the longest address of a page."""
 PRINTABLE = re.compile(r"[!-~]+")
 FORBIDDEN_SEGMENTS = frozenset({".", ".."})
 
@@ -37,15 +41,13 @@ def _relative(text: str, own_origin: str) -> str:
 
 def _is_local(text: str) -> bool:
     """True if every browser keeps the path on this origin: as it is, and percent-decoded up to three times."""
-    if len(text) > MAX_RETURN_TO or not PRINTABLE.fullmatch(text):
-        return False
     path = text.partition("?")[0]
+    if len(text) > MAX_RETURN_TO or not PRINTABLE.fullmatch(text) or "\\" in path or not _decodes(path):
+        return False
     for _ in range(4):
-        if not _is_plain_path(path):
+        if not _is_plain_path(path) or not _is_plain_path(unicodedata.normalize("NFKC", path)):
             return False
-        decoded = unquote(path, errors="strict") if _decodes(path) else None
-        if decoded is None:
-            return False
+        decoded = decode(path)  # a broken escape stays: `100%25.txt` is a name
         if decoded == path:
             return True
         path = decoded
@@ -63,9 +65,8 @@ def _decodes(path: str) -> bool:
 
 
 def _is_plain_path(path: str) -> bool:
-    if not path.startswith("/") or path.startswith(("//", "/\\")) or "\\" in path:
-        return False
-    if any(ord(char) < 0x20 or 0x7F <= ord(char) <= 0xA0 or char in "\u2028\u2029\uff0f\uff3c\ufe68" for char in path):
+    path = path.replace("\\", "/")
+    if not path.startswith("/") or path.startswith("//") or CONTROL.search(path):
         return False
     segments = path.split("/")[1:]
     if any(segment in FORBIDDEN_SEGMENTS or segment.split(";")[0] in FORBIDDEN_SEGMENTS for segment in segments):

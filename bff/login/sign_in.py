@@ -275,6 +275,19 @@ class SignIn:
         if self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
 
+    async def wanted_page(self, parameters: Sequence[tuple[str, str]], browser: Browser) -> str:
+        """Return where the sign-in of this callback was to lead, "" if nobody knows. The sign-in stays as it is."""
+        state = dict(parameters).get("state", "")
+        if not state or not state.isascii():
+            return ""
+        try:
+            transaction = await self._transactions.look_at(state)
+        except StoreUnavailable:
+            return ""
+        if transaction is None or transaction.kit_client or transaction.origin != browser.urls.origin:
+            return ""
+        return transaction.return_to
+
     def clear_transaction_cookie(self, parameters: Sequence[tuple[str, str]], browser: Browser) -> list[str]:
         """Return Set-Cookie values that delete the transaction's cookie after a callback, if the browser has it."""
         state = dict(parameters).get("state", "")

@@ -17,7 +17,8 @@ from bff.stores.protocol import Store, TooMany
 
 PURPOSE = "transaction"
 KIND = "login"
-MAX_COOKIES = 5
+MAX_COOKIES = 20
+"""Sign-ins that one browser may have open, as when it restores its tabs: less than 3 kB of cookies."""
 
 
 class Transactions:
@@ -54,6 +55,17 @@ class Transactions:
         name = _record_name(state)
         sealed = await self._store.take_once(KIND, name)
         await self._store.take_once(self._address_kind(address), name)
+        return self._read(sealed, name)
+
+    async def look_at(self, state: str) -> LoginTransaction | None:
+        """Return the transaction of `state` and leave it where it is; None if there is none."""
+        name = _record_name(state)
+        try:
+            return self._read(await self._store.peek(KIND, name), name)
+        except CallbackRejected:
+            return None
+
+    def _read(self, sealed: bytes | None, name: str) -> LoginTransaction:
         if sealed is None:
             raise CallbackRejected("callback_unknown", detail="the sign-in is unknown, used or expired")
         try:
@@ -68,7 +80,7 @@ class Transactions:
     def cookies_to_set(
         self, state: str, *, names: CookieNames, sent: Sequence[bytes], now: float, cross_site: bool
     ) -> list[str]:
-        """Return Set-Cookie values that bind `state` to this browser and delete the oldest cookies beyond five."""
+        """Return Set-Cookie values that bind `state` to this browser, and delete the oldest of too many cookies."""
         stamp = str(int(now))
         signature = self._keyring.sign(f"{state}|{stamp}", purpose=PURPOSE).rpartition(".")[2]
         fresh = build_set_cookie(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
 
+import structlog
 from fastapi import Request, Response
 
 from bff import contract
@@ -13,7 +14,7 @@ from bff.audit import attribute_events
 from bff.browser.cookies import cookie_headers
 from bff.browser.devices import describe_device
 from bff.browser.request_facts import RequestFacts, facts_of, note_refusal, wants_page
-from bff.browser.return_to import is_local, local_target
+from bff.browser.return_to import MAX_RETURN_TO, is_local, local_target
 from bff.browser.service_workers import refuse_worker
 from bff.errors import AuthError
 from bff.login.sign_in import Browser, Targets
@@ -23,6 +24,7 @@ from bff.web.login_requests import query_pairs
 from bff.web.problems import render_problem
 
 MAX_FORM = 16_384
+_log = structlog.get_logger("vestibule.web")
 BoundHandler = Callable[[Request], Awaitable[Response]]
 
 
@@ -89,11 +91,15 @@ class Handling:
         """Return `text` if it is a place a person may be sent to, else the start page.
 
         The audit log notes that the target was elsewhere, but not the target itself. One of our own paths that is no
-        page is no attack: we send people from such paths to the sign-in ourselves.
+        page is no attack: we send people from such paths to the sign-in ourselves. It has a line in the log alone.
         """
         target = self._local_or_none(text, facts)
-        if target is None and text and not is_local(text, own_origin=facts.urls.origin):
-            self._bff.audit.event("request_refused", reason="return_to_replaced")
+        if target is None and text:
+            if is_local(text, own_origin=facts.urls.origin):
+                _log.info("return_to_is_no_page", request_id=facts.request_id)
+            else:
+                detail = f"longer than {MAX_RETURN_TO} bytes" if len(text) > MAX_RETURN_TO else ""
+                self._bff.audit.event("request_refused", reason="return_to_replaced", detail=detail)
         return target or facts.urls.base_path + "/"
 
     def _local_or_none(self, text: str, facts: RequestFacts) -> str | None:

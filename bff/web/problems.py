@@ -6,7 +6,7 @@ import json
 from urllib.parse import urlencode
 
 from bff import contract
-from bff.errors import AuthError, CallbackRejected, FreshLoginRequired, InvalidToken
+from bff.errors import AuthError, CallbackRejected, FreshLoginRequired, InvalidToken, SignInLost
 from bff.settings.public_urls import PublicUrls
 from bff.web.pages import Page, render_page, status_title
 
@@ -65,7 +65,12 @@ def _page(
     error: AuthError, headers: list[tuple[str, str]], *, request_id: str, urls: PublicUrls, return_to: str
 ) -> Page:
     actions = _actions(error, urls, return_to)
-    title = TITLES_BY_CODE.get(error.code) or TITLES.get(error.status, status_title(error.status))
+    is_lost = isinstance(error, SignInLost)
+    title = (
+        "You are signed in already"
+        if is_lost
+        else TITLES_BY_CODE.get(error.code) or TITLES.get(error.status, status_title(error.status))
+    )
     return render_page(
         "error.html",
         status=error.status,
@@ -76,7 +81,7 @@ def _page(
         code=error.code,
         request_id=request_id,
         is_fault=error.status >= 500 or (error.status == 400 and not error.is_ordinary),
-        is_calm=error.code in TITLES_BY_CODE,
+        is_calm=is_lost or error.code in TITLES_BY_CODE,
     )
 
 
@@ -89,6 +94,8 @@ def _actions(error: AuthError, urls: PublicUrls, return_to: str) -> list[dict[st
     match error.status:
         case 400 if error.code == "unknown_provider":
             return [sign_in, *home]
+        case 400 if isinstance(error, SignInLost):
+            return [{"href": return_to, "label": "Go on"}]
         case 400 if isinstance(error, CallbackRejected | InvalidToken):
             return [{**sign_in, "label": "Try again"}]
         case 401:

@@ -15,7 +15,7 @@ from bff.browser.csrf import check_same_origin, is_same_origin
 from bff.browser.request_facts import RequestFacts
 from bff.browser.return_to import is_allowed_origin_target
 from bff.browser.service_workers import CLEAR_STORAGE
-from bff.errors import AuthError, BadRequest, CallbackRejected, NotFound, ProviderUnavailable
+from bff.errors import AuthError, BadRequest, CallbackRejected, NotFound, ProviderUnavailable, SignInLost
 from bff.kit.one_time_codes import BINDING
 from bff.login.sign_in import LoginDenied, LoginFinished, LoginRequest
 from bff.oidc.end_session import ByForm, ByRedirect
@@ -28,6 +28,10 @@ from bff.web.problems import login_url
 
 SILENT = ("provider", "silent")
 """Parameter of the signed-out page if the provider could not be told about the sign-out."""
+
+
+LOST = frozenset({"callback_foreign_browser", "callback_unknown"})
+"""Codes of a callback whose sign-in this browser does not have, or whose sign-in is used or forgotten."""
 
 
 class SignInRoutes(Handling):
@@ -45,7 +49,10 @@ class SignInRoutes(Handling):
         names = list(bff.sign_in.providers)
         provider = wanted.provider or demands.provider or (names[0] if len(names) == 1 else "")
         if not provider:
-            return self._choice(facts, request, return_to=return_to)
+            is_replaced = (
+                bool(raw_return_to) and not wanted.kit_client and self._local_or_none(raw_return_to, facts) is None
+            )
+            return self._choice(facts, request, return_to=return_to, is_replaced=is_replaced)
         started = await bff.sign_in.start_login(
             replace(wanted, provider=provider, return_to=return_to),
             self._browser(request, facts),
@@ -67,13 +74,33 @@ class SignInRoutes(Handling):
         try:
             outcome = await bff.sign_in.finish_login(name, parameters, browser)
         except AuthError as error:
-            return self.problem(request, error, cookies=cookies)
+            if error.code not in LOST:
+                return self.problem(request, error, cookies=cookies)
+            return await self._lost(request, error, parameters, cookies=cookies)
         match outcome:
             case LoginFinished(opened):
                 signed_in = self._session_cookie(opened.cookie, opened.session)
                 return redirect(303, await self._way_back(outcome), cookies=[*cookies, signed_in])
             case LoginDenied(error_code, return_to, _):
                 return self.problem(request, _denial(error_code), return_to=return_to, cookies=cookies)
+
+    async def _lost(
+        self, request: Request, error: AuthError, parameters: list[tuple[str, str]], *, cookies: list[str]
+    ) -> Response:
+        """A sign-in that this browser does not know, or no longer: a way to the page that it was for.
+
+        It is a link, never a redirect: somebody else may have made the callback's address.
+        """
+        facts = self._facts(request)
+        wanted = await self._bff.sign_in.wanted_page(parameters, self._browser(request, facts))
+        return_to = self._local_or_none(wanted, facts) or facts.urls.base_path + "/"
+        try:
+            session = await self._current(request)
+        except AuthError:
+            session = None
+        if session is not None:
+            error = SignInLost(error.code, detail=error.detail)
+        return self.problem(request, error, return_to=return_to, cookies=cookies)
 
     async def logout(self, request: Request) -> Response:
         facts = self._facts(request)
@@ -124,7 +151,7 @@ class SignInRoutes(Handling):
         here = slash + path if is_same_origin(f"{scheme}{separator}{host}", facts.urls.origin) else ""
         return self._local_or_none(here, facts) or facts.urls.base_path + "/"
 
-    def _choice(self, facts: RequestFacts, request: Request, *, return_to: str) -> Response:
+    def _choice(self, facts: RequestFacts, request: Request, *, return_to: str, is_replaced: bool) -> Response:
         """Return the page that offers the providers. Each link repeats this request with a provider."""
         here = facts.urls.base_path + facts.urls.auth_path + contract.PATH_LOGIN
         asked = query_pairs(request.scope["query_string"], code="login_parameters")
@@ -136,7 +163,7 @@ class SignInRoutes(Handling):
             }
             for name, provider in self._bff.sign_in.providers.items()
         ]
-        return respond(render_page("sign_in.html", choices=choices))
+        return respond(render_page("sign_in.html", choices=choices, is_replaced=is_replaced))
 
     def _kit_target(self, wanted: LoginRequest, return_to: str) -> str:
         """Return where auth-code mode leads: to an allowed origin of the kit client.

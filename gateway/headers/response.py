@@ -34,7 +34,11 @@ _FORBIDDEN_PREFIXES: Final = (
 """Headers that a proxy before this front door obeys, and headers that only the front door may set."""
 _OF_THE_HANDSHAKE: Final = b"sec-websocket-"
 _NOT_IN_A_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_NOT_IN_A_LOCATION: Final = re.compile(r"[\x00-\x20\x7f\\]")
+_ENCODED_BY_BROWSERS: Final = re.compile(rb'[^!-~]|["<>]')
+_REFRESH: Final = re.compile(
+    rb"([ \t]*[0-9.]+[ \t]*[;,][ \t]*(?:url[ \t]*=[ \t]*)?)(['\"]?)(.+)\2[ \t]*", re.IGNORECASE
+)
+_LINK: Final = re.compile(rb"((?:\A|,)[ \t]*<)([^<>]*)(?=>)")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _EVERYWHERE: Final[Mapping[bytes, bytes]] = {
     b"x-content-type-options": b"nosniff",
@@ -43,6 +47,18 @@ _EVERYWHERE: Final[Mapping[bytes, bytes]] = {
 _FRAMING_RULES: Final = frozenset(
     {b"content-security-policy", b"content-security-policy-report-only", b"x-frame-options"}
 )
+
+
+def encode_as_browsers_do(url: bytes) -> str:
+    """Return `url` as a browser reads it from a header (URL Standard 4.4): nothing left that needs encoding.
+
+    White space at the edges and tabs are removed, a backslash before the query is a slash, and every byte that a URL
+    cannot hold is percent-encoded.
+    """
+    url = url.strip(b" \t").replace(b"\t", b"")
+    end = min((at for mark in (b"?", b"#") if (at := url.find(mark)) >= 0), default=len(url))
+    url = url[:end].replace(b"\\", b"/") + url[end:]
+    return _ENCODED_BY_BROWSERS.sub(lambda found: b"%%%02X" % found[0][0], url).decode("ascii")
 
 
 def _note_nothing(_: bytes | RefusedCookie) -> None:
@@ -77,9 +93,10 @@ class ResponseHygiene:
         """
         cleaned: RawHeaders = []
         for name, value in self._allowed(headers, host):
-            if name == b"location":
-                value = self._rewrite_location(value.decode("latin-1"), host, forwarded_path).encode("latin-1")
-            cleaned.append((name, value))
+            try:
+                cleaned.append((name, self._rewrite_urls(name, value, host, forwarded_path)))
+            except ValueError:
+                self.note_dropped(name)
         return [*cleaned, *self._missing_defaults(cleaned)]
 
     def clean_handshake(self, headers: Iterable[tuple[bytes, bytes]], *, host: str = "") -> RawHeaders:
@@ -123,6 +140,25 @@ class ResponseHygiene:
             missing += [(b"content-security-policy", b"frame-ancestors 'self'"), (b"x-frame-options", b"SAMEORIGIN")]
         return missing
 
+    def _rewrite_urls(self, name: bytes, value: bytes, host: str, forwarded_path: str) -> bytes:
+        """Rewrite the URLs in a header that has any.
+
+        Raises:
+            ValueError: one is no URL for any browser.
+        """
+
+        def rewritten(url: bytes) -> bytes:
+            return self._rewrite_location(encode_as_browsers_do(url), host, forwarded_path).encode("ascii")
+
+        match name:
+            case b"location" | b"content-location":
+                return rewritten(value)
+            case b"refresh" if found := _REFRESH.fullmatch(value):
+                return found[1] + found[2] + rewritten(found[3]) + found[2]
+            case b"link":
+                return _LINK.sub(lambda link: link[1] + rewritten(link[2]), value)
+        return value
+
     def _rewrite_location(self, location: str, host: str, forwarded_path: str) -> str:
         """Turn a URL of the upstream's own origin, or of this host, into a path, and put a stripped prefix back.
 
@@ -142,16 +178,11 @@ class ResponseHygiene:
 
     def _read_location(self, location: str) -> tuple[SplitResult, bool]:
         """Split a Location. The second value is True if it is the address at which this server reaches the upstream."""
-        if _NOT_IN_A_LOCATION.search(location):
-            raise UpstreamFailed("upstream_protocol", detail="invalid Location")
-        try:
-            url = urlsplit(location)
-            return url, self._is_internal(url.scheme, url.hostname or "", url.port)
-        except ValueError:
-            raise UpstreamFailed("upstream_protocol", detail="invalid Location") from None
+        url = urlsplit(location)
+        return url, self._is_internal(url.scheme, url.hostname or "", url.port)
 
     def _is_internal(self, scheme: str, hostname: str, port: int | None) -> bool:
-        if self.target is None or self.target.socket_path or scheme not in {"http", "https"}:
+        if self.target is None or self.target.socket_path or scheme not in {"http", "https", ""} or not hostname:
             return False
         same_host = hostname == self.target.host or {hostname, self.target.host} <= _LOOPBACK
         return same_host and (port or (443 if scheme == "https" else 80)) == self.target.port

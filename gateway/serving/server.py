@@ -8,9 +8,11 @@ import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from uvicorn import Config, Server
 
+from bff import contract
 from bff.settings.tables import Settings
 from gateway.serving.connections import Connections
 from gateway.serving.http import GuardedHttpProtocol
@@ -42,6 +44,8 @@ class GuardedConfig(Config):
         self.limits = settings.limits
         allow_whole_heads(settings.limits)
         logging.getLogger("uvicorn.error").addFilter(is_worth_a_line)
+        base = urlsplit(settings.server.public_url).path.rstrip("/")
+        self.login_target = f"{base}{settings.server.auth_path}{contract.PATH_LOGIN}?".encode()
         self.proxy_secret = settings.server.trusted_proxy_secret.get_secret_value()
         self.open_connections = connections
         super().__init__(

@@ -97,7 +97,7 @@ OPEN_REDIRECTS: dict[str, tuple[str, ...]] = {
         "*",
         "@evil.com",
         ".evil.com",
-        "/?" + "a" * 3_000,
+        "/?" + "a" * 9_000,
         "?//evil.com",
         "#//evil.com",
         ".",

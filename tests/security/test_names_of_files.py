@@ -13,6 +13,7 @@ from tests.security.house import House
 
 Builder = Callable[..., House]
 
+EMPTY = b"Content-Length: 0\r\n\r\n"
 NAMES = {
     "accents, hash and per cent": "résumé (1) #2 & 50%.txt",
     "a hash": "a#b.txt",
@@ -151,3 +152,21 @@ def test_lg_1_a_refused_request_keeps_its_route_in_the_access_log(house: House, 
         answer = house.get_raw(target, "Sec-Fetch-Mode: cors", "Sec-Fetch-Site: same-origin", cookie=shown)
         line = next(event for event in house.audit if event["event"] == "request")
         assert (answer.status, line["route"]) == (status, route)
+
+
+def test_px_5_a_redirect_to_a_file_with_a_space_arrives_encoded(house: House, cookie: str) -> None:
+    house.upstream.respond("/download", raw=b"HTTP/1.1 302 Found\r\nLocation: /files/my report.pdf\r\n" + EMPTY)
+    answer = house.get_raw("/download", cookie=cookie)
+    assert (answer.status, answer.header("location")) == (302, "/files/my%20report.pdf")
+    assert house.get_raw(answer.header("location"), cookie=cookie).status == 200
+    named = "HTTP/1.1 302 Found\r\nLocation: /files/報告.pdf\r\nX-Name: é\r\n".encode()
+    house.upstream.respond("/named", raw=named + EMPTY)
+    answer = house.get_raw("/named", cookie=cookie)
+    assert (answer.status, answer.header("location")) == (302, f"/files/{quote('報告')}.pdf")
+
+
+def test_px_5_a_redirect_that_no_browser_reads_is_dropped_with_a_line(house: House, cookie: str) -> None:
+    house.upstream.respond("/broken", raw=b"HTTP/1.1 302 Found\r\nLocation: http://[bad\r\n" + EMPTY)
+    answer = house.get_raw("/broken", cookie=cookie)
+    assert (answer.status, answer.header("location")) == (302, "")
+    assert any(event.get("header") == "location" for event in house.audit)

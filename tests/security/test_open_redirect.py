@@ -15,7 +15,10 @@ from tests.front_door import provider_table
 from tests.payloads.return_targets import NO_PLACES_TO_RETURN_TO, REDIRECT_TARGETS, encodings
 from tests.security.house import House, location_query
 
-MAX_RETURN_TO = 2_048
+MAX_RETURN_TO = 8_192
+
+
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Accept": "text/html"}
 
 
 def filled(house: House, payload: str) -> str:
@@ -116,10 +119,63 @@ def test_or_1_the_target_lives_in_the_store_alone(house: House) -> None:
     assert answer.headers["location"] == "/reports/42?secret=canary-of-the-target"
 
 
-def test_or_1_a_target_of_more_than_two_kilobytes_is_dropped(house: House) -> None:
-    for length, expected in ((2_000, "/" + "a" * 1_999), (2_049, "/")):
-        answer = finish(house, house.browser(), "return_to=/" + "a" * (length - 1))
-        assert answer.headers["location"] == expected
+def test_or_1_a_target_of_more_than_eight_kilobytes_is_dropped_and_noted(house: House) -> None:
+    for length, is_kept in ((6_000, True), (8_192, True), (8_193, False)):
+        target = "/" + "a" * (length - 1)
+        house.audit.clear()
+        answer = finish(house, house.browser(), f"return_to={target}")
+        assert answer.headers["location"] == (target if is_kept else "/")
+        details = [event["detail"] for event in house.audit if event.get("reason") == "return_to_replaced"]
+        assert details == ([] if is_kept else ["longer than 8192 bytes"])
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/page?filter=" + "%20" * 2_000,
+        "/files/" + "%E5%A0%B1" * 660 + ".pdf",
+        "/files/100%25.txt",
+        "/files/50%252525.txt",
+        "/files/r%C3%A9sum%C3%A9%20(1)%20%232%20%26%2050%25.txt",
+        "/files/%E5%A0%B1%E5%91%8A%EF%BC%88%E6%9C%80%E7%B5%82%EF%BC%89.pdf",
+        "/files/a%EF%BC%8Fb%C2%A0c%3b%3f.txt",
+        "/files/" + "%25" * 2_600,
+    ],
+    ids=lambda target: f"{target[:30]} {len(target)} bytes",
+)
+def test_or_1_every_address_of_a_page_is_a_target_for_browsers(house: House, target: str) -> None:
+    """From the deep link to the page: the sign-in's own address holds the whole of it, encoded."""
+    browser = house.browser()
+    to_login = browser.get(f"{house.url}{target}", headers=NAVIGATION)
+    assert to_login.status_code == 302
+    answers = browser.walk(browser.follow(to_login))
+    assert [each.headers["location"] for each in answers if "location" in each.headers][-1] == target
+    assert str(answers[-1].url) == house.url + target
+
+
+def test_or_1_a_page_that_nobody_can_be_sent_back_to_says_so(house: House) -> None:
+    answer = house.browser().get(f"{house.url}/@ada", headers=NAVIGATION)
+    assert answer.status_code == 401
+    assert "You will come to the start page" in answer.text
+    assert 'href="/auth/login?return_to=%2F"' in answer.text
+
+
+@pytest.mark.parametrize("target", ["/api/x", "/admin%3fx", "/auth/logout"])
+def test_or_3_a_path_that_is_no_page_leaves_a_line_in_the_log(house: House, target: str) -> None:
+    house.audit.clear()
+    answer = finish(house, house.browser(), f"return_to={quote(target, safe='')}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert [event["event"] for event in house.audit].count("return_to_is_no_page") == 1
+
+
+def test_or_1_the_sign_in_page_says_that_the_target_is_replaced(
+    build_house: Callable[..., House], provider: FakeProvider
+) -> None:
+    tables = {name: provider_table(provider, par="off") for name in ("corp", "partner")}
+    several = build_house(providers=tables)
+    for target, is_said in (("/page", False), ("/api/x", True), ("//evil.com", True)):
+        answer = several.browser().get(f"{several.url}/auth/login", params={"return_to": target})
+        assert ("You will come to the start page" in answer.text) == is_said
 
 
 def test_or_1_an_error_page_leads_to_local_pages_alone(house: House) -> None:
@@ -272,3 +328,19 @@ def test_or_1_the_authorization_request_is_the_same_for_every_target(house: Hous
     other = location_query(house.start_login(house.browser(), return_to="//evil.com"))
     assert plain.keys() == other.keys()
     assert plain["redirect_uri"] == other["redirect_uri"]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/auth/login?return_to=/" + "%61" * 8_100, 302),
+        ("/auth/login?return_to=/" + "%61" * 9_000, 414),
+        ("/auth/loginx?return_to=/" + "%61" * 8_100, 414),
+        ("/page?return_to=/" + "%61" * 8_100, 414),
+    ],
+    ids=["a sign-in", "a sign-in that is too long", "another endpoint", "a page"],
+)
+def test_or_1_only_the_address_of_a_sign_in_may_hold_another_one_encoded(
+    house: House, target: str, status: int
+) -> None:
+    assert house.get_raw(target, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document").status == status

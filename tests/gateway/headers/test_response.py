@@ -126,10 +126,53 @@ def test_the_upstreams_own_base_path_is_taken_off() -> None:
     assert relocate("http://127.0.0.1:9001/base", target="http://127.0.0.1:9001/base") == "/"
 
 
-@pytest.mark.parametrize("location", ["http://[::1/x", "/a b", "/a\\b", "http://127.0.0.1:port/"])
-def test_a_location_that_cannot_be_read_is_a_failure_of_the_upstream(location: str) -> None:
-    with pytest.raises(UpstreamFailed):
-        relocate(location)
+@pytest.mark.parametrize("name", [b"location", b"content-location", b"link", b"refresh"])
+@pytest.mark.parametrize("url", [b"http://[::1/x", b"http://127.0.0.1:port/", b"http://127.0.0.1:99999/"])
+def test_a_url_that_no_browser_reads_is_dropped_and_noted(name: bytes, url: bytes) -> None:
+    dropped: list[bytes] = []
+    hygiene = ResponseHygiene(
+        target=parse_target("http://127.0.0.1:9001"), add_security_headers=False, note_dropped=dropped.append
+    )
+    value = {b"link": b"<%s>; rel=next", b"refresh": b"0; url=%s"}.get(name, b"%s") % url
+    assert hygiene.clean([(name, value), (b"x-kept", b"1")]) == [(b"x-kept", b"1")]
+    assert dropped == [name]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (b"/files/my report.pdf", b"/files/my%20report.pdf"),
+        ("/files/résumé.pdf?q=ü#é".encode(), b"/files/r%C3%A9sum%C3%A9.pdf?q=%C3%BC#%C3%A9"),
+        (b"/latin/r\xe9sum\xe9", b"/latin/r%E9sum%E9"),
+        (b" /edges\t", b"/edges"),
+        (b"/a\\b?c\\d", b"/a/b?c\\d"),
+        (b'/quote"<>', b"/quote%22%3C%3E"),
+        (b"/already%20encoded%zz", b"/already%20encoded%zz"),
+        ("https://partner.example/überblick".encode(), b"https://partner.example/%C3%BCberblick"),
+        (b"http://127.0.0.1:9001/my report", b"/my%20report"),
+        (b"\\\\127.0.0.1:9001\\x", b"/x"),
+    ],
+)
+def test_a_location_is_encoded_as_a_browser_does(given: bytes, expected: bytes) -> None:
+    hygiene = ResponseHygiene(target=parse_target("http://127.0.0.1:9001"), add_security_headers=False)
+    for name in (b"location", b"content-location"):
+        assert hygiene.clean([(name, given)]) == [(name, expected)]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        (b"refresh", b"5", b"5"),
+        (b"refresh", b"0; url=/my report", b"0; url=/my%20report"),
+        (b"refresh", b"0;URL='http://127.0.0.1:9001/x y'", b"0;URL='/x%20y'"),
+        (b"link", b"<http://127.0.0.1:9001/p?page=2>; rel=next", b"</p?page=2>; rel=next"),
+        (b"link", b'</a b>; rel=x; title="<kept>", </c>; rel=y', b'</a%20b>; rel=x; title="<kept>", </c>; rel=y'),
+        (b"content-disposition", "attachment; filename=ü.txt".encode(), "attachment; filename=ü.txt".encode()),
+    ],
+)
+def test_other_headers_with_urls_show_no_internal_address(name: bytes, given: bytes, expected: bytes) -> None:
+    hygiene = ResponseHygiene(target=parse_target("http://127.0.0.1:9001"), add_security_headers=False)
+    assert hygiene.clean([(name, given)]) == [(name, expected)]
 
 
 def test_security_headers_are_added_where_the_upstream_has_none() -> None:
