@@ -17,6 +17,8 @@ HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://")
 CONTINUE = b"100-continue"
+SIGN_IN_BYTES = 1_024
+"""Room for the other parameters of a sign-in whose address holds a long one."""
 REFUSED_METHODS = frozenset(
     b"CONNECT TRACE TRACK "
     b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN PRI".split()
@@ -91,6 +93,16 @@ def validate_head(
     if upgrade:
         _validate_handshake(method, headers=headers, has_body=bool(lengths or encodings))
     return _origin_form(target, host=hosts[0])
+
+
+def is_too_long(target: bytes, limits: LimitSettings, *, login: bytes) -> bool:
+    """True for a request target over the limit. That of a sign-in, which starts with `login`, may be longer.
+
+    It holds another address, encoded: each of its bytes may be three.
+    """
+    if len(target) <= limits.url_bytes:
+        return False
+    return not target.startswith(login) or len(target) > 3 * limits.url_bytes + SIGN_IN_BYTES
 
 
 def expects_continue(version: str, headers: Headers) -> bool:

@@ -22,7 +22,7 @@ from uvicorn.server import ServerState
 
 from bff.audit import Audit
 from gateway.headers.forwarded import shows_secret
-from gateway.serving import close_delimited
+from gateway.serving import close_delimited, head_rules
 from gateway.serving.gentle_transport import GentleTransport, reset
 from gateway.serving.head_rules import RequestRefused, expects_continue, has_body, offers_websocket, validate_head
 from gateway.serving.websocket import GuardedWebSocketProtocol
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 BODY_FLOOR_BYTES_PER_SECOND = 100
 BODY_WINDOWS = 3
 """The progress of a body is measured over this many `header_timeout_seconds`."""
-SIGN_IN_BYTES = 1_024
-"""Room for the other parameters of a sign-in whose address holds a long one."""
 FRAMING_ALLOWANCE_BYTES = 65_536
 FRAMING_PER_BODY_BYTE = 8
 """The limit for chunk heads, chunk extensions and trailers. An endless extension would exceed it."""
@@ -185,15 +183,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._has_unread_body:
             return
         self.url += url
-        if len(self.url) > self._limits.url_bytes and not self._may_be_longer():
+        if head_rules.is_too_long(self.url, self._limits, login=self.config.login_target):
             raise RequestRefused("url_too_long", 414)
-
-    def _may_be_longer(self) -> bool:
-        """True for a sign-in, whose address holds another one, encoded: each of its bytes may be three."""
-        return (
-            self.url.startswith(self.config.login_target)
-            and len(self.url) <= 3 * self._limits.url_bytes + SIGN_IN_BYTES
-        )
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head or self._has_unread_body:
