@@ -10,31 +10,26 @@ import importlib.metadata
 import json
 import os
 import sys
-from collections.abc import Mapping
-from itertools import chain
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 import typer
 
-from bff.settings.loading import ConfigurationError, Fault, load_settings, secret_places, weak_secret_files
 from bff.settings.tables import LogSettings, Settings
-from bff.settings.warnings import find_warnings
 from gateway.cli import demo, dev, initialise, key_files
 from gateway.cli import sessions as session_admin
-from gateway.cli.configuration_file import DEFAULT, find_configuration, folder_for_new, usual_places, with_port
+from gateway.cli.configuration_file import find_configuration, folder_for_new, with_port
 from gateway.cli.development import DEFAULT_API_SECONDS, DEFAULT_HOST
 from gateway.cli.doctor import checks as doctor
 from gateway.cli.doctor import login as doctor_login
+from gateway.cli.loaded_settings import load, named, pages_of, say_aside, secrets_of, warnings_of
 from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
-from gateway.headers.warnings import find_header_warnings
 from gateway.logs import configure_logging, for_a_terminal
-from gateway.processes.managed_apps import Described, describe_apps
 from gateway.processes.plan import build_process_plan, run_processes
 from gateway.processes.settings_text import to_masked, to_toml
 from gateway.sandbox.privileges import refuse_inspection
-from gateway.sandbox.reach import Secret
 
 
 def _subcommands(help_text: str) -> typer.Typer:
@@ -67,49 +62,6 @@ PortOption = Annotated[
 ]
 
 
-def _load(
-    config: Path | None, *, overrides: Mapping[str, Any] | None = None, says: bool = True
-) -> tuple[Settings, Path]:
-    """Load the settings and the folder that relative paths start from. Name the file on standard error."""
-    file = find_configuration(config, environ=os.environ)
-    if file == DEFAULT and not file.exists():
-        looked = ", ".join(str(place) for place in usual_places(os.environ))
-        raise UsageFault(f"no configuration: looked for {looked}; run `vestibule init`, or name a file with --config")
-    try:
-        settings = load_settings(file, environ=os.environ, overrides=overrides)
-    except ConfigurationError as exc:
-        raise UsageFault("\n".join(str(fault) for fault in exc.faults)) from None
-    if says:
-        _say_aside(f"configuration: {_named(file)}")
-    return settings, (file.parent if file else Path())
-
-
-def _named(file: Path | None) -> str:
-    return str(file.absolute()) if file else "environment variables alone"
-
-
-def _weak_secrets(config: Path | None) -> list[Fault]:
-    file = find_configuration(config, environ=os.environ)
-    return list(weak_secret_files(file, environ=os.environ)) if file else []
-
-
-def _warnings(config: Path | None, settings: Settings) -> list[Fault]:
-    file = find_configuration(config, environ=os.environ)
-    source = str(file or "settings")
-    noticed = (find_warnings(settings, source=source), find_header_warnings(settings, source=source))
-    return [*_weak_secrets(config), *chain.from_iterable(noticed)]
-
-
-def _secrets(config: Path | None) -> list[Secret]:
-    file = find_configuration(config, environ=os.environ)
-    configuration = [Secret(file, "the configuration", may_be_read=True)] if file else []
-    return [*(Secret(path, key) for key, path in secret_places(file, environ=os.environ)), *configuration]
-
-
-def _pages(config: Path | None, settings: Settings, *, folder: Path) -> list[Described]:
-    return list(describe_apps(settings, folder=folder, secrets=_secrets(config), environ=os.environ))
-
-
 def _print_version(*, wanted: bool) -> None:
     if wanted:
         try:
@@ -136,29 +88,29 @@ def run(
     ] = None,
 ) -> None:
     """Start the front door, its workers and its managed apps."""
-    settings, folder = _load(config, says=False)
+    settings, folder = load(config, says=False)
     if port is not None:
-        settings, _ = _load(config, overrides=with_port(settings, port), says=False)
+        settings, _ = load(config, overrides=with_port(settings, port), says=False)
     settings = for_a_terminal(settings, is_terminal=sys.stderr.isatty())
     configure_logging(settings.log)
-    for warning in _warnings(config, settings):
+    for warning in warnings_of(config, settings):
         structlog.get_logger("vestibule.supervisor").warning(
             "configuration", key=warning.key, reason=f"{warning.message}; {warning.fix}"
         )
-    plan = build_process_plan(settings, folder=folder, secrets=_secrets(config))
+    plan = build_process_plan(settings, folder=folder, secrets=secrets_of(config))
     raise typer.Exit(run_processes(plan, on_ready=lambda: _say_ready(settings, config)))
 
 
 def _say_ready(settings: Settings, config: Path | None) -> None:
     server = settings.server
     if settings.log.format == "console":
-        _say_aside(f"\n  Vestibule is ready: {server.public_url}\n")
+        say_aside(f"\n  Vestibule is ready: {server.public_url}\n")
     structlog.get_logger("vestibule.supervisor").info(
         "ready",
         public_url=server.public_url,
         bind=server.bind,
         management=server.management_bind,
-        configuration=_named(find_configuration(config, environ=os.environ)),
+        configuration=named(find_configuration(config, environ=os.environ)),
     )
 
 
@@ -286,14 +238,14 @@ def keys_rotate(file: Annotated[Path, typer.Argument(help="The file that secrets
 @config_app.command("check")
 def config_check(config: Config = None) -> None:
     """Report all faults of the configuration at once, and warn of risks."""
-    settings, folder = _load(config)
-    for warning in _warnings(config, settings):
+    settings, folder = load(config)
+    for warning in warnings_of(config, settings):
         typer.echo(f"warning: {warning}", err=True)
-    pages = _pages(config, settings, folder=folder)
+    pages = pages_of(config, settings, folder=folder)
     if faults := [page.fault for page in pages if page.fault]:
         raise UsageFault("\n".join(faults))
     for page in pages:
-        _say_aside(f"page {page.name}: {page.says}")
+        say_aside(f"page {page.name}: {page.says}")
         if page.warning:
             typer.echo(f"warning: page {page.name}: {page.warning}", err=True)
     typer.echo("ok")
@@ -305,7 +257,7 @@ def config_show(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of TOML.")] = False,
 ) -> None:
     """Print the values in effect. Secrets are masked."""
-    masked = to_masked(_load(config)[0])
+    masked = to_masked(load(config)[0])
     typer.echo(json.dumps(masked, indent=2) if as_json else to_toml(masked), nl=as_json)
 
 
@@ -325,9 +277,24 @@ def list_sessions(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show a person's live sessions."""
-    settings, _ = _load(config)
+    settings, _ = load(config)
     found = session_admin.list_sessions(settings, _given(sub=sub, sid=sid, iss=iss))
     typer.echo(json.dumps(found, indent=2) if as_json else session_admin.as_lines(found))
+
+
+@sessions_app.command("claims")
+def show_claims(
+    config: Config = None,
+    sub: Sub = "",
+    sid: Sid = "",
+    iss: Issuer = "",
+    session: Annotated[str, typer.Option("--session", help="One session of the person, as `list` shows it.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show which claims the newest sign-in of a person brought, as `doctor --login` does. The door goes on."""
+    settings, _ = load(config)
+    lines = session_admin.show_claims(settings, _given(sub=sub, sid=sid, iss=iss, session=session))
+    typer.echo(json.dumps([asdict(line) for line in lines], indent=2) if as_json else "\n".join(map(str, lines)))
 
 
 @sessions_app.command("revoke")
@@ -340,7 +307,7 @@ def revoke_sessions(
     everybody: Annotated[bool, typer.Option("--all", help="Everybody's sessions.")] = False,
 ) -> None:
     """End one session, all sessions of a person or provider session, or everybody's. Pending sign-ins end too."""
-    settings, _ = _load(config)
+    settings, _ = load(config)
     query = _given(sub=sub, sid=sid, iss=iss, session=session, all="yes" if everybody else "")
     typer.echo(f"ended: {session_admin.revoke_sessions(settings, query)}")
 
@@ -363,25 +330,20 @@ def run_doctor(
     ] = None,
 ) -> None:
     """Check provider, store and upstreams, and show what to register at the provider."""
-    settings, folder = _load(config)
+    settings, folder = load(config)
     report: doctor.Report | doctor_login.LoginReport
     if login:
         configure_logging(LogSettings(level="error", format="console"))
         report = asyncio.run(
-            doctor_login.sign_in_once(settings, say=_say_aside, provider=provider, loopback_port=loopback_port or 0)
+            doctor_login.sign_in_once(settings, say=say_aside, provider=provider, loopback_port=loopback_port or 0)
         )
     else:
-        pages = _pages(config, settings, folder=folder)
-        noticed = _warnings(config, settings)
+        pages = pages_of(config, settings, folder=folder)
+        noticed = warnings_of(config, settings)
         report = asyncio.run(doctor.examine(settings, folder=folder, warnings=noticed, pages=pages))
     typer.echo(json.dumps(report.as_json(strict=strict), indent=2) if as_json else report.as_text())
     if not report.is_healthy(strict=strict):
         raise typer.Exit(EXIT_FAULT)
-
-
-def _say_aside(line: str) -> None:
-    """Print to standard error, so that standard output holds only the report."""
-    typer.echo(line, err=True)
 
 
 def main() -> None:

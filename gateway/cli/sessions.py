@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 
+from bff.contract import Identity
 from bff.settings.tables import Settings
+from gateway.cli.doctor.claims import Arrived, Shown, describe_arrival
 from gateway.faults import CommandFault, UsageFault
 
 SECONDS = 10
@@ -25,6 +27,29 @@ def list_sessions(settings: Settings, query: Mapping[str, str]) -> list[dict[str
     answer = _call(settings, "GET", "/admin/sessions", params=query)
     sessions: list[dict[str, Any]] = answer["sessions"]
     return sessions
+
+
+def show_claims(settings: Settings, query: Mapping[str, str]) -> list[Shown]:
+    """Return what the newest sign-in of a person brought, claim by claim, as `vestibule doctor --login` does.
+
+    Raises:
+        UsageFault, CommandFault: as `list_sessions`; also if there is no such session.
+    """
+    _check(query)
+    found = _call(settings, "GET", "/admin/claims", params=query)["arrived"]
+    provider = settings.providers.get(found["provider"]) if found else None
+    if provider is None:
+        raise CommandFault("no session of that person; sign in at the front door first")
+    identity = {**found["identity"], **{name: tuple(found["identity"][name]) for name in ("roles", "groups")}}
+    arrived = Arrived(
+        identity=Identity(**identity),
+        sources=found["sources"],
+        access_token_typ=found["access_token_typ"],
+        lifetime=found["lifetime"],
+        scope=found["scope"],
+        has_refresh_token=found["has_refresh_token"],
+    )
+    return describe_arrival(arrived, settings, provider)
 
 
 def revoke_sessions(settings: Settings, query: Mapping[str, str]) -> str:

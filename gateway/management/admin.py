@@ -14,6 +14,7 @@ from bff.contract import EndReason
 from bff.errors import AuthError, BadRequest, LoginRequired, NotFound
 from bff.sessions.record import Session
 from gateway.app import GatewayApp
+from gateway.management.arrival import describe_arrival
 
 MAX_BODY = 16_384
 Query = Mapping[str, str]
@@ -27,6 +28,7 @@ class Admin:
         self._bff = app.bff
         self._handlers: dict[tuple[str, str], Callable[[Query], Awaitable[Answer]]] = {
             ("GET", "/admin/sessions"): self.find,
+            ("GET", "/admin/claims"): self.claims,
             ("POST", "/admin/revoke"): self.revoke,
             ("GET", "/admin/routes"): self.routes,
         }
@@ -51,6 +53,15 @@ class Admin:
         found = await self._selected(query)
         self._bff.audit.event("admin_action", reason="look_up", detail=f"{len(found)} of {_whom(query)}")
         return {"sessions": [_describe(session) for session in found]}
+
+    async def claims(self, query: Query) -> Answer:
+        """Return what the newest sign-in of `sub`, or that of a masked `session` id, brought. No token is shown."""
+        found = await self._selected(query)
+        if one := query.get("session", ""):
+            found = [session for session in found if masked(session.name) == one]
+        self._bff.audit.event("admin_action", reason="claims", detail=f"{min(len(found), 1)} of {_whom(query)}")
+        newest = max(found, key=lambda session: session.created_at, default=None)
+        return {"arrived": None if newest is None else {**_describe(newest), **describe_arrival(newest)}}
 
     async def revoke(self, query: Query) -> Answer:
         """End one `session` of a `sub`, all of a `sub` or `sid`, or everybody's (`all=yes`). Pending sign-ins end

@@ -103,6 +103,23 @@ def test_lg_3_an_administrators_look_up_is_one_event(managed_house: tuple[House,
     assert_where(event, answer)
 
 
+@pytest.mark.parametrize(("sub", "number"), [("alice", 1), ("canary-sub", 0)])
+def test_lg_3_an_administrators_look_at_claims_is_one_event(
+    managed_house: tuple[House, str], sub: str, number: int
+) -> None:
+    house, url = managed_house
+    house.sign_in()
+
+    def look() -> httpx.Response:
+        return httpx.get(f"{url}/admin/claims", params={"sub": sub}, headers=ADMIN_HEADERS, verify=TRUST)
+
+    answer, event = only_event(house, look, "admin_action", reason="claims")
+    assert (answer.json()["arrived"] is not None) == bool(number)
+    assert "eyJ" not in answer.text
+    assert event["detail"] == f"{number} of {masked(sub)}"
+    assert sub not in repr({**event, "iss": ""})
+
+
 @pytest.mark.parametrize(
     "body", [b"[" * 15_000, b'{"sub":"\\ud800"}', b"[1]", b'{"sub":1}', b"\xff", b"{", b'{"sub":""}'], ids=repr
 )

@@ -24,6 +24,7 @@ LIKELY_ROLES = ("roles", "realm_access.roles", "role", "groups", "cognito:groups
 """Claims in which products put roles, the most likely first."""
 UNSEEN = frozenset({"sid"})
 """Claims that name a session: their values are not shown."""
+WORDS = {"found": "found", "missing": "not sent", "warning": "warning"}
 FOR_ROUTES_ALONE = frozenset({"acr", "auth_time"})
 """Claims that are of use only where a rule of a route asks for them."""
 Uses = Mapping[str, tuple[str, ...]]
@@ -54,6 +55,11 @@ class Shown:
     level: Literal["found", "missing", "warning"]
     claim: str
     text: str
+
+    def __str__(self) -> str:
+        """Write the line for a terminal. A claim that did not arrive and that nothing needs must not look like a
+        fault."""
+        return f"{WORDS[self.level]:<8} {self.claim}: {self.text}"
 
 
 def describe_arrival(arrived: Arrived, settings: Settings, provider: ProviderSettings) -> list[Shown]:

@@ -19,6 +19,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from bff.assembly import assemble
+from bff.contract import PATH_SESSION
 from bff.errors import AuthError
 from bff.oidc.urls import is_loopback
 from bff.provider.client import http_client_for
@@ -31,8 +32,6 @@ from gateway.processes.listeners import bind_listeners, close_all
 from gateway.serving.server import build_server, wait_until_started
 
 FAREWELL_SECONDS = 3
-WORDS = {"found": "found", "missing": "not sent", "warning": "warning"}
-"""A claim that did not arrive and that nothing needs is no fault, and must not look like one."""
 NOBODY_CAME = "nobody came back from the provider in time; does it show an error about the redirect URI?"
 Say = Callable[[str], None]
 
@@ -55,7 +54,7 @@ class LoginReport:
     def as_text(self) -> str:
         outcome = f"failed: {self.fault}" if self.fault else "worked"
         head = f"Sign-in at {self.issuer} ({self.provider}) as client {self.client_id} {outcome}"
-        return "\n".join([head, *(f"{WORDS[line.level]:<8} {line.claim}: {line.text}" for line in self.lines)])
+        return "\n".join([head, *map(str, self.lines)])
 
     def as_json(self, *, strict: bool = False) -> dict[str, Any]:
         return {"ok": self.is_healthy(strict=strict), **asdict(self)}
@@ -93,7 +92,7 @@ async def sign_in_once(
     watched = bff.sign_in.providers[name]
     try:
         await watched.metadata()
-        sockets = _listen(bind, loopback_port=loopback_port)
+        sockets = _listen(bind, loopback_port=loopback_port, auth=bff.urls.auth)
         outcome = await _try(Catcher(bff, observer, name), sockets, bind=bind, say=say)
         if isinstance(outcome, str):
             return replace(report, fault=outcome)
@@ -153,15 +152,17 @@ def _is_this_machine(url: str) -> bool:
     return parts.scheme == "http" and is_loopback(parts)
 
 
-def _listen(bind: str, *, loopback_port: int) -> list[socket.socket]:
+def _listen(bind: str, *, loopback_port: int, auth: str) -> list[socket.socket]:
     try:
         return bind_listeners(bind, fix="another --loopback-port" if loopback_port else "--loopback-port")
     except UsageFault:
         raise
     except CommandFault as fault:
         raise CommandFault(
-            f"{fault.message}. The provider sends the browser to that address: if the front door runs there, stop it "
-            "for the minute this takes. A loopback port must be allowed as a redirect URI at the provider"
+            f"{fault.message}. The provider sends the browser to that address. If the front door runs there, sign in "
+            "at it as usual, and let it show what arrived: vestibule sessions claims --sub YOURS (it is at "
+            f"{auth}{PATH_SESSION}). Or name a --loopback-port that the provider allows as a redirect URI, or stop the "
+            "front door for the minute this takes"
         ) from fault
 
 

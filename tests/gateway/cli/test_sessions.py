@@ -96,6 +96,29 @@ def test_sessions_are_found_and_ended_one_by_one_and_all(door: str, file: Path) 
         browser.close()
 
 
+def test_the_running_door_shows_what_a_real_sign_in_brought(door: str, file: Path) -> None:
+    with sign_in(door):
+        code, said = sessions("claims", "--sub", "alice", file=file)
+        assert code == 0
+        assert "found    sub: alice (ID token" in said
+        assert "found    roles at realm_access.roles" in said
+        assert "found    access token: JWT" in said
+        assert "eyJ" not in said
+        one = sessions("list", "--sub", "alice", file=file)[1].splitlines()[1].split()[0]
+        assert sessions("claims", "--sub", "alice", "--session", one, "--json", file=file)[1].startswith("[")
+        bind = file.read_text().split('management_bind = "')[1].split('"')[0]
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        raw = httpx.get(f"http://{bind}/admin/claims?sub=alice", headers=headers)
+        assert raw.json()["arrived"]["sources"]["id_token"]["sub"] == "alice"
+        assert "eyJ" not in raw.text
+        assert httpx.get(f"http://{bind}/admin/claims?sub=alice").status_code == 401
+        code, said = sessions("revoke", "--sub", "alice", file=file)
+    assert sessions("claims", "--sub", "alice", file=file) == (
+        1,
+        "no session of that person; sign in at the front door first\n",
+    )
+
+
 def test_nothing_is_listed_without_a_name(door: str, file: Path) -> None:
     code, said = sessions("list", file=file)
     assert code == 2
@@ -112,7 +135,14 @@ def test_the_listener_wants_the_admin_token(file: Path, header: dict[str, str]) 
 
 
 def test_nothing_of_it_is_on_the_public_listener(door: str) -> None:
-    for path in ("/admin/sessions?sub=alice", "/admin/routes", "/readyz", "/metrics", "/healthz"):
+    for path in (
+        "/admin/sessions?sub=alice",
+        "/admin/claims?sub=alice",
+        "/admin/routes",
+        "/readyz",
+        "/metrics",
+        "/healthz",
+    ):
         response = httpx.get(door + path, headers={"Authorization": f"Bearer {TOKEN}"})
         assert response.status_code in (401, 404), path
 

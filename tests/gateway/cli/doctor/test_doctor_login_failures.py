@@ -75,7 +75,10 @@ async def test_a_taken_port_names_the_front_door_and_the_way_out(provider: FakeP
     taken = bind_socket("127.0.0.1")
     taken.listen()
     port = taken.getsockname()[1]
-    with taken, pytest.raises(CommandFault, match=r"front door runs there, stop it.*loopback"):
+    with (
+        taken,
+        pytest.raises(CommandFault, match=r"front door runs there, sign in.*sessions claims.*/auth/session.*loopback"),
+    ):
         await trial(settings_for(provider, port))
 
 
