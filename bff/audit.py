@@ -15,6 +15,7 @@ Event = Literal[
     "login_started",
     "login_ok",
     "login_failed",
+    "claim_unread",
     "logout",
     "logout_failed",
     "backchannel_logout",
@@ -34,7 +35,15 @@ Event = Literal[
 ]
 EVENTS: frozenset[str] = frozenset(get_args(Event))
 WARN = frozenset(
-    {"login_failed", "logout_failed", "refresh_failed", "request_refused", "duplicate_cookie", "kit_refused"}
+    {
+        "login_failed",
+        "claim_unread",
+        "logout_failed",
+        "refresh_failed",
+        "request_refused",
+        "duplicate_cookie",
+        "kit_refused",
+    }
 )
 ERROR = frozenset({"store_failed", "provider_failed", "upstream_failed"})
 LIMITS = frozenset({"kit_code_limit", "login_limit", "logout_limit", "state_limit", "websocket_limit"})

@@ -33,7 +33,7 @@ from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.tokens import GrantRefused, UnusableTokenResponse, build_code_grant
 from bff.provider.claims import fetch_claims
 from bff.provider.client import Provider
-from bff.provider.identity import build_identity, find_names
+from bff.provider.identity import build_identity, find_names, find_unread
 from bff.sessions.cookie import presented_record
 from bff.sessions.lifecycle import Ended, Opened, Sessions
 from bff.sessions.record import Session
@@ -355,6 +355,8 @@ class SignIn:
         except AuthError:
             self.revoke_later(provider, answer.refresh_token)
             raise
+        for unread in find_unread(sources, settings=provider.settings):
+            self._audit.event("claim_unread", session=opened.session, reason=unread.claim, detail=unread.says)
         self._observer.signed_in(opened.session, answer=answer, sources=sources)
         return opened
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bff.contract import Identity
-from bff.oidc.claims import claim_at, names_at, text_at
+from bff.oidc.claims import claim_at, names_at, read_names, shape_of, text_at
+from bff.oidc.members import is_absent
 from bff.oidc.userinfo import merge_claims
 from bff.oidc.verified_email import Email, read_email, without_email
 from bff.settings.tables import ProviderSettings
@@ -16,6 +17,7 @@ from bff.settings.tables import ProviderSettings
 PROTOCOL_CLAIMS = frozenset(
     {"nonce", "at_hash", "c_hash", "exp", "iat", "nbf", "jti", "aud", "azp", "iss", "sub", "typ"}
 )
+TEXT_CLAIMS = ("name", "email", "preferred_username")
 MAX_CLAIMS_BYTES = 16_384
 Sources = Mapping[str, Mapping[str, Any]]
 """Claims by source: `id_token`, `userinfo`, `access_token`. A missing source has no entry."""
@@ -44,6 +46,33 @@ def find_names(sources: Sources, *, settings: ProviderSettings) -> FoundIn:
         for path in (settings.roles_claim, settings.groups_claim)
     )
     return FoundIn(roles, groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A claim that arrived and gave nothing, or less than it holds. `says` tells where and what, without its values."""
+
+    claim: str
+    source: str
+    says: str
+
+
+def find_unread(sources: Sources, *, settings: ProviderSettings) -> tuple[Unread, ...]:
+    """Find the claims of this sign-in that were there and could not be read in full."""
+    found = []
+    for claim, path in (("roles", settings.roles_claim), ("groups", settings.groups_claim)):
+        for source in settings.roles_from:
+            read = read_names(sources.get(source, {}), path)
+            if read.lost:
+                outcome = f"{read.lost} of its values give no name" if read.names else "it gives no name"
+                found.append(Unread(claim, source, f"{path} in {source} is {read.shape}: {outcome}"))
+    for name in TEXT_CLAIMS:
+        for source in ("id_token", "userinfo"):
+            claims = sources.get(source, {})
+            if not is_absent(claims.get(name)) and not text_at(claims, name):
+                shape = shape_of(claims[name])
+                found.append(Unread(name, source, f"{name} in {source} is {shape}: it is not one line of text"))
+    return tuple(found)
 
 
 def build_identity(

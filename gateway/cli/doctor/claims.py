@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bff.contract import Identity
-from bff.oidc.claims import claim_at, names_at
+from bff.oidc.claims import NamesRead, claim_at, names_at, read_names, shape_of, text_at
 from bff.oidc.userinfo import merge_claims
+from bff.provider.identity import TEXT_CLAIMS
 from bff.settings.tables import ProviderSettings, Requirements, Settings
 from gateway.cli.doctor.fixes import fix_for
 from gateway.logs import one_line
@@ -109,7 +110,11 @@ def _asked(wanted: Requirements, *, local_roles: frozenset[str]) -> list[str]:
 def _plain(name: str, arrived: Arrived, uses: Uses, *, provider: ProviderSettings) -> Shown:
     where = [SOURCES[source] for source in ("id_token", "userinfo") if name in arrived.sources.get(source, {})]
     if where:
-        shown = "yes" if name in UNSEEN else _value(arrived.claims.get(name))
+        value = arrived.claims.get(name)
+        if name in TEXT_CLAIMS and not text_at(arrived.claims, name):
+            text = f"there, but gives nothing: it is {shape_of(value)}, not one line of text ({', '.join(where)})"
+            return Shown("warning", name, text + _used(name, uses))
+        shown = "yes" if name in UNSEEN else _value(value)
         return Shown("found", name, f"{shown} ({', '.join(where)})")
     return _missing(name, uses, provider=provider)
 
@@ -142,8 +147,18 @@ def _names(claim: str, path: str, arrived: Arrived, uses: Uses, *, provider: Pro
         elsewhere = _roles_elsewhere(arrived, provider) if claim == "roles" else ""
         text = f"did not arrive{_used(claim, uses)}; {elsewhere}" if elsewhere else missing.text
         return Shown(missing.level, label, text)
-    parts = [f"{SOURCES[name]}: {_list(names_at(present[name], path))}" for name in read]
-    return Shown("found", label, "; ".join(parts))
+    found = {SOURCES[name]: read_names(present[name], path) for name in read}
+    text = "; ".join(f"{source}: {_read(names)}" for source, names in found.items())
+    is_unread = any(names.lost for names in found.values())
+    return Shown("warning" if is_unread else "found", label, text)
+
+
+def _read(names: NamesRead) -> str:
+    if not names.lost:
+        return _list(names.names)
+    if not names.names:
+        return f"there, but gives no name: it is {names.shape}"
+    return f"{_list(names.names)}; {names.lost} of its values give no name"
 
 
 def _roles_elsewhere(arrived: Arrived, provider: ProviderSettings) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.oidc.claims import MAX_VALUE_LENGTH, MAX_VALUES, claim_at, names_at, text_at
+from bff.oidc.claims import MAX_VALUE_LENGTH, MAX_VALUES, NamesRead, claim_at, names_at, read_names, text_at
 
 CLAIMS: dict[str, Any] = {
     "groups": ["science", "ops"],
@@ -53,16 +53,29 @@ def test_a_url_shaped_name_is_never_read_as_a_path() -> None:
         (["b", "a", "b"], ("b", "a")),
         ("single", ("single",)),
         ("two words", ("two words",)),
-        ([1, None, True, {"a": 1}, ["x"], "ok"], ("ok",)),
+        ([None, True, {"a": 1}, ["x"], "ok"], ("ok",)),
+        ([1, 2.0, 2.5, -3, 10**30, "ok"], ("1", "2", "2.5", "-3", str(10**30), "ok")),
+        ([10**300, float("nan"), float("inf"), "ok"], ("ok",)),
+        ([{"name": "a"}, {"display_name": "b", "id": "x"}, {"id": 7}, {"name": "", "id": "c"}], ("a", "b", "7", "c")),
+        ([{"name": ["a"]}, {"name": {"name": "a"}}, {"name": "a\nb"}, {"name": True}, {}], ()),
+        ({"name": "one object", "id": 5}, ("one object",)),
+        ({"id": "one object"}, ("one object",)),
+        ({"admin": {"271828": "corp.example.com"}, "user": {}}, ("admin", "user")),
+        ({"admin": False, "chief": None, "boss": "", "root": 0, "user": True, "list": []}, ("user", "list")),
+        ({"a\nb": {}, "": {}, "x" * 257: {}}, ()),
+        ({"name": {"271828": "corp.example.com"}}, ("name",)),
         (["", "a\nb", "a\x00", "\ud800", "\u2028"], ()),
         (["x" * MAX_VALUE_LENGTH, "y" * (MAX_VALUE_LENGTH + 1)], ("x" * MAX_VALUE_LENGTH,)),
-        ({"admin": True}, ()),
+        ({"admin": True}, ("admin",)),
         (True, ()),
         (None, ()),
-        (7, ()),
+        (7, ("7",)),
+        ("", ()),
+        ({}, ()),
+        ([], ()),
     ],
 )
-def test_names_are_printable_strings_and_everything_else_is_none(value: object, expected: tuple[str, ...]) -> None:
+def test_names_are_read_in_the_forms_that_providers_write(value: object, expected: tuple[str, ...]) -> None:
     assert names_at({"roles": value}, "roles") == expected
 
 
@@ -104,6 +117,24 @@ JSON = st.recursive(
 def test_any_path_on_any_claims_gives_names_or_none(claims: dict[str, Any], path: str) -> None:
     names = names_at(claims, path)
     assert all(isinstance(name, str) and name for name in names)
-    found = claim_at(claims, path)
     if names:
-        assert names == (found,) or set(names) <= set(map(str, found))
+        assert claim_at(claims, path) is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "names", "lost", "shape"),
+    [
+        (["a", None, {}], ("a",), 2, "a list of 3"),
+        (True, (), 1, "true or false"),
+        ({"a": False}, (), 0, "a map of 1"),
+        ({"a\n": 1}, (), 1, "a map of 1"),
+        (["x"] * (MAX_VALUES + 5), (), MAX_VALUES + 5, f"a list of {MAX_VALUES + 5}"),
+        (float("nan"), (), 1, "a number"),
+        ("a\nb", (), 1, "text"),
+        ([], (), 0, "a list of 0"),
+        (None, (), 0, ""),
+        ("", (), 0, ""),
+    ],
+)
+def test_what_gave_no_name_is_counted(value: object, names: tuple[str, ...], lost: int, shape: str) -> None:
+    assert read_names({"a": {"roles": value}}, "a.roles") == NamesRead(names, lost, shape)

@@ -9,7 +9,7 @@ import pytest
 
 from bff.contract import Identity
 from bff.oidc.jwt_reading import unverified_claims
-from bff.provider.identity import MAX_CLAIMS_BYTES, NOWHERE, FoundIn, build_identity, find_names
+from bff.provider.identity import MAX_CLAIMS_BYTES, NOWHERE, FoundIn, build_identity, find_names, find_unread
 from tests.bff.factories import ISSUER, jwt_of, provider_settings
 from tests.fakes.keys import b64url
 
@@ -279,3 +279,31 @@ class TestUnverifiedClaims:
     )
     def test_of_anything_else_are_none(self, token: str) -> None:
         assert unverified_claims(token) == {}
+
+
+UNREAD: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
+    ({"roles": ["a"], "groups": {"g": {}}, "name": "Ada"}, []),
+    ({"roles": [], "groups": {}, "name": None, "email": ""}, []),
+    ({"roles": {"a": False}}, []),
+    ({"roles": True}, [("roles", "roles in id_token is true or false: it gives no name")]),
+    ({"groups": ["g", {}]}, [("groups", "groups in id_token is a list of 2: 1 of its values give no name")]),
+    ({"email": ["a@b.example"]}, [("email", "email in id_token is a list of 1: it is not one line of text")]),
+    ({"name": {"first": "Ada"}}, [("name", "name in id_token is a map of 1: it is not one line of text")]),
+]
+
+
+@pytest.mark.parametrize(("claims", "expected"), UNREAD, ids=lambda value: repr(value)[:40])
+def test_what_arrived_and_gave_nothing_is_found_and_never_repeated(
+    claims: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    settings = provider_settings(roles_claim="roles", groups_claim="groups")
+    found = find_unread({"id_token": claims}, settings=settings)
+    assert [(one.claim, one.says) for one in found] == expected
+    assert not any("example" in one.says or "Ada" in one.says for one in found)
+
+
+def test_only_where_roles_are_looked_for_can_they_be_unread() -> None:
+    settings = provider_settings(roles_claim="roles", roles_from=["userinfo"])
+    assert find_unread({"id_token": {"roles": True}}, settings=settings) == ()
+    (one,) = find_unread({"id_token": {}, "userinfo": {"roles": True}}, settings=settings)
+    assert (one.claim, one.source) == ("roles", "userinfo")

@@ -216,3 +216,19 @@ async def test_a_header_of_an_unverified_address_is_warned_of(provider: FakeProv
     report, _ = await trial(settings_for(provider, free_port, routes=[route]))
     assert line(report, "claim email").level == "warning"
     assert "nobody has verified it" in line(report, "claim email").text
+
+
+async def test_a_claim_that_is_there_and_gives_nothing_is_a_warning_that_says_what_it_is(
+    provider: FakeProvider, free_port: int
+) -> None:
+    change = {"realm_access": {"roles": [True, {}]}, "groups": {"science": {"org": "x"}}, "name": ["Ada"]}
+    provider.bend.id_token.claims(lambda claims: claims | change)
+    corp = {"userinfo": "never", "roles_from": ["id_token"], "groups_claim": "groups"}
+    report, _ = await trial(settings_for(provider, free_port, corp=corp))
+    shown = {line.claim: (line.level, line.text) for line in report.lines}
+    assert shown["roles at realm_access.roles"] == (
+        "warning",
+        "ID token: there, but gives no name: it is a list of 2",
+    )
+    assert shown["groups at groups"] == ("found", "ID token: science")
+    assert shown["name"] == ("warning", "there, but gives nothing: it is a list of 1, not one line of text (ID token)")
