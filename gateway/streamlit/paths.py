@@ -13,6 +13,7 @@ STREAM: Final = "/_stcore/stream"
 QUIET: Final = ("/_stcore/health", "/_stcore/host-config", "/_stcore/script-health-check")
 _DENIED: Final = ("/_stcore/metrics", "/_stcore/agent")
 _CALLBACK: Final = "/oauth2callback"
+_IS_SPECIAL: Final = re.compile(r"/_stcore/|/oauth2callback", re.IGNORECASE)
 _UPLOAD: Final = re.compile(r"/_stcore/upload_file(?:/([^/]*)|\Z)", re.IGNORECASE)
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
@@ -40,7 +41,7 @@ def treatment(path: str, route: RouteSettings) -> Hashable:
 
     Two paths with different treatments are different places: no reader may take one for the other.
     """
-    if route.kind != "page" or ("_stcore" not in path and _CALLBACK not in path):
+    if route.kind != "page" or not _IS_SPECIAL.search(path):
         return None
     upload = upload_session(path)
     marks = (is_denied(path, route), path.endswith(QUIET), is_stream(path), None if upload is None else fold(upload))

@@ -116,6 +116,11 @@ def test_an_encoded_slash_passes_where_the_route_allows_it(raw: bytes) -> None:
     assert refusal(raw) == ""
 
 
+def test_an_upload_is_an_upload_in_upper_case_too() -> None:
+    """It goes on to the check whose upload it is."""
+    assert refusal(b"/_STCORE/UPLOAD_FILE/abc/1") == ""
+
+
 def test_where_admin_is_no_route_its_spellings_are_no_ambiguity() -> None:
     alone = Places([ROUTES[0]], auth_path="/auth", treatment=treatment)
     for raw in (b"/Admin", b"/admin%3f/x", b"/admin%20", b"/%EF%BD%81dmin"):
