@@ -25,6 +25,7 @@ Event = Literal[
     "access_denied",
     "request_refused",
     "duplicate_cookie",
+    "groups_unknown",
     "identity_omitted",
     "limit_reached",
     "store_failed",
@@ -38,6 +39,7 @@ WARN = frozenset(
     {
         "login_failed",
         "claim_unread",
+        "groups_unknown",
         "logout_failed",
         "refresh_failed",
         "request_refused",

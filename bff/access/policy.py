@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bff.access.requirements import STEP_UP, unmet
 from bff.contract import Identity
 from bff.errors import Forbidden
+from bff.oidc.claims import are_groups_left_out
 from bff.settings.tables import RouteSettings
 
 NAMED = {
@@ -19,6 +20,10 @@ NAMED = {
 }
 """How a page names each requirement. Requirements on addresses and claims are not shown to people."""
 PROVIDER = "provider"
+_TOO_MANY = (
+    "You are in so many groups that the identity provider does not name them, so it is not known whether you may do "
+    "this. Please tell whoever runs this application."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +36,19 @@ class Denied:
     """The person is signed in but not allowed; `unmet` names the key of `require` that failed."""
 
     unmet: str
+    is_unknown: bool = False
+    """True if nobody knows whether it holds: the provider has left out the person's groups."""
 
     @property
     def reason(self) -> str:
         """The reason code for the audit log."""
-        return f"require.{self.unmet}"
+        return "groups_unknown" if self.is_unknown else f"require.{self.unmet}"
 
     def as_error(self, route: RouteSettings, identity: Identity) -> Forbidden:
         """Make the refusal. It says who is signed in and what is needed."""
         person = identity.name or identity.email or identity.sub
+        if self.is_unknown:
+            return Forbidden("groups_unknown", f"You are signed in as {person}. {_TOO_MANY}", detail=self.reason)
         needed = getattr(route.require, self.unmet, ())
         if self.unmet in NAMED and needed:
             message = f"You are signed in as {person}. This is only for people {_whom(self.unmet, needed)}."
@@ -91,7 +100,9 @@ def decide(route: RouteSettings, identity: Identity, *, scopes: frozenset[str], 
     key = unmet(route.require, identity, scopes=scopes, now=now)
     if not key:
         return ALLOWED
-    return StepUp(key) if key in STEP_UP else Denied(key)
+    if key in STEP_UP:
+        return StepUp(key)
+    return Denied(key, is_unknown=key.startswith("groups_") and are_groups_left_out(identity.claims))
 
 
 def demands_of(route: RouteSettings) -> Demands:

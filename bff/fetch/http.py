@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import httpx
 
@@ -44,6 +45,7 @@ async def call_provider(
     *,
     deadline: float,
     form: Mapping[str, str] | None = None,
+    json: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Make one call and return its whole answer within `deadline` seconds.
@@ -54,7 +56,7 @@ async def call_provider(
     """
     try:
         async with asyncio.timeout(deadline):
-            return await _call(http, method, url, form=form, headers=headers)
+            return await _call(http, method, url, form=form, json=json, headers=headers)
     except (TimeoutError, httpx.TimeoutException):
         raise ProviderUnavailable("provider_timeout", detail="no complete answer in time") from None
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as exc:
@@ -67,9 +69,10 @@ async def _call(
     url: str,
     *,
     form: Mapping[str, str] | None,
+    json: Mapping[str, Any] | None,
     headers: Mapping[str, str] | None,
 ) -> Answer:
-    async with http.stream(method, url, data=form, headers=headers) as response:
+    async with http.stream(method, url, data=form, json=json, headers=headers) as response:
         status = response.status_code
         if status >= 500 or status == 429:
             raise ProviderUnavailable("provider_error", detail=f"status {status}")

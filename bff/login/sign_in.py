@@ -33,6 +33,7 @@ from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.tokens import GrantRefused, UnusableTokenResponse, build_code_grant
 from bff.provider.claims import fetch_claims
 from bff.provider.client import Provider
+from bff.provider.groups import complete_groups
 from bff.provider.identity import build_identity, find_names, find_unread
 from bff.sessions.cookie import presented_record
 from bff.sessions.lifecycle import Ended, Opened, Sessions
@@ -341,6 +342,8 @@ class SignIn:
             raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")
         try:
             sources = await fetch_claims(provider, answer, transaction, code=code, now=self._clock())
+            claims, unknown = await complete_groups(provider, sources["id_token"], access_token=answer.access_token)
+            sources = {**sources, "id_token": claims}
             identity = build_identity(sources, provider=provider.name, settings=provider.settings)
             _check_recent(identity, transaction, now=self._clock())
             found_in = find_names(sources, settings=provider.settings)
@@ -357,6 +360,8 @@ class SignIn:
             raise
         for unread in find_unread(sources, settings=provider.settings):
             self._audit.event("claim_unread", session=opened.session, reason=unread.claim, detail=unread.says)
+        if unknown:
+            self._audit.event("groups_unknown", session=opened.session, reason=unknown)
         self._observer.signed_in(opened.session, answer=answer, sources=sources)
         return opened
 

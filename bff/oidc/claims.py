@@ -104,6 +104,14 @@ def _is_plain(item: object) -> bool:
     return isinstance(item, str | int | float)
 
 
+def are_groups_left_out(claims: Mapping[str, Any]) -> bool:
+    """True if an ID token has no groups but says that there are some: Entra ID marks it so above 200 groups."""
+    if claims.get("groups") is not None:
+        return False
+    elsewhere = claims.get("_claim_names")
+    return claims.get("hasgroups") in (True, "true") or (isinstance(elsewhere, Mapping) and "groups" in elsewhere)
+
+
 def text_at(claims: Mapping[str, Any], name: str) -> str:
     """Return a claim as text without control characters, "" if it is absent or not a string."""
     value = claims.get(name)

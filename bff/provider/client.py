@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -205,6 +205,15 @@ class Provider:
             from_provider=True,
         )
 
+    async def post_json(self, endpoint: str, message: Mapping[str, Any], *, access_token: str) -> Answer:
+        """Post `message` with the person's own token.
+
+        Raises:
+            ProviderUnavailable: it does not answer.
+        """
+        headers = {"Authorization": f"Bearer {access_token}"}
+        return await self._call("POST", endpoint, json=message, headers=headers)
+
     async def push_authorization(self, parameters: dict[str, str]) -> str:
         """Push an authorization request and return its `request_uri` (RFC 9126 section 2).
 
@@ -275,12 +284,19 @@ class Provider:
         endpoint: str,
         *,
         form: dict[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:
         seconds = self.settings.http_timeout_seconds
         try:
             answer = await call_provider(
-                self._http, method, self._reachable(endpoint), deadline=seconds, form=form, headers=headers
+                self._http,
+                method,
+                self._reachable(endpoint),
+                deadline=seconds,
+                form=form,
+                json=json,
+                headers=headers,
             )
         except ProviderUnavailable as exc:
             if exc.code in SILENT or endpoint == self.discovery_url:

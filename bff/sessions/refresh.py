@@ -23,6 +23,7 @@ from bff.oidc.id_token import IdTokenExpectation, check_same_person
 from bff.oidc.jwt_reading import UnknownKey, unverified_claims
 from bff.oidc.tokens import GrantRefused, TokenResponse, UnusableTokenResponse, build_refresh_grant
 from bff.provider.client import Provider
+from bff.provider.groups import complete_groups
 from bff.provider.identity import FoundIn, build_identity, find_names
 from bff.sessions.grants import fate_of, is_id_token_due, narrowed
 from bff.sessions.lifecycle import Sessions
@@ -264,6 +265,11 @@ class TokenRefresher:
         old, identity, found_in = session.tokens, session.identity, session.found_in
         claims = await self._verified(session, provider, answer) if answer.id_token else None
         if claims is not None:
+            claims, unknown = await complete_groups(
+                provider, claims, access_token=answer.access_token, before=identity.groups
+            )
+            if unknown:
+                self._audit.event("groups_unknown", session=session, reason=unknown)
             sources = {"id_token": claims}
             if unverified := unverified_claims(answer.access_token):
                 sources["access_token"] = unverified

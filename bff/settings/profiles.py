@@ -25,13 +25,17 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "roles_from": ("id_token",),
         },
         "keycloak": {"roles_claim": "realm_access.roles"},
-        "okta": {"display_name": "Okta", "scopes": _WITH_GROUPS, "roles_claim": "groups"},
-        "auth0": {"scopes": _OFFLINE, "roles_claim": "roles"},
+        "okta": {"display_name": "Okta", "scopes": _OFFLINE, "roles_claim": "groups"},
+        "auth0": {
+            "client_auth": "client_secret_post",
+            "scopes": _OFFLINE,
+            "roles_claim": "",  # `roles` is a reserved name there: an Action adds a claim whose name is a URL
+            "roles_from": ("id_token", "userinfo"),
+        },
         "google": {
             "display_name": "Google",
             "allowed_hosts": ("oauth2.googleapis.com", "openidconnect.googleapis.com", "www.googleapis.com"),
             "roles_claim": "roles",
-            "authorization_parameters": {"access_type": "offline"},
         },
         "cognito": {"roles_claim": "cognito:roles", "groups_claim": "cognito:groups"},
         "zitadel": {

@@ -131,6 +131,8 @@ class ProviderSettings(Table):
     roles_claim: str = "realm_access.roles"
     roles_from: tuple[Literal["userinfo", "id_token", "access_token"], ...] = ("userinfo", "id_token", "access_token")
     groups_claim: str = "groups"
+    groups_from: Literal["claims", "graph"] = "claims"
+    """`graph`: fetch the groups from Microsoft Graph if the token says only that there are too many."""
     id_token_hint: bool = True
     logout_method: Literal["auto", "get"] = "auto"
     """How a sign-out too long for an address is told: by a form, or, where only GET is taken, without the ID token."""

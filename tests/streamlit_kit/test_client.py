@@ -67,6 +67,7 @@ def test_whoever_started_a_page_without_routes_says_how_to_get_some(door: KitFro
         door.client(kit, route_path="").get("users/me")
     with pytest.raises(KitMisconfigured, match=words):
         _choose_route({}, "api", settings=kit.settings, is_known=True)
+    kit.http.close()
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])

@@ -1,0 +1,98 @@
+"""One whole sign-in, renewal and sign-out with each product that has a profile, as docs/providers.md sets it up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bff.settings.profiles import PROFILES
+from tests.fakes import FakeClock, FakeProvider, RecordingUpstream
+from tests.fakes.products import PRODUCTS, UNVERIFIED, Product
+from tests.front_door import api_route, page_route
+from tests.repository import ROOT
+from tests.security.house import House, open_house
+
+BY_NAME = {product.profile: product for product in PRODUCTS}
+every_product = pytest.mark.parametrize("product", PRODUCTS, ids=BY_NAME)
+
+
+@contextmanager
+def house_of(product: Product, **table: Any) -> Iterator[tuple[House, FakeClock]]:
+    clock = FakeClock()
+    with RecordingUpstream() as upstream, product.running(clock=clock) as provider:
+        routes = [api_route(upstream, token="access_token"), page_route(upstream)]
+        providers = {"corp": product.settings(provider) | table}
+        with open_house(provider, upstream, routes=routes, clock=clock, providers=providers) as house:
+            provider.client.post_logout_redirect_uris = [f"{house.url}/auth/logged-out"]
+            yield house, clock
+
+
+def test_there_is_a_fake_of_each_profile() -> None:
+    assert sorted(BY_NAME) == sorted(PROFILES)
+
+
+@every_product
+def test_a_person_signs_in_with_roles_groups_and_address(product: Product) -> None:
+    with house_of(product) as (house, _):
+        browser = house.sign_in()
+        person = browser.fetch(f"{house.url}/auth/session").json()
+    assert (tuple(person["roles"]), tuple(person["groups"])) == (product.roles, product.groups)
+    assert person["email_verified"] is product.email_verified
+
+
+@every_product
+def test_the_access_token_is_renewed_and_the_person_keeps_their_rights(product: Product) -> None:
+    with house_of(product) as (house, clock):
+        browser = house.sign_in()
+        provider: FakeProvider = house.provider
+        tokens = []
+        for _ in range(3):
+            assert browser.fetch(f"{house.url}/api/x").status_code == 200
+            tokens.append(house.upstream.last.header("authorization"))
+            clock.advance(provider.options.access_token_lifetime + 1)
+        person = browser.fetch(f"{house.url}/auth/session").json()
+        presented = [grant.refresh_token for grant in provider.grants("refresh_token")]
+    assert len(set(tokens)) == 3, "each request after the end of the last token had a new one"
+    assert (len(presented), len(set(presented))) == (2, 2 if product.rotates else 1)
+    assert (tuple(person["roles"]), tuple(person["groups"])) == (product.roles, product.groups)
+    assert provider.reuse_detected == []
+
+
+@every_product
+def test_signing_out_ends_the_session_here_and_where_the_product_can_also_there(product: Product) -> None:
+    with house_of(product) as (house, _):
+        browser = house.sign_in()
+        login = house.provider.logins()[-1]
+        pages = browser.walk(browser.post(f"{house.url}/auth/logout"))
+        assert not house.is_signed_in(browser)
+    assert pages[-1].url.path == "/auth/logged-out"
+    assert login.ended is (product.knows_signing_out and "sid" in _claims_with_a_session(product))
+
+
+def _claims_with_a_session(product: Product) -> set[str]:
+    """The fake ends the session that the hint names; without `sid` in its ID tokens there is nothing to name."""
+    return set() if product.profile in ("entra", "b2c") else {"sid"}
+
+
+@every_product
+def test_the_page_on_providers_names_the_profile_and_its_unverified_shapes(product: Product) -> None:
+    page = (ROOT / "docs/providers.md").read_text(encoding="utf-8")
+    section = page.partition(f'profile = "{product.profile}"')[2].partition("\n## ")[0]
+    assert section, f'no section shows profile = "{product.profile}"'
+    for shape, source in product.sources.items():
+        if source == UNVERIFIED:
+            assert "not verified" in section, shape
+
+
+def test_a_product_without_its_profile_is_what_the_profile_is_for() -> None:
+    """Zitadel: with the defaults nobody gets in, because the ID token is for its other applications too."""
+    with house_of(replace(BY_NAME["zitadel"]), profile="") as (house, _):
+        browser = house.browser()
+        house.provider.options.auto_login = "alice"
+        pages = browser.walk(browser.get(f"{house.url}/auth/login"))
+        assert pages[-1].status_code == 400
+        assert not house.is_signed_in(browser)
