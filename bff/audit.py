@@ -31,6 +31,8 @@ Event = Literal[
     "store_failed",
     "provider_failed",
     "upstream_failed",
+    "upstream_down",
+    "upstream_back",
     "kit_refused",
     "admin_action",
 ]
@@ -47,7 +49,7 @@ WARN = frozenset(
         "kit_refused",
     }
 )
-ERROR = frozenset({"store_failed", "provider_failed", "upstream_failed"})
+ERROR = frozenset({"store_failed", "provider_failed", "upstream_failed", "upstream_down"})
 LIMITS = frozenset({"kit_code_limit", "login_limit", "logout_limit", "state_limit", "websocket_limit"})
 MAX_FIELD = 256
 UNREMARKABLE = frozenset({401, 404, 405, 408})

@@ -33,6 +33,9 @@ TRANSACTION_COOKIE_PREFIX: Final = "__Host-vestibule-tx-"
 INSECURE_SESSION_COOKIE: Final = "vestibule"
 """Cookie name for development on plain http with a loopback `public_url`: `__Host-` and Secure do not work there."""
 INSECURE_TRANSACTION_COOKIE_PREFIX: Final = "vestibule-tx-"
+PLACE_COOKIE_PREFIX: Final = "__Host-vestibule-at-"
+"""Which of several upstreams a page's WebSocket is at: one cookie for each such route, with 8 hex digits for it."""
+INSECURE_PLACE_COOKIE_PREFIX: Final = "vestibule-at-"
 STREAMLIT_XSRF_COOKIE: Final = "_streamlit_xsrf"
 
 # -- paths below `server.auth_path` ----------------------------------------------------------------------------------
@@ -80,6 +83,10 @@ class CloseCode(IntEnum):
     SUPERSEDED = 1012
     UNAVAILABLE = 1013
     TOO_LARGE = 1009
+
+
+CLOSE_REASON_MOVED: Final = "moved"
+"""Reason text of 1012 when a page's upstream was lost and another one has taken over: load the page again."""
 
 
 class EndReason(StrEnum):

@@ -116,7 +116,7 @@ def create_app(
     bff = assemble(settings, store=store, http=http, clock=clock)
     cache = SessionCache(bff)
     auth_app: ASGIApp = create_auth_app(bff, RoutedTargets(settings))
-    upstreams = dict(build_upstreams(settings, base_path=bff.urls.base_path))
+    upstreams = dict(build_upstreams(settings, base_path=bff.urls.base_path, audit=bff.audit))
     pipeline = Pipeline(bff, auth_app, upstreams, cache)
     bff.store.subscribe(pipeline.connections.on_event)
     return GatewayApp(bff, cache, pipeline, upstreams)

@@ -285,6 +285,10 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[RuleFault]:
         yield from _managed_app(route, has_secret=bool(secret))
     if not route.upstream:
         yield "upstream", "missing", "name the server behind this route"
+    if len(route.upstream) > 1 and any(one.startswith(("streamlit:", "asgi:")) for one in route.upstream):
+        yield "upstream", "a streamlit: or asgi: upstream beside others", "give it a route of its own"
+    if len(set(route.upstream)) < len(route.upstream):
+        yield "upstream", "the same upstream twice", "name each once"
     if route.host and not any(PublicUrls(url.geturl()).has(route.host) for url in _public_urls(settings)):
         yield "host", "is no host of public_url or origins", "correct it: without it, another route answers there"
     if route.kit and route.kit not in settings.kit_clients:

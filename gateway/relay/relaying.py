@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 import structlog
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from bff import contract
 from bff.assembly import Bff
 from bff.errors import AuthError, Forbidden, LoginRequired, StoreUnavailable, Unavailable
+from bff.settings.tables import LimitSettings
 from gateway.access.credentials import Caller
 from gateway.access.paths import forward_target
 from gateway.access.request import Incoming
@@ -23,11 +24,12 @@ from gateway.headers.request import RawHeaders, uncompressed, without_conditiona
 from gateway.headers.response import ResponseHygiene
 from gateway.relay.activity import Activity
 from gateway.relay.live_connections import Connection, LiveConnections
+from gateway.relay.places import find_place, has_lost_its_session, settling_headers
 from gateway.relay.session_script import SessionScript
 from gateway.streamlit.sessions import StreamlitSessions
 from gateway.streamlit.socket import open_streamlit_socket
-from gateway.upstream.choice import LocalUpstream, NetworkUpstream, RouteUpstreams, Upstream
-from gateway.upstream.messages import BodyTransform, CleanAnswer, RelayResult, RewriteResponse
+from gateway.upstream.choice import LocalUpstream, RouteUpstreams, Upstream
+from gateway.upstream.messages import BodyTransform, CleanAnswer, RelayResult, RewriteResponse, SocketEnd
 from gateway.upstream.relay import relay_http
 from gateway.upstream.socket_closer import SocketCloser
 from gateway.upstream.websocket import relay_websocket
@@ -53,36 +55,50 @@ class Relaying:
         send: Send,
     ) -> None:
         """Relay a request. The end of its session cuts a response that is still being sent."""
-        upstream = chosen.choose(caller.live.session.name if caller.live else incoming.facts.address)
+        place = find_place(incoming, caller, chosen)
         inserts = self._script.is_wanted(incoming, chosen.route)
         if inserts:
             headers = without_conditionals(headers) if incoming.method == "GET" else uncompressed(headers)
         target = self._target(incoming, chosen)
-        call = _Call(
-            incoming.scope,
-            receive,
-            send,
-            headers=headers,
-            target=target,
-            max_body_bytes=chosen.route.max_body_bytes,
-            rewrite=self._rewriting(upstream, chosen, incoming, target, inserts=inserts),
-        )
+
+        async def use(upstream: Upstream) -> RelayResult:
+            settling = settling_headers(incoming, place, chosen, upstream)
+            call = _Call(
+                incoming.scope,
+                receive,
+                send,
+                headers=headers,
+                target=target,
+                max_body_bytes=chosen.route.max_body_bytes,
+                rewrite=self._rewriting(upstream, chosen, incoming, target, inserts=inserts, further=settling),
+            )
+            return await call.to(upstream, root_path=chosen.prefix)
 
         async def exchange() -> None:
-            result = await call.to(upstream, root_path=chosen.prefix)
+            result = await chosen.use_one(place, use)
             if result.error is not None:
                 raise result.error
 
         await self._until_session_ends(exchange, caller, chosen)
 
     def _rewriting(
-        self, upstream: Upstream, chosen: RouteUpstreams, incoming: Incoming, target: bytes, *, inserts: bool
+        self,
+        upstream: Upstream,
+        chosen: RouteUpstreams,
+        incoming: Incoming,
+        target: bytes,
+        *,
+        inserts: bool,
+        further: RawHeaders,
     ) -> RewriteResponse:
-        """Response hygiene, no shared caching of what was answered to a person, the session-end script in documents."""
+        """Response hygiene, no shared caching of what was answered to a person, the session-end script in documents.
+
+        `further` are headers of our own.
+        """
         host, path = incoming.facts.urls.host, target.partition(b"?")[0].decode("latin-1")
 
         def rewrite(status: int, given: RawHeaders) -> tuple[RawHeaders, BodyTransform | None]:
-            cleaned = _without(upstream.responses.clean(given, host=host, forwarded_path=path), b"date")
+            cleaned = _without(upstream.responses.clean(given, host=host, forwarded_path=path), b"date") + further
             if chosen.route.auth != "public" or any(name == b"set-cookie" for name, _ in cleaned):
                 cleaned = make_private(cleaned)
             cleaned = keep_from_workers(cleaned)
@@ -130,36 +146,28 @@ class Relaying:
         live, limits = caller.live, self._bff.settings.limits
         if live is not None and self._connections.count(live.session.name) >= limits.websockets_per_session:
             raise Unavailable("websocket_limit", "Too many open connections.")
-        upstream = chosen.choose(live.session.name if live else incoming.facts.address)
+        noticed = self.activity.noticing(receive, caller.person, chosen.route)
+        opening, place = await noticed(), find_place(incoming, caller, chosen)
+
+        async def use(upstream: Upstream) -> SocketEnd:
+            call = _SocketCall(
+                incoming,
+                _again(opening, noticed),
+                send,
+                headers=headers,
+                target=self._target(incoming, chosen),
+                subprotocols=subprotocols,
+                limits=limits,
+                closer=closer,
+            )
+            settling = settling_headers(incoming, place, chosen, upstream)
+            if has_lost_its_session(incoming, place, chosen, upstream):
+                call = replace(call, send=_telling(send, closer))
+            return await call.to(upstream, root_path=chosen.prefix, accept_headers=settling)
+
         connection = self._register(caller, chosen, closer.close)
-        receive, target = self.activity.noticing(receive, caller.person, chosen.route), self._target(incoming, chosen)
         try:
-            if isinstance(upstream, NetworkUpstream):
-                await relay_websocket(
-                    incoming.scope,
-                    receive,
-                    send,
-                    upstream=upstream.websocket,
-                    request_headers=headers,
-                    target=target,
-                    subprotocols=subprotocols,
-                    max_client_message=limits.websocket_client_message_bytes,
-                    max_upstream_message=limits.websocket_upstream_message_bytes,
-                    closer=closer,
-                )
-            else:
-                await upstream.application.relay_websocket(
-                    incoming.scope,
-                    receive,
-                    send,
-                    request_headers=headers,
-                    target=target,
-                    root_path=chosen.prefix,
-                    subprotocols=subprotocols,
-                    max_client_message=limits.websocket_client_message_bytes,
-                    closer=closer,
-                    clean_answer=_clean_answer(upstream.responses, incoming),
-                )
+            await chosen.use_one(place, use)
         finally:
             if connection is not None:
                 self._connections.discard(connection)
@@ -239,6 +247,69 @@ class _Call:
             max_body_bytes=self.max_body_bytes,
             rewrite_response=self.rewrite,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _SocketCall:
+    """One WebSocket, ready for whichever kind of upstream was chosen."""
+
+    incoming: Incoming
+    receive: Receive
+    send: Send
+    headers: RawHeaders = field(kw_only=True)
+    target: bytes = field(kw_only=True)
+    subprotocols: Sequence[str] = field(kw_only=True)
+    limits: LimitSettings = field(kw_only=True)
+    closer: SocketCloser = field(kw_only=True)
+
+    async def to(self, upstream: Upstream, *, root_path: str, accept_headers: RawHeaders) -> SocketEnd:
+        if isinstance(upstream, LocalUpstream):
+            return await upstream.application.relay_websocket(
+                self.incoming.scope,
+                self.receive,
+                self.send,
+                request_headers=self.headers,
+                target=self.target,
+                root_path=root_path,
+                subprotocols=self.subprotocols,
+                max_client_message=self.limits.websocket_client_message_bytes,
+                closer=self.closer,
+                clean_answer=_clean_answer(upstream.responses, self.incoming),
+            )
+        return await relay_websocket(
+            self.incoming.scope,
+            self.receive,
+            self.send,
+            upstream=upstream.websocket,
+            request_headers=self.headers,
+            target=self.target,
+            subprotocols=self.subprotocols,
+            max_client_message=self.limits.websocket_client_message_bytes,
+            max_upstream_message=self.limits.websocket_upstream_message_bytes,
+            closer=self.closer,
+            accept_headers=accept_headers,
+        )
+
+
+def _telling(send: Send, closer: SocketCloser) -> Send:
+    """Return a `send` that closes the socket once it is open. The session-end script then loads the page again."""
+
+    async def telling(message: Message) -> None:
+        await send(message)
+        if message["type"] == "websocket.accept":
+            closer.close(contract.CloseCode.SUPERSEDED, contract.CLOSE_REASON_MOVED)
+
+    return telling
+
+
+def _again(first: Message, receive: Receive) -> Receive:
+    """Return a `receive` that gives `first` once more: each upstream that is tried begins with it."""
+    given: list[Message] = [first]
+
+    async def received() -> Message:
+        return given.pop() if given else await receive()
+
+    return received
 
 
 def _clean_answer(hygiene: ResponseHygiene, incoming: Incoming) -> CleanAnswer:

@@ -60,7 +60,7 @@ class StreamlitSessions:
         if caller.live is not None and route.auth != "public":
             identity = caller.live.identity
             names += keyring.owner_names("streamlit-person", identity.iss, identity.sub)
-        tokens = _browser_tokens(incoming)
+        tokens = browser_tokens(incoming)
         if tokens:
             names += keyring.owner_names("streamlit-browser", *tokens)
         if len(tokens) > 1:  # one of them came later, perhaps from a neighbouring host
@@ -123,7 +123,7 @@ class StreamlitSessions:
         self._bff.audit.event(event, session=session, reason=reason, route=route.id)
 
 
-def _browser_tokens(incoming: Incoming) -> list[str]:
+def browser_tokens(incoming: Incoming) -> list[str]:
     """Return the tokens of all copies of the cookie, sorted.
 
     A page of a neighbouring host can add a copy whose token it knows. So all copies count together: somebody who knows

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TypeVar
 
+from bff.audit import Audit
+from bff.errors import UpstreamFailed
 from bff.settings.tables import RouteSettings, Settings
 from gateway.headers.dropped import DroppedHeaders
 from gateway.headers.request import RequestHygiene, owned_claim_headers
 from gateway.headers.response import ResponseHygiene
 from gateway.targets import parse_target
 from gateway.upstream.asgi import AsgiUpstream
-from gateway.upstream.dial import client_tls
+from gateway.upstream.dial import DialFailed, client_tls
+from gateway.upstream.health import Health
 from gateway.upstream.http import HttpUpstream
+from gateway.upstream.place import Place
 from gateway.upstream.websocket_client import WebSocketUpstream
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkUpstream:
-    """One server behind a route, for requests and for sockets."""
+    """One server behind a route, for requests and for sockets. `health` is None if the route has no other."""
 
     name: str
     http: HttpUpstream
     websocket: WebSocketUpstream
     responses: ResponseHygiene
+    health: Health | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,9 @@ class LocalUpstream:
 Upstream = NetworkUpstream | LocalUpstream
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True)
 class RouteUpstreams:
     """A route's upstreams, and its rules for headers. `prefix` is removed from the path; "" removes nothing."""
@@ -49,16 +58,58 @@ class RouteUpstreams:
     requests: RequestHygiene
     prefix: str
     upstreams: tuple[Upstream, ...]
+    _open: Counter[str] = field(default_factory=Counter)
+    """Requests and sockets under way, by name of the upstream."""
     _turn: count[int] = field(default_factory=count)
 
-    def choose(self, session_name: str) -> Upstream:
-        """Choose the upstream for a session. A page always gets the same one (rendezvous hashing), because Streamlit's
-        socket, uploads and media must reach one server."""
-        if len(self.upstreams) == 1:
-            return self.upstreams[0]
+    @property
+    def keeps_places(self) -> bool:
+        """True if the requests of one page must all reach the same one of several upstreams."""
+        return self.route.kind == "page" and len(self.upstreams) > 1
+
+    async def use_one(self, place: Place, use: Callable[[Upstream], Awaitable[T]]) -> T:
+        """Call `use` with an upstream, and with the next one as long as the dial fails. Nothing was sent by then.
+
+        Raises:
+            DialFailed: none of them can be dialled; the failure of the last one.
+            AuthError: whatever else `use` raises.
+        """
+        failure: DialFailed | None = None
+        for upstream in self._candidates(place):
+            self._open[upstream.name] += 1
+            try:
+                return await use(upstream)
+            except DialFailed as exc:
+                failure = exc
+            finally:
+                self._open[upstream.name] -= 1
+        raise failure or UpstreamFailed(detail="the route has no upstream")
+
+    def first_choice(self, place: Place) -> Upstream:
+        """Return the upstream that a page belongs to while all of them are running."""
+        return self._ranked(place)[0]
+
+    def _candidates(self, place: Place) -> Iterator[Upstream]:
+        """Yield upstreams, the best first. Those that rest come last: the others may fail too.
+
+        Where a page's WebSocket is, its other requests go, whatever this process believes: another process may know
+        that the upstream is running again.
+        """
+        resting: list[Upstream] = []
+        for upstream in self._ranked(place) if len(self.upstreams) > 1 else self.upstreams:
+            if place.is_at(upstream.name) or _may_be_tried(upstream):
+                yield upstream
+            else:
+                resting.append(upstream)
+        yield from resting
+
+    def _ranked(self, place: Place) -> list[Upstream]:
+        """Sort the upstreams: for a page the one it is at, then by rendezvous hash; for others by open connections."""
         if self.route.kind == "page":
-            return max(self.upstreams, key=lambda upstream: _weight(upstream.name, session_name))
-        return self.upstreams[next(self._turn) % len(self.upstreams)]
+            return sorted(self.upstreams, key=lambda one: (place.is_at(one.name), place.weight(one.name)), reverse=True)
+        turn, number = next(self._turn), len(self.upstreams)
+        ranked = sorted(range(number), key=lambda at: (self._open[self.upstreams[at].name], (at - turn) % number))
+        return [self.upstreams[at] for at in ranked]
 
     async def aclose(self) -> None:
         for upstream in self.upstreams:
@@ -68,26 +119,32 @@ class RouteUpstreams:
                 await upstream.application.stop()
 
 
-def build_upstreams(settings: Settings, *, base_path: str) -> Mapping[str, RouteUpstreams]:
+def _may_be_tried(upstream: Upstream) -> bool:
+    return not isinstance(upstream, NetworkUpstream) or upstream.health is None or upstream.health.may_be_tried()
+
+
+def build_upstreams(settings: Settings, *, base_path: str, audit: Audit) -> Mapping[str, RouteUpstreams]:
     """The upstreams of all routes that have any, by route id."""
     owned = owned_claim_headers(name for route in settings.routes for name in route.claim_headers)
     return {
-        route.id: _route_upstreams(route, owned, base_path=base_path) for route in settings.routes if route.upstream
+        route.id: _route_upstreams(route, owned, base_path=base_path, audit=audit)
+        for route in settings.routes
+        if route.upstream
     }
 
 
-def _route_upstreams(route: RouteSettings, owned: frozenset[bytes], *, base_path: str) -> RouteUpstreams:
+def _route_upstreams(route: RouteSettings, owned: frozenset[bytes], *, base_path: str, audit: Audit) -> RouteUpstreams:
     prefix = (base_path + route.path).rstrip("/") if route.strip_prefix else ""
     dropped = DroppedHeaders(route.id, monotonic=time.monotonic)
     return RouteUpstreams(
         route=route,
         requests=RequestHygiene(owned, route.forward_headers, route.forward_cookies),
         prefix=prefix,
-        upstreams=tuple(_upstream(target, route, prefix=prefix, dropped=dropped) for target in route.upstream),
+        upstreams=tuple(_upstream(one, route, prefix=prefix, dropped=dropped, audit=audit) for one in route.upstream),
     )
 
 
-def _upstream(target: str, route: RouteSettings, *, prefix: str, dropped: DroppedHeaders) -> Upstream:
+def _upstream(target: str, route: RouteSettings, *, prefix: str, dropped: DroppedHeaders, audit: Audit) -> Upstream:
     hygiene = ResponseHygiene(
         target=None if target.startswith("asgi:") else parse_target(target),
         prefix=prefix,
@@ -100,6 +157,9 @@ def _upstream(target: str, route: RouteSettings, *, prefix: str, dropped: Droppe
         return LocalUpstream(target, AsgiUpstream(target), hygiene)
     timeouts = route.timeouts
     tls = client_tls(route.ca_file) if target.startswith("https:") else None
+    health = None
+    if len(route.upstream) > 1:
+        health = Health(target, route=route.id, audit=audit, probe_seconds=timeouts.connect)
     return NetworkUpstream(
         target,
         HttpUpstream(
@@ -109,11 +169,9 @@ def _upstream(target: str, route: RouteSettings, *, prefix: str, dropped: Droppe
             idle_timeout=timeouts.idle,
             max_connections=route.max_concurrency or 1000,
             ssl_context=tls,
+            health=health,
         ),
-        WebSocketUpstream(target, connect_timeout=timeouts.connect, ssl_context=tls),
+        WebSocketUpstream(target, connect_timeout=timeouts.connect, ssl_context=tls, health=health),
         hygiene,
+        health,
     )
-
-
-def _weight(upstream: str, session_name: str) -> bytes:
-    return hashlib.sha256(f"{upstream}|{session_name}".encode()).digest()

@@ -18,6 +18,10 @@ _PROBES = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """The kernel notices after half a minute that a host has disappeared, even while nothing is read."""
 
 
+class DialFailed(UpstreamFailed):
+    """No connection was made, so nothing of a request has been sent: it may go to another upstream."""
+
+
 def client_tls(ca_file: str = "") -> ssl.SSLContext:
     """Build the TLS settings for an upstream. Certificate and name are always verified, against `ca_file` if given."""
     context = ssl.create_default_context(cafile=ca_file or None)
@@ -31,7 +35,7 @@ async def dial(
     """Connect and return the protocol made by `protocol`.
 
     Raises:
-        UpstreamFailed: `upstream_connect`, or `upstream_timeout` with status 504.
+        DialFailed: `upstream_connect`, or `upstream_timeout` with status 504.
     """
     loop = asyncio.get_running_loop()
     tls = (ssl_context or client_tls()) if target.is_tls else None
@@ -42,11 +46,9 @@ async def dial(
                 return made
             transport, made = await loop.create_connection(protocol, target.host, target.port, ssl=tls)
     except TimeoutError as exc:
-        raise UpstreamFailed(
-            "upstream_timeout", detail=f"no connection within {timeout_seconds:g} s", status=504
-        ) from exc
-    except OSError as exc:
-        raise UpstreamFailed("upstream_connect", detail=_reason(exc)) from exc
+        raise DialFailed("upstream_timeout", detail=f"no connection within {timeout_seconds:g} s", status=504) from exc
+    except (OSError, UnicodeError) as exc:  # UnicodeError: a host name that the DNS cannot hold
+        raise DialFailed("upstream_connect", detail=_reason(exc)) from exc
     _watch_for_silence(transport)
     return made
 
@@ -62,7 +64,7 @@ def _watch_for_silence(transport: asyncio.BaseTransport) -> None:
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _reason(exc: OSError) -> str:
+def _reason(exc: OSError | UnicodeError) -> str:
     if isinstance(exc, ssl.SSLCertVerificationError):
         return f"certificate not accepted: {exc.verify_message}"
-    return exc.strerror or type(exc).__name__
+    return (exc.strerror if isinstance(exc, OSError) else "") or type(exc).__name__

@@ -17,6 +17,7 @@ from gateway.headers.request import RawHeaders
 from gateway.targets import parse_target
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.dial import client_tls, dial
+from gateway.upstream.health import Health, noting
 from gateway.upstream.messages import UpstreamRequest
 from gateway.upstream.pool import LONGEST_IDLE, ConnectionPool
 from gateway.upstream.response_parser import ResponseHead
@@ -86,7 +87,10 @@ class HttpUpstream:
         idle_timeout: float = 300,
         max_connections: int = 1000,
         ssl_context: ssl.SSLContext | None = None,
+        health: Health | None = None,
     ) -> None:
+        """`health` is told of every dial; only a route with several upstreams has one."""
+        self._health = health
         self.target = parse_target(target)
         self.idle_timeout = idle_timeout
         self._connect_timeout = connect_timeout
@@ -101,6 +105,7 @@ class HttpUpstream:
         one.
 
         Raises:
+            DialFailed: nothing of `request` was sent.
             UpstreamFailed: `upstream_connect`, `upstream_timeout` (504), `upstream_protocol`, `upstream_closed`.
             AuthError: whatever `request.body` raised.
         """
@@ -120,14 +125,13 @@ class HttpUpstream:
         await self.pool.aclose()
 
     async def _dial(self, on_lost: Callable[[UpstreamConnection], None]) -> UpstreamConnection:
-        return await dial(
-            self.target,
-            lambda: UpstreamConnection(
+        def make() -> UpstreamConnection:
+            return UpstreamConnection(
                 on_lost, first_byte_timeout=self._first_byte_timeout, idle_timeout=self.idle_timeout
-            ),
-            timeout_seconds=self._connect_timeout,
-            ssl_context=self._ssl,
-        )
+            )
+
+        with noting(self._health):
+            return await dial(self.target, make, timeout_seconds=self._connect_timeout, ssl_context=self._ssl)
 
     async def _exchange(
         self, connection: UpstreamConnection, request: UpstreamRequest, head: bytes
@@ -137,7 +141,10 @@ class HttpUpstream:
             connection.start(request.method, head, has_body=request.body is not None)
             if request.body is not None:
                 exchange.pump = asyncio.create_task(_send_body(connection, request.body, request.content_length))
-            return UpstreamResponse(await connection.head(), connection, exchange.close)
+            head_of_answer = await connection.head()
+            if self._health is not None:
+                self._health.note_success()  # on a kept-alive connection there was no dial
+            return UpstreamResponse(head_of_answer, connection, exchange.close)
         except BaseException:
             exchange.close()
             raise

@@ -24,6 +24,7 @@ from bff.errors import UpstreamFailed
 from gateway.headers.request import RawHeaders
 from gateway.targets import parse_target
 from gateway.upstream.dial import client_tls, dial
+from gateway.upstream.health import Health, noting
 
 _HANDSHAKE: Final = frozenset(
     {
@@ -57,7 +58,16 @@ class UpstreamRefused(Exception):
 class WebSocketUpstream:
     """One upstream for sockets: `http://`, `https://` or `unix:`. `connect_timeout` covers dialling and handshake."""
 
-    def __init__(self, target: str, *, connect_timeout: float = 5, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        connect_timeout: float = 5,
+        ssl_context: ssl.SSLContext | None = None,
+        health: Health | None = None,
+    ) -> None:
+        """`health` is told of every dial; only a route with several upstreams has one."""
+        self._health = health
         self.target = parse_target(target)
         self._connect_timeout = connect_timeout
         self._ssl = (ssl_context or client_tls()) if self.target.is_tls else None
@@ -69,12 +79,14 @@ class WebSocketUpstream:
 
         Raises:
             UpstreamRefused: the upstream answered with an HTTP status.
+            DialFailed: nothing was sent.
             UpstreamFailed: `upstream_connect`, `upstream_timeout` (504), `upstream_protocol`, `upstream_closed`.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._connect_timeout
         make = self._connection_factory(target, headers, subprotocols=subprotocols, max_message=max_message)
-        connection = await dial(self.target, make, timeout_seconds=self._connect_timeout, ssl_context=self._ssl)
+        with noting(self._health):
+            connection = await dial(self.target, make, timeout_seconds=self._connect_timeout, ssl_context=self._ssl)
         try:
             async with asyncio.timeout_at(deadline):
                 await connection.handshake(None, None)

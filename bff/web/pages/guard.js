@@ -6,6 +6,8 @@
   const MAX_MOVES = 3;
   const WINDOW_MS = 30000;
   const ENDED = 4401;
+  const RECONNECT = 1012;
+  const TOLD_MS = 20000;
   const nativeFetch = window.fetch.bind(window);
   let person = null;
   let busy = false;
@@ -41,6 +43,27 @@
       "position:fixed;inset:0 0 auto 0;z-index:2147483647;padding:12px 18px;background:#8a2f22;color:#fff;font:15px/1.4 system-ui,sans-serif";
     bar.textContent = text;
     document.body.append(bar);
+    return bar;
+  };
+
+  /* The server of this page was lost. Another one has none of its state, so only a new page shows what is true. */
+  const reloadMoved = () => {
+    if (!mayMove()) return;
+    try {
+      sessionStorage.setItem("vestibule-moved", "1");
+    } catch {}
+    location.reload();
+  };
+
+  const tellMoved = () => {
+    try {
+      if (!sessionStorage.getItem("vestibule-moved")) return;
+      sessionStorage.removeItem("vestibule-moved");
+    } catch {
+      return;
+    }
+    const bar = notice("The server of this page was lost, so the page was started again. Please check what you entered.");
+    setTimeout(() => bar.remove(), TOLD_MS);
   };
 
   const move = (address) => {
@@ -87,6 +110,7 @@
       super(...parameters);
       this.addEventListener("close", (event) => {
         if (event.code === ENDED) ended(event.reason || "expired");
+        if (event.code === RECONNECT && event.reason === "moved") reloadMoved();
       });
     }
   };
@@ -120,6 +144,8 @@
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) ended("logout");
   });
+
+  addEventListener("DOMContentLoaded", tellMoved);
 
   ask().then((now) => {
     if (now) person = now;

@@ -1,0 +1,80 @@
+"""A browser at a page route with two upstreams, and which of them gets what it sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.fakes import RecordingUpstream
+from tests.front_door import api_route, page_route
+from tests.security.house import House
+from tests.security.raw import RawAnswer, handshake, open_websocket, read_close
+
+SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
+NAVIGATION = ("Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: none", "Accept: text/html")
+STREAM = "/_stcore/stream"
+Pair = tuple[RecordingUpstream, RecordingUpstream]
+
+
+def routes(*upstreams: str, **over: Any) -> list[dict[str, Any]]:
+    """An API at /api/ and a page at / with the same upstreams."""
+    how = {"upstream": list(upstreams), "timeouts": {"connect": 0.4, "first_byte": 5, "idle": 5}, **over}
+    return [api_route("") | how, page_route("") | how]
+
+
+def place_of(pair: Pair, ask: Callable[[], int]) -> int:
+    """Which of the two got what `ask` sent."""
+    for each in pair:
+        each.clear()
+    assert ask() in (101, 200)
+    (place,) = [number for number, each in enumerate(pair) if each.requests]
+    return place
+
+
+class Tab:
+    """A browser at a page route: each kind of request, and the cookies that it gets."""
+
+    def __init__(self, house: House, pair: Pair, cookie: str) -> None:
+        self.house, self.pair = house, pair
+        self.cookies = {"vestibule": cookie} if cookie else {}
+
+    def get(self, path: str, *lines: str) -> int:
+        return place_of(self.pair, lambda: self._keep(self.house.get_raw(path, SAME_ORIGIN, *lines, self._line())))
+
+    def navigate(self) -> int:
+        return place_of(self.pair, lambda: self._keep(self.house.get_raw("/", *NAVIGATION, self._line())))
+
+    def socket(self) -> int:
+        def ask() -> int:
+            answer, client = open_websocket(self.house.door.port, handshake(STREAM, self.house.host, self._line()))
+            client.close()
+            return self._keep(answer)
+
+        return place_of(self.pair, ask)
+
+    def resume(self) -> tuple[int, str]:
+        """How a socket that resumes a Streamlit session is closed within half a second; (0, "") if it stays open."""
+        request = handshake(STREAM, self.house.host, self._line(), subprotocols="streamlit, x, a-session-id")
+        answer, client = open_websocket(self.house.door.port, request, timeout=0.5)
+        assert self._keep(answer) == 101
+        with client:
+            try:
+                return read_close(client)
+            except TimeoutError:
+                return 0, ""
+
+    def everything(self) -> set[int]:
+        """The places of a socket, and of all else that a page sends."""
+        places = {self.socket(), self.get("/media/1.png"), self.get("/_stcore/health"), self.navigate()}
+        return places | {self.get("/_stcore/host-config"), self.get("/component/x.js")}
+
+    def _line(self) -> str:
+        return "Cookie: " + "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+
+    def _keep(self, answer: RawAnswer) -> int:
+        for line in answer.all("set-cookie"):
+            name, _, value = line.partition(";")[0].partition("=")
+            assert "HttpOnly" in line
+            assert "Domain" not in line
+            self.cookies[name] = value
+        return answer.status

@@ -1,0 +1,209 @@
+"""DS-7: a route with several upstreams goes on with the others while one is down."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.upstream.place import Place
+from tests.fakes import RecordingUpstream
+from tests.ports import free_port
+from tests.security.certificates import make_authority
+from tests.security.house import House
+from tests.security.page_places import SAME_ORIGIN, STREAM, routes
+from tests.security.raw import RawAnswer, handshake, open_websocket
+
+Build = Callable[..., House]
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """A port that accepts no connection and refuses none: its queue is full."""
+    with ExitStack() as opened:
+        server = opened.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            client = opened.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        time.sleep(0.05)
+        yield server.getsockname()[1]
+
+
+@pytest.fixture(params=["refused", "no such socket", "no such host", "time-out", "no TLS", "a stranger's certificate"])
+def dead(request: pytest.FixtureRequest, tmp_path: Path, stack: ExitStack) -> str:
+    """The address of an upstream that cannot be dialled."""
+    match request.param:
+        case "refused":
+            return f"http://127.0.0.1:{free_port()}"
+        case "no such socket":
+            return f"unix:{tmp_path}/app.sock"
+        case "no such host":
+            return f"http://{'x' * 64}.invalid"
+        case "time-out":
+            return f"http://127.0.0.1:{stack.enter_context(silent_port())}"
+        case "no TLS":
+            return "https" + stack.enter_context(RecordingUpstream()).url.removeprefix("http")
+        case _:
+            certificate = make_authority(tmp_path).issue("127.0.0.1")
+            return stack.enter_context(RecordingUpstream(tls=certificate)).url
+
+
+def events(house: House, name: str, route: str = "") -> list[Any]:
+    lines = [line for line in house.audit if line["event"] == name]
+    return [line for line in lines if not route or line["route"] == route]
+
+
+def cookie_of_one_who_belongs_to(house: House, target: str) -> str:
+    """The session cookie of somebody whose page belongs to the upstream `target`."""
+    while True:
+        browser = house.sign_in()
+        place = Place(house.session_of(browser).name)
+        if house.door.app.upstreams["dashboards"].first_choice(place).name == target:
+            return house.session_cookie(browser)
+
+
+BODY = b"x" * 300_000
+CHUNKED = b"493e0\r\n" + BODY + b"\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("path", ["/api/x", "/page"])
+def test_ds_7_a_failed_dial_goes_on_to_another_upstream(
+    build_house: Build, upstream: RecordingUpstream, dead: str, path: str
+) -> None:
+    house = build_house(routes=routes(dead, upstream.url))
+    cookie = cookie_of_one_who_belongs_to(house, dead)
+    route = "api" if path == "/api/x" else "dashboards"
+    upstream.clear()
+    for _ in range(3):
+        assert house.get_raw(path, SAME_ORIGIN, cookie=cookie).status == 200
+        for framing in ("Content-Length: 300000", "Transfer-Encoding: chunked"):
+            head = house.request(path, SAME_ORIGIN, f"Origin: {house.url}", framing, method="POST", cookie=cookie)
+            answer = RawAnswer.parse(house.raw(head + (CHUNKED if "chunked" in framing else BODY)))
+            assert answer.status == 200
+    posted = [request for request in upstream.requests if request.method == "POST"]
+    assert [request.body_size for request in posted] == [len(BODY)] * 6
+    assert len(upstream.requests) == 9
+    (down,) = events(house, "upstream_down", route)
+    assert down["reason"] in ("upstream_connect", "upstream_timeout")
+    assert down["detail"].startswith(dead)
+    assert events(house, "upstream_failed") == []
+
+
+@pytest.mark.parametrize("path", ["/api/ws", STREAM])
+def test_ds_7_a_socket_goes_on_to_another_upstream(
+    build_house: Build, upstream: RecordingUpstream, dead: str, path: str
+) -> None:
+    house = build_house(routes=routes(dead, upstream.url))
+    cookie = cookie_of_one_who_belongs_to(house, dead)
+    for _ in range(3):
+        answer, client = open_websocket(house.door.port, handshake(path, house.host, cookie=cookie))
+        assert answer.status == 101
+        client.sendall(b"\x81\x82\0\0\0\0hi")
+        assert client.recv(4) == b"\x81\x02hi"
+        client.close()
+    assert len(events(house, "upstream_down", "api" if path == "/api/ws" else "dashboards")) == 1
+
+
+def test_ds_7_what_has_been_sent_is_sent_to_nobody_else(
+    build_house: Build, upstream: RecordingUpstream, stack: ExitStack
+) -> None:
+    """An upstream that takes a request and closes may have acted on it."""
+    other = stack.enter_context(RecordingUpstream())
+    for each in (upstream, other):
+        each.respond("/x", raw=b"", close=True)
+    house = build_house(routes=routes(upstream.url, other.url))
+    cookie = house.session_cookie(house.sign_in())
+    for method in ("POST", "PUT", "DELETE"):
+        before = len(upstream.requests) + len(other.requests)
+        answer = house.get_raw("/api/x", SAME_ORIGIN, f"Origin: {house.url}", method=method, cookie=cookie)
+        assert answer.status == 502
+        assert len(upstream.requests) + len(other.requests) == before + 1
+    assert events(house, "upstream_down") == []
+
+
+@pytest.mark.parametrize(
+    ("port", "status", "code"), [("refusing", 502, "upstream_connect"), ("silent", 504, "upstream_timeout")]
+)
+@pytest.mark.parametrize("path", ["/api/x", "/page"])
+def test_ds_7_with_all_upstreams_down_the_answer_says_why(
+    build_house: Build, stack: ExitStack, port: str, status: int, code: str, path: str
+) -> None:
+    dead = [stack.enter_context(silent_port()) if port == "silent" else free_port() for _ in range(2)]
+    house = build_house(routes=routes(*(f"http://127.0.0.1:{each}" for each in dead)))
+    cookie = house.session_cookie(house.sign_in())
+    for _ in range(3):
+        answer = house.get_raw(path, SAME_ORIGIN, cookie=cookie)
+        assert (answer.status, json.loads(answer.body)["code"]) == (status, code)
+    request = handshake("/api/ws" if path == "/api/x" else STREAM, house.host, cookie=cookie)
+    answer, client = open_websocket(house.door.port, request)
+    client.close()
+    assert answer.status == status
+    assert len(events(house, "upstream_down", "api" if path == "/api/x" else "dashboards")) == 2
+    assert {line["reason"] for line in events(house, "upstream_failed")} == {code}
+
+
+def test_ds_7_an_upstream_that_is_back_is_used_again_and_says_so(
+    build_house: Build, upstream: RecordingUpstream, stack: ExitStack
+) -> None:
+    port = free_port()
+    house = build_house(routes=routes(f"http://127.0.0.1:{port}", upstream.url))
+    cookie = house.session_cookie(house.sign_in())
+    upstream.clear()
+    for _ in range(4):
+        assert house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie).status == 200
+    assert len(upstream.requests) == 4
+    back = stack.enter_context(RecordingUpstream(port=port))
+    deadline = time.monotonic() + 5
+    while not back.requests:
+        assert time.monotonic() < deadline, "it was not tried again"
+        assert house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie).status == 200
+        time.sleep(0.05)
+    for _ in range(10):
+        assert house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie).status == 200
+    assert len(back.requests) > 4
+    (line,) = events(house, "upstream_back", "api")
+    assert line["detail"].startswith(f"http://127.0.0.1:{port}: after ")
+
+
+def test_ds_7_one_upstream_that_comes_back_has_no_rest(build_house: Build, stack: ExitStack) -> None:
+    port = free_port()
+    house = build_house(routes=routes(f"http://127.0.0.1:{port}"))
+    cookie = house.session_cookie(house.sign_in())
+    assert [house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie).status for _ in range(3)] == [502] * 3
+    stack.enter_context(RecordingUpstream(port=port))
+    assert house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie).status == 200
+    assert events(house, "upstream_down") == []
+
+
+def test_ds_7_an_api_uses_the_upstream_with_the_fewest_connections(
+    build_house: Build, upstream: RecordingUpstream, stack: ExitStack
+) -> None:
+    """Requests and sockets that are still open count."""
+    other = stack.enter_context(RecordingUpstream())
+    house = build_house(routes=routes(upstream.url, other.url))
+    cookie = house.session_cookie(house.sign_in())
+    upstream.clear()
+    sockets = [open_websocket(house.door.port, handshake("/api/ws", house.host, cookie=cookie))[1] for _ in range(6)]
+    assert (len(upstream.websockets_open), len(other.websockets_open)) == (3, 3)
+    for held in upstream.websockets_open:
+        held.close()
+        held.wait_closed()
+    time.sleep(0.2)
+    for each in (upstream, other):
+        each.respond("/slow", stream=[1.0, b"done"], chunked=True)
+        each.clear()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: house.get_raw("/api/slow", SAME_ORIGIN, cookie=cookie), range(3)))
+    assert (len(upstream.requests_to("/slow")), len(other.requests_to("/slow"))) == (3, 0)
+    for client in sockets:
+        client.close()
