@@ -43,7 +43,7 @@ class RelayApp:
     max_body_bytes: int = 0
     max_client_message: int = 209_715_200
     max_upstream_message: int = 209_715_200
-    timeouts: dict[str, float] = field(default_factory=dict)
+    timeouts: dict[str, Any] = field(default_factory=dict)
     max_connections: int = 100
     ssl_context: ssl.SSLContext | None = None
     extra_headers: RawHeaders = field(default_factory=list)
