@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from gateway.upstream.place import Place
-from tests.fakes import RecordingUpstream
+from tests.fakes import HANG, RecordingUpstream
+from tests.front_door import api_route, page_route
 from tests.ports import free_port
 from tests.security.certificates import make_authority
 from tests.security.house import House
 from tests.security.page_places import SAME_ORIGIN, STREAM, routes
-from tests.security.raw import RawAnswer, handshake, open_websocket
+from tests.security.raw import RawAnswer, connect, handshake, open_websocket
 
 Build = Callable[..., House]
 
@@ -207,3 +208,23 @@ def test_ds_7_an_api_uses_the_upstream_with_the_fewest_connections(
     assert (len(upstream.requests_to("/slow")), len(other.requests_to("/slow"))) == (3, 0)
     for client in sockets:
         client.close()
+
+
+def test_ds_7_an_upstream_that_never_answers_keeps_nobody_else_waiting(
+    build_house: Build, upstream: RecordingUpstream, stack: ExitStack
+) -> None:
+    slow = stack.enter_context(RecordingUpstream())
+    slow.respond("/x", stream=[HANG], chunked=True, delay=3600)
+    house = build_house(routes=[api_route(slow, max_concurrency=20), page_route(upstream)])
+    cookie = house.session_cookie(house.sign_in())
+    waiting = []
+    for _ in range(60):
+        client = stack.enter_context(connect(house.door.port))
+        client.sendall(house.request("/api/x", SAME_ORIGIN, cookie=cookie))
+        waiting.append(client)
+    slow.wait_for(lambda it: it.connections_open == 20)
+    started = time.monotonic()
+    for _ in range(10):
+        assert house.get_raw("/page", SAME_ORIGIN, cookie=cookie).status == 200
+    assert time.monotonic() - started < 2
+    assert slow.connections_open == 20
