@@ -43,7 +43,10 @@ FOREIGN_KINDS = frozenset({"id", "refresh", "offline", "logout"})
 
 @dataclass(frozen=True, slots=True)
 class BearerRules:
-    """The rules of one API for tokens. `leeway` is seconds."""
+    """The rules of one API for tokens. `leeway` is seconds.
+
+    With `needs_kind` a token must say that it is an access token: by its `typ` header, or in its payload.
+    """
 
     issuer: str
     audience: str
@@ -51,6 +54,7 @@ class BearerRules:
     leeway: float
     roles_claim: str = "roles"
     token_types: tuple[str, ...] = ("at+jwt",)
+    needs_kind: bool = False
 
     @property
     def types(self) -> frozenset[str]:
@@ -150,7 +154,7 @@ def _checked(payload: dict[str, Any], rules: BearerRules, now: float, *, typ: st
     check_times(claims, now=now, skew=rules.leeway, prefix=PREFIX)
     if not is_subject(claims.get("sub")):
         raise InvalidToken("bearer_sub", detail="sub missing or not acceptable")
-    _check_kind(payload, typ=typ)
+    _check_kind(payload, rules, typ=typ)
     return StandardClaims(
         sub=claims["sub"],
         iss=rules.issuer,
@@ -189,7 +193,7 @@ def _omitted(claims: Mapping[str, Any]) -> tuple[str, ...]:
     return names_at(claims, "omitted") if isinstance(claims.get("identity"), str) else ()
 
 
-def _check_kind(payload: Mapping[str, Any], *, typ: str) -> None:
+def _check_kind(payload: Mapping[str, Any], rules: BearerRules, *, typ: str) -> None:
     """Refuse ID tokens and all others that are no plain bearer access tokens.
 
     What a token says of its own kind counts more than a `nonce`, which Keycloak up to 24 put into access tokens too.
@@ -198,6 +202,8 @@ def _check_kind(payload: Mapping[str, Any], *, typ: str) -> None:
     if foreign := kinds & FOREIGN_KINDS:
         raise unexpected("bearer_kind", "a token of the kind", expected="access token", found=min(foreign))
     says_access = typ in TYPES or not kinds.isdisjoint(ACCESS_KINDS)
+    if rules.needs_kind and not says_access:
+        raise unexpected("bearer_kind", "a token of the kind", expected="access token", found=payload.get("typ"))
     for name in (*FOREIGN_CLAIMS, *(() if says_access else ("nonce",))):
         if name in payload:
             raise InvalidToken("bearer_kind", detail=f"has {name}, so it is no plain bearer access token", found=name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from bff.api.tokens import BearerRules, StandardClaims, check_header, validate_bearer
+from bff.api.tokens import TOKEN_TYPES, BearerRules, StandardClaims, check_header, validate_bearer
 from bff.assembly import Bff
 from bff.browser.cookies import cookie_headers, mentions_cookie
 from bff.contract import Identity
@@ -72,6 +72,8 @@ class MachineCallers:
             algorithms=ALGORITHMS,
             leeway=settings.clock_skew_seconds,
             roles_claim=settings.roles_claim,
+            token_types=TOKEN_TYPES,
+            needs_kind=True,
         )
         check_header(token, rules)  # before any key is fetched
         claims = await provider.keys.validate(

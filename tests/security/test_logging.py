@@ -22,6 +22,7 @@ from tests.front_door import KEY, api_route, page_route, provider_table
 from tests.security.house import House, query_of
 from tests.security.raw import connect, handshake, websocket_status
 
+FOREIGN_AUDIENCE = "another-application"
 LIBRARIES = (
     "httpx",
     "httpcore",
@@ -87,6 +88,7 @@ def test_lg_1_no_secret_is_logged_at_any_level(
         for value in values:
             assert value not in written, f"{name} was logged"
             assert unquote(value) not in written, f"{name} was logged"
+    assert f"meant for {FOREIGN_AUDIENCE}" in written, "an audience is no secret, and operators need its name"
     for library in ("httpx", "httpcore", "authlib"):
         assert f'"logger": "{library}' not in written
 
@@ -112,7 +114,7 @@ def drive_everything(house: House, clock: FakeClock) -> dict[str, list[str]]:
     )
     house.get_raw(f"/auth/callback/corp?code=canary-code&state={'c' * 43}&iss=canary-iss")
     house.get_raw("/auth/callback/corp?error=x&error_description=canary-description&state=" + "d" * 43)
-    provider.bend.id_token.claims(lambda claims: {**claims, "aud": "canary-audience"}, times=1)
+    provider.bend.id_token.claims(lambda claims: {**claims, "aud": FOREIGN_AUDIENCE}, times=1)
     other = house.browser()
     other.walk(other.get(f"{house.url}/auth/login"))
     provider.send_backchannel_logout(

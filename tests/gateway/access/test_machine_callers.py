@@ -70,6 +70,22 @@ def test_a_valid_token_gets_in_and_is_passed_on(
 
 
 @pytest.mark.parametrize(
+    "form",
+    [
+        {"nonce": "x"},
+        {"header": {"typ": "JWT"}, "typ": "Bearer"},
+        {"header": {"typ": "JWT"}, "typ": "Bearer", "nonce": "x"},
+        {"header": {"typ": None}, "token_use": "access"},
+    ],
+    ids=str,
+)
+def test_rs_3_a_token_that_says_it_is_an_access_token_gets_in(
+    door: RunningDoor, provider: FakeProvider, form: dict[str, Any]
+) -> None:
+    assert call(door, token(provider, **form)).status_code == 200
+
+
+@pytest.mark.parametrize(
     ("word", "sent"), [(True, "robot@example.com"), ("true", "robot@example.com"), (False, ""), (OMIT, "")], ids=repr
 )
 def test_a_machines_address_is_sent_only_when_it_is_verified(
@@ -97,10 +113,16 @@ def test_an_assertion_route_speaks_for_the_machine(
         {"exp": 1},
         {"exp": OMIT},
         {"sub": ""},
-        {"nonce": "x"},
         {"events": {}},
         {"cnf": {"jkt": "x"}},
         {"header": {"typ": "JWT"}},
+        {"header": {"typ": None}},
+        {"header": {"typ": "JWT"}, "nonce": "x"},
+        {"header": {"typ": "JWT"}, "typ": "ID"},
+        {"header": {"typ": "JWT"}, "typ": "Bearer", "token_use": "id"},
+        {"header": {"typ": "JWT"}, "typ": "Bearer", "at_hash": "x"},
+        {"header": {"typ": "JWT"}, "typ": ["Bearer"]},
+        {"header": {"typ": "at+jwt"}, "typ": "ID"},
         {"header": {"typ": "logout+jwt"}},
         {"header": {"kid": "unknown"}},
         {"header": {"crit": ["b64"]}},
