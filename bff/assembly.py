@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import httpx
 
-from bff.access.forwarded_identity import forwarded, forwarded_to_kit
+from bff.access.forwarded_identity import forwarded, forwarded_to_audience, forwarded_to_kit
 from bff.access.roles import with_local_roles
 from bff.audit import Audit
 from bff.browser.cookies import CookieNames, cookie_headers
@@ -83,6 +83,14 @@ class Bff:
         """Return `session` with those groups alone that pages of kit client `client` may see."""
         globs = forwarded_to_kit(client, self.settings.routes)
         return replace(session, identity=forwarded(session.identity, globs))
+
+    def as_kit_may_tell(self, session: Session, client: str, *, audience: str) -> Session:
+        """Return `session` as kit client `client` may tell it to `audience`, to which it has no route of its own.
+
+        The client can read such a token. So it has the groups alone of which both may hear.
+        """
+        seen = self.as_kit_sees(session, client)
+        return replace(seen, identity=forwarded(seen.identity, forwarded_to_audience(audience, self.settings.routes)))
 
     def kit_route_paths(self, client: str, session: Session) -> dict[str, str]:
         """Map route id to path, below the public URL, for the routes that a kit client may call for `session`."""

@@ -37,6 +37,13 @@ def forwarded_to_kit(client: str, routes: Iterable[RouteSettings]) -> tuple[str,
     return tuple(dict.fromkeys(globs)) if pages else EVERYTHING
 
 
+def forwarded_to_audience(audience: str, routes: Iterable[RouteSettings]) -> tuple[str, ...]:
+    """Return the globs of the groups that an audience hears of: those of all its routes. Without one it hears all."""
+    there = [route for route in routes if route.audience == audience]
+    globs = [glob for route in there for glob in route.groups_forwarded]
+    return tuple(dict.fromkeys(globs)) if there else EVERYTHING
+
+
 def assertion_line_bytes(route: RouteSettings) -> int:
     """Return how long a line with an assertion may be in a request to `route`."""
     return SHARED_LINE_BYTES if route.kit and route.token == "assertion" else IDENTITY_LINE_BYTES

@@ -18,6 +18,8 @@ NAMING_MEMBERS: Final = ("name", "display_name", "id")
 """Members of an object that name it, the first one wins."""
 SAYS_NO: Final = (None, "", False)
 """Values of a map's key that is no name of this person. 0 is equal to False."""
+WORDS_FOR_NO: Final = frozenset({"", "false", "no", "off", "none", "null", "n", "f", "0"})
+"""The same as text: attributes of a directory are often text, whatever they mean."""
 
 
 def claim_at(claims: Mapping[str, Any], path: str) -> Any:
@@ -85,8 +87,14 @@ def shape_of(value: object) -> str:
 
 def _values_of(value: Any) -> list[Any]:
     if isinstance(value, dict) and not any(isinstance(value.get(key), str) for key in NAMING_MEMBERS):
-        return [name for name, granted in value.items() if granted not in SAYS_NO]
+        return [name for name, granted in value.items() if not _says_no(granted)]
     return value if isinstance(value, list) else [value]
+
+
+def _says_no(granted: object) -> bool:
+    if isinstance(granted, str):
+        return granted.strip().lower() in WORDS_FOR_NO
+    return granted in SAYS_NO
 
 
 def _name_of(item: object) -> str:

@@ -35,6 +35,8 @@ from bff.sessions.record import Session
 UPSTREAM_SECONDS = 60
 SKEW_SECONDS = 10
 PREFIX = "bearer"
+KIT_PLACE = "kit:"
+"""Begins the place of an assertion that a kit client asked for, and that no route stands for."""
 REFERENCE_PURPOSE = "assertion-identity"
 AUTHORIZATION_LINE = len("authorization: Bearer \r\n")
 ASSERTION_LINE = len(f"{HEADER_ASSERTION}: \r\n")
@@ -79,7 +81,7 @@ class Assertions:
     ) -> Assertion:
         """Make a bearer token for the API of a route. It lives at most 60 s, never longer than the session.
 
-        `route` is the id of that route, "" without one.
+        `route` is the id of that route, or `KIT_PLACE` and a kit client.
         """
         now = int(self._clock())
         claims = _person(session.identity) | {

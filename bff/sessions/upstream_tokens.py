@@ -14,7 +14,7 @@ from bff.errors import AuthError, LoginRequired, ProviderUnavailable, Unavailabl
 from bff.oidc.jwt_reading import unverified_claims
 from bff.oidc.tokens import GrantRefused, build_client_credentials_grant, build_exchange_grant
 from bff.provider.client import Provider
-from bff.sessions.assertion import UPSTREAM_SECONDS, Assertions
+from bff.sessions.assertion import KIT_PLACE, UPSTREAM_SECONDS, Assertions
 from bff.sessions.grants import is_id_token_due
 from bff.sessions.lifecycle import Sessions
 from bff.sessions.record import Session
@@ -91,13 +91,16 @@ class UpstreamTokens:
             case unknown:
                 assert_never(unknown)
 
-    def assertion(self, session: Session, *, audience: str, route: RouteSettings | None = None) -> OutgoingToken:
+    def assertion(
+        self, session: Session, *, audience: str, route: RouteSettings | None = None, client: str = ""
+    ) -> OutgoingToken:
         """Make a first-party assertion for `audience`, or reuse one for half of its life.
 
-        It has the groups that may go to `route`, and fits beside what else that route gets.
+        It has the groups that may go to `route`, and fits beside what else that route gets. Without a route it has
+        those of `session`, which a kit client `client` asked for.
         """
         now = self._clock()
-        place = route.id if route else ""
+        place = route.id if route else KIT_PLACE + client
         key = ("assertion", session.name, session.revision, session.identity.roles, audience, place)
         kept = self._kept.get(key)
         if kept is not None and now < kept.until:

@@ -8,11 +8,11 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from bff.access.forwarded_identity import EVERYTHING, forwarded
+from bff.access.forwarded_identity import forwarded
 from bff.errors import AuthError, BadRequest, InvalidToken, LoginRequired
 from bff.oidc.claims import claim_at
 from bff.oidc.verified_email import claims_to_go_by
-from bff.sessions.assertion import PresentedAssertion
+from bff.sessions.assertion import KIT_PLACE, PresentedAssertion
 from bff.sessions.record import Session
 from bff.web.answers import answer_json
 from bff.web.handlers import Handling
@@ -38,10 +38,20 @@ class IdentityRoutes(Handling):
         return answer_json(self._describe(presented, self._bff.with_roles(session)))
 
     def _describe(self, presented: PresentedAssertion, session: Session) -> dict[str, Any]:
-        route = self._bff.settings.route(presented.route)
-        seen = forwarded(session.identity, route.groups_forwarded if route else EVERYTHING)
-        claims = route.claim_headers.values() if route else ()
-        return describe_person(replace(session, identity=seen), claims=claims)
+        """Describe the person as the place of the assertion may hear of them.
+
+        Raises:
+            LoginRequired: there is no such place any more, so nobody can say what it may hear.
+        """
+        place = presented.route
+        if place.startswith(KIT_PLACE) and (client := place.removeprefix(KIT_PLACE)) in self._bff.settings.kit_clients:
+            audience = str(presented.claims["aud"])
+            return describe_person(self._bff.as_kit_may_tell(session, client, audience=audience))
+        route = self._bff.settings.route(place)
+        if route is None:
+            raise LoginRequired("assertion_identity")
+        seen = forwarded(session.identity, route.groups_forwarded)
+        return describe_person(replace(session, identity=seen), claims=route.claim_headers.values())
 
 
 def describe_person(session: Session, *, claims: Iterable[str] = ()) -> dict[str, Any]:

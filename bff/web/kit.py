@@ -81,7 +81,11 @@ class KitRoutes(Handling):
         if audience not in audiences:
             raise Forbidden("kit_audience", "This application may not have that token.")
         tokens, route = self._bff.upstream_tokens, self._open_route(client, audience, session)
-        token = await tokens.for_route(route, session) if route else tokens.assertion(session, audience=audience)
+        if route is not None:
+            token = await tokens.for_route(route, session)
+        else:
+            seen = self._bff.as_kit_may_tell(session, client, audience=audience)
+            token = tokens.assertion(seen, audience=audience, client=client)
         if token is None:
             raise Forbidden("kit_audience", "There is no token for that audience.")
         if token.omitted:

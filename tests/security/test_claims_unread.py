@@ -39,7 +39,9 @@ def test_rs_5_roles_are_read_in_each_form(roles_house: House, form: str) -> None
     assert [reason for reason, _ in unread(house)] == (["roles"] if "beside" in form else [])
 
 
-@pytest.mark.parametrize("value", [True, {"admin": False}, {"admin": None}, [True], 5, []], ids=repr)
+@pytest.mark.parametrize(
+    "value", [True, {"admin": False}, {"admin": None}, {"admin": "false"}, [True], 5, []], ids=repr
+)
 def test_rs_5_a_form_that_grants_no_role_opens_nothing(roles_house: House, value: Any) -> None:
     house = roles_house
     house.provider.bend.id_token.claims(lambda claims: {**claims, "urn:roles": value})

@@ -62,6 +62,7 @@ def test_a_url_shaped_name_is_never_read_as_a_path() -> None:
         ({"id": "one object"}, ("one object",)),
         ({"admin": {"271828": "corp.example.com"}, "user": {}}, ("admin", "user")),
         ({"admin": False, "chief": None, "boss": "", "root": 0, "user": True, "list": []}, ("user", "list")),
+        ({"admin": "false", "chief": "No", "boss": " 0 ", "root": "OFF", "a": "null", "user": "true"}, ("user",)),
         ({"a\nb": {}, "": {}, "x" * 257: {}}, ()),
         ({"name": {"271828": "corp.example.com"}}, ("name",)),
         (["", "a\nb", "a\x00", "\ud800", "\u2028"], ()),
