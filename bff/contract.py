@@ -18,6 +18,8 @@ HEADER_CSRF: Final = "X-Vestibule-CSRF"
 HEADER_PROXY: Final = "X-Vestibule-Proxy"
 HEADER_UPSTREAM: Final = "X-Vestibule-Upstream"
 HEADER_REQUEST_ID: Final = "X-Request-ID"
+HEADER_REFUSED: Final = "X-Vestibule-Refused"
+"""On each 401 of the front door itself: its code. Upstreams cannot send it, so the session-end script believes it."""
 HEADER_SUBJECT_KEY: Final = "X-Auth-Request-Id"
 """The stable key of a person: base64url HMAC over (iss, sub). It suits Streamlit's `trustedUserHeaders`."""
 

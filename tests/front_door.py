@@ -113,6 +113,15 @@ class RunningDoor:
         future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
         return future.result(timeout)
 
+    def cut_connections(self) -> None:
+        """Reset every connection of a client, without a word."""
+
+        async def cut() -> None:
+            for connection in list(self._server.server_state.connections):
+                connection.transport.abort()
+
+        self.do(cut())
+
     def browser(self) -> CookieClient:
         return CookieClient()
 

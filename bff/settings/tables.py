@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Positive = Annotated[float, Field(gt=0, le=10**9)]
+QuietPath = Annotated[str, Field(pattern=r"^/[^?#*]*$")]
 Algorithm = Literal["RS256", "PS256", "ES256", "EdDSA"]
 ClientAuth = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 Profile = Literal[
@@ -231,6 +232,8 @@ class RouteSettings(Table):
     forward_cookies: Literal["all"] | tuple[str, ...] = "all"
     provider: str = ""
     no_slide: bool = False
+    quiet_paths: tuple[QuietPath, ...] = ()
+    """Paths at and below which requests do not count as use: what the application's pages ask by themselves."""
     timeouts: Timeouts = Timeouts()
     max_body_bytes: int = Field(10_485_760, ge=0)
     max_concurrency: int = Field(0, ge=0)

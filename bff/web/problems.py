@@ -37,6 +37,8 @@ def render_problem(
     """Return the answer for `error`. `return_to` is where signing in, or trying again, leads."""
     headers = [(name.lower(), value) for name, value in error.headers.items()]
     headers.append((contract.HEADER_REQUEST_ID.lower(), request_id))
+    if error.status == 401:
+        headers.append((contract.HEADER_REFUSED.lower(), error.code))
     if navigation:
         return _page(error, headers, request_id=request_id, urls=urls, return_to=return_to)
     body = {

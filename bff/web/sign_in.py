@@ -23,7 +23,7 @@ from bff.sessions.record import Session
 from bff.web.answers import redirect, respond
 from bff.web.handlers import Handling
 from bff.web.login_requests import KNOWN, check_navigation, parse_login_request, query_pairs
-from bff.web.pages import render_form_page, render_page
+from bff.web.pages import render_form_page, render_page, render_telling_page
 from bff.web.problems import login_url
 
 SILENT = ("provider", "silent")
@@ -133,12 +133,15 @@ class SignInRoutes(Handling):
             pairs = {}
         return_to = self._local(pairs.get("return_to", ""), facts)
         session = await self._current(request)
+        base = facts.urls.base_path + facts.urls.auth_path
         if session is None:
-            page = render_page(
-                "logged_out.html", login_url=login_url(facts.urls, return_to), silent=SILENT in pairs.items()
+            page = render_telling_page(
+                "logged_out.html",
+                script=base + contract.PATH_GUARD,
+                login_url=login_url(facts.urls, return_to),
+                silent=SILENT in pairs.items(),
             )
             return respond(page)
-        base = facts.urls.base_path + facts.urls.auth_path
         return respond(
             render_page("still_in.html", name=_name_of(session), back=return_to, logout_url=base + contract.PATH_LOGOUT)
         )

@@ -7,9 +7,8 @@ import asyncio
 from starlette.types import Message, Receive
 
 from bff.errors import AuthError
-from bff.settings.tables import RouteSettings
 from gateway.access.session_cache import LiveSession, SessionCache
-from gateway.streamlit.messages import is_user_action
+from gateway.relay.use import MessageRule
 
 
 class Activity:
@@ -19,16 +18,14 @@ class Activity:
         self._cache = cache
         self._slides: dict[str, asyncio.Task[None]] = {}
 
-    def noticing(self, receive: Receive, live: LiveSession | None, route: RouteSettings) -> Receive:
-        """`receive` that counts the messages of `live`'s person; pings and automatic reruns of Streamlit do not."""
-        if live is None or route.no_slide:
+    def noticing(self, receive: Receive, live: LiveSession | None, is_use: MessageRule | None) -> Receive:
+        """`receive` that counts those messages of `live`'s person that `is_use` says are use; None: none is."""
+        if live is None or is_use is None:
             return receive
-        reads_streamlit = route.kind == "page"
 
         async def noticing() -> Message:
             message = await receive()
-            data = message.get("bytes") if message["type"] == "websocket.receive" else None
-            if message["type"] == "websocket.receive" and not (reads_streamlit and data and not is_user_action(data)):
+            if is_use(message):
                 self._notice(live)
             return message
 

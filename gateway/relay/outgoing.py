@@ -13,7 +13,7 @@ from gateway.access.session_cache import LiveSession
 from gateway.headers.forwarded import ClientEndpoint, build_forwarded_headers
 from gateway.headers.identity import IdentityHeaders, build_identity_headers
 from gateway.headers.request import RawHeaders
-from gateway.streamlit.paths import QUIET
+from gateway.relay.use import is_use
 from gateway.upstream.choice import RouteUpstreams
 
 UPSTREAM_HEADER = contract.HEADER_UPSTREAM.lower().encode("ascii")
@@ -66,7 +66,7 @@ def omitted_from(caller: Caller, chosen: RouteUpstreams, token: OutgoingToken | 
 
 
 def is_activity(incoming: Incoming, route: RouteSettings, caller: Caller) -> bool:
-    """True if the person caused the request: it is not a kit call, and does not poll Streamlit's health."""
-    if route.no_slide or caller.kit_client or caller.is_machine or caller.live is None:
+    """True if the person of a session can have caused the request: it is not a kit call, and no poll."""
+    if caller.kit_client or caller.is_machine or caller.live is None:
         return False
-    return not (route.kind == "page" and incoming.path.endswith(QUIET))
+    return is_use(incoming, route)

@@ -26,6 +26,7 @@ from gateway.relay.activity import Activity
 from gateway.relay.live_connections import Connection, LiveConnections
 from gateway.relay.places import find_place, has_lost_its_session, settling_headers
 from gateway.relay.session_script import SessionScript
+from gateway.relay.use import message_rule
 from gateway.streamlit.sessions import StreamlitSessions
 from gateway.streamlit.socket import open_streamlit_socket
 from gateway.upstream.choice import LocalUpstream, RouteUpstreams, Upstream
@@ -146,7 +147,7 @@ class Relaying:
         live, limits = caller.live, self._bff.settings.limits
         if live is not None and self._connections.count(live.session.name) >= limits.websockets_per_session:
             raise Unavailable("websocket_limit", "Too many open connections.")
-        noticed = self.activity.noticing(receive, caller.person, chosen.route)
+        noticed = self.activity.noticing(receive, caller.person, message_rule(incoming, chosen.route))
         opening, place = await noticed(), find_place(incoming, caller, chosen)
 
         async def use(upstream: Upstream) -> SocketEnd:

@@ -1,6 +1,7 @@
 """The pages people see: sign-in choice, signed out, sign-out question, apps, errors. One inline style, no scripts.
 
-The one exception is the page that hands a long sign-out to the provider: its script submits its form.
+There are two exceptions. The page that hands a long sign-out to the provider has a script that submits its form. The
+page that says "signed out" tells the other tabs.
 """
 
 from __future__ import annotations
@@ -38,6 +39,15 @@ def render_page(template: str, *, status: int = 200, headers: Headers | None = N
     nonce = secrets.token_urlsafe(16)
     html = _environment().get_template(template).render(nonce=nonce, **values)
     return Page(status, page_headers(nonce) + (headers or []), html.encode())
+
+
+def render_telling_page(template: str, *, script: str, **values: Any) -> Page:
+    """Render a page that may run one script of ours, from the address `script`."""
+    nonce = secrets.token_urlsafe(16)
+    html = _environment().get_template(template).render(nonce=nonce, script=script, **values)
+    changed = dict(page_headers(nonce))
+    changed[POLICY] += f"; script-src 'nonce-{nonce}'"
+    return Page(200, list(changed.items()), html.encode())
 
 
 def render_form_page(template: str, *, origin: str, **values: Any) -> Page:

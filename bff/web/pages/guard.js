@@ -1,20 +1,59 @@
-/* Ends what a tab shows when its session ends. Inserted first in the head of Streamlit documents. */
+/*
+ * Ends what a tab shows when its session ends. Inserted first in the head of the documents of page routes.
+ *
+ * The page's own code must not notice it: results, errors, prototypes and names of what is watched stay as they are,
+ * and no body is read. What it sees is a reason to ask /auth/session, never an answer by itself.
+ */
 (() => {
   "use strict";
-  const auth = new URL(document.currentScript.src).pathname.replace(/\/guard\.js$/, "");
+  const script = document.currentScript;
+  const auth = new URL(script.src).pathname.replace(/\/guard\.js$/, "");
+  const REFUSED = "X-Vestibule-Refused"; /* only the front door sets it, and only beside a 401 of its own */
   const SETTLE_MS = 500;
+  const BETWEEN_QUESTIONS_MS = 5000;
   const MAX_MOVES = 3;
   const WINDOW_MS = 30000;
   const ENDED = 4401;
-  const RECONNECT = 1012;
+  const RESTARTED = 1012;
+  const CUT_OFF = [1006, RESTARTED];
   const TOLD_MS = 20000;
-  const nativeFetch = window.fetch.bind(window);
-  let person = null;
-  let busy = false;
+  const CLOSED = 2;
+  const call = Reflect.apply;
+  const nativeFetch = window.fetch;
+  const nativeThen = Promise.prototype.then;
+  const nativeListen = EventTarget.prototype.addEventListener;
+  const nativeTimeout = window.setTimeout.bind(window);
+  const nativeNow = performance.now.bind(performance);
+  const listen = (target, kind, listener) => call(nativeListen, target, [kind, listener]);
+  let person = null; /* not known yet; "" is nobody */
+  let due = null; /* the reason of the question that is to be asked */
+  let askedAt = -Infinity;
   let leaving = false;
+  let isStuck = false;
+  let channel = null;
+
+  /* Other tabs ask as well when they hear this. Everything of this origin may say it, so it is no more than a hint. */
+  const channelName = "vestibule:" + auth;
+  const tell = () => {
+    try {
+      const sender = new BroadcastChannel(channelName);
+      sender.postMessage("ended");
+      sender.close();
+    } catch {
+      /* a frame without an origin has no other tabs */
+    }
+  };
+
+  if (script.hasAttribute("data-signed-out")) {
+    tell();
+    return;
+  }
 
   const ask = async () => {
-    const answer = await nativeFetch(auth + "/session", { cache: "no-store", credentials: "same-origin" });
+    const answer = await call(nativeFetch, window, [
+      auth + "/session",
+      { cache: "no-store", credentials: "same-origin" },
+    ]);
     if (answer.status === 401) return "";
     if (!answer.ok) return null;
     const session = await answer.json();
@@ -42,7 +81,7 @@
     bar.style.cssText =
       "position:fixed;inset:0 0 auto 0;z-index:2147483647;padding:12px 18px;background:#8a2f22;color:#fff;font:15px/1.4 system-ui,sans-serif";
     bar.textContent = text;
-    document.body.append(bar);
+    (document.body || document.documentElement).append(bar);
     return bar;
   };
 
@@ -51,7 +90,9 @@
     if (!mayMove()) return;
     try {
       sessionStorage.setItem("vestibule-moved", "1");
-    } catch {}
+    } catch {
+      /* without storage the page starts again without a word */
+    }
     location.reload();
   };
 
@@ -63,91 +104,195 @@
       return;
     }
     const bar = notice("The server of this page was lost, so the page was started again. Please check what you entered.");
-    setTimeout(() => bar.remove(), TOLD_MS);
+    nativeTimeout(() => bar.remove(), TOLD_MS);
   };
 
   const move = (address) => {
-    if (mayMove()) location.assign(address);
-    else notice("Your session has ended and signing in did not bring it back. Please close this tab and sign in again.");
+    if (mayMove()) {
+      location.assign(address);
+      return;
+    }
+    isStuck = true;
+    notice("Your session has ended and signing in did not bring it back. Please close this tab and sign in again.");
   };
 
-  const ended = async (reason) => {
-    if (busy) return;
-    busy = true;
-    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  /* Reasons, the weakest first. Those before "expired" are hints: a page that nobody was signed in at stays. */
+  const REASONS = ["refused", "told", "expired", "logout", "revoked"];
+  const isHint = (reason) => REASONS.indexOf(reason) < REASONS.indexOf("expired");
+
+  /* One question at a time, and one in five seconds: what is noticed in between waits for the next. */
+  const suspect = (reason) => {
+    if (isStuck) return;
+    const isWaiting = due !== null;
+    if (!isWaiting || REASONS.indexOf(reason) > REASONS.indexOf(due)) due = reason;
+    if (isWaiting) return;
+    nativeTimeout(decide, Math.max(SETTLE_MS, askedAt + BETWEEN_QUESTIONS_MS - nativeNow()));
+  };
+
+  const decide = async () => {
+    askedAt = nativeNow();
     let now = null;
     try {
       now = await ask();
     } catch {
       now = null;
     }
-    busy = false;
-    if (leaving) return;
-    if (now === null || (now && now === person)) return;
-    const target = "return_to=" + encodeURIComponent(here());
-    if (now) {
-      if (person === null) person = now;
-      else if (mayMove()) location.reload();
-    } else if (reason === "logout" || reason === "revoked") {
-      move(auth + "/logged-out?" + target);
-    } else {
-      move(auth + "/login?" + target);
+    const reason = due;
+    due = null;
+    if (leaving) {
+      suspect(reason); /* a download is no departure: ask again, if the page is still there */
+      return;
     }
+    if (now === null || (now && now === person)) return;
+    if (now) {
+      if (!person) person = now;
+      else if (mayMove()) location.reload();
+      return;
+    }
+    if (person === "" && isHint(reason)) return;
+    if (reason !== "told") tell();
+    const target = "return_to=" + encodeURIComponent(here());
+    if (["told", "logout", "revoked"].includes(reason)) move(auth + "/logged-out?" + target);
+    else move(auth + "/login?" + target);
   };
 
-  const isPoll = (address) => {
+  const isOurs = (address) => {
     try {
       const url = new URL(address, location.href);
-      return url.origin === location.origin && url.pathname.includes("/_stcore/");
+      return url.host === location.host;
     } catch {
       return false;
     }
   };
 
-  const NativeSocket = window.WebSocket;
-  window.WebSocket = class extends NativeSocket {
-    constructor(...parameters) {
-      super(...parameters);
-      this.addEventListener("close", (event) => {
-        if (event.code === ENDED) ended(event.reason || "expired");
-        if (event.code === RECONNECT && event.reason === "moved") reloadMoved();
-      });
-    }
+  /* Put `make(native)` in the place of `owner[name]`, with the same attributes. */
+  const replace = (owner, name, make) => {
+    const kept = Object.getOwnPropertyDescriptor(owner, name);
+    if (kept && kept.configurable && typeof kept.value === "function")
+      Object.defineProperty(owner, name, { ...kept, value: make(kept.value) });
   };
 
-  window.fetch = async (...parameters) => {
-    const answer = await nativeFetch(...parameters);
-    const address = parameters[0] instanceof Request ? parameters[0].url : String(parameters[0]);
-    if (answer.status === 401 && isPoll(address)) ended("expired");
+  /* Every object that `window[name]` makes passes `watch`; its class stays the native one in every other way. */
+  const watchNew = (name, watch) =>
+    replace(window, name, (native) => {
+      const watched = new Proxy(native, {
+        construct(target, parameters, newTarget) {
+          const made = Reflect.construct(target, parameters, newTarget === watched ? target : newTarget);
+          try {
+            watch(made);
+          } catch {
+            /* the page gets its object in any case */
+          }
+          return made;
+        },
+      });
+      replace(native.prototype, "constructor", () => watched);
+      return watched;
+    });
+
+  watchNew("WebSocket", (socket) => {
+    if (!isOurs(socket.url)) return;
+    let wasOpen = false;
+    listen(socket, "open", () => {
+      wasOpen = true;
+    });
+    listen(socket, "close", (event) => {
+      if (event.code === ENDED) suspect(REASONS.includes(event.reason) && !isHint(event.reason) ? event.reason : "expired");
+      else if (event.code === RESTARTED && event.reason === "moved") reloadMoved();
+      else if (!wasOpen || CUT_OFF.includes(event.code)) suspect("refused");
+    });
+  });
+
+  /* A script cannot see the status of an event source. It is closed for good by an answer that is no stream. */
+  watchNew("EventSource", (source) => {
+    if (!isOurs(source.url)) return;
+    listen(source, "error", () => {
+      if (source.readyState === CLOSED) suspect("refused");
+    });
+  });
+
+  const look = (answer) => {
+    try {
+      if (answer.status === 401 && isOurs(answer.url) && answer.headers.has(REFUSED)) suspect("refused");
+    } catch {
+      /* the page gets its answer in any case */
+    }
     return answer;
   };
 
-  const nativeOpen = XMLHttpRequest.prototype.open;
-  XMLHttpRequest.prototype.open = function (method, address, ...rest) {
-    if (isPoll(address)) {
-      this.addEventListener("load", () => {
-        if (this.status === 401) ended("expired");
-      });
+  replace(
+    window,
+    "fetch",
+    (native) =>
+      new Proxy(native, {
+        apply(target, self, parameters) {
+          return call(nativeThen, call(target, self, parameters), [look]);
+        },
+      }),
+  );
+
+  const lookAtRequest = (event) => {
+    const request = event.currentTarget;
+    try {
+      if (request.status === 401 && isOurs(request.responseURL) && request.getResponseHeader(REFUSED) !== null)
+        suspect("refused");
+    } catch {
+      /* the page gets its answer in any case */
     }
-    return nativeOpen.call(this, method, address, ...rest);
+  };
+
+  replace(
+    XMLHttpRequest.prototype,
+    "send",
+    (native) =>
+      new Proxy(native, {
+        apply(target, self, parameters) {
+          try {
+            listen(self, "load", lookAtRequest); /* the same listener is added once only */
+          } catch {
+            /* no request: the native method says so */
+          }
+          return call(target, self, parameters);
+        },
+      }),
+  );
+
+  const hear = () => {
+    try {
+      channel = new BroadcastChannel(channelName);
+      channel.onmessage = () => suspect("told");
+    } catch {
+      channel = null;
+    }
   };
 
   /* The tab that signs out is on its way to the provider already: do not cut that off. */
-  window.addEventListener("beforeunload", () => {
+  listen(window, "beforeunload", () => {
     leaving = true;
-    setTimeout(() => {
+    nativeTimeout(() => {
       leaving = false;
     }, 5000);
   });
 
-  /* A page that comes back from the browser's back-forward cache is old: look who is signed in now. */
-  window.addEventListener("pageshow", (event) => {
-    if (event.persisted) ended("logout");
+  /* An open channel could keep the page out of the browser's back-forward cache. */
+  listen(window, "pagehide", () => {
+    if (channel !== null) channel.close();
   });
 
-  addEventListener("DOMContentLoaded", tellMoved);
+  /* A page that comes back from that cache is old: look who is signed in now. */
+  listen(window, "pageshow", (event) => {
+    if (!event.persisted) return;
+    hear();
+    suspect("told");
+  });
 
-  ask().then((now) => {
-    if (now) person = now;
-  }, () => {});
+  listen(document, "DOMContentLoaded", tellMoved);
+
+  hear();
+  ask().then(
+    (now) => {
+      if (now !== null && person === null) person = now;
+    },
+    () => {},
+  );
 })();

@@ -13,7 +13,7 @@ import pytest
 from bff import errors
 from bff.errors import AuthError
 from bff.settings.public_urls import PublicUrls
-from bff.web.pages import Page, page_headers, render_page, status_title
+from bff.web.pages import Page, page_headers, render_page, render_telling_page, status_title
 from bff.web.problems import login_url, render_problem
 
 URLS = PublicUrls("https://apps.example.com/base")
@@ -190,6 +190,23 @@ def test_a_page_takes_further_headers_and_its_status() -> None:
     page = render_page("logged_out.html", status=418, headers=[("x-more", "1")], login_url="/", silent=False)
     assert page.status == 418
     assert page.headers[-1] == ("x-more", "1")
+
+
+def test_the_page_that_tells_the_other_tabs_runs_that_one_script_and_no_other() -> None:
+    page = render_telling_page("logged_out.html", script="/auth/guard.js", login_url=XSS, silent=False)
+    policy = dict(page.headers)["content-security-policy"]
+    nonce = re.search(r"script-src 'nonce-([A-Za-z0-9_-]{22})'", policy)
+    assert nonce is not None
+    assert re.findall(r"<script[^>]*>", page.body.decode()) == [
+        f'<script nonce="{nonce[1]}" src="/auth/guard.js" data-signed-out>'
+    ]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 503])
+def test_only_a_401_of_the_front_door_says_that_the_door_refused(status: int) -> None:
+    for navigation in (True, False):
+        page = problem(AuthError("some_code", "Words.", status=status), navigation=navigation)
+        assert dict(page.headers).get("x-vestibule-refused") == ("some_code" if status == 401 else None)
 
 
 def test_an_unknown_status_has_a_title_too() -> None:

@@ -12,14 +12,16 @@ from starlette.types import Message
 
 from bff.assembly import assemble
 from bff.errors import StoreUnavailable
-from bff.settings.tables import RouteSettings
 from bff.stores.protocol import Store
 from gateway.access.session_cache import TOUCH_SECONDS, LiveSession, SessionCache
 from gateway.relay.activity import Activity
+from gateway.relay.use import MessageRule
 from tests.bff import factories
 from tests.fakes import FakeClock
 
-ROUTE = RouteSettings(id="live", path="/", upstream=("http://127.0.0.1:1",), kind="api")
+
+def is_message(message: Message) -> bool:
+    return bool(message["type"] == "websocket.receive")
 
 
 class House:
@@ -29,12 +31,12 @@ class House:
         self.live, self.cache, self.store, self.clock = live, cache, store, clock
         self.activity = Activity(cache)
 
-    async def say(self, message: Message, *, route: RouteSettings = ROUTE) -> int:
+    async def say(self, message: Message, *, is_use: MessageRule | None = is_message) -> int:
         async def receive() -> Message:
             return message
 
         before = asyncio.all_tasks()
-        await self.activity.noticing(receive, self.live, route)()
+        await self.activity.noticing(receive, self.live, is_use)()
         started = asyncio.all_tasks() - before
         if started:
             await asyncio.wait(started)
@@ -92,9 +94,10 @@ async def test_what_is_no_message_slides_nothing(house: House, message: Message)
     assert await house.say(message) == 0
 
 
-async def test_a_route_with_no_slide_slides_nothing(house: House) -> None:
+@pytest.mark.parametrize("is_use", [None, lambda message: False], ids=["no message is", "this message is not"])
+async def test_what_is_no_use_slides_nothing(house: House, is_use: MessageRule | None) -> None:
     house.clock.advance(TOUCH_SECONDS + 1)
-    assert await house.say(TEXT, route=ROUTE.model_copy(update={"no_slide": True})) == 0
+    assert await house.say(TEXT, is_use=is_use) == 0
 
 
 async def test_a_store_that_is_out_disturbs_nobody_and_is_asked_again(
@@ -125,7 +128,7 @@ async def test_closing_waits_for_the_slides_it_stops(house: House, monkeypatch: 
 
     monkeypatch.setattr(house.cache, "get", slow)
     house.clock.advance(TOUCH_SECONDS + 1)
-    await house.activity.noticing(receive, house.live, ROUTE)()
+    await house.activity.noticing(receive, house.live, is_message)()
     await asyncio.sleep(0)
     await house.activity.aclose()
     assert ended.is_set()
