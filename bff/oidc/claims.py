@@ -112,6 +112,9 @@ def _is_plain(item: object) -> bool:
     return isinstance(item, str | int | float)
 
 
+MARKS_OF_GROUPS_LEFT_OUT: Final = ("hasgroups", "_claim_names", "_claim_sources")
+
+
 def are_groups_left_out(claims: Mapping[str, Any]) -> bool:
     """True if an ID token has no groups but says that there are some: Entra ID marks it so above 200 groups."""
     if claims.get("groups") is not None:

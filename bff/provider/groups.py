@@ -11,12 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from bff.errors import InvalidToken, ProviderUnavailable
-from bff.oidc.claims import MAX_VALUES, are_groups_left_out
+from bff.oidc.claims import MARKS_OF_GROUPS_LEFT_OUT, MAX_VALUES, are_groups_left_out
 from bff.oidc.strict_json import parse_object
 from bff.provider.client import Provider
 
 MEMBER_OBJECTS = "/v1.0/me/getMemberObjects"
-MARKS = ("hasgroups", "_claim_names", "_claim_sources")
 
 
 async def complete_groups(
@@ -25,7 +24,7 @@ async def complete_groups(
     """Return `claims` of an ID token with the groups, if it only said that there are too many.
 
     The text is "" if they are known, else why not: a reason code for the audit log. If Microsoft Graph does not answer
-    when a session is renewed, its groups stay as they were (`before`).
+    when a session is renewed, its groups stay as they were (`before`). If it refuses, they are unknown.
     """
     if not are_groups_left_out(claims):
         return dict(claims), ""
@@ -33,11 +32,13 @@ async def complete_groups(
         return dict(claims), "groups_too_many"
     try:
         groups = await _fetch_groups(provider, access_token)
-    except (ProviderUnavailable, InvalidToken) as exc:
+    except InvalidToken as exc:
+        return dict(claims), exc.code
+    except ProviderUnavailable as exc:
         if not before:
             return dict(claims), exc.code
         groups = list(before)
-    rest = {name: value for name, value in claims.items() if name not in MARKS}
+    rest = {name: value for name, value in claims.items() if name not in MARKS_OF_GROUPS_LEFT_OUT}
     return {**rest, provider.settings.groups_claim: groups}, ""
 
 

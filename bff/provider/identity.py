@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bff.contract import Identity
-from bff.oidc.claims import claim_at, names_at, read_names, shape_of, text_at
+from bff.oidc.claims import (
+    MARKS_OF_GROUPS_LEFT_OUT,
+    are_groups_left_out,
+    claim_at,
+    names_at,
+    read_names,
+    shape_of,
+    text_at,
+)
 from bff.oidc.members import is_absent
 from bff.oidc.userinfo import merge_claims
 from bff.oidc.verified_email import Email, read_email, without_email
@@ -91,7 +99,7 @@ def build_identity(
     claims.
     """
     id_token, userinfo = sources["id_token"], sources.get("userinfo", {})
-    old = dict(before.claims) if before else {}
+    old = _not_outdated(before.claims, id_token, settings) if before else {}
     email = read_email([userinfo, id_token], old, assumed=settings.email_verified == "assume")
     claims = _with_email({**old, **merge_claims(id_token, userinfo)}, email)
     named = sources if email.is_verified else {name: without_email(found) for name, found in sources.items()}
@@ -111,6 +119,13 @@ def build_identity(
         expires_at=before.expires_at if before else 0,
         claims=_kept(claims),
     )
+
+
+def _not_outdated(old: Mapping[str, Any], id_token: Mapping[str, Any], settings: ProviderSettings) -> dict[str, Any]:
+    """Return the claims of a record without what a new ID token says of groups: there are more, or there are none."""
+    is_unknown = are_groups_left_out(id_token)
+    outdated = {"groups", settings.groups_claim} if is_unknown else MARKS_OF_GROUPS_LEFT_OUT
+    return {name: value for name, value in old.items() if name not in outdated}
 
 
 def _kept_names(

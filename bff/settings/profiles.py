@@ -44,7 +44,11 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "roles_claim": "urn:zitadel:iam:org:project:roles",
         },
         "authentik": {"scopes": _OFFLINE, "roles_claim": "groups"},
-        "gitlab": {"display_name": "GitLab", "roles_claim": "groups_direct", "groups_claim": "groups"},
+        "gitlab": {
+            "display_name": "GitLab",
+            "roles_claim": "",  # it has no roles, and everybody may make a group of any free name
+            "groups_claim": "groups",
+        },
         "dex": {"scopes": _WITH_GROUPS, "roles_claim": "groups"},
         "ping": {"scopes": _OFFLINE, "roles_claim": "roles"},
         "b2c": {"userinfo": "never", "roles_claim": "roles", "roles_from": ("id_token",)},

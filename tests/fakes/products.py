@@ -356,7 +356,6 @@ PRODUCTS = (
     Product(
         profile="gitlab",
         bend=gitlab,
-        roles=("lab",),
         groups=("lab", "lab/science"),
         knows_signing_out=False,
         sources={"which claim is where": GITLAB_PROVIDER, "no end-session endpoint, 120 s": UNVERIFIED},

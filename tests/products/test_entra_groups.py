@@ -38,6 +38,7 @@ def house_of(mark: dict[str, Any], **table: Any) -> Iterator[tuple[House, Record
         routes = [
             api_route(upstream, token="access_token"),
             page_route(upstream, id="lab", path="/lab", require={"groups_any": [GROUPS[7]]}),
+            page_route(upstream, id="by_claim", path="/by-claim", require={"claims": {"groups": [GROUPS[7]]}}),
             page_route(upstream, id="not_lab", path="/other", require={"groups_all": ["a-group-of-others"]}),
             page_route(upstream),
         ]
@@ -90,6 +91,35 @@ def test_a_renewal_keeps_the_groups_while_graph_does_not_answer() -> None:
         clock.advance(301)
         assert browser.fetch(f"{house.url}/api/x").status_code == 200
         assert browser.get(f"{house.url}/lab").status_code == 200
+
+
+@pytest.mark.parametrize("answer", [{"status": 403}, {"status": 401}, {"body": "{"}], ids=str)
+def test_rs_5_a_renewal_that_graph_refuses_leaves_the_groups_unknown(answer: dict[str, Any]) -> None:
+    """Graph has answered: nobody may keep groups because the permission to read them was taken away."""
+    marked = house_of(MARKS["claim names"], groups_from="graph")
+    with structlog.testing.capture_logs() as events, marked as (house, graph, clock):
+        graph.respond(MEMBER_OBJECTS, body=json.dumps({"value": GROUPS}))
+        browser = house.sign_in()
+        graph.respond(MEMBER_OBJECTS, **answer)
+        clock.advance(301)
+        assert browser.fetch(f"{house.url}/api/x").status_code == 200
+        assert browser.get(f"{house.url}/lab").status_code == 403
+    assert [event["event"] for event in events].count("groups_unknown") == 1
+
+
+@pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
+def test_rs_5_groups_that_were_named_once_are_not_believed_once_there_are_too_many(mark: dict[str, Any]) -> None:
+    """Rules on claims and headers made of claims see the claims of the record: the old list must be gone there too."""
+    with house_of({"groups": [GROUPS[7]]}) as (house, _, clock):
+        browser = house.sign_in()
+        assert browser.get(f"{house.url}/lab").status_code == 200
+        assert browser.get(f"{house.url}/by-claim").status_code == 200
+        house.provider.bend.id_token.claims(lambda before: {**before, "groups": OMIT, **mark})
+        clock.advance(301)
+        assert browser.fetch(f"{house.url}/api/x").status_code == 200
+        answer = browser.get(f"{house.url}/lab")
+        assert (answer.status_code, "so many groups" in answer.text) == (403, True)
+        assert browser.get(f"{house.url}/by-claim").status_code == 403
 
 
 ANSWERS: dict[str, tuple[dict[str, Any], str]] = {
