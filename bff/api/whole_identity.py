@@ -73,7 +73,7 @@ class WholeIdentities:
             raise self._failed(caller, "no identity_url" if presented else "the token is not known here")
         if presented.whole is None:
             presented.whole = await self._fetch(presented.token, caller)
-        told = {name: presented.whole[name] for name in caller.omitted if name in presented.whole}
+        told = {name: presented.whole[name] for name in caller.omitted}
         return with_claims(caller, {**caller.claims, **told}, roles_claim=self._roles_claim)
 
     async def _fetch(self, token: str, caller: StandardClaims) -> Mapping[str, Any]:
@@ -84,6 +84,8 @@ class WholeIdentities:
             raise self._failed(caller, str(failure)) from failure
         if answer.status != 200 or whole.get("sub") != caller.sub:
             raise self._failed(caller, f"status {answer.status}")
+        if not set(caller.omitted) <= whole.keys():  # otherwise what is missing would count as an empty list
+            raise self._failed(caller, "the answer does not tell it")
         return whole
 
     def _failed(self, caller: StandardClaims, why: str) -> IdentityOmitted:

@@ -109,6 +109,29 @@ def test_rs_5_a_rule_that_cannot_be_decided_denies_and_says_why(
         assert ask(house, "/api/role", cookie)[0] == 200
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"body": '{"sub": "alice"}'},
+        {"body": '{"sub": "alice", "roles": ["admin"]}'},
+        {"body": '{"sub": "bob", "groups": []}'},
+        {"body": '{"groups": []}'},
+        {"body": '["sub"]'},
+        {"status": 302, "headers": {"Location": "/elsewhere"}},
+    ],
+    ids=["without the groups", "another list", "about another person", "about nobody", "no object", "a redirect"],
+)
+def test_rs_5_an_answer_that_does_not_tell_what_was_left_out_is_none(
+    reports: Callable[..., Any], upstream: RecordingUpstream, answer: dict[str, Any]
+) -> None:
+    """A rule such as "not in this group" must not take what is missing for an empty list."""
+    upstream.respond("/told", **answer)
+    with reports(identity_url=upstream.url + "/told") as house:
+        status, body = ask(house, "/api/seen", crowded_cookie(house))
+    assert (status, "groups_omitted" in body) == (403, True)
+    assert b"/elsewhere" not in [request.target for request in upstream.requests]
+
+
 def test_rs_5_an_api_that_reads_headers_cannot_ask_and_denies(reports: Callable[..., Any]) -> None:
     with reports() as house:
         status, body = ask(house, "/api/proxied", crowded_cookie(house))
