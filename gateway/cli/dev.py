@@ -63,7 +63,7 @@ class Reach:
         """Raises UsageFault: a path does not exist."""
         for option, paths in (("--read", self.read), ("--write", self.write)):
             for path in paths:
-                if not path.exists():
+                if not os.path.exists(path):
                     raise UsageFault(f"{option} {path}: there is no such file or folder; make it, or correct the path")
 
     def settings(self) -> dict[str, object]:

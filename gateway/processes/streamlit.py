@@ -59,7 +59,7 @@ def find_app(route: RouteSettings, target: str, *, folder: Path, port: int, urls
     secrets.
 
     Raises:
-        UsageFault: no such folder, script, Python, or path of `read` or `write`.
+        UsageFault: no such folder, script or Python.
     """
     key = f"routes.{route.id}"
     working = (folder / route.streamlit.cwd).absolute()
@@ -72,10 +72,6 @@ def find_app(route: RouteSettings, target: str, *, folder: Path, port: int, urls
         raise UsageFault(f"{key}.streamlit.python: no program {route.streamlit.python}; name a Python with streamlit")
     if not route.streamlit.cwd and not script.is_relative_to(working):
         working = script.parent
-    for kind, paths in (("read", route.streamlit.read), ("write", route.streamlit.write)):
-        for path in paths:
-            if not (working / path).exists():
-                raise UsageFault(f"{key}.streamlit.{kind}: no file or folder {working / path}; make it, or correct it")
     base_path = urls.base_path + ("" if route.strip_prefix else route.path.rstrip("/"))
     return ManagedApp(name=name, route=route, script=script, folder=working, port=port, base_path=base_path)
 

@@ -68,7 +68,7 @@ def separate(page: Page, around: Surroundings, *, taken: set[int]) -> Separation
     if page.settings.sandbox == "none":
         return _without(around, 'sandbox = "none": its code can read every secret of the front door')
     allowed = list(_allowed(page))
-    found = [*reach.faults(allowed, around.secrets), *reach.changes(allowed, list(own_parts()))]
+    found = [*reach.faults(allowed, around.secrets), *reach.changes(allowed, list(own_parts())), *_missing(page)]
     if found:
         raise UsageFault("\n".join(f"{page.key}.{sentence}" for sentence in found))
     account = _choose(page, around.means, taken=taken)
@@ -99,6 +99,15 @@ def _in_development(
 def _without(around: Surroundings, warning: str) -> Separation:
     plan = Plan(new_privileges=True) if around.means.holds_capabilities else None
     return Separation(plan=plan, warning=warning)
+
+
+def _missing(page: Page) -> Iterator[str]:
+    """Yield one sentence for each path that the settings name and that does not exist: most likely a slip."""
+    for kind, paths in (("read", page.settings.read), ("write", page.settings.write)):
+        for path in paths:
+            place = page.folder / path
+            if not os.path.exists(place):  # `Path.exists` raises where a folder may not be entered
+                yield f"streamlit.{kind}: no file or folder {place}; make it, or correct it"
 
 
 def _choose(page: Page, means: Means, *, taken: set[int]) -> Account | None:

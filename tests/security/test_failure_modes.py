@@ -267,7 +267,7 @@ FAILING: dict[str, tuple[object, str]] = {
     "the activity rule": (pipeline, "is_activity"),
     "the origin rule": (pipeline, "check_same_origin"),
     "the method rule": (pipeline, "is_method_allowed"),
-    "the Streamlit rule": (pipeline, "is_denied_streamlit_path"),
+    "the Streamlit rule": (pipeline, "is_denied"),
     "the kit rule": (pipeline, "check_kit_route"),
     "the target": (relaying, "forward_target"),
 }

@@ -167,3 +167,8 @@ def test_a_file_that_is_there_but_was_not_found_was_refused(tmp_path: Path) -> N
     line = "FileNotFoundError: [Errno 2] No such file or directory: '{}'"
     (tmp_path / "x.csv").write_text("")
     assert refusals(line.format(tmp_path / "x.csv"), line.format(tmp_path / "y.csv")) == [str(tmp_path / "x.csv")]
+
+
+@pytest.mark.parametrize("path", ["/" + "x" * 300, "x" * 9000, "/dev/null/x", "\\x00", "\ud800"], ids=ascii)
+def test_no_path_that_a_page_prints_disturbs_the_reader(path: str) -> None:
+    assert refusals(f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'") == []
