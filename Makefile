@@ -5,10 +5,13 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 SOURCES := bff gateway streamlit_kit deploy/demo deploy/release.py tests
 
-# What `make dev` runs; give your own: make dev DIR=../mine APP=app.py API=main:app AS=alice:analyst
+# What `make dev` runs; give your own: make dev DIR=../mine APP=app.py API=main:app AS=alice:analyst. Without DIR it is
+# the demonstration, which has an API; your own folder has one only if you name it.
 DIR ?= deploy/demo
 APP ?= app.py
+ifeq ($(DIR),deploy/demo)
 API ?= api:app
+endif
 # `?=` would leave the assembler here, which make itself, and many a toolchain in the environment, calls AS.
 ifneq ($(origin AS),command line)
 AS := alice:analyst

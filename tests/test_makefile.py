@@ -36,3 +36,8 @@ def test_help_lists_every_task() -> None:
     listed = subprocess.run((MAKE, "help"), cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for task in ("check", "test", "demo", "dev", "lock", "clean"):
         assert f"make {task} " in listed
+
+
+def test_dev_in_a_folder_of_ones_own_has_no_api_unless_it_is_named() -> None:
+    assert "--api" not in dry_run("dev", "DIR=../mine", "APP=page.py")
+    assert "--api api:app" in dry_run("dev")

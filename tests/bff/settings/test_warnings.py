@@ -40,3 +40,33 @@ def test_nobody_is_warned_where_no_page_can_be_the_proxy() -> None:
     assert warned("10.0.0.0/8", "fd00::/8") == []
     assert warned("127.0.0.1/32", secret=SECRET) == []
     assert warned("127.0.0.1/32", upstream="http://127.0.0.1:9000") == []
+
+
+def open_routes(issuer: str, **route: Any) -> list[str]:
+    """The keys of the warnings of a door before one page, with one provider."""
+    provider = {"issuer": issuer, "client_id": "x", "client_secret": "unit-test-secret-0123", "profile": "google"}
+    tables = {
+        "server": {"public_url": "http://localhost:8000", "environment": "development"},
+        "secrets": {"keys": ["unit-test-key-0123456789-abcdefghijklmnop"]},
+        "providers": {"public": provider},
+        "routes": [{"id": "page", "path": "/", "upstream": "http://127.0.0.1:1", "kind": "page", **route}],
+    }
+    return [warning.key for warning in find_warnings(parse_settings(tables), source="test")]
+
+
+@pytest.mark.parametrize("issuer", ["https://accounts.google.com", "https://gitlab.com"])
+def test_a_route_without_a_rule_is_warned_of_where_everybody_can_get_an_account(issuer: str) -> None:
+    assert open_routes(issuer) == ["routes.page.require"]
+
+
+@pytest.mark.parametrize(
+    ("issuer", "route"),
+    [
+        ("https://accounts.google.com", {"require": {"claims": {"hd": "example.com"}}}),
+        ("https://accounts.google.com", {"auth": "public", "kind": "static"}),
+        ("https://gitlab.example.com", {}),
+    ],
+    ids=["with-a-rule", "public-on-purpose", "own-gitlab"],
+)
+def test_a_route_is_not_warned_of_where_only_some_get_in(issuer: str, route: dict[str, Any]) -> None:
+    assert open_routes(issuer, **route) == []
