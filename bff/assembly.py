@@ -123,7 +123,7 @@ def assemble(
     store = store or open_store(settings, clock=clock)
     audit = Audit()
     providers = {
-        name: Provider(name, provider, http=http or http_client_for(provider), clock=clock)
+        name: Provider(name, provider, http=http or http_client_for(provider, settings.outgoing), clock=clock)
         for name, provider in settings.providers.items()
     }
     origins = origins_by_host(settings.server)

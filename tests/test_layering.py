@@ -15,7 +15,7 @@ PACKAGES = ("bff", "gateway", "streamlit_kit")
 # may import itself and the rooms of rows above its own; so there are no circles, and rooms of one row know nothing of
 # each other. A new room gets its place here.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("bff.contract", "bff.errors", "bff.running_test", "bff.secret_files"),
+    ("bff.contract", "bff.errors", "bff.forward_proxies", "bff.running_test", "bff.secret_files"),
     ("bff.oidc",),
     ("bff.fetch", "bff.settings"),
     ("bff.browser", "bff.access", "bff.provider", "bff.stores", "bff.audit", "bff.api"),

@@ -1,4 +1,8 @@
-"""HTTP calls to providers: limited in size and time, without redirects, cookies or proxies from the environment."""
+"""HTTP calls to providers: limited in size and time, without redirects, cookies or proxies from the environment.
+
+A forward proxy of the settings is used if there is one. The provider's certificate is checked all the same: the proxy
+only passes bytes on.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,11 @@ from typing import Any
 import httpx
 
 from bff.errors import ProviderUnavailable
+from bff.forward_proxies import ProxyRule
 
 MAX_BODY = 1_048_576
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+_NO_PROXY = ProxyRule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +32,32 @@ class Answer:
     body: bytes = field(repr=False)
 
 
-def build_http_client(timeout: float, *, ca_file: str = "") -> httpx.AsyncClient:
+class _Ways(httpx.AsyncBaseTransport):
+    """Two transports: directly, and through the proxy of `rule`."""
+
+    def __init__(self, rule: ProxyRule, verify: ssl.SSLContext) -> None:
+        self._rule = rule
+        self._direct = httpx.AsyncHTTPTransport(verify=verify, limits=_LIMITS, trust_env=False)
+        self._proxied = self._direct
+        if rule.url:
+            proxy = httpx.Proxy(rule.url, ssl_context=verify if rule.url.startswith("https:") else None)
+            self._proxied = httpx.AsyncHTTPTransport(verify=verify, limits=_LIMITS, trust_env=False, proxy=proxy)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        is_proxied = self._rule.is_for(url.host, url.port or (443 if url.scheme == "https" else 80))
+        return await (self._proxied if is_proxied else self._direct).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._direct.aclose()
+        await self._proxied.aclose()
+
+
+def build_http_client(timeout: float, *, ca_file: str = "", proxy: ProxyRule = _NO_PROXY) -> httpx.AsyncClient:
     """Make a client that keeps no cookies. `timeout` is seconds; `ca_file` replaces the system's trust store."""
     return httpx.AsyncClient(
-        verify=ssl.create_default_context(cafile=ca_file or None),
+        transport=_Ways(proxy, ssl.create_default_context(cafile=ca_file or None)),
         timeout=timeout,
-        limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
         follow_redirects=False,
         trust_env=False,
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
@@ -51,7 +78,7 @@ async def call_provider(
     """Make one call and return its whole answer within `deadline` seconds.
 
     Raises:
-        ProviderUnavailable: `provider_timeout`, `provider_unreachable`, `provider_error` (5xx, 429),
+        ProviderUnavailable: `provider_timeout`, `provider_unreachable`, `provider_proxy`, `provider_error` (5xx, 429),
             `provider_redirect`, `provider_too_large`.
     """
     try:
@@ -59,8 +86,16 @@ async def call_provider(
             return await _call(http, method, url, form=form, json=json, headers=headers)
     except (TimeoutError, httpx.TimeoutException):
         raise ProviderUnavailable("provider_timeout", detail="no complete answer in time") from None
+    except httpx.ProxyError as exc:
+        raise ProviderUnavailable("provider_proxy", detail=_said_by_proxy(exc)) from None
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as exc:
         raise ProviderUnavailable("provider_unreachable", detail=type(exc).__name__) from None
+
+
+def _said_by_proxy(error: httpx.ProxyError) -> str:
+    """Return the status of a proxy that refuses. Its words are not for the log: they may be anything."""
+    status = str(error)[:3]
+    return f"the proxy answered {status}" if status.isascii() and status.isdigit() else "the proxy refused"
 
 
 async def _call(

@@ -14,6 +14,7 @@ import httpx
 from bff.errors import InvalidToken, ProviderUnavailable
 from bff.fetch.http import Answer, build_http_client, call_provider
 from bff.fetch.keys import ProviderKeys
+from bff.forward_proxies import ProxyRule
 from bff.oidc.client_auth import ClientCredentials, authenticate_form
 from bff.oidc.id_token import IdTokenExpectation, validate_id_token
 from bff.oidc.jwks import VerificationKey, parse_jwks
@@ -22,13 +23,13 @@ from bff.oidc.metadata import ProviderMetadata, discovery_url, parse_metadata
 from bff.oidc.strict_json import parse_object
 from bff.oidc.tokens import TokenAnswer, TokenResponse, build_revocation, parse_error_code, parse_token_answer
 from bff.oidc.userinfo import parse_userinfo
-from bff.settings.tables import ProviderSettings
+from bff.settings.tables import OutgoingSettings, ProviderSettings
 
 METADATA_FRESH_SECONDS = 3600
 METADATA_KEEP_SECONDS = 86_400
 METADATA_RETRY_SECONDS = 5
 REVOCATION_SECONDS = 2
-SILENT = frozenset({"provider_timeout", "provider_unreachable"})
+SILENT = frozenset({"provider_timeout", "provider_unreachable", "provider_proxy"})
 HEARD_SECONDS = 10
 """Seconds after an answer during which a provider counts as reachable."""
 HEARING_SECONDS = 5
@@ -37,12 +38,16 @@ SILENCE_SECONDS = 1
 PUSHES_AT_ONCE = 20
 """The number of pushed requests at one time. Sign-ins that start must leave connections for callbacks and refreshes."""
 
+_DIRECT = OutgoingSettings()
+
 __all__ = ["Provider", "http_client_for"]
 
 
-def http_client_for(settings: ProviderSettings) -> httpx.AsyncClient:
-    """Make the client for one provider: its CA file or the system's, `http_timeout_seconds`."""
-    return build_http_client(settings.http_timeout_seconds, ca_file=settings.ca_file)
+def http_client_for(settings: ProviderSettings, outgoing: OutgoingSettings = _DIRECT) -> httpx.AsyncClient:
+    """Make the client for one provider: its CA file or the system's, its proxy or that of `outgoing`, its time-out."""
+    own = settings.proxy_url.get_secret_value() or outgoing.proxy_url.get_secret_value()
+    proxy = ProxyRule(own, outgoing.no_proxy)
+    return build_http_client(settings.http_timeout_seconds, ca_file=settings.ca_file, proxy=proxy)
 
 
 class Provider:

@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import SecretStr
 
+from bff.forward_proxies import is_no_proxy_entry, is_proxy_url
 from bff.oidc.authorization import OWN_PARAMETERS
 from bff.oidc.urls import http_url, is_loopback, names_default_port
 from bff.settings.claim_header_names import claim_header_faults
@@ -52,7 +54,7 @@ class Fault:
 
 
 def find_faults(settings: Settings, *, source: str) -> Iterator[Fault]:
-    for check in (_server, _secrets, _store, _session, _providers, _roles_and_kit, _routes, _not_yet):
+    for check in (_server, _secrets, _store, _session, _providers, _outgoing, _roles_and_kit, _routes, _not_yet):
         for key, message, fix in check(settings):
             number = ROUTE_NUMBER.match(key)
             yield Fault(source, key, message, fix, settings.routes[int(number[1])].id if number else "")
@@ -192,6 +194,7 @@ def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[Rule
     yield from _audiences(provider)
     for name in sorted(OWN_PARAMETERS & provider.authorization_parameters.keys()):
         yield f"authorization_parameters.{name}", "is set by the protocol itself", "remove it; other keys decide it"
+    yield from _proxy_url(provider.proxy_url)
     secret = provider.client_secret.get_secret_value()
     if provider.client_auth.startswith("client_secret") and not secret:
         yield "client_secret", "missing", "set client_secret_file, or client_auth to what the provider expects"
@@ -199,6 +202,25 @@ def _provider(provider: ProviderSettings, *, development: bool) -> Iterator[Rule
         yield "client_secret", "is a placeholder or too short", "use the secret the provider issued"
     if provider.client_auth == "private_key_jwt":
         yield from _client_key(provider)
+
+
+def _outgoing(settings: Settings) -> Iterator[RuleFault]:
+    for key, message, fix in _proxy_url(settings.outgoing.proxy_url):
+        yield f"outgoing.{key}", message, fix
+    for entry in settings.outgoing.no_proxy:
+        if not is_no_proxy_entry(entry):
+            fix = "write hosts (idp.example.com), domains (.example.com), addresses or networks (10.0.0.0/8)"
+            yield "outgoing.no_proxy", f"holds {entry!r}, which is no host", fix
+
+
+def _proxy_url(proxy_url: SecretStr) -> Iterator[RuleFault]:
+    text = proxy_url.get_secret_value()
+    if text and not is_proxy_url(text):  # it may hold a password, so it is not repeated
+        yield (
+            "proxy_url",
+            "is no address of a proxy",
+            "write http://host:port or https://host:port, and nothing after it",
+        )
 
 
 def _provider_url(key: str, url: SplitResult | None, *, development: bool, fix: str) -> Iterator[RuleFault]:

@@ -16,6 +16,7 @@ FIXES = {
     "keys": "make it with `vestibule keys new FILE`",
     "client_secret": "put the secret that the provider issued into it",
     "client_key": "put the PEM private key into it",
+    "proxy_url": "put the proxy's address into it, such as http://user:password@proxy.example.com:3128",
 }
 
 
@@ -88,12 +89,12 @@ def holds_secrets(tables: Mapping[str, Any]) -> bool:
         for place, names in SECRET_FIELDS.items()
         for _, table in tables_at(dict(tables), place)
         for name in names
-        if not (place == "store" and not _has_password(str(table.get(name))))
+        if not (name in ("url", "proxy_url") and not _has_password(str(table.get(name))))
     )
 
 
 def _has_password(url: str) -> bool:
-    """True if a store's URL has a login before its host, or the sentinels' password in its query."""
+    """True if the URL of a store or proxy has a login before its host, or the sentinels' password in its query."""
     return "@" in url or "password=" in url.lower()
 
 

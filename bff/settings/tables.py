@@ -41,7 +41,8 @@ SECRET_FIELDS: dict[str, tuple[str, ...]] = {
     "server": ("trusted_proxy_secret",),
     "secrets": ("keys", "admin_token"),
     "store": ("url",),
-    "providers.*": ("client_secret", "client_key"),
+    "providers.*": ("client_secret", "client_key", "proxy_url"),
+    "outgoing": ("proxy_url",),
     "kit_clients.*": ("secret",),
     "routes": ("upstream_secret",),
 }
@@ -139,6 +140,8 @@ class ProviderSettings(Table):
     """How a sign-out too long for an address is told: by a form, or, where only GET is taken, without the ID token."""
     revoke_on_backchannel_logout: bool = True
     frontchannel_logout: bool = False
+    proxy_url: SecretStr = SecretStr("")
+    """Instead of that of `[outgoing]`. It may hold a password."""
     ca_file: str = ""
     http_timeout_seconds: Positive = 10
     clock_skew_seconds: Annotated[float, Field(ge=0, le=300)] = 60
@@ -312,6 +315,15 @@ class LogSettings(Table):
     access: bool | Literal["refused"] = True
 
 
+class OutgoingSettings(Table):
+    """How this server reaches providers. The proxy variables of the environment are ignored."""
+
+    proxy_url: SecretStr = SecretStr("")
+    """`http://[user:password@]host:port` or `https://…`."""
+    no_proxy: tuple[str, ...] = ()
+    """Hosts and domains, addresses and networks that are called directly."""
+
+
 class CompatSettings(Table):
     oauth2_proxy: bool = False
 
@@ -334,6 +346,7 @@ class Settings(BaseSettings):
     forward_auth: ForwardAuthSettings = ForwardAuthSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
+    outgoing: OutgoingSettings = OutgoingSettings()
     compat: CompatSettings = CompatSettings()
 
     @classmethod

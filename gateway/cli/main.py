@@ -340,7 +340,7 @@ def run_doctor(
     else:
         pages = pages_of(config, settings, folder=folder)
         noticed = warnings_of(config, settings)
-        report = asyncio.run(doctor.examine(settings, folder=folder, warnings=noticed, pages=pages))
+        report = asyncio.run(doctor.examine(settings, folder=folder, warnings=noticed, pages=pages, environ=os.environ))
     typer.echo(json.dumps(report.as_json(strict=strict), indent=2) if as_json else report.as_text())
     if not report.is_healthy(strict=strict):
         raise typer.Exit(EXIT_FAULT)

@@ -34,6 +34,9 @@ def to_masked(settings: Settings) -> dict[str, Any]:
     """Return the values in effect. All secrets are masked, and so are all variables for a child."""
     masked: dict[str, Any] = _plain(settings.model_dump(), reveal=False)
     masked["store"]["url"] = _mask_passwords(settings.store.url.get_secret_value())
+    masked["outgoing"]["proxy_url"] = _mask_passwords(settings.outgoing.proxy_url.get_secret_value())
+    for name, provider in settings.providers.items():
+        masked["providers"][name]["proxy_url"] = _mask_passwords(provider.proxy_url.get_secret_value())
     for route in masked["routes"]:
         route["streamlit"]["env"] = dict.fromkeys(route["streamlit"]["env"], MASK)
     return masked

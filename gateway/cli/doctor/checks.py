@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import httpx
 
 from bff.errors import AuthError
 from bff.fetch.http import call_provider
+from bff.forward_proxies import variables_set
 from bff.oidc.jwks import KEY_TYPE_OF, VerificationKey
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.strict_json import parse_object
 from bff.provider.client import Provider, http_client_for
 from bff.settings.public_urls import all_origins
 from bff.settings.rules import Fault
-from bff.settings.tables import Algorithm, ProviderSettings, RouteSettings, Settings
+from bff.settings.tables import Algorithm, OutgoingSettings, ProviderSettings, RouteSettings, Settings
 from bff.stores import StoreNotSupported, open_store
 from bff.stores.redis import RedisStore
 from bff.stores.redis_openness import is_open_to_strangers
@@ -33,6 +35,7 @@ from gateway.processes.streamlit import SCHEME
 
 UPSTREAM_SECONDS = 5.0
 Level = Literal["ok", "warning", "fault"]
+HttpFor = Callable[[ProviderSettings, OutgoingSettings], httpx.AsyncClient]
 
 DISCOVERY_FAULTS = {
     "discovery_endpoint": "its document lacks an endpoint, or names one on a host that is not the issuer's; "
@@ -40,7 +43,8 @@ DISCOVERY_FAULTS = {
     "discovery_malformed": "its discovery document is not JSON; check the issuer",
     "jwks_malformed": "its key set has no usable key",
     "provider_timeout": "it does not answer in time; check the network and http_timeout_seconds",
-    "provider_unreachable": "it cannot be reached; check the issuer, backchannel_url, ca_file and the network",
+    "provider_proxy": "the proxy does not let calls to it pass; check proxy_url and what the proxy allows",
+    "provider_unreachable": "it cannot be reached; check issuer, backchannel_url, proxy_url, ca_file and the network",
     "provider_redirect": "its discovery address redirects; take the issuer exactly as the provider states it",
 }
 
@@ -104,14 +108,17 @@ async def examine(
     warnings: Sequence[Fault] = (),
     pages: Sequence[Described] = (),
     clock: Callable[[], float] = time.time,
-    http_for: Callable[[ProviderSettings], httpx.AsyncClient] = http_client_for,
+    http_for: HttpFor = http_client_for,
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:
     """Ask all parts at once. Each answers or has its own time-out. This starts nothing and signs nobody in.
 
     `warnings`: what was noticed about the configuration when it was read. `pages`: how each is kept apart.
+    `environ`: the environment, for variables that have no effect here.
     """
     asked: list[Awaitable[list[Finding]]] = [
-        _provider(name, provider, http_for=http_for, clock=clock) for name, provider in settings.providers.items()
+        _provider(name, provider, settings.outgoing, http_for=http_for, clock=clock)
+        for name, provider in settings.providers.items()
     ]
     asked.append(_collected(_store(settings, clock=clock)))
     asked += [_collected(_upstreams(route, folder=folder)) for route in settings.routes]
@@ -119,7 +126,13 @@ async def examine(
     found = await asyncio.gather(*asked)
     noticed = [Finding("warning", one.key, f"{one.message}; {one.fix}") for one in warnings]
     kept_apart = [finding for page in pages for finding in _page(page)]
-    findings = [*_server(settings), *noticed, *(finding for group in found for finding in group), *kept_apart]
+    findings = [
+        *_server(settings),
+        *_variables(settings, environ),
+        *noticed,
+        *(finding for group in found for finding in group),
+        *kept_apart,
+    ]
     return Report(tuple(registrations(settings)), tuple(findings))
 
 
@@ -161,16 +174,29 @@ def _server(settings: Settings) -> Iterator[Finding]:
         yield Finding("warning", "routes", "none: there is nothing behind the sign-in")
 
 
+def _variables(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Say that proxy variables have no effect: other programs of this machine use them."""
+    names = variables_set(environ)
+    if not names:
+        return
+    urls = [settings.outgoing.proxy_url, *(provider.proxy_url for provider in settings.providers.values())]
+    is_proxied = any(url.get_secret_value() for url in urls)
+    fix = "the proxy of the settings is used" if is_proxied else "set [outgoing] proxy_url if providers need a proxy"
+    level: Level = "ok" if is_proxied else "warning"
+    yield Finding(level, "outgoing", f"{', '.join(names)} of the environment: ignored; {fix}")
+
+
 async def _provider(
     name: str,
     settings: ProviderSettings,
+    outgoing: OutgoingSettings,
     *,
-    http_for: Callable[[ProviderSettings], httpx.AsyncClient],
+    http_for: HttpFor,
     clock: Callable[[], float],
 ) -> list[Finding]:
     part = f"providers.{name}"
     try:
-        client = http_for(settings)
+        client = http_for(settings, outgoing)
     except OSError as exc:
         return [Finding("fault", f"{part}.ca_file", f"cannot be read: {exc.strerror or type(exc).__name__}")]
     async with client as http:

@@ -23,7 +23,7 @@ from bff.contract import PATH_SESSION
 from bff.errors import AuthError
 from bff.oidc.urls import is_loopback
 from bff.provider.client import http_client_for
-from bff.settings.tables import ProviderSettings, Settings, Tls
+from bff.settings.tables import OutgoingSettings, ProviderSettings, Settings, Tls
 from bff.stores.memory import MemoryStore
 from gateway.cli.doctor.claims import Arrived, Shown, describe_arrival
 from gateway.cli.doctor.trial import Catcher, TrialObserver, explain
@@ -66,7 +66,7 @@ async def sign_in_once(
     say: Say,
     provider: str = "",
     loopback_port: int = 0,
-    http_for: Callable[[ProviderSettings], httpx.AsyncClient] = http_client_for,
+    http_for: Callable[[ProviderSettings, OutgoingSettings], httpx.AsyncClient] = http_client_for,
     clock: Callable[[], float] = time.time,
 ) -> LoginReport:
     """Print a link with `say`, wait until the person comes back from the provider, and describe what arrived.
@@ -81,7 +81,7 @@ async def sign_in_once(
     stage, bind = _stage(settings, name, loopback_port=loopback_port)
     chosen = stage.providers[name]
     try:
-        http = http_for(chosen)
+        http = http_for(chosen, stage.outgoing)
     except OSError as exc:
         raise CommandFault(f"providers.{name}.ca_file: cannot be read: {exc.strerror or type(exc).__name__}") from exc
     observer = TrialObserver(say)
