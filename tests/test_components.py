@@ -41,13 +41,13 @@ def test_a_program_that_cannot_state_its_version_is_missing(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("no_admin_folders")
-def test_the_second_name_of_a_program_counts_when_the_first_is_broken(tmp_path: Path) -> None:
+def test_the_second_name_of_a_program_is_used_when_the_first_is_broken(tmp_path: Path) -> None:
     make_program(tmp_path, "node", "exit 1")
     second = make_program(tmp_path, "nodejs", "echo v20")
     assert components.find("nodejs", path=str(tmp_path)) == second
 
 
-def test_servers_are_found_in_the_folders_of_the_administrator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_are_found_in_the_sbin_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = make_program(tmp_path, "nginx", '[ "$1" = -v ]')
     monkeypatch.setattr(components, "ADMIN_FOLDERS", (str(tmp_path),))
     assert components.find("nginx", path="") == program
@@ -73,7 +73,7 @@ def test_services_may_start_again_after_an_installation(tmp_path: Path) -> None:
     assert not policy.exists()
 
 
-def test_a_policy_that_was_there_comes_back_even_after_a_failure(tmp_path: Path) -> None:
+def test_an_existing_policy_file_is_restored_even_after_a_failure(tmp_path: Path) -> None:
     policy = make_program(tmp_path, "policy-rc.d", "exit 0")
     policy.chmod(0o700)
 
@@ -87,7 +87,7 @@ def test_a_policy_that_was_there_comes_back_even_after_a_failure(tmp_path: Path)
     assert stat.S_IMODE(policy.stat().st_mode) == 0o700
 
 
-def test_installing_updates_first_asks_nothing_and_starts_no_service(
+def test_an_installation_updates_the_index_first_asks_no_question_and_starts_no_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log, policy = tmp_path / "log", tmp_path / "policy-rc.d"

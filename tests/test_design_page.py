@@ -28,9 +28,9 @@ def missing_files(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_file_that_a_page_names_is_there(page: str) -> None:
+def test_every_file_that_a_page_names_exists(page: str) -> None:
     assert not missing_files(Path(ROOT / page).read_text(encoding="utf-8"))
 
 
-def test_a_file_that_is_not_there_is_seen() -> None:
+def test_a_missing_file_is_detected() -> None:
     assert missing_files("`bff/nowhere.py` and `bff/errors.py`") == ["bff/nowhere.py"]

@@ -138,7 +138,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
             yield reader
 
 
-def test_the_page_works_from_its_first_block_to_its_last(reader: Reader) -> None:
+def test_all_blocks_of_the_page_work_in_order(reader: Reader) -> None:
     for block in blocks_of(PAGE.read_text(encoding="utf-8")):
         if not block.skipped:
             reader.follow(block)
@@ -184,7 +184,7 @@ def _sign_in_at_the_front_door(url: str) -> None:
         assert browser.fetch(url + "/").status_code == 401
 
 
-def test_every_block_of_the_page_is_followed_or_says_why_not() -> None:
+def test_every_block_of_the_page_is_run_or_has_a_reason_why_not() -> None:
     """A block in a language the reader does not follow would be a block nobody checks."""
     blocks = list(blocks_of(PAGE.read_text(encoding="utf-8")))
     assert {block.language for block in blocks} == {"python", "toml", "sh", "json", "ini"}
@@ -192,7 +192,7 @@ def test_every_block_of_the_page_is_followed_or_says_why_not() -> None:
     assert unnamed == [], "a Python block names its file in its first line"
 
 
-def test_an_answer_that_differs_from_the_page_is_seen(tmp_path: Path) -> None:
+def test_an_answer_that_differs_from_the_page_is_detected(tmp_path: Path) -> None:
     reader = Reader(tmp_path, dict(os.environ), printed='"Sales went up."')
     with pytest.raises(AssertionError):
         reader.follow(Block("json", '"Sales went down."\n', 1, skipped=False))

@@ -61,7 +61,7 @@ def wait_for(pattern: str, output: Path) -> None:
         time.sleep(0.1)
 
 
-def test_the_documented_lines_lead_from_an_empty_folder_to_a_sign_in(tmp_path: Path) -> None:
+def test_the_documented_commands_lead_from_an_empty_folder_to_a_sign_in(tmp_path: Path) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     door, provider = free_port(), free_port()

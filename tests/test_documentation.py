@@ -103,12 +103,12 @@ def test_every_setting_is_documented_with_its_default(table: str) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_no_setting_is_documented_that_does_not_exist(table: str) -> None:
+def test_every_documented_setting_exists(table: str) -> None:
     known = {*own_keys(TABLES[table]), *(f"{key}_file" for key in secret_keys(table))}
     assert set(documented_tables().get(table, {})) <= known
 
 
-def test_every_secret_is_documented_as_a_file_too() -> None:
+def test_the_file_form_of_every_secret_is_documented() -> None:
     documented = documented_tables()
     missing = [
         f"[{table}] {key}_file"
@@ -119,7 +119,7 @@ def test_every_secret_is_documented_as_a_file_too() -> None:
     assert not missing, f"docs/configuration.md lacks {', '.join(missing)}"
 
 
-def test_no_table_is_documented_that_does_not_exist() -> None:
+def test_every_documented_table_exists() -> None:
     assert set(documented_tables()) == set(TABLES)
 
 
@@ -198,17 +198,17 @@ def all_codes() -> dict[str, str]:
     return codes
 
 
-def test_every_error_code_has_its_place_in_the_documentation() -> None:
+def test_every_error_code_is_documented() -> None:
     anchors = anchors_of(read(ROOT / "docs" / "errors.md"))
     missing = [f"{code} ({path})" for code, path in sorted(all_codes().items()) if code not in anchors]
     assert not missing, "docs/errors.md lacks an anchor for\n" + "\n".join(missing)
 
 
-def test_error_codes_look_alike() -> None:
+def test_error_codes_have_the_same_form() -> None:
     assert [code for code in all_codes() if not CODE.fullmatch(code)] == []
 
 
-def test_codes_are_found_however_they_are_given() -> None:
+def test_error_codes_are_found_in_every_way_of_raising_them() -> None:
     tree = ast.parse(
         "PREFIX = 'id_token'\n"
         "class Odd(errors.Forbidden):\n    default_code: str = 'one'\n"
@@ -225,7 +225,7 @@ def test_codes_are_found_however_they_are_given() -> None:
 # -- audit events ----------------------------------------------------------------------------------------------------
 
 
-def test_every_audit_event_is_documented_at_its_level() -> None:
+def test_every_audit_event_is_documented_with_its_level() -> None:
     sections = dict(sections_of(read(Path("docs/audit-log.md"))))
     documented = {row[0].strip("`"): row[1] for row in rows_of(sections["Events"])}
     levels = {event: "error" if event in ERROR else "warning" if event in WARN else "info" for event in EVENTS}
@@ -235,7 +235,7 @@ def test_every_audit_event_is_documented_at_its_level() -> None:
 # -- dependencies, links ---------------------------------------------------------------------------------------------
 
 
-def test_every_dependency_has_a_sentence() -> None:
+def test_every_dependency_is_explained_in_a_sentence() -> None:
     project = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
     wanted = [
         *project["dependencies"],
@@ -263,7 +263,7 @@ def broken_links(path: Path, page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", pages(), ids=str)
-def test_links_lead_somewhere(path: Path) -> None:
+def test_every_link_has_an_existing_target(path: Path) -> None:
     broken = broken_links(path, read(path))
     assert not broken, "\n".join(broken)
 
@@ -274,7 +274,7 @@ def test_every_page_is_in_the_index() -> None:
     assert not missing, f"docs/index.md lacks {', '.join(missing)}"
 
 
-def test_a_broken_link_is_seen() -> None:
+def test_a_broken_link_is_detected() -> None:
     links = "[a](nowhere.md) [b](index.md#no-such-heading) [c](#a-heading) [d](#another) ![e](images/none.png)"
     page = f"# A heading\n{links} `[f](code.md)`"
     assert broken_links(Path("docs/index.md"), page) == [

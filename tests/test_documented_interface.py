@@ -73,7 +73,7 @@ def test_every_documented_path_below_auth_is_served() -> None:
     assert not faults, "no such path: " + ", ".join(faults)
 
 
-def test_the_table_of_paths_has_every_served_path_with_its_methods() -> None:
+def test_every_served_path_is_in_the_table_of_paths_with_its_methods() -> None:
     served = {
         PLACEHOLDER.sub(lambda name: "NAME" if name[0] == "{provider}" else "ID", path): methods
         for path, methods in served_paths().items()
@@ -92,7 +92,7 @@ def test_every_path_of_the_contract_is_served() -> None:
     assert not missing, f"bff/contract.py names paths that nothing serves: {', '.join(missing)}"
 
 
-def test_a_documented_path_that_is_not_served_is_seen() -> None:
+def test_a_documented_path_that_is_not_served_is_detected() -> None:
     found = paths_in("`/auth/login?x=1`, `https://a.example/auth/nowhere`. `/auth/kit/state/*` and /auth/callback/x.")
     assert found == {"/auth/login", "/auth/nowhere", "/auth/kit/state/", "/auth/callback/x"}
     assert [path for path in found if not exists(path, served_paths())] == ["/auth/nowhere"]
@@ -148,7 +148,7 @@ def test_every_documented_command_exists_with_its_options(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", pages(), ids=str)
-def test_every_option_that_stands_alone_belongs_to_a_command(path: Path) -> None:
+def test_every_documented_option_belongs_to_a_command(path: Path) -> None:
     known = {option for options in options_by_command().values() for option in options}
     spans = [re.split(r"[\s=]", span)[0] for span in CODE_SPAN.findall(prose_of(pages()[path]))]
     unknown = [
@@ -178,5 +178,5 @@ def test_the_page_of_commands_has_every_subcommand_with_its_options() -> None:
     ],
     ids=["right option", "right subcommand of a group", "wrong option", "wrong subcommand", "wrong word in a group"],
 )
-def test_a_documented_command_line_is_judged(line: str, fault: str) -> None:
+def test_wrong_documented_command_lines_are_detected(line: str, fault: str) -> None:
     assert fault_of(line.split(), options_by_command()) == fault

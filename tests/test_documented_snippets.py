@@ -62,7 +62,7 @@ def test_documented_configuration_is_accepted(path: Path, block: Block) -> None:
 
 
 @pytest.mark.parametrize(("path", "block"), blocks("python"))
-def test_documented_python_compiles_and_imports_what_exists(path: Path, block: Block) -> None:
+def test_documented_python_code_compiles_and_its_imports_exist(path: Path, block: Block) -> None:
     source = f"{path}:{block.line}"
     tree = compile(block.text, source, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     compile(tree, source, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -78,5 +78,5 @@ def test_an_example_with_a_misspelt_key_is_refused() -> None:
         parse_settings(REST_OF_THE_FILE, overrides=with_secrets({"server": {"public_ur1": "https://a.example"}}))
 
 
-def test_an_empty_example_rests_on_a_valid_file() -> None:
+def test_the_file_that_examples_are_added_to_is_valid() -> None:
     assert parse_settings(REST_OF_THE_FILE).server.public_url == "https://apps.example.com"

@@ -48,20 +48,20 @@ def find_forbidden(text: str) -> list[tuple[str, int]]:
     ]
 
 
-def test_the_top_level_is_exactly_this() -> None:
+def test_the_top_level_has_exactly_the_expected_files() -> None:
     assert {path.parts[0] for path in repository_files()} == TOP_LEVEL
 
 
-def test_no_file_holds_a_machine_path_an_index_or_a_merge_marker() -> None:
+def test_no_file_contains_a_machine_path_a_package_index_or_a_merge_marker() -> None:
     faults = [f"{path}:{line} holds {what}" for path, text in text_files() for what, line in find_forbidden(text)]
     assert not faults, "\n".join(faults)
 
 
-def test_the_command_of_continuous_integration_can_be_run() -> None:
+def test_the_script_of_continuous_integration_is_executable() -> None:
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
 
 
-def test_files_are_found_without_git_as_well() -> None:
+def test_files_are_found_without_git_too() -> None:
     lying = set(files_that_lie_here())
     assert {Path("pyproject.toml"), Path("tests/conftest.py"), Path(".ci/run")} <= lying
     assert {path.parts[0] for path in lying} <= TOP_LEVEL
@@ -77,10 +77,10 @@ def test_files_are_found_without_git_as_well() -> None:
         ("<" * 7 + " HEAD", "a merge marker"),
     ],
 )
-def test_what_is_forbidden_is_seen(line: str, what: str) -> None:
+def test_forbidden_text_is_detected(line: str, what: str) -> None:
     assert find_forbidden(f"first line\n{line}\n") == [(what, 2)]
 
 
 @pytest.mark.parametrize("line", ["see docs/work/plan", "GET /home", "x = a <<<<<<< b", "~/home/", "$HOME/"])
-def test_what_looks_alike_is_allowed(line: str) -> None:
+def test_allowed_text_that_looks_like_forbidden_text_is_accepted(line: str) -> None:
     assert find_forbidden(line) == []

@@ -85,13 +85,13 @@ def positional_booleans(source: str) -> list[tuple[str, int]]:
     ]
 
 
-def test_modules_have_one_subject_and_so_one_screenful_or_a_few() -> None:
+def test_modules_are_not_too_long() -> None:
     lengths = {path: read(path).count("\n") for path in python_files(*PACKAGES, "tests")}
     long = [f"{path} has {length} lines" for path, length in lengths.items() if length > MAX_MODULE_LINES]
     assert not long, f"over {MAX_MODULE_LINES} lines, so two subjects:\n" + "\n".join(long)
 
 
-def test_functions_do_one_thing() -> None:
+def test_functions_are_not_too_long() -> None:
     long = [
         f"{path}:{line} {name} has {length} lines"
         for path in python_files(*PACKAGES)
@@ -100,7 +100,7 @@ def test_functions_do_one_thing() -> None:
     assert not long, f"over {MAX_FUNCTION_LINES} lines:\n" + "\n".join(long)
 
 
-def test_modules_are_named_for_what_is_in_them() -> None:
+def test_modules_have_no_vague_names() -> None:
     empty = [
         str(path)
         for path in python_files(*PACKAGES, "tests", "deploy")
@@ -109,14 +109,14 @@ def test_modules_are_named_for_what_is_in_them() -> None:
     assert not empty, "names that say nothing: " + ", ".join(empty)
 
 
-def test_no_error_vanishes() -> None:
+def test_no_error_is_swallowed() -> None:
     faults = [
         f"{path}:{line}" for path in python_files(*PACKAGES, "tests", "deploy") for line in swallowed_errors(read(path))
     ]
     assert not faults, "naked or silent except:\n" + "\n".join(faults)
 
 
-def test_every_silenced_check_says_why() -> None:
+def test_every_silenced_check_has_a_reason() -> None:
     faults = [
         f"{path}:{line}"
         for path in python_files(*PACKAGES, "tests", "deploy")
@@ -125,14 +125,14 @@ def test_every_silenced_check_says_why() -> None:
     assert not faults, "name the rule and the reason (`# noqa: F401 - re-exported for …`):\n" + "\n".join(faults)
 
 
-def test_booleans_are_passed_by_name() -> None:
+def test_boolean_arguments_are_passed_by_name() -> None:
     faults = [
         f"{path}:{line} {name}" for path in python_files(*PACKAGES) for name, line in positional_booleans(read(path))
     ]
     assert not faults, "make the bool keyword-only:\n" + "\n".join(faults)
 
 
-def test_a_function_over_the_limit_is_seen() -> None:
+def test_a_function_over_the_limit_is_detected() -> None:
     body = "    x = 1\n" * MAX_FUNCTION_LINES
     assert long_functions(f"def f():\n{body}") == [("f", 1, MAX_FUNCTION_LINES + 1)]
     assert long_functions(f"async def f():\n{body}")
@@ -142,17 +142,17 @@ def test_a_function_over_the_limit_is_seen() -> None:
 @pytest.mark.parametrize(
     "handler", ["except:\n    log()", "except Exception:\n    pass", "except (OSError, BaseException):\n    ..."]
 )
-def test_a_swallowed_error_is_seen(handler: str) -> None:
+def test_a_swallowed_error_is_detected(handler: str) -> None:
     assert swallowed_errors(f"try:\n    f()\n{handler}\n") == [3]
 
 
 @pytest.mark.parametrize("handler", ["except Exception:\n    log()", "except OSError:\n    pass"])
-def test_a_handled_error_is_fine(handler: str) -> None:
+def test_a_handled_error_is_accepted(handler: str) -> None:
     assert not swallowed_errors(f"try:\n    f()\n{handler}\n")
 
 
 @pytest.mark.parametrize("comment", ["type: ignore", "type: ignore[arg-type]", "noqa", "noqa: F401", "noqa: F401 - x"])
-def test_a_silence_without_reason_is_seen(comment: str) -> None:
+def test_a_silenced_check_without_a_reason_is_detected(comment: str) -> None:
     assert unexplained_silences(f"x = 1  # {comment}\n") == [1]
 
 
@@ -164,10 +164,10 @@ def test_a_silence_without_reason_is_seen(comment: str) -> None:
         "noqa: B018, E501  the point is",
     ],
 )
-def test_a_silence_with_reason_is_fine(comment: str) -> None:
+def test_a_silenced_check_with_a_reason_is_accepted(comment: str) -> None:
     assert not unexplained_silences(f"x = 1  # {comment}\n")
 
 
-def test_a_positional_bool_is_seen() -> None:
+def test_a_positional_boolean_is_detected() -> None:
     assert positional_booleans("def f(a: int, b: bool) -> None: ...") == [("f", 1)]
     assert not positional_booleans("def f(a: int, *, b: bool) -> None: ...")

@@ -210,7 +210,7 @@ def parse(module: str, source: str) -> list[Import]:
     return list(imports_in(module, source, is_package=False, known=known))
 
 
-def test_every_module_has_a_room() -> None:
+def test_every_module_belongs_to_a_room() -> None:
     homeless = [name for name in modules_of(ROOT) if row_of(name) is None]
     assert not homeless, f"no room for {', '.join(homeless)}: add it to ROWS in tests/test_layering.py"
 
@@ -226,7 +226,7 @@ def test_rooms_import_only_rooms_below_them() -> None:
     assert not faults, "\n".join(faults)
 
 
-def test_packages_keep_to_themselves() -> None:
+def test_packages_import_only_allowed_packages() -> None:
     faults = foreign_imports(all_imports())
     assert not faults, "\n".join(faults)
 
@@ -236,12 +236,12 @@ def test_pure_modules_have_no_network_clock_or_environment() -> None:
     assert not faults, "\n".join(faults)
 
 
-def test_the_kit_needs_only_what_its_installation_brings() -> None:
+def test_the_kit_imports_only_packages_of_its_installation() -> None:
     faults = heavy_imports(all_imports(), modules=("streamlit_kit",), libraries=KIT_LIBRARIES)
     assert not faults, "\n".join(faults)
 
 
-def test_token_checks_need_only_what_the_api_installation_brings() -> None:
+def test_token_checks_import_only_packages_of_the_api_installation() -> None:
     imports = all_imports()
     modules = pulled_in_by("bff.bearer", imports)
     assert "bff.settings" not in {room_of(module) for module in modules}
@@ -249,12 +249,12 @@ def test_token_checks_need_only_what_the_api_installation_brings() -> None:
     assert not faults, "\n".join(faults)
 
 
-def test_the_contract_has_the_standard_library_only() -> None:
+def test_the_contract_imports_only_the_standard_library() -> None:
     faults = heavy_imports(all_imports(), modules=("bff.contract",), libraries=frozenset())
     assert not faults, "\n".join(faults)
 
 
-def test_undocumented_streamlit_is_touched_in_one_module() -> None:
+def test_undocumented_parts_of_streamlit_are_used_in_one_module() -> None:
     faults = streamlit_internals(all_imports())
     assert not faults, "\n".join(faults)
 
@@ -264,7 +264,7 @@ def test_no_module_has_a_vague_name() -> None:
     assert not vague
 
 
-def test_a_wrong_import_is_seen_in_every_spelling() -> None:
+def test_a_wrong_import_is_detected_in_every_spelling() -> None:
     for source in (
         "import bff.login.sign_in",
         "from bff import login",
@@ -275,19 +275,19 @@ def test_a_wrong_import_is_seen_in_every_spelling() -> None:
         assert wrong_imports(parse("bff.oidc.tokens", source)), source
 
 
-def test_a_room_of_the_same_row_is_not_below() -> None:
+def test_a_room_may_not_import_a_room_of_the_same_row() -> None:
     assert wrong_imports(parse("bff.login.sign_in", "import bff.kit.credentials"))
     assert not wrong_imports(parse("bff.login.sign_in", "import bff.login.transactions"))
 
 
-def test_a_downward_import_is_fine() -> None:
+def test_an_import_of_a_lower_room_is_accepted() -> None:
     assert not wrong_imports(
         parse("bff.login.sign_in", "from bff.oidc import tokens\nfrom bff.contract import Identity")
     )
     assert not wrong_imports(parse("gateway.cli.main", "from gateway.app import create_app"))
 
 
-def test_forbidden_neighbours_are_seen() -> None:
+def test_an_import_of_a_forbidden_package_is_detected() -> None:
     assert foreign_imports(parse("bff.login.sign_in", "import gateway.app"))
     assert foreign_imports(parse("streamlit_kit.client", "from bff.errors import AuthError"))
     assert not foreign_imports(parse("streamlit_kit.client", "from bff import contract"))
@@ -297,6 +297,6 @@ def test_forbidden_neighbours_are_seen() -> None:
     assert streamlit_internals(parse("streamlit_kit.client", "from streamlit.runtime import get_instance"))
 
 
-def test_an_unknown_module_has_no_room() -> None:
+def test_an_unknown_module_belongs_to_no_room() -> None:
     assert row_of("bff.helper") is None
     assert row_of("bff.oidc.anything") == row_of("bff.oidc")

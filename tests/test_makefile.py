@@ -22,17 +22,17 @@ def dry_run(*arguments: str, **variables: str) -> str:
 
 
 @pytest.mark.parametrize("variables", [{}, {"AS": "x86_64-linux-gnu-as"}], ids=["plain", "a toolchain's AS"])
-def test_dev_signs_in_as_a_person_and_not_as_the_assembler(variables: dict[str, str]) -> None:
+def test_make_dev_signs_in_as_a_person_and_not_as_the_assembler_in_the_variable_as(variables: dict[str, str]) -> None:
     assert " --as alice:analyst " in dry_run("dev", **variables)
 
 
-def test_dev_takes_what_the_command_line_says() -> None:
+def test_make_dev_uses_variables_from_the_command_line() -> None:
     said = dry_run("dev", "DIR=../mine", "APP=page.py", "API=main:app", "AS=bob:viewer", "PORT=9000")
     assert "cd ../mine " in said
     assert "vestibule dev page.py --api main:app --as bob:viewer --port-option PORT= --port 9000" in said
 
 
-def test_help_lists_every_task() -> None:
+def test_make_help_lists_every_task() -> None:
     listed = subprocess.run((MAKE, "help"), cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for task in ("check", "test", "demo", "dev", "lock", "clean"):
         assert f"make {task} " in listed

@@ -95,7 +95,7 @@ async def measure(store: Store) -> tuple[float, float]:
     return await microseconds(open_one, OPENED), await microseconds(resume_one, RESUMED)
 
 
-async def test_opening_and_resuming(component: Callable[[str], Path], tmp_path: Path) -> None:
+async def test_the_bench_opens_and_resumes_sessions(component: Callable[[str], Path], tmp_path: Path) -> None:
     memory = open_store(Settings(), clock=time.time)
     in_memory = await measure(memory)
     async with redis_store(component("redis-server"), tmp_path) as (store, url):

@@ -107,7 +107,7 @@ def sign_in(url: str) -> CookieClient:
     return browser
 
 
-def test_sign_ins_and_refreshes_per_second(tmp_path: Path) -> None:
+def test_the_bench_counts_sign_ins_and_refreshes_per_second(tmp_path: Path) -> None:
     with (
         FakeProvider(auto_login="alice") as provider,
         RecordingUpstream() as upstream,

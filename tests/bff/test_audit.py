@@ -26,12 +26,12 @@ def test_every_event_is_one_line_of_its_level(event: Event) -> None:
     assert lines(event) == [{"event": event, "audit": True, "log_level": level}]
 
 
-def test_levels_name_only_events_there_are() -> None:
+def test_the_table_of_levels_names_only_existing_events() -> None:
     assert set(get_args(Event)) >= WARN | ERROR
     assert not WARN & ERROR
 
 
-def test_a_session_appears_as_hashes_and_never_with_its_secrets() -> None:
+def test_an_event_shows_a_session_as_hashes_without_its_secrets() -> None:
     known = session()
     (line,) = lines("login_ok", session=known, client="192.0.2.1")
     assert line["session"] == masked(known.name)
@@ -76,12 +76,12 @@ def test_unprintable_text_is_escaped_onto_one_line(text: str) -> None:
     assert clean(text).isprintable()
 
 
-def test_text_is_bounded_and_otherwise_unchanged() -> None:
+def test_long_text_is_shortened_and_other_text_is_unchanged() -> None:
     assert clean("Zoë ✓") == "Zoë ✓"
     assert len(clean("x" * 10_000)) == MAX_FIELD
 
 
-def test_a_mask_is_short_stable_and_differs() -> None:
+def test_a_masked_id_is_short_stable_and_different_for_each_id() -> None:
     assert re.fullmatch(r"[0-9a-f]{12}", masked("a"))
     assert masked("a") == masked("a") != masked("b")
 
@@ -113,9 +113,11 @@ def audited(error: AuthError) -> AuthError:
         pytest.param(audited(Forbidden("csrf_origin")), [], id="a refusal that has its line"),
     ],
 )
-def test_a_refusal_that_operators_look_for_has_one_line(error: AuthError, expected: list[tuple[str, str]]) -> None:
+def test_each_refusal_that_operators_look_for_has_one_log_line(
+    error: AuthError, expected: list[tuple[str, str]]
+) -> None:
     assert refused(error) == expected
 
 
-def test_a_refusal_may_be_about_something_that_its_place_knows_better() -> None:
+def test_the_place_of_a_refusal_can_say_what_it_is_about() -> None:
     assert refused(BadRequest("callback_state"), event="login_failed") == [("login_failed", "callback_state")]

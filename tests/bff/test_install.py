@@ -143,7 +143,7 @@ def site(provider: FakeProvider, calls: list[str]) -> Iterator[Site]:
             yield Site(url, provider, store, browser)
 
 
-def test_a_session_is_nobodys_at_another_host_of_the_application(
+def test_a_session_is_not_accepted_at_another_host_of_the_application(
     site: Site, events: list[MutableMapping[str, Any]]
 ) -> None:
     other = site.url.replace("localhost", "127.0.0.1")
@@ -158,7 +158,7 @@ def test_a_session_is_nobodys_at_another_host_of_the_application(
 
 @pytest.mark.parametrize("metadata", [{}, {"Sec-Fetch-Site": None}], ids=["fetch metadata", "no fetch metadata"])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/report"), ("POST", "/auth/logout"), ("GET", "/auth/session")])
-def test_a_page_of_another_host_of_the_application_calls_nothing(
+def test_a_page_of_another_host_of_the_application_cannot_make_calls(
     site: Site, calls: list[str], metadata: dict[str, str | None], method: str, path: str
 ) -> None:
     other = site.url.replace("localhost", "127.0.0.1")
@@ -175,11 +175,11 @@ def test_opening_a_page_leads_through_the_sign_in_and_back_to_it(site: Site) -> 
     assert page.json() == {"sub": "alice", "roles": ["analyst", "admin", "scientist"], "month": "may"}
 
 
-def test_a_path_beyond_ascii_is_come_back_to_as_well(site: Site) -> None:
+def test_a_sign_in_leads_back_to_a_path_outside_ascii(site: Site) -> None:
     assert site.sign_in(path="/r%C3%A9sum%C3%A9").json() == "alice"
 
 
-def test_a_program_is_told_where_to_sign_in_and_not_sent_there(site: Site) -> None:
+def test_a_program_gets_the_address_of_the_sign_in_instead_of_a_redirect(site: Site) -> None:
     answer = site.browser.fetch(f"{site.url}/report?month=may")
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
@@ -200,11 +200,11 @@ def test_the_session_lives_in_the_store_that_was_passed_in(site: Site) -> None:
     assert site.browser.fetch(f"{site.url}/auth/session").json()["sub"] == "alice"
 
 
-def test_what_is_not_guarded_needs_nobody(site: Site) -> None:
+def test_a_route_without_a_guard_needs_no_sign_in(site: Site) -> None:
     assert site.browser.get(f"{site.url}/open").json() == "open"
 
 
-def test_a_role_opens_and_its_absence_closes(site: Site) -> None:
+def test_a_route_with_a_required_role_is_open_only_to_people_with_the_role(site: Site) -> None:
     assert site.sign_in("alice", path="/admin").json() == "Alice Example"
     assert site.browser.fetch(f"{site.url}/scientists").json() == "science"
     site.browser.cookies.clear()
@@ -223,7 +223,7 @@ def test_a_role_opens_and_its_absence_closes(site: Site) -> None:
         ({"Sec-Fetch-Site": None, "Origin": None}, "csrf_missing"),
     ],
 )
-def test_a_change_asked_for_by_another_site_does_not_happen(
+def test_a_change_requested_by_another_site_is_refused(
     site: Site, calls: list[str], headers: dict[str, str | None], code: str
 ) -> None:
     site.sign_in()
@@ -236,7 +236,7 @@ def refusals(events: list[MutableMapping[str, Any]]) -> list[tuple[str, str]]:
     return [(each["event"], each["reason"]) for each in events if each.get("audit") and each["event"] not in quiet]
 
 
-def test_lg_3_a_change_asked_for_by_another_site_is_one_event(
+def test_lg_3_a_change_requested_by_another_site_is_one_event(
     site: Site, events: list[MutableMapping[str, Any]]
 ) -> None:
     site.sign_in()
@@ -246,13 +246,13 @@ def test_lg_3_a_change_asked_for_by_another_site_is_one_event(
     assert events[-1]["client"] == "127.0.0.1"
 
 
-def test_lg_3_a_role_that_is_missing_is_one_event(site: Site, events: list[MutableMapping[str, Any]]) -> None:
+def test_lg_3_a_missing_role_is_one_event(site: Site, events: list[MutableMapping[str, Any]]) -> None:
     assert site.sign_in("bob", path="/admin").status_code == 403
     assert refusals(events) == [("access_denied", "require.roles_any")]
     assert events[-1]["subject"] == masked("bob")
 
 
-def test_lg_3_another_host_and_a_store_out_of_reach_are_one_event_each(
+def test_lg_3_an_unknown_host_and_an_unreachable_store_are_one_event_each(
     site: Site, events: list[MutableMapping[str, Any]]
 ) -> None:
     httpx.get(f"{site.url}/report", headers={"Host": "evil.example"})
@@ -263,24 +263,24 @@ def test_lg_3_another_host_and_a_store_out_of_reach_are_one_event_each(
     assert refusals(events)[1:] == [("store_failed", "store_unavailable")]
 
 
-def test_lg_3_nobody_signed_in_is_no_event(site: Site, events: list[MutableMapping[str, Any]]) -> None:
+def test_lg_3_a_request_without_a_sign_in_is_no_event(site: Site, events: list[MutableMapping[str, Any]]) -> None:
     assert site.browser.fetch(f"{site.url}/report").status_code == 401
     assert refusals(events) == []
 
 
-def test_a_change_asked_for_by_a_page_of_its_own_happens(site: Site, calls: list[str]) -> None:
+def test_a_change_requested_by_a_page_of_the_application_succeeds(site: Site, calls: list[str]) -> None:
     site.sign_in()
     assert site.browser.fetch(f"{site.url}/report", method="POST").json() == "changed"
     assert calls == ["alice"]
 
 
-def test_reading_for_a_script_of_a_neighbouring_site_is_refused(site: Site) -> None:
+def test_reading_by_a_script_of_a_neighbouring_site_is_refused(site: Site) -> None:
     site.sign_in()
     answer = site.browser.fetch(f"{site.url}/report", headers={"Sec-Fetch-Site": "same-site"})
     assert (answer.status_code, answer.json()["code"]) == (403, "csrf_cross_site")
 
 
-def test_signing_out_ends_it_everywhere(site: Site) -> None:
+def test_signing_out_ends_the_session_here_and_at_the_provider(site: Site) -> None:
     site.sign_in()
     stolen = {"Cookie": f"vestibule={site.browser.cookies['vestibule'].value}"}
     assert httpx.get(f"{site.url}/report", headers=stolen).json()["sub"] == "alice"
@@ -291,7 +291,7 @@ def test_signing_out_ends_it_everywhere(site: Site) -> None:
     assert httpx.get(f"{site.url}/report", headers=stolen).status_code == 401
 
 
-def test_a_store_out_of_reach_is_503_and_signs_nobody_out(site: Site) -> None:
+def test_an_unreachable_store_gives_503_and_signs_nobody_out(site: Site) -> None:
     site.sign_in()
     site.store.is_down = True
     answer = site.browser.fetch(f"{site.url}/report")
@@ -301,12 +301,14 @@ def test_a_store_out_of_reach_is_503_and_signs_nobody_out(site: Site) -> None:
     assert site.browser.fetch(f"{site.url}/report").json()["sub"] == "alice"
 
 
-def test_another_host_is_not_answered_for(site: Site) -> None:
+def test_a_request_for_an_unknown_host_is_refused(site: Site) -> None:
     answer = httpx.get(f"{site.url}/report", headers={"Host": "evil.example"})
     assert answer.status_code == 421
 
 
-def test_two_session_cookies_are_nobodys_and_leave_a_line(site: Site, events: list[MutableMapping[str, Any]]) -> None:
+def test_two_session_cookies_sign_nobody_in_and_leave_one_log_line(
+    site: Site, events: list[MutableMapping[str, Any]]
+) -> None:
     site.sign_in()
     value = site.browser.cookies["vestibule"].value
     answer = site.browser.fetch(f"{site.url}/report", headers={"Cookie": f"vestibule={value}; vestibule={value}"})
@@ -314,7 +316,7 @@ def test_two_session_cookies_are_nobodys_and_leave_a_line(site: Site, events: li
     assert refusals(events) == [("duplicate_cookie", "session_cookie")]
 
 
-async def test_the_store_is_closed_with_the_application_and_its_own_lifespan_goes_on() -> None:
+async def test_the_store_is_closed_with_the_application_and_the_lifespan_of_the_application_still_runs() -> None:
     steps: list[str] = []
 
     @asynccontextmanager
@@ -337,7 +339,7 @@ async def test_the_store_is_closed_with_the_application_and_its_own_lifespan_goe
     assert (steps, store.is_closed) == (["start", "stop"], True)
 
 
-async def test_a_route_of_an_application_without_install_says_what_is_missing() -> None:
+async def test_a_guarded_route_without_install_says_that_install_is_missing() -> None:
     app = FastAPI()
 
     @app.get("/")

@@ -81,7 +81,7 @@ def is_over_within(door: CertifiedDoor, cookie: str, *, seconds: float) -> bool:
     return True
 
 
-def test_signing_out_ends_our_session_then_the_providers_and_comes_back(open_door: OpenDoor, kind: Kind) -> None:
+def test_signing_out_ends_our_session_then_the_one_at_the_provider_and_returns(open_door: OpenDoor, kind: Kind) -> None:
     door = open_door(kind)
     with door.browser() as browser:
         door.sign_in(browser)
@@ -100,7 +100,7 @@ def test_signing_out_ends_our_session_then_the_providers_and_comes_back(open_doo
         assert asks_who_it_is(door, browser)
 
 
-def test_signing_out_revokes_the_refresh_token_even_if_the_person_stops_half_way(
+def test_signing_out_revokes_the_refresh_token_even_if_the_person_stops_at_the_provider(
     open_door: OpenDoor, kind: Kind
 ) -> None:
     door = open_door(kind)
@@ -129,7 +129,7 @@ def test_the_provider_ends_our_session_when_another_client_signs_the_person_out(
 
 
 @pytest.mark.parametrize(("by_sid", "survives"), [(True, True), (False, False)], ids=["by sid", "by sub"])
-def test_a_logout_token_ends_what_it_names(
+def test_a_logout_token_ends_the_sessions_it_names(
     open_door: OpenDoor, elsewhere: OtherClient, *, by_sid: bool, survives: bool
 ) -> None:
     door = open_door(kind_named("signed assertion", logout_by_sid=by_sid))

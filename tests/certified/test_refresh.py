@@ -38,7 +38,9 @@ def bearers(upstream: RecordingUpstream) -> set[str | None]:
 
 
 @pytest.mark.parametrize("kind", SHORT, ids=lambda kind: kind.name)
-def test_calls_at_expiry_share_one_grant(open_door: OpenDoor, kind: Kind, upstream: RecordingUpstream) -> None:
+def test_parallel_calls_at_the_expiry_share_one_refresh(
+    open_door: OpenDoor, kind: Kind, upstream: RecordingUpstream
+) -> None:
     door = open_door(kind)
     cookie = signed_in(door)
     before = door.session(cookie).tokens
@@ -57,7 +59,9 @@ def test_calls_at_expiry_share_one_grant(open_door: OpenDoor, kind: Kind, upstre
     assert (told["sub"], told["roles"]) == ("alice", ["analyst", "admin"])
 
 
-def test_tokens_of_two_seconds_are_refreshed_as_time_passes_each_with_the_rotated_token(open_door: OpenDoor) -> None:
+def test_tokens_of_two_seconds_are_refreshed_again_and_again_with_the_rotated_refresh_token(
+    open_door: OpenDoor,
+) -> None:
     door = open_door(replace(KINDS[0], access_token_seconds=2))
     cookie = signed_in(door)
     for grants in (1, 2):

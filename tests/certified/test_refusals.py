@@ -21,7 +21,9 @@ def reasons(audit: Audit) -> set[tuple[str, str]]:
     return {(each["reason"], each.get("detail", "")) for each in audit if each["event"] in REFUSED}
 
 
-def test_a_key_the_provider_does_not_know_is_refused_before_anybody_signs_in(open_door: OpenDoor, audit: Audit) -> None:
+def test_a_client_key_that_the_provider_does_not_know_is_refused_before_the_sign_in(
+    open_door: OpenDoor, audit: Audit
+) -> None:
     door = open_door(kind_named("signed assertion", door=STRANGE_KEY))
     with door.browser() as browser:
         answer = browser.get(f"{door.url}/auth/login")
@@ -42,7 +44,7 @@ def test_a_key_the_provider_does_not_know_is_refused_before_anybody_signs_in(ope
     ],
     ids=["strange key", "wrong secret in the header", "wrong secret in the form", "no secret"],
 )
-def test_a_client_that_cannot_prove_itself_gets_no_tokens(open_door: OpenDoor, kind: Kind, audit: Audit) -> None:
+def test_a_client_with_wrong_authentication_gets_no_tokens(open_door: OpenDoor, kind: Kind, audit: Audit) -> None:
     door = open_door(kind)
     with door.browser() as browser:
         answer = door.sign_in(browser)[-1]
@@ -60,7 +62,7 @@ def test_a_client_that_cannot_prove_itself_gets_no_tokens(open_door: OpenDoor, k
     ],
     ids=["another algorithm", "an authority nobody trusts"],
 )
-def test_what_the_door_was_not_told_to_trust_opens_no_session(
+def test_an_unexpected_algorithm_or_certificate_authority_opens_no_session(
     open_door: OpenDoor, over: dict[str, str], reason: str, audit: Audit
 ) -> None:
     door = open_door(kind_named("secret in the header", door=over))
@@ -73,7 +75,7 @@ def test_what_the_door_was_not_told_to_trust_opens_no_session(
     assert {each for each, _ in reasons(audit)} == {reason}
 
 
-def test_a_request_that_must_be_pushed_and_is_not_is_refused(open_door: OpenDoor, audit: Audit) -> None:
+def test_a_plain_request_is_refused_where_pushed_requests_are_required(open_door: OpenDoor, audit: Audit) -> None:
     door = open_door(kind_named("signed assertion", door={"par": "off"}))
     with door.browser() as browser:
         pages = door.walk(browser, browser.get(f"{door.url}/auth/login"))

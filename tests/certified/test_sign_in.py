@@ -24,7 +24,7 @@ def authorization_request(pages: list[httpx.Response], door: CertifiedDoor) -> d
     return parse_qs(urlsplit(sent).query)
 
 
-def test_a_sign_in_lands_on_the_deep_link_and_the_session_knows_the_person(
+def test_a_sign_in_leads_to_the_deep_link_and_opens_a_session_of_the_person(
     open_door: OpenDoor, kind: Kind, upstream: RecordingUpstream
 ) -> None:
     door = open_door(kind)
@@ -39,7 +39,7 @@ def test_a_sign_in_lands_on_the_deep_link_and_the_session_knows_the_person(
     assert (told["roles"], told["groups"]) == (["analyst", "admin"], ["science"])
 
 
-def test_the_api_gets_an_access_token_that_the_provider_honours(
+def test_the_api_gets_an_access_token_that_the_provider_accepts(
     open_door: OpenDoor, kind: Kind, upstream: RecordingUpstream
 ) -> None:
     door = open_door(kind)
@@ -54,7 +54,7 @@ def test_the_api_gets_an_access_token_that_the_provider_honours(
     assert signed or userinfo.json()["sub"] == "bob"
 
 
-def test_the_front_channel_carries_only_what_it_must(open_door: OpenDoor, kind: Kind) -> None:
+def test_the_front_channel_has_only_the_necessary_parameters(open_door: OpenDoor, kind: Kind) -> None:
     door = open_door(kind)
     with door.browser() as browser:
         pages = door.sign_in(browser)
@@ -75,7 +75,7 @@ def test_the_front_channel_carries_only_what_it_must(open_door: OpenDoor, kind: 
     assert not [each for each in (tokens.access_token, tokens.refresh_token, tokens.id_token) if each in everything]
 
 
-def test_a_second_sign_in_uses_the_providers_session_and_replaces_ours(open_door: OpenDoor, kind: Kind) -> None:
+def test_a_second_sign_in_uses_the_session_at_the_provider_and_replaces_ours(open_door: OpenDoor, kind: Kind) -> None:
     door = open_door(kind)
     with door.browser() as browser:
         door.sign_in(browser)

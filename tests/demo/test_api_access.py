@@ -25,7 +25,7 @@ def test_health_is_public(api: ScienceApi) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), SHUT)
-def test_a_call_past_the_gateway_without_a_token_is_401(api: ScienceApi, method: str, path: str) -> None:
+def test_a_direct_call_without_a_token_gets_401(api: ScienceApi, method: str, path: str) -> None:
     response = api.call(method, path, json={} if method == "POST" else None)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
@@ -41,21 +41,21 @@ def test_a_call_past_the_gateway_without_a_token_is_401(api: ScienceApi, method:
     ],
     ids=["audience", "issuer", "expired", "no audience"],
 )
-def test_a_token_for_somebody_else_is_401(api: ScienceApi, claims: dict[str, Any]) -> None:
+def test_a_token_with_a_wrong_audience_issuer_or_expiry_gets_401(api: ScienceApi, claims: dict[str, Any]) -> None:
     assert api.call("GET", "users/me", api.token("alice", **claims)).status_code == 401
 
 
-def test_a_token_signed_with_another_secret_is_401(api: ScienceApi) -> None:
+def test_a_token_signed_with_another_secret_gets_401(api: ScienceApi) -> None:
     forger = ScienceApi(api.url, "another-secret-that-is-long-enough-to-sign-with")
     assert api.call("GET", "users/me", forger.token("alice", roles=("admin",))).status_code == 401
 
 
-def test_identity_headers_open_nothing(api: ScienceApi) -> None:
+def test_identity_headers_give_no_access(api: ScienceApi) -> None:
     headers = {"X-Auth-Request-User": "alice", "X-Auth-Request-Roles": "analyst,admin"}
     assert api.call("GET", "admin/usage", headers=headers).status_code == 401
 
 
-def test_a_person_is_told_who_the_api_takes_them_for(api: ScienceApi) -> None:
+def test_a_person_sees_which_identity_the_api_received(api: ScienceApi) -> None:
     token = api.token("alice", roles=("analyst",), email="alice@example.com", name="Alice Moreau", scope="openid")
     me = api.call("GET", "users/me", token).json()
     assert me["sub"] == "alice"
@@ -79,7 +79,7 @@ def test_a_machine_with_the_scope_gets_a_prediction(api: ScienceApi) -> None:
 
 
 @pytest.mark.parametrize("claims", [{"roles": ["viewer"]}, {"scope": "models:read"}, {"roles": "analysts"}])
-def test_who_is_neither_gets_403_and_is_told_what_is_missing(api: ScienceApi, claims: dict[str, Any]) -> None:
+def test_a_caller_without_role_and_scope_gets_403_with_what_is_missing(api: ScienceApi, claims: dict[str, Any]) -> None:
     response = api.call("POST", "predict", api.token("bob", **claims), json=GENTOO)
     assert response.status_code == 403
     assert 'error="insufficient_scope"' in response.headers["WWW-Authenticate"]
@@ -95,13 +95,13 @@ def test_who_is_neither_gets_403_and_is_told_what_is_missing(api: ScienceApi, cl
         ({"colour": "black"}, "colour"),
     ],
 )
-def test_bad_input_is_422_and_names_the_field(api: ScienceApi, change: dict[str, Any], field: str) -> None:
+def test_wrong_input_gets_422_with_the_name_of_the_field(api: ScienceApi, change: dict[str, Any], field: str) -> None:
     response = api.call("POST", "predict", api.token("alice", roles=("analyst",)), json={**GENTOO, **change})
     assert response.status_code == 422
     assert [fault["loc"][-1] for fault in response.json()["detail"]] == [field]
 
 
-def test_usage_is_for_admins(api: ScienceApi) -> None:
+def test_only_admins_can_read_the_usage(api: ScienceApi) -> None:
     assert api.call("GET", "admin/usage", api.token("alice", roles=("analyst",))).status_code == 403
 
 
@@ -115,7 +115,7 @@ def test_an_admin_sees_calls_per_person_and_endpoint(api: ScienceApi) -> None:
     assert calls == {"GET /users/me": 2, "GET /simulations/{simulation_id}": 2, "POST /predict": 1}
 
 
-def test_the_list_of_requests_needs_no_other_server(api: ScienceApi) -> None:
+def test_the_documentation_page_of_the_api_loads_nothing_from_other_servers(api: ScienceApi) -> None:
     page = api.call("GET", "docs").text
     for request in ("POST /predict", "GET /simulations/{simulation_id}", 'href="openapi.json"'):
         assert request in page

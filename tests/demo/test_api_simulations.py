@@ -30,7 +30,7 @@ def follow(api: ScienceApi, token: str, simulation_id: str) -> list[dict[str, An
     raise AssertionError(f"still {seen[-1]['status']}")
 
 
-def test_a_simulation_runs_to_its_end_and_tells_how_far_it_is(api: ScienceApi) -> None:
+def test_a_simulation_runs_to_its_end_and_reports_its_progress(api: ScienceApi) -> None:
     token = api.token("alice")
     seen = follow(api, token, start(api, token))
     progress = [state["progress"] for state in seen]
@@ -50,7 +50,7 @@ def test_the_same_seed_gives_the_same_outbreak(api: ScienceApi) -> None:
     assert first["curve"] != other["curve"]
 
 
-def test_another_persons_simulation_is_404_even_for_an_admin(api: ScienceApi) -> None:
+def test_the_simulation_of_another_person_gives_404_even_for_an_admin(api: ScienceApi) -> None:
     simulation_id = start(api, api.token("alice"))
     answers = [
         api.call("GET", f"simulations/{simulation_id}", token)
@@ -61,12 +61,12 @@ def test_another_persons_simulation_is_404_even_for_an_admin(api: ScienceApi) ->
     assert {answer.text for answer in answers} == {never.text}
 
 
-def test_more_than_the_service_computes_is_422(api: ScienceApi) -> None:
+def test_a_simulation_that_is_too_large_gets_422(api: ScienceApi) -> None:
     body = {"nests_per_side": 60, "days": 240, "runs": 40}
     assert api.call("POST", "simulations", api.token("alice"), json=body).status_code == 422
 
 
-def test_a_third_simulation_at_once_is_429_for_that_person_alone_and_a_stop_does_not_wait_for_them() -> None:
+def test_a_third_parallel_simulation_of_a_person_gets_429_and_stopping_does_not_wait_for_simulations() -> None:
     with running_api(simulation_seconds=600) as api:
         alice = api.token("alice")
         start(api, alice)

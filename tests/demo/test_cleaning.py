@@ -45,7 +45,7 @@ def test_numbers_are_read_in_the_unit_of_their_column(text: str, column: str, va
     assert parse_numeral(text, column=column) == value
 
 
-def test_the_sample_sheet_comes_out_clean() -> None:
+def test_the_sample_sheet_is_cleaned_completely() -> None:
     cleaned = clean_sheet(read_sheet(SAMPLE.read_bytes()))
     again = clean_sheet(read_sheet(as_csv(cleaned.frame)))
     assert len(cleaned.frame) == 23
@@ -61,7 +61,7 @@ def test_a_sheet_without_faults_has_no_findings() -> None:
     assert as_csv(cleaned.frame).decode() == "species,island,body_mass_g\nAdelie,Dream,3750\nGentoo,Biscoe,5000\n"
 
 
-def test_spellings_become_one_and_strange_words_are_left_and_reported() -> None:
+def test_spellings_of_one_word_are_unified_and_unknown_words_are_kept_and_reported() -> None:
     cleaned = clean("Species,Sex\nadélie,F\nGentoo penguin,♂\nchinstrap ,male\nKing,male\n")
     assert list(cleaned.frame["species"]) == ["Adelie", "Gentoo", "Chinstrap", "King"]
     assert list(cleaned.frame["sex"]) == ["female", "male", "male", "male"]
@@ -69,13 +69,13 @@ def test_spellings_become_one_and_strange_words_are_left_and_reported() -> None:
     assert [(finding.column, finding.count, finding.example) for finding in unknown] == [("species", 1, "King")]
 
 
-def test_what_cannot_be_true_is_left_empty_and_reported() -> None:
+def test_impossible_values_are_emptied_and_reported() -> None:
     cleaned = clean("flipper_length_mm\n181\n1810\n190\n")
     assert cleaned.frame["flipper_length_mm"].isna().to_list() == [False, True, False]
     assert ("Impossible value", "flipper_length_mm") in problems(cleaned)
 
 
-def test_rows_that_come_twice_are_kept_once_also_when_they_were_written_differently() -> None:
+def test_duplicate_rows_are_kept_once_even_when_they_are_written_differently() -> None:
     cleaned = clean("species,body_mass_g\nAdelie,3750\nadelie,3.75 kg\nAdelie,3751\n")
     assert len(cleaned.frame) == 2
     assert ("Repeated rows", "whole file") in problems(cleaned)
@@ -86,13 +86,13 @@ def test_a_column_of_text_with_a_few_numbers_stays_text() -> None:
     assert list(cleaned.frame["remarks"]) == ["ringed", "12", '"nest 4'.strip('"'), "moulting"]
 
 
-def test_columns_of_one_name_are_all_kept() -> None:
+def test_columns_with_the_same_name_are_all_kept() -> None:
     cleaned = clean("Mass,mass,Mass 2,MASS\n1,2,3,4\n5,6,7,8\n")
     assert list(cleaned.frame.columns) == ["mass", "mass_2", "mass_2_2", "mass_3"]
 
 
 @pytest.mark.parametrize("formula", ['=HYPERLINK("http://example.com")', "+1+cmd|' /C calc'!A0", "@SUM(A1)", "-1+2"])
-def test_no_formula_leaves_the_house(formula: str) -> None:
+def test_formulas_are_made_harmless_in_the_cleaned_sheet(formula: str) -> None:
     sheet = io.StringIO()
     csv.writer(sheet).writerows([["species", "remarks"], ["Adelie", formula], ["Gentoo", "fine"]])
     cleaned = clean(sheet.getvalue())
@@ -101,7 +101,7 @@ def test_no_formula_leaves_the_house(formula: str) -> None:
     assert ("Formula", "remarks") in problems(cleaned)
 
 
-def test_a_formula_in_the_header_leaves_no_more_than_one_in_a_cell() -> None:
+def test_a_formula_in_the_header_is_made_harmless() -> None:
     assert as_csv(clean("=cmd(),b\n1,2\n").frame).decode().splitlines()[0] == "cmd,b"
 
 
@@ -111,13 +111,13 @@ def test_any_usual_separator_is_understood(separator: str) -> None:
     assert clean(text).frame.to_dict("records") == [{"species": "Adelie", "sex": "male"}]
 
 
-def test_a_windows_file_keeps_its_letters() -> None:
+def test_a_file_in_windows_encoding_keeps_its_letters() -> None:
     sheet = read_sheet("observer\nK. Gorman\nJosé\n".encode("cp1252"))
     assert list(sheet.frame["observer"]) == ["K. Gorman", "José"]
     assert [finding.problem for finding in sheet.findings] == ["Encoding"]
 
 
-def test_ragged_rows_are_counted_and_labelled_with_their_line() -> None:
+def test_rows_of_wrong_length_are_counted_and_reported_with_their_line() -> None:
     sheet = read_sheet(b"a,b,c\n1,2,3\n\n4,5\n6,7,8,9\n")
     assert sheet.frame.to_numpy().tolist() == [["1", "2", "3"], ["4", "5", ""], ["6", "7", "8"]]
     assert list(sheet.frame.index) == [2, 4, 5]
@@ -139,6 +139,6 @@ def test_ragged_rows_are_counted_and_labelled_with_their_line() -> None:
     ],
     ids=["empty", "blank", "header only", "zip", "too many rows", "too large", "endless cell"],
 )
-def test_what_is_no_table_is_refused_in_words(content: bytes) -> None:
+def test_a_file_that_is_not_a_table_is_refused_with_a_clear_message(content: bytes) -> None:
     with pytest.raises(UnreadableFile, match=r"\.$"):
         read_sheet(content)

@@ -26,7 +26,7 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_links_and_charts_can_be_told_from_the_page(scheme: str) -> None:
+def test_text_links_and_charts_have_enough_contrast(scheme: str) -> None:
     theme = tomllib.loads(CONFIG.read_text())["theme"]
     colours = theme[scheme]
     page = colours["backgroundColor"]
@@ -37,7 +37,7 @@ def test_text_links_and_charts_can_be_told_from_the_page(scheme: str) -> None:
         assert contrast(colour, page) >= 2.5, colour
 
 
-def test_no_scheme_is_forced_and_no_colour_of_the_style_is_for_one_scheme_alone() -> None:
+def test_the_style_supports_light_and_dark_colours_and_forces_neither() -> None:
     assert "base" not in tomllib.loads(CONFIG.read_text())["theme"]
     style = re.sub(r"light-dark\([^)]*\)", "", look._STYLE)
     assert not re.search(r"#[0-9A-Fa-f]{6}", style)

@@ -86,7 +86,7 @@ def all_text(app: AppTest) -> str:
     return "\n".join([*parts, *(element.body for element in app.html)])
 
 
-def test_who_is_signed_out_sees_the_sign_in_panel_and_nothing_else() -> None:
+def test_a_signed_out_person_sees_only_the_sign_in_panel() -> None:
     with signed_out():
         app = open_page()
     assert "Please sign in" in all_text(app)
@@ -110,20 +110,20 @@ def test_a_deep_link_restores_the_filter() -> None:
 
 
 @pytest.mark.usefixtures("_alice")
-def test_a_filter_that_fits_no_bird_says_so() -> None:
+def test_a_filter_without_matching_birds_shows_a_message() -> None:
     app = open_page("explore", species=["Chinstrap"], min="6000")
     assert "No bird fits" in all_text(app)
     assert not app.metric
 
 
 @pytest.mark.usefixtures("_alice")
-def test_the_large_table_arrives_whole() -> None:
+def test_the_large_table_arrives_completely() -> None:
     app = open_page("explore", large="true")
     assert (20_000, 10) in [frame.value.shape for frame in app.dataframe]
 
 
 @pytest.mark.usefixtures("_alice")
-def test_a_prediction_is_asked_for_and_shown(api: FakeApi) -> None:
+def test_a_prediction_is_requested_and_shown(api: FakeApi) -> None:
     api.on("POST", "predict", json=PREDICTION)
     app = open_page("predict", bird="Adelie", flipper="195")
     button(app, "Estimate mass").click().run()
@@ -138,7 +138,7 @@ def test_a_prediction_is_asked_for_and_shown(api: FakeApi) -> None:
 
 
 @pytest.mark.usefixtures("_alice")
-def test_values_the_api_refuses_are_named_in_the_words_of_the_form(api: FakeApi) -> None:
+def test_values_that_the_api_refuses_are_named_with_the_labels_of_the_form(api: FakeApi) -> None:
     detail = [{"loc": ["body", "flipper_length_mm"], "msg": "Input should be greater than or equal to 150"}]
     api.on("POST", "predict", status=422, json={"detail": detail})
     app = open_page("predict")
@@ -147,7 +147,7 @@ def test_values_the_api_refuses_are_named_in_the_words_of_the_form(api: FakeApi)
     assert not app.metric
 
 
-def test_somebody_who_may_not_predict_sees_why_and_no_trace() -> None:
+def test_a_person_without_permission_to_predict_sees_the_reason_and_no_traceback() -> None:
     api = FakeApi().on("POST", "predict", status=403, json={"detail": "Predictions are for analysts."})
     with signed_in_as("bob", roles=("viewer",), api=api):
         app = open_page("predict")
@@ -157,7 +157,7 @@ def test_somebody_who_may_not_predict_sees_why_and_no_trace() -> None:
 
 
 @pytest.mark.usefixtures("_alice")
-def test_an_api_out_of_reach_is_a_panel_with_a_button_to_try_again(api: FakeApi) -> None:
+def test_an_unreachable_api_gives_a_panel_with_a_button_to_try_again(api: FakeApi) -> None:
     api.out_of_reach("GET", "users/me")
     app = open_page("who_am_i")
     assert "Out of reach right now" in all_text(app)
@@ -167,7 +167,7 @@ def test_an_api_out_of_reach_is_a_panel_with_a_button_to_try_again(api: FakeApi)
 
 
 @pytest.mark.usefixtures("_alice")
-def test_a_simulation_is_started_followed_and_plotted_and_its_id_is_in_the_address(api: FakeApi) -> None:
+def test_a_simulation_is_started_watched_and_plotted_and_its_id_is_in_the_address(api: FakeApi) -> None:
     api.on("POST", "simulations", status=202, json=RUNNING).on("GET", "simulations/run-1", json=RUNNING)
     app = open_page("simulate")
     button(app, "Start simulation").click().run()
@@ -191,7 +191,7 @@ def test_a_reload_shows_the_simulation_of_the_address(api: FakeApi) -> None:
 
 
 @pytest.mark.usefixtures("_alice")
-def test_an_id_from_somebody_else_is_told_apart_from_a_fault() -> None:
+def test_the_simulation_id_of_another_person_gives_a_message_and_not_an_error() -> None:
     assert "no such simulation of yours" in all_text(open_page("simulate", run="run-2"))
 
 
@@ -203,7 +203,7 @@ def test_an_id_from_somebody_else_is_told_apart_from_a_fault() -> None:
         (422, {"detail": [{"loc": ["body", "runs"], "msg": "Input should be at most 40"}]}, "**Runs**: Input should"),
     ],
 )
-def test_a_simulation_that_is_refused_says_why(api: FakeApi, status: int, body: dict[str, Any], text: str) -> None:
+def test_a_refused_simulation_shows_the_reason(api: FakeApi, status: int, body: dict[str, Any], text: str) -> None:
     api.on("POST", "simulations", status=status, json=body)
     app = open_page("simulate")
     button(app, "Start simulation").click().run()
@@ -220,7 +220,7 @@ def test_the_sample_sheet_is_inspected_and_cleaned() -> None:
 
 
 @pytest.mark.usefixtures("_alice")
-def test_who_am_i_shows_claims_session_and_what_the_api_sees() -> None:
+def test_the_who_am_i_page_shows_claims_session_and_the_identity_at_the_api() -> None:
     app = open_page("who_am_i")
     assert metrics(app)["Your session ends in"].startswith("59 min")
     assert "Token issued at **08:00:00 UTC**, valid until **08:01:00 UTC**" in all_text(app)
@@ -228,7 +228,7 @@ def test_who_am_i_shows_claims_session_and_what_the_api_sees() -> None:
 
 
 @pytest.mark.usefixtures("_alice")
-def test_an_admin_sees_who_called_what(api: FakeApi) -> None:
+def test_an_admin_sees_which_person_called_which_endpoint(api: FakeApi) -> None:
     entries = [
         {"name": "alice", "endpoint": "POST /predict", "calls": 3, "last_called_at": 1_800_000_000.5},
         {"name": "bob", "endpoint": "GET /users/me", "calls": 2, "last_called_at": 1_800_000_001.5},
@@ -238,12 +238,12 @@ def test_an_admin_sees_who_called_what(api: FakeApi) -> None:
     assert (shown["Calls"], shown["People"]) == ("5", "2")
 
 
-def test_no_folder_called_pages_lets_a_first_visit_run_past_app_py() -> None:
+def test_there_is_no_pages_folder_whose_scripts_run_without_app_py() -> None:
     """Until somebody has opened `app.py`, Streamlit serves the files of such a folder by themselves."""
     assert not (Path(APP).parent / "pages").exists()
 
 
-def test_others_see_the_403_panel_and_the_api_is_not_even_asked() -> None:
+def test_a_person_who_is_not_an_admin_sees_the_403_panel_and_the_api_is_not_called() -> None:
     api = FakeApi()
     with signed_in_as("bob", roles=("viewer",), api=api):
         app = open_page("admin")

@@ -48,7 +48,7 @@ def test_the_large_table_is_large_and_the_same_each_time() -> None:
     assert table.equals(resample_measurements(20_000))
 
 
-def test_the_model_explains_most_of_the_mass_and_its_range_holds_95_of_100() -> None:
+def test_the_model_explains_most_of_the_mass_and_95_percent_are_in_its_range() -> None:
     model = fit_body_mass()
     birds = load_measurements().dropna()
     assert model.birds == len(birds) == 333
@@ -62,7 +62,7 @@ def test_the_model_explains_most_of_the_mass_and_its_range_holds_95_of_100() -> 
     assert 0.93 < inside / len(birds) < 0.97
 
 
-def test_a_longer_flipper_and_a_male_are_heavier() -> None:
+def test_a_longer_flipper_or_male_sex_predicts_more_mass() -> None:
     model = fit_body_mass()
     bird = Bird("Adelie", "female", 38.0, 18.0, 188.0)
     assert model.estimate(replace(bird, flipper_length_mm=198.0)).mass_g > model.estimate(bird).mass_g
@@ -75,7 +75,7 @@ def test_without_transmission_only_the_first_birds_are_ever_ill() -> None:
     assert sum(day != NEVER for row in outcome.arrival_day for day in row) == 3
 
 
-def test_strong_transmission_reaches_nearly_everybody_and_half_of_them_die() -> None:
+def test_strong_transmission_infects_nearly_all_birds_and_half_of_them_die() -> None:
     outcome = simulate(replace(COLONY, transmission=0.8))
     assert outcome.ever_infected_share.low > 0.99
     assert 0.4 < outcome.deaths.median / outcome.nests < 0.6
@@ -86,7 +86,7 @@ def test_without_mortality_nobody_dies() -> None:
     assert simulate(replace(COLONY, mortality=0.0)).deaths.high == 0
 
 
-def test_infection_spreads_from_nest_to_nest_when_nobody_wanders() -> None:
+def test_infection_spreads_from_nest_to_nest_when_no_bird_moves() -> None:
     outcome = simulate(replace(COLONY, wandering=0.0, index_cases=1))
     arrival = outcome.arrival_day
     side = len(arrival)
@@ -102,7 +102,7 @@ def test_infection_spreads_from_nest_to_nest_when_nobody_wanders() -> None:
             assert day <= 0 or any(NEVER < earlier < day for earlier in around)
 
 
-def test_the_ledger_forgets_what_was_not_called_for_longest() -> None:
+def test_a_full_ledger_drops_the_entry_that_was_unused_for_longest() -> None:
     ledger = UsageLedger(capacity=2)
     for person in ("alice", "bob", "alice", "carol"):
         ledger.record(person, "GET /users/me", name=person)

@@ -55,7 +55,7 @@ def finished(desk: SimulationDesk, simulation: Simulation) -> Simulation:
     raise AssertionError("not finished in time")
 
 
-def test_a_finished_simulation_is_kept_for_its_time_and_no_longer() -> None:
+def test_a_finished_simulation_is_kept_for_the_configured_time_only() -> None:
     clock = Clock()
     with open_desk(DeskLimits(seconds=0, keep_seconds=60), clock) as desk:
         simulation = desk.start("alice", COLONY)
@@ -74,7 +74,7 @@ def test_a_running_simulation_does_not_expire() -> None:
         assert desk.find("alice", simulation.id) is not None
 
 
-def test_a_full_desk_forgets_the_oldest_finished_one_first() -> None:
+def test_a_full_desk_drops_the_oldest_finished_simulation_first() -> None:
     clock = Clock()
     with open_desk(DeskLimits(seconds=0, kept=2), clock) as desk:
         first = desk.start("alice", COLONY)
@@ -88,7 +88,7 @@ def test_a_full_desk_forgets_the_oldest_finished_one_first() -> None:
         assert desk.find("alice", second.id) is not None
 
 
-def test_a_desk_full_of_running_ones_takes_no_more() -> None:
+def test_a_desk_full_of_running_simulations_accepts_no_more() -> None:
     with open_desk(DeskLimits(seconds=600, kept=2)) as desk:
         desk.start("alice", COLONY)
         desk.start("bob", COLONY)
@@ -96,7 +96,7 @@ def test_a_desk_full_of_running_ones_takes_no_more() -> None:
             desk.start("carol", COLONY)
 
 
-def test_waiting_ones_count_against_the_person_as_running_ones_do() -> None:
+def test_waiting_simulations_count_for_the_limit_of_a_person_like_running_ones() -> None:
     with open_desk(DeskLimits(seconds=600, workers=1, unfinished_per_person=2)) as desk:
         desk.start("alice", COLONY)
         waiting = desk.start("alice", COLONY)
@@ -106,19 +106,19 @@ def test_waiting_ones_count_against_the_person_as_running_ones_do() -> None:
         assert desk.start("bob", COLONY).owner == "bob"
 
 
-def test_a_finished_one_makes_place_for_the_persons_next() -> None:
+def test_a_finished_simulation_makes_room_for_the_next_one_of_the_person() -> None:
     with open_desk(DeskLimits(seconds=0, unfinished_per_person=1)) as desk:
         finished(desk, desk.start("alice", COLONY))
         assert finished(desk, desk.start("alice", COLONY)).outcome is not None
 
 
-def test_somebody_elses_simulation_is_not_found() -> None:
+def test_the_simulation_of_another_person_is_not_found() -> None:
     with open_desk(DeskLimits(seconds=0)) as desk:
         simulation = desk.start("alice", COLONY)
         assert desk.find("bob", simulation.id) is None
 
 
-def test_a_model_that_fails_ends_as_failed_and_frees_the_place() -> None:
+def test_a_failing_model_ends_as_failed_and_makes_room_for_another() -> None:
     impossible = Colony(**{name: getattr(COLONY, name) for name in Colony.__slots__} | {"index_cases": 101})
     with open_desk(DeskLimits(seconds=0, unfinished_per_person=1)) as desk:
         ended = finished(desk, desk.start("alice", impossible))
@@ -126,7 +126,7 @@ def test_a_model_that_fails_ends_as_failed_and_frees_the_place() -> None:
         desk.start("alice", COLONY)
 
 
-def test_closing_ends_what_runs_without_waiting_for_its_end() -> None:
+def test_closing_cancels_running_simulations_without_waiting_for_their_end() -> None:
     desk = SimulationDesk(DeskLimits(seconds=600))
     simulation = desk.start("alice", COLONY)
     began = time.monotonic()

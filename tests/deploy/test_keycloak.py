@@ -65,7 +65,7 @@ def mapper(client: dict[str, Any], kind: str) -> dict[str, str]:
     return config
 
 
-def test_the_sample_configuration_is_accepted_and_names_this_realm_and_client(
+def test_the_sample_configuration_is_valid_and_has_this_realm_and_client(
     realm: dict[str, Any], client: dict[str, Any]
 ) -> None:
     [(name, provider)] = settings().providers.items()
@@ -77,7 +77,9 @@ def test_the_sample_configuration_is_accepted_and_names_this_realm_and_client(
     assert provider.id_token_alg == client["attributes"]["id.token.signed.response.alg"]
 
 
-def test_every_address_is_the_one_that_the_front_door_computes(client: dict[str, Any], urls: PublicUrls) -> None:
+def test_every_address_in_the_realm_is_the_one_that_the_front_door_uses(
+    client: dict[str, Any], urls: PublicUrls
+) -> None:
     attributes = client["attributes"]
     assert client["redirectUris"] == [urls.callback("corp")]
     assert attributes["post.logout.redirect.uris"] == urls.post_logout
@@ -85,7 +87,7 @@ def test_every_address_is_the_one_that_the_front_door_computes(client: dict[str,
     assert client["rootUrl"] == urls.base
 
 
-def test_the_sample_of_the_documentation_fits_the_realm_too(client: dict[str, Any]) -> None:
+def test_the_sample_in_the_documentation_matches_the_realm(client: dict[str, Any]) -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     sample = next(tomllib.loads(block.text) for block in blocks_of(page) if block.language == "toml")
     urls = PublicUrls(sample["server"]["public_url"])
@@ -96,7 +98,7 @@ def test_the_sample_of_the_documentation_fits_the_realm_too(client: dict[str, An
     assert provider["issuer"] == settings().providers["corp"].issuer
 
 
-def test_only_the_code_flow_with_pkce_is_open(client: dict[str, Any]) -> None:
+def test_only_the_code_flow_with_pkce_is_allowed(client: dict[str, Any]) -> None:
     assert {name: client[name] for name in ALLOWED_FLOWS} == ALLOWED_FLOWS
     assert client["attributes"]["pkce.code.challenge.method"] == "S256"
     assert client["attributes"]["oauth2.device.authorization.grant.enabled"] == "false"
@@ -104,12 +106,12 @@ def test_only_the_code_flow_with_pkce_is_open(client: dict[str, Any]) -> None:
     assert "*" not in "".join(client["redirectUris"])
 
 
-def test_keycloak_calls_the_back_channel_with_the_session(client: dict[str, Any]) -> None:
+def test_keycloak_sends_back_channel_logouts_with_the_session_id(client: dict[str, Any]) -> None:
     assert client["attributes"]["backchannel.logout.session.required"] == "true"
     assert client["frontchannelLogout"] is False  # with it on, Keycloak leaves the back channel out
 
 
-def test_roles_and_groups_arrive_where_the_configuration_looks(client: dict[str, Any]) -> None:
+def test_roles_and_groups_are_in_the_claims_that_the_configuration_names(client: dict[str, Any]) -> None:
     provider = settings().providers["corp"]
     roles = mapper(client, "oidc-usermodel-realm-role-mapper")
     groups = mapper(client, "oidc-group-membership-mapper")
@@ -122,7 +124,7 @@ def test_roles_and_groups_arrive_where_the_configuration_looks(client: dict[str,
     assert {"id_token", "userinfo"} <= set(provider.roles_from)
 
 
-def test_access_tokens_are_for_the_api_and_id_tokens_are_not(client: dict[str, Any]) -> None:
+def test_access_tokens_have_the_audience_of_the_api_and_id_tokens_do_not(client: dict[str, Any]) -> None:
     config = mapper(client, "oidc-audience-mapper")
     api = settings().route("api")
     assert api is not None
@@ -131,7 +133,7 @@ def test_access_tokens_are_for_the_api_and_id_tokens_are_not(client: dict[str, A
     assert (config["access.token.claim"], config["id.token.claim"]) == ("true", "false")
 
 
-def test_the_people_have_roles_that_exist_and_the_routes_ask_for(realm: dict[str, Any]) -> None:
+def test_the_people_have_existing_roles_that_the_routes_require(realm: dict[str, Any]) -> None:
     known = {role["name"] for role in realm["roles"]["realm"]}
     given = {person["username"]: set(person["realmRoles"]) for person in realm["users"]}
     assert given["alice"] | given["bob"] <= known
@@ -144,7 +146,9 @@ def test_the_people_have_roles_that_exist_and_the_routes_ask_for(realm: dict[str
     assert {group for person in realm["users"] for group in person["groups"]} <= groups
 
 
-def test_no_secret_is_in_the_file_and_no_password_lasts(realm: dict[str, Any], client: dict[str, Any]) -> None:
+def test_the_realm_file_has_no_secret_and_only_temporary_passwords(
+    realm: dict[str, Any], client: dict[str, Any]
+) -> None:
     assert client["secret"] == "${VESTIBULE_CLIENT_SECRET}"
     for person in realm["users"]:
         [credential] = person["credentials"]
@@ -153,7 +157,7 @@ def test_no_secret_is_in_the_file_and_no_password_lasts(realm: dict[str, Any], c
         assert person["requiredActions"] == ["UPDATE_PASSWORD"], "an import alone does not act on `temporary`"
 
 
-def test_built_in_client_scopes_are_left_to_keycloak(realm: dict[str, Any], client: dict[str, Any]) -> None:
+def test_the_realm_file_does_not_redefine_built_in_client_scopes(realm: dict[str, Any], client: dict[str, Any]) -> None:
     """A realm that names client scopes gets those alone, and loses `profile`, `email`, `roles` and `basic`."""
     assert "clientScopes" not in realm
     assert "defaultClientScopes" not in client

@@ -52,17 +52,17 @@ def etc(tmp_path: Path) -> Path:
     return initialise(wishes, folder=tmp_path / "etc").file.parent
 
 
-def test_every_file_that_init_writes_is_a_credential_and_no_other(etc: Path) -> None:
+def test_the_credentials_are_exactly_the_files_that_init_writes(etc: Path) -> None:
     written = {str(file.relative_to(etc)) for file in etc.rglob("*") if file.is_file() and file.name != ".gitignore"}
     assert {file.removeprefix("/etc/vestibule/") for file in credentials().values()} == written
 
 
-def test_each_credential_takes_the_place_of_its_file() -> None:
+def test_each_credential_replaces_its_file() -> None:
     named = {value.partition("%d/")[2] for value in values("Environment") if "%d/" in value}
     assert named == set(credentials())
 
 
-def test_the_service_starts_with_its_credentials_alone(etc: Path, tmp_path: Path) -> None:
+def test_the_service_starts_with_only_its_credentials(etc: Path, tmp_path: Path) -> None:
     handed = tmp_path / "credentials"
     handed.mkdir(mode=0o500)
     for name, file in credentials().items():
@@ -78,19 +78,19 @@ def test_the_service_starts_with_its_credentials_alone(etc: Path, tmp_path: Path
     assert list(settings.kit_clients) == ["app"], "no variable makes a kit client of its own"
 
 
-def test_the_supervisor_can_switch_and_signal_and_nothing_else() -> None:
+def test_the_supervisor_has_only_the_capabilities_to_switch_users_and_send_signals() -> None:
     assert set(values("AmbientCapabilities")[0].split()) == CAPABILITIES
     assert set(values("CapabilityBoundingSet")[0].split()) == CAPABILITIES
     assert values("NoNewPrivileges") == ["yes"]
     assert values("User") == ["vestibule"], "a service as root would not need them"
 
 
-def test_nothing_that_init_writes_is_for_others(etc: Path) -> None:
+def test_files_that_init_writes_are_not_readable_by_others(etc: Path) -> None:
     written = [one for one in (etc, *etc.rglob("*")) if one.name != ".gitignore"]
     assert [one for one in written if stat.S_IMODE(one.stat().st_mode) & 0o077] == []
 
 
-def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("needs systemd-analyze")

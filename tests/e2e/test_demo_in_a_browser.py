@@ -26,7 +26,7 @@ def sign_out(tab: Page) -> None:
     tab.wait_for_url("**/auth/logged-out**")
 
 
-def test_a_deep_link_with_a_query_survives_the_sign_in(tab: Page, demo: Demo) -> None:
+def test_a_sign_in_leads_back_to_a_deep_link_with_its_query(tab: Page, demo: Demo) -> None:
     tab.goto(demo.url + DEEP_LINK)
     assert tab.url.startswith("http://127.0.0.1:"), "a signed-out visitor meets the provider first"
     tab.locator("button[value=alice]").click()
@@ -34,7 +34,7 @@ def test_a_deep_link_with_a_query_survives_the_sign_in(tab: Page, demo: Demo) ->
     assert tab.url == demo.url + DEEP_LINK
 
 
-def test_a_simulation_runs_to_its_plot(tab: Page, demo: Demo) -> None:
+def test_a_simulation_runs_and_shows_its_plot(tab: Page, demo: Demo) -> None:
     sign_in(tab, demo, path="/simulate")
     tab.get_by_role("button", name="Start simulation").click()
     expect(tab.get_by_text("Simulating day")).to_be_visible()
@@ -42,7 +42,7 @@ def test_a_simulation_runs_to_its_plot(tab: Page, demo: Demo) -> None:
     expect(tab.locator("[data-testid=stVegaLiteChart]").first).to_be_visible()
 
 
-def test_reload_and_a_second_tab_stay_signed_in(tab: Page, context: BrowserContext, demo: Demo) -> None:
+def test_a_reloaded_page_and_a_second_tab_are_signed_in(tab: Page, context: BrowserContext, demo: Demo) -> None:
     sign_in(tab, demo)
     tab.reload()
     expect(tab.get_by_text("Welcome to the rookery")).to_be_visible()
@@ -52,7 +52,7 @@ def test_reload_and_a_second_tab_stay_signed_in(tab: Page, context: BrowserConte
     assert second.url == demo.url + "/whoami"
 
 
-def test_signing_out_in_one_tab_ends_the_other(tab: Page, context: BrowserContext, demo: Demo) -> None:
+def test_signing_out_in_one_tab_signs_out_the_other_tab(tab: Page, context: BrowserContext, demo: Demo) -> None:
     sign_in(tab, demo, path=DEEP_LINK)
     expect(tab.get_by_text("33 of 342")).to_be_visible()
     second = context.new_page()
@@ -82,7 +82,7 @@ def test_bob_is_refused_on_the_admin_page(tab: Page, demo: Demo) -> None:
     assert tab.get_by_text("Calls by endpoint").count() == 0
 
 
-def test_another_person_in_the_same_browser_sees_nothing_of_the_first(tab: Page, demo: Demo) -> None:
+def test_another_person_in_the_same_browser_sees_no_data_of_the_first(tab: Page, demo: Demo) -> None:
     sign_in(tab, demo, path="/whoami")
     expect(tab.get_by_text("alice@example.com").first).to_be_visible()
     sign_out(tab)
@@ -91,7 +91,7 @@ def test_another_person_in_the_same_browser_sees_nothing_of_the_first(tab: Page,
     assert tab.get_by_text("alice@example.com").count() == 0
 
 
-def test_a_large_table_arrives(tab: Page, demo: Demo) -> None:
+def test_a_large_table_is_shown(tab: Page, demo: Demo) -> None:
     sign_in(tab, demo, path="/explore?large=true")
     tab.get_by_text("For the curious").click()
     table = tab.locator("[data-testid=stDataFrame]").last
@@ -101,7 +101,7 @@ def test_a_large_table_arrives(tab: Page, demo: Demo) -> None:
     assert int(rows.get_attribute("aria-colcount") or 0) >= 10
 
 
-def test_cancelling_at_the_provider_offers_another_try(tab: Page, demo: Demo, artefacts: Path) -> None:
+def test_cancelling_at_the_provider_leads_to_a_page_with_another_try(tab: Page, demo: Demo, artefacts: Path) -> None:
     tab.goto(demo.url + DEEP_LINK)
     tab.locator("button[value=deny]").click()
     expect(tab.get_by_text("The sign-in was cancelled")).to_be_visible()

@@ -170,12 +170,12 @@ def wait_for_status(tab: Page, status: int, *, seconds: float) -> None:
         time.sleep(0.1)
 
 
-def test_the_doctor_is_content(door: RunningDoor) -> None:
+def test_the_doctor_reports_no_error(door: RunningDoor) -> None:
     report = door.do(examine(door.settings))
     assert report.is_healthy(), report.as_text()
 
 
-def test_a_person_signs_in_calls_the_api_outlives_tokens_and_is_ended_by_either_side(
+def test_a_session_works_beyond_the_life_of_its_tokens_and_can_be_ended_by_both_sides(
     tab: Page, door: RunningDoor, keycloak: Keycloak, upstream: RecordingUpstream
 ) -> None:
     sign_in(tab, door, "change-me-alice")

@@ -21,7 +21,7 @@ def provider_of(demo: Demo) -> str:
     return found[0]
 
 
-def test_somebody_else_signs_in_by_keyboard_alone_and_is_told_what_is_wrong(tab: Page, demo: Demo) -> None:
+def test_a_person_can_sign_in_with_the_keyboard_only_and_sees_what_is_wrong(tab: Page, demo: Demo) -> None:
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     tab.goto(demo.url + "/whoami")

@@ -113,7 +113,9 @@ def with_old_worker(
     return start
 
 
-def test_an_application_at_the_start_registers_no_worker(open_door: Callable[..., RunningDoor], tab: Page) -> None:
+def test_an_application_at_the_root_cannot_register_a_service_worker(
+    open_door: Callable[..., RunningDoor], tab: Page
+) -> None:
     door = open_door({"service_workers": True})
     tab.goto(door.url + "/start")
     assert tab.evaluate("async () => (await fetch('/sw.js')).status") == 200, "as a script it may be had"
@@ -124,7 +126,9 @@ def test_an_application_at_the_start_registers_no_worker(open_door: Callable[...
     expect(tab).to_have_title("Your account")
 
 
-def test_a_worker_answers_for_the_folder_of_its_route_alone(open_door: Callable[..., RunningDoor], tab: Page) -> None:
+def test_a_service_worker_answers_only_for_the_folder_of_its_route(
+    open_door: Callable[..., RunningDoor], tab: Page
+) -> None:
     door = open_door({}, {"id": "app", "path": "/app/", "service_workers": True})
     tab.goto(door.url + "/app/start")
     assert register(tab, "/app/sw.js", scope="/") == "SecurityError"
@@ -140,7 +144,7 @@ def test_a_worker_answers_for_the_folder_of_its_route_alone(open_door: Callable[
 
 
 @pytest.mark.parametrize("worker", ["that is quiet", "that passes requests on"])
-def test_signing_out_removes_a_worker_registered_earlier(
+def test_signing_out_removes_a_service_worker_that_was_registered_earlier(
     with_old_worker: Callable[..., RunningDoor], upstream: RecordingUpstream, tab: Page, worker: str
 ) -> None:
     script = PASSING if "passes" in worker else QUIET
@@ -152,7 +156,7 @@ def test_signing_out_removes_a_worker_registered_earlier(
     assert (tab.evaluate(COUNT), tab.evaluate("localStorage.getItem('kept')")) == (0, None)
 
 
-def test_a_worker_that_answers_everything_itself_goes_when_the_browser_asks_for_its_script_again(
+def test_a_service_worker_that_answers_all_requests_is_removed_when_the_browser_updates_its_script(
     with_old_worker: Callable[..., RunningDoor], tab: Page
 ) -> None:
     door = with_old_worker(clear_storage_at_sign_out=True)
@@ -166,7 +170,7 @@ def test_a_worker_that_answers_everything_itself_goes_when_the_browser_asks_for_
     assert tab.evaluate(COUNT) == 0
 
 
-def test_without_the_key_a_worker_registered_earlier_stays(
+def test_without_clear_storage_a_service_worker_that_was_registered_earlier_stays(
     with_old_worker: Callable[..., RunningDoor], upstream: RecordingUpstream, tab: Page
 ) -> None:
     upstream.respond("/sw.js", body=QUIET.encode(), headers={"content-type": "text/javascript"})

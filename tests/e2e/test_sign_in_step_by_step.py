@@ -35,7 +35,9 @@ def door(provider: FakeProvider, upstream: RecordingUpstream) -> Iterator[Runnin
         yield running
 
 
-def test_every_step_of_a_sign_in(door: RunningDoor, provider: FakeProvider, upstream: RecordingUpstream) -> None:
+def test_each_step_of_a_sign_in_has_the_expected_requests(
+    door: RunningDoor, provider: FakeProvider, upstream: RecordingUpstream
+) -> None:
     with CookieClient() as browser:
         deep_link = f"{door.url}/explore?species=Gentoo&min=5500"
 
@@ -89,7 +91,9 @@ def test_every_step_of_a_sign_in(door: RunningDoor, provider: FakeProvider, upst
         assert upstream.last.values("authorization") == []
 
 
-def test_the_session_speaks_and_the_api_gets_its_bearer(door: RunningDoor, upstream: RecordingUpstream) -> None:
+def test_the_session_endpoint_answers_and_the_api_gets_a_bearer_token(
+    door: RunningDoor, upstream: RecordingUpstream
+) -> None:
     with CookieClient() as browser:
         door.sign_in(browser, path="/explore")
         told = browser.fetch(f"{door.url}/auth/session").json()
@@ -101,7 +105,9 @@ def test_the_session_speaks_and_the_api_gets_its_bearer(door: RunningDoor, upstr
         assert upstream.last.header("x-forwarded-prefix") == "/api"
 
 
-def test_signing_out_ends_both_sessions_and_the_old_cookie(door: RunningDoor, provider: FakeProvider) -> None:
+def test_signing_out_ends_both_sessions_and_the_old_cookie_stops_working(
+    door: RunningDoor, provider: FakeProvider
+) -> None:
     with CookieClient() as browser:
         door.sign_in(browser, path="/explore")
         stolen = browser.cookies["vestibule"].value

@@ -78,14 +78,14 @@ def test_sigterm_ends_every_child(running: CommandProcess, port: int) -> None:
     ends_with_everything(running, port, sent=signal.SIGTERM)
 
 
-def test_killing_the_supervisor_ends_its_family(running: CommandProcess, port: int) -> None:
+def test_killing_the_supervisor_ends_all_its_processes(running: CommandProcess, port: int) -> None:
     family = running.descendants()
     running.stop(sent=signal.SIGKILL)
     assert wait_until_gone(family, seconds=PATIENCE_SECONDS) == set()
     assert is_free(port)
 
 
-def test_a_killed_worker_and_a_killed_child_come_back_and_ctrl_c_ends_them_all(
+def test_a_killed_worker_and_a_killed_child_are_started_again_and_ctrl_c_ends_all(
     running: CommandProcess, port: int
 ) -> None:
     url = f"http://localhost:{port}"
@@ -107,7 +107,7 @@ def test_a_killed_worker_and_a_killed_child_come_back_and_ctrl_c_ends_them_all(
     ends_with_everything(running, port, sent=signal.SIGINT)
 
 
-def test_a_taken_port_is_named_with_its_fix(port: int) -> None:
+def test_a_port_in_use_is_reported_with_the_fix(port: int) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()

@@ -82,7 +82,7 @@ def science_api(port: int, issuer: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     "refreshes", [2, pytest.param(8, marks=pytest.mark.long)], ids=lambda refreshes: f"{refreshes} refreshes"
 )
-def test_a_tab_that_keeps_calling_outlives_its_tokens(tab: Page, tmp_path: Path, refreshes: int) -> None:
+def test_a_tab_that_keeps_calling_goes_on_after_its_tokens_expire(tab: Page, tmp_path: Path, refreshes: int) -> None:
     port, api = free_port(), free_port()
     file = tmp_path / "vestibule.toml"
     with FakeProvider(access_token_lifetime=LIFETIME) as provider:

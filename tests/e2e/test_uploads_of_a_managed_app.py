@@ -113,7 +113,7 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_each_worker_knows_whose_upload_it_is(door: Door) -> None:
+def test_each_worker_knows_the_owner_of_an_upload(door: Door) -> None:
     with door.sign_in("alice") as alice, door.sign_in("bob") as bob:
         with tab_at(alice, door.page) as tab:
             session_id, address = tab.run(), tab.ask_for_address()
@@ -135,7 +135,7 @@ def test_each_worker_knows_whose_upload_it_is(door: Door) -> None:
     assert_said_nothing(door, secrets)
 
 
-def test_in_chromium_the_owner_uploads_and_removes_a_file_and_nobody_else_does(door: Door, chromium: Browser) -> None:
+def test_in_chromium_only_the_owner_can_upload_and_remove_a_file(door: Door, chromium: Browser) -> None:
     with signed_in(chromium, door, "alice") as page, signed_in(chromium, door, "bob") as other:
         sent: list[Request] = []
         page.on("request", lambda request: sent.append(request) if "upload_file" in request.url else None)

@@ -159,7 +159,7 @@ def check_appended(query: bytes) -> None:
 @example(query=b"code=c-1&state=" + STATE.encode())
 @example(query=b"error=access_denied&state=" + STATE.encode())
 @example(query=b"code=%C3%A4&iss=http%3A%2F%2Fx&state=" + STATE.encode())
-def test_any_query_is_an_exact_answer_or_refused(check: Check, query: bytes) -> None:
+def test_any_callback_query_is_exact_or_refused(check: Check, query: bytes) -> None:
     check(query)
 
 
@@ -168,11 +168,11 @@ def test_any_query_is_an_exact_answer_or_refused(check: Check, query: bytes) -> 
 @pytest.mark.parametrize("check", [check_answer, check_appended])
 @LONG
 @given(query=queries)
-def test_any_of_very_many_queries_is_an_exact_answer_or_refused(check: Check, query: bytes) -> None:
+def test_any_of_very_many_callback_queries_is_exact_or_refused(check: Check, query: bytes) -> None:
     check(query)
 
 
-def test_a_right_answer_is_read() -> None:
+def test_a_valid_callback_is_read() -> None:
     """So that the checks above cannot pass by refusing everything."""
     assert read(b"code=c-1&state=" + STATE.encode()) == AuthorizationCode("c-1", STATE, "")
     assert read(b"state=" + STATE.encode() + b"&error=access_denied") == AuthorizationDenied("access_denied", STATE, "")
@@ -218,7 +218,7 @@ def check_door(door: RunningDoor, query: bytes) -> None:
 @given(query=queries)
 @example(query=b"code=c-1&state=" + STATE.encode())
 @example(query=b"error=access_denied&state=" + STATE.encode())
-def test_the_door_refuses_any_query_that_answers_no_sign_in(door: RunningDoor, query: bytes) -> None:
+def test_the_front_door_refuses_any_callback_without_a_started_sign_in(door: RunningDoor, query: bytes) -> None:
     check_door(door, query)
 
 
@@ -226,5 +226,5 @@ def test_the_door_refuses_any_query_that_answers_no_sign_in(door: RunningDoor, q
 @pytest.mark.timeout(600)
 @LONG
 @given(query=queries)
-def test_the_door_refuses_very_many_queries_that_answer_no_sign_in(door: RunningDoor, query: bytes) -> None:
+def test_the_front_door_refuses_very_many_callbacks_without_a_started_sign_in(door: RunningDoor, query: bytes) -> None:
     check_door(door, query)

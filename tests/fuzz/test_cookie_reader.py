@@ -166,7 +166,7 @@ CHECKS: list[Fuzz] = [check_agreement, check_session_cookie, check_transaction_n
 @example(lines=[NAME.encode() + b"=" + SIGNED, NAME.encode() + b"="], name=NAME)
 @example(lines=[NAME.encode() + b"=" + SIGNED + b"="], name=NAME)
 @example(lines=[NAME.encode() + b"=\xe9" + SIGNED[1:]], name=NAME)
-def test_any_cookie_header_is_read_as_the_rfc_reads_it(check: Fuzz, lines: list[bytes], name: str) -> None:
+def test_any_cookie_header_is_read_as_the_rfc_says(check: Fuzz, lines: list[bytes], name: str) -> None:
     check(lines, name)
 
 
@@ -175,15 +175,15 @@ def test_any_cookie_header_is_read_as_the_rfc_reads_it(check: Fuzz, lines: list[
 @pytest.mark.parametrize("check", CHECKS)
 @LONG
 @given(lines=requests, name=wanted)
-def test_any_of_very_many_cookie_headers_is_read_as_the_rfc_reads_it(
-    check: Fuzz, lines: list[bytes], name: str
-) -> None:
+def test_any_of_very_many_cookie_headers_is_read_as_the_rfc_says(check: Fuzz, lines: list[bytes], name: str) -> None:
     check(lines, name)
 
 
 @SHORT
 @given(before=st.integers(0, 500), after=st.integers(0, 500), split=st.booleans())
-def test_any_number_of_foreign_cookies_around_ours_hides_nothing(before: int, after: int, split: bool) -> None:
+def test_the_session_cookie_is_found_between_any_number_of_foreign_cookies(
+    before: int, after: int, split: bool
+) -> None:
     ours = NAME.encode() + b"=" + SIGNED
     parts = [b"a=1"] * before + [ours] + [b"b=2"] * after
     lines = parts if split else [b"; ".join(parts)]
@@ -192,7 +192,7 @@ def test_any_number_of_foreign_cookies_around_ours_hides_nothing(before: int, af
 
 @SHORT
 @given(noise=st.lists(st.sampled_from([b"a=1", b"b", b"c=;", b'd="x"', b"\xff=\xfe", b"e=\t"]), max_size=6))
-def test_a_session_cookie_is_found_among_the_cookies_of_others(noise: list[bytes]) -> None:
+def test_a_session_cookie_is_found_among_foreign_cookies(noise: list[bytes]) -> None:
     """So that the checks above cannot pass by a reader that never finds anything."""
     ours = NAME.encode() + b"=" + SIGNED
     assert find_session_cookie([b"; ".join([*noise, ours])], NAME) == SIGNED.decode()

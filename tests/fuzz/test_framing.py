@@ -71,7 +71,7 @@ def front() -> Iterator[Front]:
     sequence=st.lists(requests(), min_size=1, max_size=5, unique_by=lambda one: one.path),
     cuts=st.lists(st.integers(0, 600), max_size=6),
 )
-def test_px_7_only_framed_requests_reach_the_application_whatever_comes_when(
+def test_px_7_only_correctly_framed_requests_reach_the_application_for_any_order_of_bytes(
     front: Front, sequence: list[Framed], cuts: list[int]
 ) -> None:
     front.start_afresh()
@@ -126,7 +126,7 @@ def check(front: Front, sequence: list[Framed], received: bytes) -> None:
         assert reached == framed, "a kept connection lost a request"
 
 
-def test_the_smuggled_request_would_be_seen(front: Front) -> None:
+def test_this_test_would_notice_a_smuggled_request(front: Front) -> None:
     """The counterpart of the rule above: sent on its own the hidden request does arrive."""
     front.start_afresh()
     assert front.exchange(SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")).endswith(b"/smuggled ")

@@ -39,24 +39,28 @@ async def lines(
 
 
 @pytest.mark.parametrize("enabled", [True, "refused"], ids=["every request", "refusals alone"])
-async def test_a_refusal_is_found_by_the_request_id_that_was_shown(enabled: bool | Literal["refused"]) -> None:
+async def test_a_refusal_is_in_the_log_with_the_request_id_that_the_person_saw(
+    enabled: bool | Literal["refused"],
+) -> None:
     (line,) = await lines(enabled, 403, code="missing_role")
     for part in ("path=/api/predict", "status=403", "route=api", f"request_id={REQUEST_ID}", "code=missing_role"):
         assert part in line
 
 
-async def test_a_code_in_the_answer_of_an_application_is_not_taken_for_ours() -> None:
+async def test_an_error_code_in_the_answer_of_an_application_is_not_logged_as_ours() -> None:
     (line,) = await lines("refused", 404, body=b'{"code": "out_of_stock"}')
     assert "code=" not in line
 
 
 @pytest.mark.parametrize(("enabled", "status", "count"), [("refused", 200, 0), (False, 403, 0), (True, 200, 1)])
-async def test_only_what_is_asked_for_is_logged(enabled: bool | Literal["refused"], status: int, count: int) -> None:
+async def test_the_access_log_setting_decides_which_requests_are_logged(
+    enabled: bool | Literal["refused"], status: int, count: int
+) -> None:
     assert len(await lines(enabled, status)) == count
 
 
 @pytest.mark.parametrize("path", ["/explore/_stcore/health", "/a/b/_stcore/host-config"])
-async def test_streamlits_search_for_its_server_is_no_news_in_development(path: str) -> None:
+async def test_the_requests_of_streamlit_that_search_its_server_are_not_logged_in_development(path: str) -> None:
     assert await lines("refused", 404, path=path) == []
     assert len(await lines("refused", 502, path=path)) == 1
     assert len(await lines(True, 404, path=path)) == 1

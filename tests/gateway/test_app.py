@@ -8,7 +8,7 @@ from gateway.app import create_app
 from tests.bff import factories
 
 
-async def test_stopping_waits_for_everything_that_runs_in_the_background() -> None:
+async def test_stopping_waits_for_all_background_tasks() -> None:
     before = asyncio.all_tasks()
     app = create_app(factories.settings())
     await app.start()

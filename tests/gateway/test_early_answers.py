@@ -100,7 +100,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize(("headers", "begun"), BODIES.values(), ids=BODIES.keys())
-def test_px_7_after_an_early_answer_no_bytes_become_a_request(
+def test_px_7_bytes_after_an_early_answer_are_not_read_as_a_request(
     reached: tuple[Front, Connect], headers: bytes, begun: bytes
 ) -> None:
     front, connect = reached
@@ -118,7 +118,7 @@ def test_px_7_after_an_early_answer_no_bytes_become_a_request(
     assert front.app.paths == ["/early"]
 
 
-def test_px_7_a_body_that_is_whole_between_beginning_and_end_of_the_answer_closes_all_the_same(
+def test_px_7_the_connection_closes_when_the_body_is_complete_only_after_the_answer_began(
     reached: tuple[Front, Connect],
 ) -> None:
     front, connect = reached
@@ -132,7 +132,9 @@ def test_px_7_a_body_that_is_whole_between_beginning_and_end_of_the_answer_close
     assert front.app.paths == ["/halfway"]
 
 
-def test_px_7_a_body_that_came_before_the_answer_keeps_the_connection(reached: tuple[Front, Connect]) -> None:
+def test_px_7_the_connection_stays_open_when_the_body_is_complete_before_the_answer(
+    reached: tuple[Front, Connect],
+) -> None:
     front, connect = reached
     with connect() as client:
         client.sendall(post(b"/early", b"Content-Length: 3\r\n", b"abc"))
@@ -144,7 +146,7 @@ def test_px_7_a_body_that_came_before_the_answer_keeps_the_connection(reached: t
     assert front.app.paths == ["/early", "/early/chunks", "/second"]
 
 
-def test_px_7_a_queued_request_with_an_unread_body_gets_its_answer_and_ends_the_connection(front: Front) -> None:
+def test_px_7_a_queued_request_with_an_unread_body_is_answered_and_the_connection_closes(front: Front) -> None:
     queued = post(b"/early", EXPECT + b"Content-Length: 2000\r\n")
     with front.connect() as client:
         client.sendall(b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n" + queued)
@@ -158,7 +160,7 @@ def test_px_7_a_queued_request_with_an_unread_body_gets_its_answer_and_ends_the_
     assert front.app.paths == ["/slow", "/early"]
 
 
-def test_px_7_behind_a_request_that_asks_for_the_end_nothing_is_parsed(front: Front) -> None:
+def test_px_7_bytes_after_a_request_with_connection_close_are_not_parsed(front: Front) -> None:
     """Not even what would be refused: the answer is not lost to a fault behind it."""
     last = b"GET /slow HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
     answer = front.exchange(last + b"\x00 nonsense\r\n\r\n" + SECOND)
@@ -171,7 +173,7 @@ def test_px_7_behind_a_request_that_asks_for_the_end_nothing_is_parsed(front: Fr
 
 
 @pytest.mark.parametrize("sent", [50_000, 900_000], ids=["50 KB behind", "900 KB behind"])
-def test_px_7_an_early_answer_is_not_lost_to_a_client_that_sends_before_it_reads(
+def test_px_7_a_client_that_sends_before_it_reads_still_gets_an_early_answer(
     reached: tuple[Front, Connect], sent: int
 ) -> None:
     """A bare close would reset the connection and take the answer with it."""
@@ -186,7 +188,7 @@ def test_px_7_an_early_answer_is_not_lost_to_a_client_that_sends_before_it_reads
     assert len(front.app.paths) == 5
 
 
-def test_px_7_a_long_early_answer_arrives_whole_although_its_reader_is_slow(
+def test_px_7_a_slow_reader_gets_a_long_early_answer_completely(
     reached: tuple[Front, Connect], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only what the client takes counts: three times the time that the end would have."""
@@ -202,14 +204,16 @@ def test_px_7_a_long_early_answer_arrives_whole_although_its_reader_is_slow(
     assert received > 6_000_000
 
 
-def test_px_7_an_early_answer_may_take_longer_than_a_body(front: Front) -> None:
+def test_px_7_an_early_answer_can_take_longer_than_the_body_timeout(front: Front) -> None:
     """The client owes no body any more, so that its answer is not cut for lack of one."""
     with running(LimitSettings(header_timeout_seconds=0.1)) as hasty, hasty.connect() as client:
         client.sendall(post(b"/early/drip", EXPECT + b"Content-Length: 100000\r\n"))
         assert read_all(client).endswith(b"/early/drip ")
 
 
-def test_px_7_the_end_is_told_at_once(reached: tuple[Front, Connect], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_px_7_the_connection_is_closed_at_once_after_an_early_answer(
+    reached: tuple[Front, Connect], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By a half-close, or by close_notify under TLS: nobody waits for the server's own end of the connection."""
     monkeypatch.setattr(gentle_transport, "LINGER_SECONDS", 60)
     _, connect = reached
@@ -223,7 +227,7 @@ def test_px_7_the_end_is_told_at_once(reached: tuple[Front, Connect], monkeypatc
 # The end is bounded.
 
 
-def test_ds_3_a_client_that_goes_on_sending_is_cut_off(reached: tuple[Front, Connect]) -> None:
+def test_ds_3_a_client_that_keeps_sending_after_an_early_answer_is_disconnected(reached: tuple[Front, Connect]) -> None:
     front, connect = reached
     started, sent = time.monotonic(), 0
     with connect() as client:
@@ -236,7 +240,7 @@ def test_ds_3_a_client_that_goes_on_sending_is_cut_off(reached: tuple[Front, Con
     wait_for(lambda: not front.state.connections)
 
 
-def test_ds_3_a_client_that_goes_on_sending_is_read_for_one_mebibyte(front: Front) -> None:
+def test_ds_3_at_most_one_mebibyte_is_read_after_an_early_answer(front: Front) -> None:
     """What the kernel takes in besides is the kernel's to bound; here its buffers are small."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
@@ -251,7 +255,7 @@ def test_ds_3_a_client_that_goes_on_sending_is_read_for_one_mebibyte(front: Fron
     assert MIB // 2 < sent < 10 * MIB
 
 
-def test_ds_3_a_client_that_says_nothing_is_cut_off_too(reached: tuple[Front, Connect]) -> None:
+def test_ds_3_a_client_that_is_silent_after_an_early_answer_is_disconnected(reached: tuple[Front, Connect]) -> None:
     front, connect = reached
     with connect() as client:
         client.sendall(post(b"/early", EXPECT + b"Content-Length: 10\r\n"))
@@ -259,7 +263,7 @@ def test_ds_3_a_client_that_says_nothing_is_cut_off_too(reached: tuple[Front, Co
         wait_for(lambda: not front.state.connections)
 
 
-def test_ds_3_a_connection_counts_until_it_is_closed() -> None:
+def test_ds_3_a_connection_is_counted_until_it_is_closed() -> None:
     """So that a stranger holds no more than before by collecting answers without bodies."""
     with running(LimitSettings(connections_per_address=2)) as few, ExitStack() as stack:
         for _ in range(2):
@@ -270,7 +274,7 @@ def test_ds_3_a_connection_counts_until_it_is_closed() -> None:
         wait_for(lambda: few.exchange(b"GET / HTTP/1.0\r\n" + HOST + b"\r\n").startswith(b"HTTP/1.1 200"))
 
 
-def test_ds_3_a_flood_of_connections_is_not_kept_for_its_refusals() -> None:
+def test_ds_3_many_refused_connections_are_not_kept_open() -> None:
     with running(LimitSettings(connections_per_address=5)) as few, ExitStack() as stack:
         held = [stack.enter_context(few.connect()) for _ in range(40)]
         wait_for(lambda: len(few.state.connections) <= 10)
@@ -293,7 +297,7 @@ def test_ds_3_a_flood_of_connections_is_not_kept_for_its_refusals() -> None:
     ],
     ids=["another", "empty", "a list", "a parameter", "twice", "two"],
 )
-def test_px_7_an_expectation_that_is_not_100_continue_is_417(front: Front, headers: bytes) -> None:
+def test_px_7_an_expect_header_other_than_100_continue_gets_417(front: Front, headers: bytes) -> None:
     answer = front.exchange(post(b"/first", headers + b"Content-Length: 2000\r\n", SECOND))
     assert answer.startswith(b"HTTP/1.1 417 ")
     assert b"\r\nconnection: close\r\n" in answer
@@ -301,7 +305,7 @@ def test_px_7_an_expectation_that_is_not_100_continue_is_417(front: Front, heade
 
 
 @pytest.mark.parametrize("spelling", [b"100-continue", b"100-Continue", b" 100-CONTINUE"])
-def test_px_7_a_body_that_is_wanted_is_asked_for_once(front: Front, spelling: bytes) -> None:
+def test_px_7_100_continue_is_sent_once_when_the_body_is_read(front: Front, spelling: bytes) -> None:
     with front.connect() as client:
         client.sendall(post(b"/x", b"Expect:" + spelling + b"\r\nContent-Length: 3\r\nConnection: close\r\n"))
         assert client.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -311,7 +315,7 @@ def test_px_7_a_body_that_is_wanted_is_asked_for_once(front: Front, spelling: by
     assert answer.endswith(b"/x abc")
 
 
-def test_px_7_http_1_0_knows_no_expectation(front: Front) -> None:
+def test_px_7_an_http_1_0_request_gets_no_100_continue(front: Front) -> None:
     for expectation in (EXPECT, b"Expect: 200-ok\r\n"):
         answer = front.exchange(post(b"/old", expectation + b"Content-Length: 3\r\n", b"abc", version=b"1.0"))
         assert answer.startswith(b"HTTP/1.1 200")
@@ -319,7 +323,7 @@ def test_px_7_http_1_0_knows_no_expectation(front: Front) -> None:
 
 
 @pytest.mark.parametrize("headers", [b"", b"Content-Length: 0\r\n"], ids=["no body", "empty body"])
-def test_px_7_a_request_without_a_body_is_not_asked_for_one(front: Front, headers: bytes) -> None:
+def test_px_7_a_request_without_a_body_gets_no_100_continue(front: Front, headers: bytes) -> None:
     answer = front.exchange(post(b"/none", EXPECT + headers + b"Connection: close\r\n"))
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.count(b"HTTP/1.1") == 1
@@ -332,7 +336,7 @@ def test_px_7_a_request_without_a_body_is_not_asked_for_one(front: Front, header
     "behind", [SECOND, b"\x81\x83\x00\x00\x00\x00abc", b"\x00" * 50], ids=["a request", "a frame", "zeros"]
 )
 @pytest.mark.parametrize("when", ["before the answer", "after the answer"])
-def test_px_7_what_follows_a_refused_handshake_is_never_a_request(
+def test_px_7_bytes_after_a_refused_handshake_are_not_read_as_a_request(
     reached: tuple[Front, Connect], behind: bytes, when: str
 ) -> None:
     front, connect = reached
@@ -353,7 +357,7 @@ def test_px_7_what_follows_a_refused_handshake_is_never_a_request(
 
 
 @pytest.mark.parametrize("order", [[b"Upgrade", b"keep-alive"], [b"keep-alive", b"Upgrade"]], ids=["first", "last"])
-def test_px_12_a_handshake_is_answered_once_wherever_it_says_upgrade(front: Front, order: list[bytes]) -> None:
+def test_px_12_a_handshake_with_two_connection_headers_is_answered_once(front: Front, order: list[bytes]) -> None:
     """Uvicorn looks at the last `Connection` only, its parser at all of them."""
     headers = UPGRADE.replace(b"Connection: Upgrade\r\n", b"".join(b"Connection: %s\r\n" % each for each in order))
     with front.connect() as client:

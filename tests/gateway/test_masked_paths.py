@@ -33,7 +33,7 @@ UPLOAD = f"/_stcore/upload_file/{SESSION}/{FILE}"
         (f"/media/x/media/{MEDIA}", "/media/*"),
     ],
 )
-def test_an_address_is_cut_where_it_begins_to_open_something(path: str, masked: str) -> None:
+def test_an_address_with_a_secret_is_cut_before_the_secret(path: str, masked: str) -> None:
     assert mask_path(path) == masked
 
 
@@ -51,7 +51,7 @@ def test_an_address_is_cut_where_it_begins_to_open_something(path: str, masked: 
         "/auth/sessions/0123456789ab",
     ],
 )
-def test_other_addresses_are_told_as_they_came(path: str) -> None:
+def test_other_addresses_are_logged_unchanged(path: str) -> None:
     assert mask_path(path) == path
 
 
@@ -86,7 +86,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("path", SPELLINGS.values(), ids=SPELLINGS)
-def test_every_spelling_is_cut(path: str) -> None:
+def test_every_spelling_of_an_address_with_a_secret_is_cut(path: str) -> None:
     said = mask_path(path).lower()
     for capability in (SESSION, FILE, MEDIA, "cdcdcd"):
         assert capability not in said
@@ -95,7 +95,7 @@ def test_every_spelling_is_cut(path: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["/_stcore", "/media", "/_stcore/x", "%25", "/\\;", "/kit;/", "%EF%B7%BA"])
-def test_a_long_address_costs_little(piece: str) -> None:
+def test_masking_a_long_address_is_fast(piece: str) -> None:
     path = piece * (8_000 // len(piece))
     with costs_less_than(0.05):
         mask_path(path)
@@ -115,20 +115,20 @@ def test_a_long_address_costs_little(piece: str) -> None:
         f"GET /auth/kit/state/{SESSION}",
     ],
 )
-def test_a_line_of_log_says_no_id(line: str) -> None:
+def test_a_log_line_contains_no_session_id(line: str) -> None:
     said = mask_text(line)
     for capability in (SESSION, SESSION.upper(), FILE, MEDIA[:32]):
         assert capability not in said
     assert "*" in said
 
 
-def test_other_lines_are_left_alone() -> None:
+def test_other_log_lines_are_not_changed() -> None:
     line = f"order {SESSION} was shipped to /reports/2026, 3 of 4 done"
     assert mask_text(line) == line
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_every_logger_of_the_process_leaves_the_ids_out(form: str) -> None:
+def test_every_logger_of_the_process_removes_session_ids(form: str) -> None:
     stream = io.StringIO()
     configure_logging(LogSettings.model_validate({"format": form}), stream=stream)
     structlog.get_logger("vestibule.x").warning("failed", target=UPLOAD, detail=f"session {SESSION}")
@@ -148,7 +148,7 @@ def test_every_logger_of_the_process_leaves_the_ids_out(form: str) -> None:
 
 
 @pytest.mark.parametrize("json_lines", [True, False])
-def test_what_an_app_prints_is_masked_also_where_it_is_remembered(*, json_lines: bool) -> None:
+def test_the_output_of_an_app_is_masked_in_the_log_and_in_the_kept_last_lines(*, json_lines: bool) -> None:
     stream = io.StringIO()
     configure_logging(LogSettings(), stream=stream)
     output = ChildOutput("pages", voice="shown", json_lines=json_lines, prefix=True, stream=stream)

@@ -19,12 +19,12 @@ from gateway.targets import Target, parse_target
         ("unix:///run/app.sock", Target("localhost", 80, socket_path="/run/app.sock"), ""),
     ],
 )
-def test_the_three_forms_are_read(text: str, target: Target, origin: str) -> None:
+def test_the_three_forms_of_an_upstream_are_read(text: str, target: Target, origin: str) -> None:
     assert parse_target(text) == target
     assert parse_target(text).origin == origin
 
 
-def test_the_authority_is_what_a_host_header_says() -> None:
+def test_the_authority_of_an_upstream_is_its_host_header() -> None:
     assert parse_target("http://127.0.0.1:9001").authority == b"127.0.0.1:9001"
     assert parse_target("https://app/").authority == b"app"
     assert parse_target("unix:/run/app.sock").authority == b"localhost"
@@ -47,6 +47,6 @@ def test_the_authority_is_what_a_host_header_says() -> None:
         "",
     ],
 )
-def test_anything_else_is_an_error_of_the_configuration(text: str) -> None:
+def test_an_upstream_of_another_form_is_a_configuration_error(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_target(text)

@@ -60,7 +60,7 @@ def run(python: Path, code: str, *arguments: str, environ: dict[str, str] | None
     return answer
 
 
-def test_an_api_checks_a_token_with_the_extra_api_alone(
+def test_an_api_can_check_a_token_with_only_the_extra_api(
     wheel: Path, tmp_path: Path, fake_provider: FakeProvider
 ) -> None:
     python = make_environment(tmp_path / "api", wheel, extras=["api"])
@@ -69,25 +69,27 @@ def test_an_api_checks_a_token_with_the_extra_api_alone(
     assert answer == {"sub": "alice", "roles": ["analyst", "admin"], "same": True, "heavy": []}
 
 
-def test_a_token_is_checked_without_any_web_framework(wheel: Path, tmp_path: Path, fake_provider: FakeProvider) -> None:
+def test_a_token_can_be_checked_without_any_web_framework(
+    wheel: Path, tmp_path: Path, fake_provider: FakeProvider
+) -> None:
     python = make_environment(tmp_path / "base", wheel)
     token = fake_provider.access_token("alice", audience="api")
     answer = run(python, CHECK_A_TOKEN_WITHOUT_A_FRAMEWORK, token, environ=fake_provider.variables())
     assert answer == {"sub": "alice", "web": []}
 
 
-def test_the_kit_works_with_the_extra_streamlit_alone(wheel: Path, tmp_path: Path) -> None:
+def test_the_kit_works_with_only_the_extra_streamlit(wheel: Path, tmp_path: Path) -> None:
     python = make_environment(tmp_path / "kit", wheel, extras=["streamlit"])
     assert run(python, USE_THE_KIT) == {"kit": True, "heavy": []}
 
 
-def test_the_front_door_starts_with_the_extra_server_alone(wheel: Path, tmp_path: Path) -> None:
+def test_the_front_door_starts_with_only_the_extra_server(wheel: Path, tmp_path: Path) -> None:
     python = make_environment(tmp_path / "server", wheel, extras=["server"])
     code = "import gateway.app, gateway.cli.main, gateway.processes.worker; print('{}')"
     assert run(python, code) == {}
 
 
-def test_the_wheel_holds_types_pages_and_scripts(wheel: Path) -> None:
+def test_the_wheel_contains_type_information_pages_and_scripts(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for package in ("bff", "gateway", "streamlit_kit"):
         assert f"{package}/py.typed" in names
@@ -95,7 +97,7 @@ def test_the_wheel_holds_types_pages_and_scripts(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "deploy/"))]
 
 
-def test_a_type_checker_reads_the_installed_wheel(wheel: Path, tmp_path: Path) -> None:
+def test_a_type_checker_uses_the_types_of_the_installed_wheel(wheel: Path, tmp_path: Path) -> None:
     """mypy finds the types by `py.typed`, and sees the wrong use below."""
     python = make_environment(tmp_path / "typed", wheel, extras=["api"])
     program = tmp_path / "typed_use.py"

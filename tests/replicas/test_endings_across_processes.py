@@ -52,7 +52,7 @@ ENDINGS: dict[str, tuple[Ending, int, str]] = {
 
 
 @pytest.mark.parametrize("by", ENDINGS)
-def test_a_session_ended_at_one_process_is_over_at_the_others_soon(doors: ReplicaSet, by: str) -> None:
+def test_a_session_ended_at_one_process_ends_at_the_others_soon(doors: ReplicaSet, by: str) -> None:
     end, status, reason = ENDINGS[by]
     bystander = doors.sign_in("bob")
     cookie = doors.sign_in("alice")
@@ -74,7 +74,7 @@ def test_a_session_ended_at_one_process_is_over_at_the_others_soon(doors: Replic
     assert [replica.call_api(bystander).status for replica in doors] == [expected] * 3
 
 
-def test_a_sign_in_that_a_logout_overtook_at_another_process_opens_nothing(doors: ReplicaSet) -> None:
+def test_a_sign_in_opens_no_session_when_a_logout_arrives_at_another_process_during_it(doors: ReplicaSet) -> None:
     """LO-12, and the next one works."""
     doors.provider.options.auto_login = "alice"
     path, transaction = doors.start_login(doors[0])
@@ -83,7 +83,7 @@ def test_a_sign_in_that_a_logout_overtook_at_another_process_opens_nothing(doors
     assert doors[1].call_api(doors.sign_in("alice")).status == 200
 
 
-def test_a_new_sign_in_closes_the_old_sockets_elsewhere_so_that_they_reconnect(doors: ReplicaSet) -> None:
+def test_a_new_sign_in_closes_the_old_sockets_at_other_processes_so_that_they_reconnect(doors: ReplicaSet) -> None:
     """SL-1: the same person signs in again in the same browser; the page keeps its state and comes back."""
     cookie = doors.sign_in("alice")
     answer, websocket = open_websocket(doors[1].port, handshake("/ws", doors.host, f"Cookie: {cookie}"))

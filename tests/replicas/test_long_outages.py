@@ -31,7 +31,7 @@ def all_signed_in(doors: ReplicaSet, cookie: str) -> bool:
     return all(replica.call_api(cookie).status == 200 for replica in doors)
 
 
-def test_fm_1_thirty_seconds_without_the_store_sign_nobody_out_and_close_no_page(
+def test_fm_1_a_store_outage_of_thirty_seconds_signs_nobody_out_and_closes_no_page(
     wire: StoreWire, provider: FakeProvider, upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
     with running_replicas(
@@ -64,7 +64,7 @@ def check_that_a_longer_outage_closes_what_is_open(doors: ReplicaSet, wire: Stor
     until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
 
 
-def test_a_failover_under_load_loses_no_session_that_was_confirmed(
+def test_a_failover_under_load_loses_no_confirmed_session(
     component: Callable[[str], Path], provider: FakeProvider, upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
     """Whoever was answered with a cookie is signed in after the primary died; nobody is anonymous in between."""
@@ -95,7 +95,7 @@ def test_a_failover_under_load_loses_no_session_that_was_confirmed(
         watch.check_that_no_cookie_was_touched()
 
 
-def test_slots_that_move_under_whole_front_doors_sign_nobody_out_and_refuse_nobody(
+def test_moving_cluster_slots_under_running_front_doors_signs_nobody_out_and_refuses_no_request(
     component: Callable[[str], Path], provider: FakeProvider, upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
     """A Redis Cluster is resharded while three processes sign people in and serve them."""

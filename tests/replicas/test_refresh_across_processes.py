@@ -10,7 +10,7 @@ from tests.replicas.replica_set import SAME_ORIGIN, ReplicaSet, storm, until
 from tests.replicas.visits import REFRESH, expired, tokens_at_upstream
 
 
-def test_sl_4_two_hundred_requests_at_expiry_over_three_processes_make_one_grant(doors: ReplicaSet) -> None:
+def test_sl_4_two_hundred_requests_at_the_expiry_in_three_processes_make_one_token_request(doors: ReplicaSet) -> None:
     (cookie,) = expired(doors, "alice")
     for replica in doors:  # each has the old session in its cache
         assert replica.send("/page", *SAME_ORIGIN, cookie=cookie).status == 200
@@ -25,7 +25,7 @@ def test_sl_4_two_hundred_requests_at_expiry_over_three_processes_make_one_grant
     until(lambda: len(doors.events("refresh_ok")) == 1, seconds=2)
 
 
-def test_sl_5_a_holder_killed_in_the_middle_leaves_a_new_token_or_a_clean_sign_out(doors: ReplicaSet) -> None:
+def test_sl_5_a_process_killed_during_a_refresh_leaves_a_new_token_or_a_clean_sign_out(doors: ReplicaSet) -> None:
     """Alice's grant had not begun, so hers is renewed; Bob's token is spent, and its successor died with the worker."""
     provider, carol = doors.provider, doors.sign_in("carol")
     alice, bob = expired(doors, "alice", "bob")
@@ -53,7 +53,7 @@ def test_sl_5_a_holder_killed_in_the_middle_leaves_a_new_token_or_a_clean_sign_o
     assert [replica.call_api(carol).status for replica in doors] == [200] * 3
 
 
-def test_sl_5_a_holder_that_slept_past_its_lock_overwrites_nothing_and_ends_nothing(doors: ReplicaSet) -> None:
+def test_sl_5_a_process_that_sleeps_longer_than_its_lock_overwrites_and_ends_no_session(doors: ReplicaSet) -> None:
     (cookie,) = expired(doors, "alice")
     with doors.provider.bend.token.hold(times=1, when=REFRESH) as gate, ThreadPoolExecutor(1) as pool:
         late = pool.submit(doors[0].call_api, cookie)

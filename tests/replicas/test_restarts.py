@@ -22,7 +22,7 @@ from tests.replicas.visits import (
 from tests.security.raw import handshake, open_websocket, read_close
 
 
-def test_fm_8_a_stopping_process_finishes_what_it_began_and_the_others_take_the_rest(
+def test_fm_8_a_stopping_process_finishes_its_requests_and_the_others_take_new_ones(
     doors: ReplicaSet,
 ) -> None:
     (cookie,) = expired(doors, "alice")
@@ -84,7 +84,7 @@ def test_fm_8_a_new_first_key_signs_nobody_out(doors: ReplicaSet) -> None:
 
 
 @pytest.mark.long
-def test_fm_8_keys_are_rotated_without_a_stop_in_two_rounds(doors: ReplicaSet) -> None:
+def test_fm_8_keys_can_be_rotated_in_two_rounds_without_a_stop(doors: ReplicaSet) -> None:
     """As docs/key-rotation.md says: on the second line first, on the first line when every process has it."""
     cookie, key = doors.sign_in("alice"), fresh("unit-test-key-")
     sessions = [cookie]

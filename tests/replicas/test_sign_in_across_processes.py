@@ -14,7 +14,7 @@ from tests.replicas.visits import BINDING, code_for, redeem
 OTHER_BINDING = base64.urlsafe_b64encode(hashlib.sha256(b"another browser").digest()).decode().rstrip("=")
 
 
-def test_cb_2_a_hundred_identical_callbacks_over_three_processes_make_one_session(doors: ReplicaSet) -> None:
+def test_cb_2_a_hundred_identical_callbacks_at_three_processes_open_one_session(doors: ReplicaSet) -> None:
     path, transaction = doors.start_login(doors[0])
     requests = [(doors[number % 3], doors[number % 3].request(path, cookie=transaction)) for number in range(100)]
     answers = storm(requests)
@@ -29,14 +29,14 @@ def test_cb_2_a_hundred_identical_callbacks_over_three_processes_make_one_sessio
     assert len(doors[1].manage(f"/admin/sessions?sub={sub}&sid={sid}").json()["sessions"]) == 1
 
 
-def test_a_sign_in_that_failed_at_one_process_is_used_up_at_all(doors: ReplicaSet) -> None:
+def test_a_sign_in_that_failed_at_one_process_cannot_be_used_at_any_process(doors: ReplicaSet) -> None:
     path, transaction = doors.start_login(doors[0])
     doors.provider.bend.token.raw(400, json={"error": "invalid_grant"}, times=1)
     assert [replica.send(path, cookie=transaction).status for replica in doors] == [400] * 3
     assert len(doors.provider.hits_of("token")) == 1
 
 
-def test_ot_1_a_hundred_redemptions_of_one_code_over_three_processes_give_one_handle(doors: ReplicaSet) -> None:
+def test_ot_1_a_hundred_redemptions_of_one_code_at_three_processes_give_one_handle(doors: ReplicaSet) -> None:
     """And each of the others is a replay, which takes away what the one got."""
     code, cookie = code_for(doors)
     body = json.dumps({"code": code, "binding": BINDING}).encode()
@@ -55,7 +55,7 @@ def test_ot_1_a_hundred_redemptions_of_one_code_over_three_processes_give_one_ha
     assert {event["reason"] for event in doors.events("kit_refused")} == {"kit_code_replayed"}
 
 
-def test_ot_1_a_handle_works_at_every_process_until_its_code_is_shown_again(doors: ReplicaSet) -> None:
+def test_ot_1_a_handle_works_at_every_process_until_its_code_is_used_again(doors: ReplicaSet) -> None:
     code, cookie = code_for(doors)
     answer = redeem(doors[0], code)
     assert answer.status == 200
@@ -67,7 +67,7 @@ def test_ot_1_a_handle_works_at_every_process_until_its_code_is_shown_again(door
 
 
 @pytest.mark.parametrize("fault", ["another browser", "another client"])
-def test_ot_2_a_wrong_binding_burns_the_code_everywhere(doors: ReplicaSet, fault: str) -> None:
+def test_ot_2_a_wrong_binding_makes_the_code_unusable_at_every_process(doors: ReplicaSet, fault: str) -> None:
     code, cookie = code_for(doors)
     wrong = (
         redeem(doors[0], code, binding=OTHER_BINDING)
@@ -79,7 +79,7 @@ def test_ot_2_a_wrong_binding_burns_the_code_everywhere(doors: ReplicaSet, fault
     assert [replica.call_api(cookie).status for replica in doors] == [200] * 3, "nothing was given, nothing is taken"
 
 
-def test_ot_4_a_code_is_dead_with_its_session(doors: ReplicaSet) -> None:
+def test_ot_4_a_code_is_invalid_after_the_end_of_its_session(doors: ReplicaSet) -> None:
     code, cookie = code_for(doors)
     assert doors[2].post_form("/auth/logout", "", *SAME_ORIGIN, cookie=cookie).status == 303
     assert [redeem(replica, code).status for replica in doors] == [400] * 3

@@ -38,7 +38,7 @@ def health(replica: Replica) -> tuple[int, int]:
     return replica.manage("/healthz").status_code, replica.manage("/readyz").status_code
 
 
-def test_fm_1_without_the_store_everything_is_503_and_with_it_everything_goes_on(
+def test_fm_1_all_requests_get_503_during_a_store_outage_and_work_again_after_it(
     doors: ReplicaSet, wire: StoreWire
 ) -> None:
     code, cookie = code_for(doors)
@@ -72,7 +72,7 @@ def test_fm_1_without_the_store_everything_is_503_and_with_it_everything_goes_on
     watch.check_that_no_cookie_was_touched()
 
 
-def test_fm_1_a_store_that_swallows_everything_is_as_good_as_gone(doors: ReplicaSet, wire: StoreWire) -> None:
+def test_fm_1_a_store_that_never_answers_is_treated_as_an_outage(doors: ReplicaSet, wire: StoreWire) -> None:
     """Nothing is refused, nothing is answered: each request ends with the store's time-out."""
     cookie = doors.sign_in()
     assert all_signed_in(doors, cookie)
@@ -86,7 +86,7 @@ def test_fm_1_a_store_that_swallows_everything_is_as_good_as_gone(doors: Replica
     until(lambda: all_signed_in(doors, cookie), seconds=BACK_SECONDS)
 
 
-def test_fm_2_an_end_that_cannot_be_stored_is_not_done_and_may_be_repeated(doors: ReplicaSet, wire: StoreWire) -> None:
+def test_fm_2_a_sign_out_that_cannot_be_stored_fails_and_can_be_repeated(doors: ReplicaSet, wire: StoreWire) -> None:
     kept, cookie = doors.sign_in("bob"), doors.sign_in("alice")
     assert all_signed_in(doors, cookie)
     token = doors.provider.logout_token(sub="alice", sid=doors.sid_of_last_login())
@@ -104,7 +104,7 @@ def test_fm_2_an_end_that_cannot_be_stored_is_not_done_and_may_be_repeated(doors
 
 
 @pytest.mark.parametrize("seconds", [0, LOCK_SECONDS + 1], ids=["short", "longer than the lock"])
-def test_sl_5_an_outage_in_the_middle_of_a_refresh_does_not_cost_the_session(
+def test_sl_5_a_store_outage_during_a_refresh_does_not_end_the_session(
     doors: ReplicaSet, wire: StoreWire, seconds: float
 ) -> None:
     """The provider has rotated the refresh token; what came for it cannot be stored until the store is back.

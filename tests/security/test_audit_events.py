@@ -19,7 +19,7 @@ from tests.security.raw import RawAnswer, handshake, open_websocket
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
-def test_lg_3_a_sign_in_leaves_its_start_and_its_end(house: House) -> None:
+def test_lg_3_a_sign_in_is_one_event_at_its_start_and_one_at_its_end(house: House) -> None:
     browser = house.browser()
     started, event = only_event(house, lambda: house.start_login(browser), "login_started")
     assert_where(event, started)
@@ -30,7 +30,7 @@ def test_lg_3_a_sign_in_leaves_its_start_and_its_end(house: House) -> None:
 
 
 @pytest.mark.parametrize("error", ["access_denied", "server_error", "temporarily_unavailable", "login_required"])
-def test_lg_3_a_no_of_the_provider_is_one_failed_sign_in(house: House, error: str) -> None:
+def test_lg_3_a_refusal_by_the_provider_is_one_failed_sign_in(house: House, error: str) -> None:
     browser = house.browser()
     state = location_query(house.start_login(browser))["state"]
     url = f"{house.url}/auth/callback/corp"
@@ -49,7 +49,7 @@ FAILED_LOGINS: dict[str, tuple[str, Callable[[FakeProvider], None]]] = {
 
 
 @pytest.mark.parametrize("case", FAILED_LOGINS)
-def test_lg_3_a_sign_in_that_fails_leaves_its_reason(house: House, case: str) -> None:
+def test_lg_3_a_failed_sign_in_is_one_event_with_its_reason(house: House, case: str) -> None:
     reason, bend = FAILED_LOGINS[case]
     browser = house.browser()
     url = house.callback_url(browser)
@@ -85,7 +85,7 @@ def test_lg_3_a_sign_out_by_the_back_channel_is_one_event(house: House) -> None:
     assert_where(event, answer)
 
 
-def test_lg_3_a_logout_token_that_is_refused_is_one_event(house: House) -> None:
+def test_lg_3_a_refused_logout_token_is_one_event(house: House) -> None:
     token = house.provider.logout_token(sub="alice", aud="other")
     answer, event = only_event(house, lambda: post_logout(house, token), "logout_failed", reason="logout_token_aud")
     assert_where(event, answer)
@@ -102,7 +102,7 @@ def test_lg_3_a_refresh_is_one_event(timed_house: Callable[..., House], clock: F
 
 
 @pytest.mark.parametrize(("error", "seconds", "status"), [("invalid_grant", 301, 401), ("server_error", 290, 200)])
-def test_lg_3_a_refresh_that_fails_is_one_event(
+def test_lg_3_a_failed_refresh_is_one_event(
     timed_house: Callable[..., House], clock: FakeClock, error: str, seconds: float, status: int
 ) -> None:
     house = timed_house()
@@ -142,7 +142,7 @@ def test_lg_3_a_refused_token_exchange_is_one_event(
     assert_where(event, answer)
 
 
-def test_lg_3_too_many_sign_ins_under_way_are_one_event(build_house: Callable[..., House]) -> None:
+def test_lg_3_too_many_started_sign_ins_are_one_event(build_house: Callable[..., House]) -> None:
     house = build_house(limits={"pending_logins_per_address": 1})
     house.start_login(house.browser())
     again = house.browser()

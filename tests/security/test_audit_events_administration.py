@@ -40,7 +40,7 @@ def managed_house(build_house: Callable[..., House]) -> Iterator[tuple[House, st
 @pytest.mark.parametrize(
     ("order", "reason"), [({"sub": "alice"}, "revoke"), ({"all": "yes"}, "revoke_all")], ids=["a person", "everybody"]
 )
-def test_lg_3_an_administrators_end_of_sessions_is_one_event(
+def test_lg_3_sessions_ended_by_an_administrator_are_one_event(
     managed_house: tuple[House, str], order: dict[str, str], reason: str
 ) -> None:
     house, url = managed_house
@@ -71,7 +71,7 @@ ADMIN_HEADERS = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     ],
     ids=["a person", "a provider session", "one session"],
 )
-def test_lg_3_an_administrators_revoke_that_finds_nobody_is_one_event(
+def test_lg_3_a_revoke_by_an_administrator_that_finds_nobody_is_one_event(
     managed_house: tuple[House, str], order: dict[str, str], whom: str
 ) -> None:
     """It ends sign-ins under way: who was kept out, and by which request, must be found again."""
@@ -88,7 +88,9 @@ def test_lg_3_an_administrators_revoke_that_finds_nobody_is_one_event(
 
 
 @pytest.mark.parametrize(("sub", "number"), [("alice", 1), ("canary-sub", 0)])
-def test_lg_3_an_administrators_look_up_is_one_event(managed_house: tuple[House, str], sub: str, number: int) -> None:
+def test_lg_3_a_search_for_sessions_by_an_administrator_is_one_event(
+    managed_house: tuple[House, str], sub: str, number: int
+) -> None:
     house, url = managed_house
     house.sign_in()
 
@@ -123,20 +125,22 @@ def test_lg_3_an_administrators_look_at_claims_is_one_event(
 @pytest.mark.parametrize(
     "body", [b"[" * 15_000, b'{"sub":"\\ud800"}', b"[1]", b'{"sub":1}', b"\xff", b"{", b'{"sub":""}'], ids=repr
 )
-def test_lg_4_an_order_that_cannot_be_read_is_refused(managed_house: tuple[House, str], body: bytes) -> None:
+def test_lg_4_an_unreadable_admin_request_is_refused(managed_house: tuple[House, str], body: bytes) -> None:
     _, url = managed_house
     answer = httpx.post(f"{url}/admin/revoke", content=body, headers=ADMIN_HEADERS, verify=TRUST)
     assert (answer.status_code, answer.json()["code"]) == (400, "admin_request")
 
 
 @pytest.mark.parametrize("query", ["sub=%ED%A0%80", "sub=%FF", "sub=\xff", "sub="])
-def test_lg_4_a_look_up_that_makes_no_sense_is_no_fault(managed_house: tuple[House, str], query: str) -> None:
+def test_lg_4_an_invalid_search_for_sessions_gets_an_error_answer_and_not_500(
+    managed_house: tuple[House, str], query: str
+) -> None:
     _, url = managed_house
     answer = httpx.get(f"{url}/admin/sessions?{query}", headers=ADMIN_HEADERS, verify=TRUST)
     assert answer.status_code in (200, 400)
 
 
-def test_ready_tells_of_a_provider_that_fell_silent(managed_house: tuple[House, str]) -> None:
+def test_the_ready_endpoint_reports_a_provider_that_stopped_answering(managed_house: tuple[House, str]) -> None:
     house, url = managed_house
 
     def state() -> str:

@@ -17,7 +17,7 @@ from tests.security.rejection import Answer, status_of
 OTHER_HOST = b"GET /page HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n"
 
 
-def test_lg_3_a_person_who_may_not_is_one_event(house: House) -> None:
+def test_lg_3_a_person_without_permission_is_one_event(house: House) -> None:
     browser = house.sign_in("bob")
     answer, event = only_event(
         house, lambda: browser.get(f"{house.url}/admin/x"), "access_denied", reason="require.roles_any"
@@ -59,7 +59,7 @@ def test_lg_3_a_request_that_breaks_a_rule_is_one_event(house: House, case: str)
     assert_where(event, answer)
 
 
-def test_lg_3_a_target_elsewhere_is_replaced_and_never_written_down(house: House) -> None:
+def test_lg_3_a_return_target_on_another_site_is_one_event_without_the_target(house: House) -> None:
     noted = len(house.audit)
     answer = house.start_login(house.browser(), return_to="https://evil.example/canary")
     left = [each for each in house.audit[noted:] if each.get("audit")]
@@ -73,7 +73,7 @@ def test_lg_3_a_target_elsewhere_is_replaced_and_never_written_down(house: House
 
 
 @pytest.mark.parametrize("target", ["/api/x", "/_stcore/stream", "/auth/logout", "/auth%2faccount", "/models/x?a=b"])
-def test_lg_3_a_local_target_that_is_no_page_is_replaced_without_a_word(house: House, target: str) -> None:
+def test_lg_3_a_local_return_target_that_is_not_a_page_is_no_event(house: House, target: str) -> None:
     """Whoever opens such an address signed out is sent there by ourselves; nothing is wrong with that."""
     browser = house.browser()
     noted = len(house.audit)
@@ -87,7 +87,7 @@ SPOOFED += ["Impersonate-User", "X_CONSUMER_Username", "X-Scope-OrgID"]
 
 
 @pytest.mark.parametrize("name", SPOOFED)
-def test_lg_3_a_client_that_names_itself_is_one_event_a_minute(build_house: Callable[..., House], name: str) -> None:
+def test_lg_3_identity_headers_of_a_client_are_one_event_a_minute(build_house: Callable[..., House], name: str) -> None:
     house = build_house()
     cookie = house.session_cookie(house.sign_in())
     answer, event = only_event(
@@ -106,7 +106,7 @@ def test_lg_3_a_client_that_names_itself_is_one_event_a_minute(build_house: Call
     assert [each for each in house.audit[noted:] if each.get("audit")] == []
 
 
-def test_lg_3_what_a_trusted_proxy_adds_and_what_browsers_send_is_none(build_house: Callable[..., House]) -> None:
+def test_lg_3_headers_of_a_trusted_proxy_or_a_browser_are_no_event(build_house: Callable[..., House]) -> None:
     house = build_house(server={"trusted_proxies": ["127.0.0.1/32"]})
     cookie = house.session_cookie(house.sign_in())
     noted = len(house.audit)
@@ -160,7 +160,7 @@ KIT_REFUSALS: dict[str, tuple[str, Callable[[House, str], httpx.Response]]] = {
 
 
 @pytest.mark.parametrize("case", KIT_REFUSALS)
-def test_lg_3_an_application_that_may_not_is_one_event(kit_house: House, case: str) -> None:
+def test_lg_3_a_kit_client_without_permission_is_one_event(kit_house: House, case: str) -> None:
     reason, act = KIT_REFUSALS[case]
     handle, _ = fetch_handle(kit_house)
     answer, event = only_event(kit_house, lambda: act(kit_house, handle), "kit_refused", reason=reason)
@@ -171,7 +171,7 @@ def test_lg_3_an_application_that_may_not_is_one_event(kit_house: House, case: s
 
 
 @pytest.mark.parametrize(("client", "reason"), [("app-a", "kit_code_replayed"), ("app-b", "kit_code_foreign")])
-def test_lg_3_a_one_time_code_in_the_wrong_hands_is_one_event(kit_house: House, client: str, reason: str) -> None:
+def test_lg_3_a_one_time_code_used_by_the_wrong_client_is_one_event(kit_house: House, client: str, reason: str) -> None:
     code = fetch_code(kit_house)
     if client == "app-a":
         assert redeem(kit_house, code.value).status_code == 200

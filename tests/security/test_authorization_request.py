@@ -26,7 +26,7 @@ def thousand_starts(shared_house: House) -> list[dict[str, str]]:
     return [location_query(answer) for answer in answers]
 
 
-def test_az_1_only_the_code_flow_is_asked_for(house: House) -> None:
+def test_az_1_only_the_code_flow_is_requested(house: House) -> None:
     parameters = location_query(house.start_login(house.browser()))
     assert parameters["response_type"] == "code"
     assert parameters.get("response_mode", "query") == "query"
@@ -39,7 +39,7 @@ def test_az_1_the_client_is_confidential(house: House) -> None:
 
 
 @pytest.mark.parametrize("methods", [None, "absent", ["plain"]])
-def test_az_2_pkce_is_s256_whatever_discovery_says(build_house: Callable[..., House], methods: Any) -> None:
+def test_az_2_pkce_uses_s256_for_every_discovery_document(build_house: Callable[..., House], methods: Any) -> None:
     def change(document: dict[str, Any]) -> dict[str, Any]:
         del document["code_challenge_methods_supported"]
         return document if methods == "absent" else {**document, "code_challenge_methods_supported": methods}
@@ -52,12 +52,14 @@ def test_az_2_pkce_is_s256_whatever_discovery_says(build_house: Callable[..., Ho
     assert re.fullmatch(r"[A-Za-z0-9._~-]{43,128}", verifier)
 
 
-def test_az_2_no_challenge_is_ever_used_twice(thousand_starts: list[dict[str, str]]) -> None:
+def test_az_2_no_challenge_is_used_twice(thousand_starts: list[dict[str, str]]) -> None:
     assert len({start["code_challenge"] for start in thousand_starts}) == 1_000
     assert all(URL_SAFE.fullmatch(start["code_challenge"]) for start in thousand_starts)
 
 
-def test_az_3_state_and_nonce_are_fresh_distinct_and_say_nothing(thousand_starts: list[dict[str, str]]) -> None:
+def test_az_3_state_and_nonce_are_new_different_and_contain_no_information(
+    thousand_starts: list[dict[str, str]],
+) -> None:
     values = [start[name] for start in thousand_starts for name in ("state", "nonce")]
     assert len(set(values)) == 2_000
     assert all(URL_SAFE.fullmatch(value) for value in values)  # 43 characters hold 256 bits
@@ -68,7 +70,9 @@ def test_az_3_state_and_nonce_are_fresh_distinct_and_say_nothing(thousand_starts
 
 
 @pytest.mark.parametrize("victim", ["no cookies", "a sign-in of their own", "signed in"])
-def test_az_4_an_attackers_callback_opens_nothing_in_the_victims_browser(house: House, victim: str) -> None:
+def test_az_4_the_callback_of_an_attacker_opens_no_session_in_the_browser_of_a_victim(
+    house: House, victim: str
+) -> None:
     stolen = house.callback_url(house.browser())
     browser = house.browser()
     if victim == "a sign-in of their own":
@@ -81,7 +85,7 @@ def test_az_4_an_attackers_callback_opens_nothing_in_the_victims_browser(house: 
     assert victim != "signed in" or house.who(browser) == "bob"
 
 
-def test_az_4_the_binding_cookie_is_out_of_reach_of_scripts(house: House) -> None:
+def test_az_4_scripts_cannot_read_the_binding_cookie(house: House) -> None:
     browser = house.browser()
     house.start_login(browser)
     (cookie,) = browser.cookies
@@ -109,7 +113,7 @@ SPOOFED_ORIGINS = [
     ],
     ids=["untrusted peer", "trusted peer", "trusted peer whose host is believed"],
 )
-def test_az_5_redirect_uri_comes_from_configuration_alone(
+def test_az_5_the_redirect_uri_comes_only_from_the_configuration(
     build_house: Callable[..., House], server: dict[str, object]
 ) -> None:
     house = build_house(server=server)
@@ -169,12 +173,12 @@ def test_az_6_wrong_or_repeated_parameters_are_refused(house: House, query: str)
     assert len(house.store.logins) == before
 
 
-def test_az_6_listed_parameters_go_on_once(house: House) -> None:
+def test_az_6_allowed_parameters_are_passed_on_once(house: House) -> None:
     query = {"prompt": "login", "login_hint": "ada@example.com", "max_age": "60", "ui_locales": "de en"}
     assert query.items() <= location_query(house.start_login(house.browser(), **query)).items()
 
 
-def test_az_7_discovery_supplies_endpoints_only(build_house: Callable[..., House]) -> None:
+def test_az_7_only_endpoints_are_taken_from_discovery(build_house: Callable[..., House]) -> None:
     attacker = FakeProvider()
     with attacker:
         extra = {
@@ -219,7 +223,7 @@ EMBEDDED = [
 
 
 @pytest.mark.parametrize("headers", EMBEDDED, ids=str)
-def test_az_9_embedded_content_starts_no_sign_in(house: House, headers: dict[str, str]) -> None:
+def test_az_9_embedded_content_cannot_start_a_sign_in(house: House, headers: dict[str, str]) -> None:
     before = len(house.store.logins)
     answer = assert_rejected(
         house, lambda: house.browser().get(f"{house.url}/auth/login", headers=headers, cross_site=True), statuses=[403]
@@ -239,7 +243,7 @@ def test_az_9_a_script_gets_401_json_and_no_redirect(house: House, path: str) ->
     assert len(house.store.logins) == before
 
 
-def test_az_1_a_pushed_request_carries_the_same_parameters(
+def test_az_1_a_pushed_request_has_the_same_parameters(
     build_house: Callable[..., House], provider: FakeProvider
 ) -> None:
     house = build_house(providers={"corp": provider_table(provider, par="required")})

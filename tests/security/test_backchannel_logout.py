@@ -49,7 +49,7 @@ def test_lo_4_a_logout_token_ends_the_sessions_it_names_and_no_others(house: Hou
     assert house.is_signed_in(bob)
 
 
-def test_lo_4_a_session_nobody_knows_is_answered_like_a_known_one(house: House) -> None:
+def test_lo_4_an_unknown_session_gets_the_same_answer_as_a_known_one(house: House) -> None:
     browser = house.sign_in()
     known = post_logout(house, house.provider.logout_token(sid=sid_of(house, browser)))
     unknown = post_logout(house, house.provider.logout_token(sid="never-seen"))
@@ -80,7 +80,7 @@ REQUESTS: dict[str, Callable[[str], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("how", REQUESTS)
-def test_lo_4_only_one_token_in_a_posted_form_counts(house: House, how: str) -> None:
+def test_lo_4_only_a_posted_form_with_one_logout_token_is_accepted(house: House, how: str) -> None:
     browser = house.sign_in()
     token = house.provider.logout_token(sub="alice")
     answer = assert_rejected(
@@ -91,7 +91,7 @@ def test_lo_4_only_one_token_in_a_posted_form_counts(house: House, how: str) -> 
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH"])
-def test_lo_4_only_post_does_anything(house: House, method: str) -> None:
+def test_lo_4_only_post_is_accepted_at_the_back_channel_address(house: House, method: str) -> None:
     browser = house.sign_in()
     params = {"logout_token": house.provider.logout_token(sub="alice")}
     url = f"{house.url}/auth/backchannel-logout/corp"
@@ -99,11 +99,11 @@ def test_lo_4_only_post_does_anything(house: House, method: str) -> None:
     assert house.is_signed_in(browser)
 
 
-def test_lo_4_a_provider_that_is_not_configured_has_no_such_address(house: House) -> None:
+def test_lo_4_an_unknown_provider_has_no_back_channel_address(house: House) -> None:
     assert post_logout(house, house.provider.logout_token(sub="alice"), provider="other").status_code == 404
 
 
-def test_lo_4_a_logout_that_cannot_be_stored_is_no_success_and_may_be_repeated(
+def test_lo_4_a_logout_that_cannot_be_stored_fails_and_can_be_repeated(
     build_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = build_house()
@@ -145,14 +145,14 @@ SIGNATURES: dict[str, Callable[[FakeProvider], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("how", SIGNATURES)
-def test_lo_5_only_the_pinned_algorithm_and_the_providers_own_keys_count(house: House, how: str) -> None:
+def test_lo_5_only_the_pinned_algorithm_and_the_keys_of_the_provider_are_accepted(house: House, how: str) -> None:
     browser = house.sign_in()
     token = house.provider.logout_token(sub="alice", **SIGNATURES[how](house.provider))
     assert_rejected(house, lambda: post_logout(house, token), statuses=[400], secrets=[token])
     assert house.is_signed_in(browser)
 
 
-def test_lo_5_a_damaged_signature_is_none(house: House) -> None:
+def test_lo_5_a_logout_token_with_a_damaged_signature_is_refused(house: House) -> None:
     browser = house.sign_in()
     head, payload, signature = house.provider.logout_token(sub="alice").split(".")
     for damaged in (
@@ -169,7 +169,7 @@ def test_lo_5_a_damaged_signature_is_none(house: House) -> None:
     assert house.is_signed_in(browser)
 
 
-def test_lo_5_unknown_keys_cause_no_storm_of_fetches(build_house: Callable[..., House]) -> None:
+def test_lo_5_unknown_keys_cause_only_a_few_fetches(build_house: Callable[..., House]) -> None:
     house = build_house()
     browser = house.sign_in()
     before = len(house.provider.hits_of("jwks"))
@@ -182,7 +182,7 @@ def test_lo_5_unknown_keys_cause_no_storm_of_fetches(build_house: Callable[..., 
 
 
 @pytest.mark.parametrize("typ", [OMIT, "JWT", "jwt", "logout+jwt", "LOGOUT+JWT"])
-def test_lo_6_these_types_are_logout_tokens(house: House, typ: Any) -> None:
+def test_lo_6_the_usual_types_of_logout_tokens_are_accepted(house: House, typ: Any) -> None:
     browser = house.sign_in()
     token = house.provider.logout_token(sid=sid_of(house, browser), header={"typ": typ})
     assert post_logout(house, token).status_code == 200
@@ -190,14 +190,14 @@ def test_lo_6_these_types_are_logout_tokens(house: House, typ: Any) -> None:
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "dpop+jwt", "secevent+jwt", "vestibule-handshake+jwt", "x", 1, True, []])
-def test_lo_6_any_other_type_is_none(house: House, typ: Any) -> None:
+def test_lo_6_a_logout_token_of_another_type_is_refused(house: House, typ: Any) -> None:
     browser = house.sign_in()
     token = house.provider.logout_token(sub="alice", header={"typ": typ})
     assert_rejected(house, lambda: post_logout(house, token), statuses=[400])
     assert house.is_signed_in(browser)
 
 
-def test_lo_6_an_id_token_is_no_logout_token(house: House) -> None:
+def test_lo_6_an_id_token_is_refused_as_a_logout_token(house: House) -> None:
     browser = house.sign_in()
     tokens = house.session_of(browser).tokens
     for token in (tokens.id_token, tokens.access_token):
@@ -261,7 +261,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("how", CLAIMS)
-def test_lo_7_to_lo_11_a_token_that_breaks_a_rule_ends_nothing(house: House, how: str) -> None:
+def test_lo_7_to_lo_11_a_logout_token_that_breaks_a_rule_ends_no_session(house: House, how: str) -> None:
     browser = house.sign_in()
     issuer, now = house.provider.issuer, int(time.time())
     broken = dict(CLAIMS[how])
@@ -277,7 +277,7 @@ def test_lo_7_to_lo_11_a_token_that_breaks_a_rule_ends_nothing(house: House, how
     assert house.is_signed_in(browser)
 
 
-def test_lo_8_a_token_works_once_and_its_replay_is_answered_without_effect(house: House) -> None:
+def test_lo_8_a_logout_token_works_once_and_its_replay_has_no_effect(house: House) -> None:
     token = house.provider.logout_token(sub="alice")
     assert post_logout(house, token).status_code == 200
     browser = house.sign_in()
@@ -285,7 +285,7 @@ def test_lo_8_a_token_works_once_and_its_replay_is_answered_without_effect(house
     assert house.is_signed_in(browser)
 
 
-def test_lo_8_a_replay_has_no_effect_for_as_long_as_the_token_would_pass(timed_house: Callable[..., House]) -> None:
+def test_lo_8_a_replay_has_no_effect_as_long_as_the_logout_token_is_valid(timed_house: Callable[..., House]) -> None:
     house = timed_house()
     clock: Any = house.provider.clock
     token = house.provider.logout_token(sub="alice", exp=int(clock()) + 290)
@@ -299,7 +299,7 @@ def test_lo_8_a_replay_has_no_effect_for_as_long_as_the_token_would_pass(timed_h
 
 
 @pytest.mark.parametrize("pattern", ["*", "?", "[a]", "a*", "alic?", "alice|bob", "alice bob", "%", ".*", "al[i]ce"])
-def test_lo_11_names_are_no_patterns(house: House, pattern: str) -> None:
+def test_lo_11_wildcard_characters_in_names_are_plain_text(house: House, pattern: str) -> None:
     browser, bob = house.sign_in(), house.sign_in("bob")
     patterns: list[dict[str, Any]] = [{"sub": pattern}, {"sid": pattern}, {"sub": "alice", "sid": pattern}]
     for named in patterns:
@@ -308,7 +308,7 @@ def test_lo_11_names_are_no_patterns(house: House, pattern: str) -> None:
     assert house.is_signed_in(bob)
 
 
-def test_lo_11_sub_and_sid_together_end_what_has_both(house: House) -> None:
+def test_lo_11_sub_and_sid_together_end_only_sessions_with_both(house: House) -> None:
     alice, bob = house.sign_in(), house.sign_in("bob")
     crossed = house.provider.logout_token(sub="bob", sid=sid_of(house, alice))
     assert post_logout(house, crossed).status_code == 200
@@ -316,7 +316,7 @@ def test_lo_11_sub_and_sid_together_end_what_has_both(house: House) -> None:
     assert house.is_signed_in(bob)
 
 
-def test_lo_11_people_of_another_provider_are_not_touched(
+def test_lo_11_sessions_of_another_provider_are_not_ended(
     build_house: Callable[..., House], provider: FakeProvider
 ) -> None:
     with FakeProvider(auto_login="alice") as second:
@@ -337,7 +337,9 @@ def test_lo_11_people_of_another_provider_are_not_touched(
 
 
 @pytest.mark.parametrize("naming", ["sub", "sid", "both"])
-def test_lo_12_a_logout_during_the_code_exchange_wins_and_a_later_sign_in_works(house: House, naming: str) -> None:
+def test_lo_12_a_logout_during_the_code_exchange_stops_that_sign_in_and_a_later_one_works(
+    house: House, naming: str
+) -> None:
     browser = house.browser()
     callback = house.callback_url(browser)
     named: dict[str, Any] = {"sub": "alice", "sid": house.provider.logins("alice")[-1].sid}
@@ -354,7 +356,7 @@ def test_lo_12_a_logout_during_the_code_exchange_wins_and_a_later_sign_in_works(
     assert house.is_signed_in(house.sign_in(browser=browser))
 
 
-def test_lo_13_everything_of_the_session_is_dead_within_two_seconds(house: House) -> None:
+def test_lo_13_requests_and_sockets_of_the_session_end_at_once(house: House) -> None:
     browser = house.sign_in()
     cookie = house.session_cookie(browser)
     assert browser.fetch(f"{house.url}/api/x").status_code == 200

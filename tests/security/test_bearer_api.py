@@ -21,7 +21,7 @@ def api() -> Iterator[Api]:
             yield api
 
 
-def test_rs_1_a_good_token_is_let_in(api: Api) -> None:
+def test_rs_1_a_valid_token_is_accepted(api: Api) -> None:
     assert json.loads(api.send(api.token()).body) == {"sub": "alice"}
     es256 = api.provider.mint(api.claims(), header={"typ": "at+jwt"}, alg="ES256")
     assert api.send(es256).status == 200
@@ -34,7 +34,7 @@ def test_rs_1_unsigned_tokens_are_refused(api: Api, alg: str) -> None:
         api.assert_refused(token)
 
 
-def test_rs_1_public_values_are_no_hmac_secrets(api: Api) -> None:
+def test_rs_1_public_values_are_not_accepted_as_hmac_secrets(api: Api) -> None:
     key = api.provider.signing_key
     jwks = api.provider.keys.jwks()
     bom = b"\xef\xbb\xbf"
@@ -56,7 +56,7 @@ def test_rs_1_public_values_are_no_hmac_secrets(api: Api) -> None:
 
 
 @pytest.mark.parametrize("alg", ["PS256", "RS384", "RS512", "EdDSA", "ES384"])
-def test_rs_1_algorithms_off_the_list_are_refused(api: Api, alg: str) -> None:
+def test_rs_1_algorithms_that_are_not_configured_are_refused(api: Api, alg: str) -> None:
     key = api.provider.signing_key if alg[:2] in ("PS", "RS") else generate_key(alg)
     api.assert_refused(api.provider.mint(api.claims(), header={"typ": "at+jwt"}, key=key, alg=alg))
 
@@ -78,7 +78,7 @@ KIDS = [
 
 
 @pytest.mark.parametrize("kid", KIDS, ids=lambda kid: repr(kid)[:20])
-def test_rs_2_kid_looks_up_and_nothing_else(api: Api, kid: Any) -> None:
+def test_rs_2_a_strange_kid_is_only_an_unknown_key_name(api: Api, kid: Any) -> None:
     answer = api.send(api.token(header={"kid": kid}))
     if kid in (None, ""):  # like no kid at all: whichever key fits
         assert answer.status in (200, 401)
@@ -106,7 +106,7 @@ def test_rs_2_critical_extensions_are_refused(api: Api, header: Claims) -> None:
     api.assert_refused(api.token(header=header))
 
 
-def test_rs_2_random_kids_cause_no_storm_of_fetches(api: Api) -> None:
+def test_rs_2_random_kids_cause_only_a_few_fetches(api: Api) -> None:
     api.send(api.token())
     api.provider.clear_hits()
     for number in range(100):
@@ -131,12 +131,12 @@ TYPES = [
 
 
 @pytest.mark.parametrize("typ", TYPES, ids=repr)
-def test_rs_3_other_types_are_refused(api: Api, typ: Any) -> None:
+def test_rs_3_tokens_of_other_types_are_refused(api: Api, typ: Any) -> None:
     api.assert_refused(api.token(header={"typ": typ}))
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
-def test_rs_3_the_type_is_compared_as_a_media_type(api: Api, typ: str) -> None:
+def test_rs_3_the_token_type_is_compared_as_a_media_type(api: Api, typ: str) -> None:
     assert api.send(api.token(header={"typ": typ})).status == 200
 
 
@@ -201,7 +201,7 @@ WRONG: dict[str, Claims] = {
 
 
 @pytest.mark.parametrize("fault", WRONG)
-def test_rs_4_issuer_audience_times_and_subject_are_exact(api: Api, fault: str) -> None:
+def test_rs_4_issuer_audience_times_and_subject_are_checked(api: Api, fault: str) -> None:
     words = {"{iss}/": api.provider.issuer + "/", "{ISS}": api.provider.issuer.upper()}
     words["{iss}.evil.example"] = api.provider.issuer + ".evil.example"
     claims: Claims = {
@@ -216,7 +216,7 @@ def test_rs_4_issuer_audience_times_and_subject_are_exact(api: Api, fault: str) 
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(-15, 401), (-5, 200)])
-def test_rs_4_ten_seconds_of_leeway(api: Api, seconds: int, status: int) -> None:
+def test_rs_4_expired_tokens_are_accepted_for_ten_seconds(api: Api, seconds: int, status: int) -> None:
     assert api.send(api.token(exp=time.time() + seconds)).status == status
 
 
@@ -244,7 +244,7 @@ MATRIX: list[tuple[str, Claims, int]] = [
 
 
 @pytest.mark.parametrize(("path", "claims", "status"), MATRIX)
-def test_rs_5_roles_and_scopes_are_asked_for(api: Api, path: str, claims: Claims, status: int) -> None:
+def test_rs_5_required_roles_and_scopes_are_checked(api: Api, path: str, claims: Claims, status: int) -> None:
     answer = api.send(api.token(**claims), path=path)
     assert answer.status == status
     if status == 403:
@@ -252,7 +252,7 @@ def test_rs_5_roles_and_scopes_are_asked_for(api: Api, path: str, claims: Claims
 
 
 @pytest.mark.parametrize("path", ["/analysts", "/readers", "/me"])
-def test_rs_5_nobody_gets_a_401_first(api: Api, path: str) -> None:
+def test_rs_5_a_request_without_a_token_gets_401_before_roles_are_checked(api: Api, path: str) -> None:
     answer = api.get(path=path)
     assert answer.status == 401
     assert answer.header("www-authenticate").startswith("Bearer ")

@@ -58,14 +58,14 @@ def spellings(token: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("case", spellings("a.b.c"))
-def test_rs_6_one_token_in_one_place_in_one_spelling(api: Api, case: str) -> None:
+def test_rs_6_only_one_token_in_one_authorization_header_is_accepted(api: Api, case: str) -> None:
     token = api.token()
     answer = api.get(*spellings(token)[case])
     assert answer.status in (400, 401)
     assert token.encode() not in answer.received
 
 
-def test_rs_6_a_token_in_the_query_or_the_body_does_not_count(api: Api) -> None:
+def test_rs_6_a_token_in_the_query_or_the_body_is_ignored(api: Api) -> None:
     token = api.token()
     assert api.get(path=f"/me?access_token={token}").status in (400, 401)
     assert api.get(f"Authorization: Bearer {token}", path=f"/me?access_token={token}").status == 400
@@ -74,7 +74,7 @@ def test_rs_6_a_token_in_the_query_or_the_body_does_not_count(api: Api) -> None:
     assert api.get(f"Cookie: access_token={token}; Authorization={token}").status == 401
 
 
-def test_rs_6_a_token_changed_in_its_spare_bits_is_another_token(api: Api) -> None:
+def test_rs_6_a_token_with_changed_unused_bits_is_refused(api: Api) -> None:
     """Two spellings of one signature would pass a list of revoked tokens."""
     for _ in range(8):
         token = api.token(jti=base64.urlsafe_b64encode(str(time.time_ns()).encode()).decode())
@@ -84,7 +84,7 @@ def test_rs_6_a_token_changed_in_its_spare_bits_is_another_token(api: Api) -> No
             assert api.send(token[:-1] + other).status == 401
 
 
-def test_rs_4_keys_that_cannot_be_had_let_nobody_in() -> None:
+def test_rs_4_no_token_is_accepted_while_the_keys_are_unavailable() -> None:
     with FakeProvider() as provider:
         provider.bend.jwks.raw(500)
         bearer = JWTBearer(provider.issuer, AUDIENCE, jwks_url=f"{provider.issuer}/jwks")
@@ -94,7 +94,7 @@ def test_rs_4_keys_that_cannot_be_had_let_nobody_in() -> None:
             assert answer.header("retry-after")
 
 
-def test_rs_1_an_api_takes_no_token_of_the_front_doors_kit() -> None:
+def test_rs_1_an_api_refuses_a_handshake_assertion_for_the_kit() -> None:
     """Both kinds of first-party assertions are signed with the same keys: only one of them opens an API."""
     issuer = "https://gw.example"
     keys = Assertions(Keyring([KEY.encode()]), issuer=issuer, clock=time.time)

@@ -44,7 +44,9 @@ def refused_handshake(port: int, request: bytes) -> RawAnswer:
         return RawAnswer.parse(answer.received + read_all(client))
 
 
-def test_ck_6_what_one_persons_handshake_was_told_is_not_given_to_others(house: House, tmp_path: Path) -> None:
+def test_ck_6_a_shared_cache_does_not_give_the_handshake_answer_of_one_person_to_others(
+    house: House, tmp_path: Path
+) -> None:
     """A cache that knows addresses alone takes the refusal for the answer to a plain GET."""
     alice = house.session_cookie(house.sign_in("alice"))
     bob = house.session_cookie(house.sign_in("bob"))
@@ -60,7 +62,7 @@ def test_ck_6_what_one_persons_handshake_was_told_is_not_given_to_others(house: 
 
 
 @pytest.mark.parametrize("path", ["/closed", "/say/404"])
-def test_ck_6_an_application_in_this_process_refuses_a_handshake_for_that_one_alone(
+def test_ck_6_a_handshake_refused_by_an_application_in_this_process_is_not_cached_for_others(
     build_house: Callable[..., House], path: str
 ) -> None:
     house = build_house(routes=[page_route(IN_PROCESS, auth="public")])
@@ -69,7 +71,7 @@ def test_ck_6_an_application_in_this_process_refuses_a_handshake_for_that_one_al
     assert {"no-store", "private"} & {part.strip() for part in answer.header("cache-control").split(",")}
 
 
-def test_ck_6_what_an_answer_varies_by_is_said_in_one_line(
+def test_ck_6_the_vary_header_is_one_line(
     build_house: Callable[..., House], upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
     """Of several lines, nginx before 1.23 goes by the last: it would be our `Origin`, and the application's be lost."""
@@ -100,7 +102,7 @@ def test_ck_6_what_an_answer_varies_by_is_said_in_one_line(
     [['x="', "no-store", 'y="'], [r'x="\", no-store, public, y="'], ["no-store"], ['x="no-store, public']],
     ids=["quotation-over-three-lines", "escaped-quotation-mark", "plain", "open-quotation"],
 )
-def test_ck_6_private_comes_before_anything_that_could_hide_it(house: House, lines: list[str]) -> None:
+def test_ck_6_private_is_the_first_cache_control_directive(house: House, lines: list[str]) -> None:
     house.upstream.respond("/*", body="x", headers=[("Cache-Control", line) for line in lines])
     answer = house.get_raw("/api/x", SAME_ORIGIN, cookie=house.session_cookie(house.sign_in()))
     assert [value.partition(",")[0] for value in answer.all("cache-control")] == ["private"]
@@ -110,7 +112,7 @@ def test_ck_6_private_comes_before_anything_that_could_hide_it(house: House, lin
     "name",
     ["Edge-Control", "CF-Edge-Cache", "Netlify-Vary", "X-LiteSpeed-Cache-Control", "X-LiteSpeed-Vary"],
 )
-def test_ck_6_the_words_of_single_cdns_do_not_outrank_private(house: House, name: str) -> None:
+def test_ck_6_cache_headers_for_single_cdns_do_not_override_private(house: House, name: str) -> None:
     house.upstream.respond("/*", body="x", headers=[(name, "public, max-age=3600")])
     answer = house.get_raw("/api/x", SAME_ORIGIN, cookie=house.session_cookie(house.sign_in()))
     assert (answer.status, answer.all(name.lower())) == (200, [])

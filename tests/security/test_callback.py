@@ -30,7 +30,7 @@ def replaced(pairs: list[tuple[str, str]], name: str, value: str) -> list[tuple[
 
 
 @pytest.mark.parametrize("state", [None, "", "x", STATE, STATE + "=", "ä" * 43, "A" * 5_000, "%00", "../" * 14 + "A"])
-def test_cb_1_a_missing_or_unknown_state_ends_before_any_token_request(house: House, state: str | None) -> None:
+def test_cb_1_a_missing_or_unknown_state_is_refused_before_any_token_request(house: House, state: str | None) -> None:
     browser = house.browser()
     url = house.callback_url(browser)
     pairs = without(query_of(url), "state")
@@ -49,7 +49,9 @@ def test_cb_1_an_expired_state_is_refused(timed_house: Callable[..., House], clo
     assert_rejected(house, lambda: browser.get(url), statuses=[400])
 
 
-def test_cb_1_an_unused_state_lives_ten_minutes_at_most(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_cb_1_an_unused_state_is_valid_for_at_most_ten_minutes(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
     house = timed_house()
     house.provider.options.code_lifetime = 3_600
     browser = house.browser()
@@ -58,7 +60,7 @@ def test_cb_1_an_unused_state_lives_ten_minutes_at_most(timed_house: Callable[..
     assert browser.get(url).status_code == 303
 
 
-def test_cb_1_the_store_forgets_a_sign_in_even_if_the_cookie_outlives_it(
+def test_cb_1_an_expired_sign_in_is_gone_even_if_its_cookie_still_exists(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
     house = timed_house()
@@ -69,7 +71,7 @@ def test_cb_1_the_store_forgets_a_sign_in_even_if_the_cookie_outlives_it(
     assert_rejected(house, lambda: browser.get(url), reason="callback_unknown")
 
 
-def test_cb_1_a_tampered_binding_cookie_counts_as_another_browser(house: House) -> None:
+def test_cb_1_a_changed_binding_cookie_is_treated_as_another_browser(house: House) -> None:
     browser = house.browser()
     url = house.callback_url(browser)
     (cookie,) = browser.cookies
@@ -79,7 +81,7 @@ def test_cb_1_a_tampered_binding_cookie_counts_as_another_browser(house: House) 
         assert_rejected(house, lambda: browser.get(url), reason="callback_foreign_browser")
 
 
-def test_cb_1_two_binding_cookies_count_as_none(house: House) -> None:
+def test_cb_1_two_binding_cookies_are_refused(house: House) -> None:
     browser = house.browser()
     url = house.callback_url(browser)
     (cookie,) = browser.cookies
@@ -88,7 +90,7 @@ def test_cb_1_two_binding_cookies_count_as_none(house: House) -> None:
     assert_rejected(house, lambda: browser.get(url, headers=headers), reason="callback_foreign_browser")
 
 
-def test_cb_2_of_a_hundred_identical_callbacks_one_signs_in(house: House) -> None:
+def test_cb_2_only_one_of_a_hundred_identical_callbacks_signs_in(house: House) -> None:
     browser = house.browser()
     url = house.callback_url(browser)
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies)
@@ -100,7 +102,7 @@ def test_cb_2_of_a_hundred_identical_callbacks_one_signs_in(house: House) -> Non
     assert len(house.store.sessions) - before == 1
 
 
-def test_cb_2_a_second_use_is_refused(house: House) -> None:
+def test_cb_2_a_second_use_of_a_callback_is_refused(house: House) -> None:
     browser = house.browser()
     url = house.callback_url(browser)
     (cookie,) = browser.cookies
@@ -139,7 +141,7 @@ def test_cb_3_duplicate_and_conflicting_parameters_are_refused(house: House, con
 
 
 @pytest.mark.parametrize("victims_state_first", [True, False])
-def test_cb_3_a_refused_mixture_is_of_no_use_in_another_order(house: House, victims_state_first: bool) -> None:
+def test_cb_3_conflicting_parameters_are_refused_in_every_order(house: House, victims_state_first: bool) -> None:
     victim, attacker = house.browser(), house.browser()
     of_victim, of_attacker = house.callback_url(victim), house.callback_url(attacker)
     own = ("state", dict(query_of(of_victim))["state"])
@@ -149,7 +151,7 @@ def test_cb_3_a_refused_mixture_is_of_no_use_in_another_order(house: House, vict
     assert not house.is_signed_in(victim)
 
 
-def test_cb_3_an_injected_code_of_another_sign_in_opens_nothing(house: House) -> None:
+def test_cb_3_an_injected_code_of_another_sign_in_opens_no_session(house: House) -> None:
     """PKCE: the code was issued for another verifier, and the provider refuses it."""
     victim, attacker = house.browser(), house.browser()
     of_victim, of_attacker = house.callback_url(victim), house.callback_url(attacker)
@@ -168,28 +170,30 @@ ISSUERS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("change", ISSUERS)
-def test_cb_4_iss_of_another_issuer(house: House, change: str) -> None:
+def test_cb_4_a_response_with_iss_of_another_issuer_is_refused(house: House, change: str) -> None:
     browser = house.browser()
     url = house.callback_url(browser)
     attack = with_query(url, replaced(query_of(url), "iss", ISSUERS[change](house.provider.issuer)))
     assert_rejected(house, lambda: browser.get(attack), statuses=[400])
 
 
-def test_cb_4_iss_is_missing_although_the_provider_announces_it(house: House) -> None:
+def test_cb_4_a_response_without_iss_is_refused_when_the_provider_announces_iss(house: House) -> None:
     browser = house.browser()
     url = house.callback_url(browser)
     attack = with_query(url, without(query_of(url), "iss"))
     assert_rejected(house, lambda: browser.get(attack), reason="callback_issuer")
 
 
-def test_cb_4_iss_may_be_missing_when_it_is_not_announced(build_house: Callable[..., House]) -> None:
+def test_cb_4_a_response_without_iss_is_accepted_when_the_provider_does_not_announce_iss(
+    build_house: Callable[..., House],
+) -> None:
     house = build_house()
     house.provider.options.send_iss = False
     assert house.is_signed_in(house.sign_in())
 
 
 @pytest.mark.parametrize("started_with", ["corp", "partner"])
-def test_cb_5_a_state_of_one_provider_is_not_accepted_at_anothers_callback(
+def test_cb_5_a_state_of_one_provider_is_refused_at_the_callback_of_another(
     build_house: Callable[..., House], provider: FakeProvider, started_with: str
 ) -> None:
     with FakeProvider(auto_login="bob") as partner:
@@ -205,7 +209,7 @@ def test_cb_5_a_state_of_one_provider_is_not_accepted_at_anothers_callback(
             assert fake.hits_of("token") == []
 
 
-def test_cb_5_every_provider_has_a_redirect_uri_of_its_own(
+def test_cb_5_every_provider_has_its_own_redirect_uri(
     build_house: Callable[..., House], provider: FakeProvider
 ) -> None:
     with FakeProvider() as partner:
@@ -220,7 +224,7 @@ def test_cb_5_every_provider_has_a_redirect_uri_of_its_own(
 EVIL_DESCRIPTION = "<script>alert(1)</script>\r\nSet-Cookie: vestibule=evil" + "x" * 2_000
 
 
-def test_cb_6_an_error_with_a_bogus_state_harms_nobody(house: House) -> None:
+def test_cb_6_an_error_with_an_unknown_state_changes_nothing(house: House) -> None:
     browser = house.sign_in()
     query = urlencode({"error": "x<b>", "error_description": EVIL_DESCRIPTION, "state": STATE})
     url = f"{house.url}/auth/callback/corp?{query}"
@@ -229,7 +233,7 @@ def test_cb_6_an_error_with_a_bogus_state_harms_nobody(house: House) -> None:
     assert house.is_signed_in(browser)
 
 
-def test_cb_6_an_error_of_the_provider_is_not_echoed_and_signs_nobody_out(house: House) -> None:
+def test_cb_6_an_error_of_the_provider_is_not_repeated_and_signs_nobody_out(house: House) -> None:
     browser = house.sign_in("bob")
     url = house.callback_url(browser)
     pairs = replaced(without(query_of(url), "code"), "error", "x\r\n<b>")
@@ -243,7 +247,7 @@ def test_cb_6_an_error_of_the_provider_is_not_echoed_and_signs_nobody_out(house:
     assert house.who(browser) == "bob"
 
 
-def test_cb_6_an_error_consumes_its_own_sign_in_alone(house: House) -> None:
+def test_cb_6_an_error_ends_only_its_own_sign_in(house: House) -> None:
     browser = house.browser()
     failing, other = house.callback_url(browser), house.callback_url(browser)
     error = with_query(failing, replaced(without(query_of(failing), "code"), "error", "access_denied"))
@@ -253,7 +257,7 @@ def test_cb_6_an_error_consumes_its_own_sign_in_alone(house: House) -> None:
 
 
 @pytest.mark.parametrize("purpose", ["prefetch", "prefetch;prerender"])
-def test_cb_7_a_prefetch_consumes_nothing(house: House, purpose: str) -> None:
+def test_cb_7_a_prefetch_of_the_callback_does_not_use_up_the_sign_in(house: House, purpose: str) -> None:
     browser = house.browser()
     url = house.callback_url(browser)
     assert_rejected(house, lambda: browser.get(url, headers={"Sec-Purpose": purpose}), reason="callback_prefetch")
@@ -261,7 +265,7 @@ def test_cb_7_a_prefetch_consumes_nothing(house: House, purpose: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "DELETE", "POST"])
-def test_cb_7_other_methods_consume_nothing(house: House, method: str) -> None:
+def test_cb_7_other_methods_do_not_use_up_the_sign_in(house: House, method: str) -> None:
     browser = house.browser()
     url = house.callback_url(browser)
     assert browser.fetch(url, method=method).status_code in range(400, 500)
@@ -296,7 +300,7 @@ FORM_POST_FAULTS: dict[str, tuple[str, Callable[[dict[str, str]], bytes], int]] 
 
 
 @pytest.mark.parametrize("fault", FORM_POST_FAULTS)
-def test_cb_7_form_post_takes_a_small_form_and_nothing_else(form_post_house: House, fault: str) -> None:
+def test_cb_7_form_post_accepts_only_a_small_form(form_post_house: House, fault: str) -> None:
     house, browser = form_post_house, form_post_house.browser()
     form = posted_parameters(house, browser)
     content_type, write, status = FORM_POST_FAULTS[fault]
@@ -317,7 +321,7 @@ def test_cb_7_a_get_is_refused_where_form_post_is_configured(form_post_house: Ho
     assert browser.post(url, data=form).status_code == 303
 
 
-def test_cb_8_a_finished_sign_in_leaves_no_trace_in_the_browser(house: House) -> None:
+def test_cb_8_a_finished_sign_in_leaves_no_code_state_or_cookie_in_the_browser(house: House) -> None:
     browser = house.browser()
     url = house.callback_url(browser, return_to="/reports?year=2026")
     answer = browser.get(url)
@@ -380,7 +384,7 @@ def test_cb_9_a_used_sign_in_leads_to_the_start_page(house: House) -> None:
     assert 'class="button main" href="/"' in again.text
 
 
-def test_cb_9_a_hundred_failed_sign_ins_leave_no_residue(house: House) -> None:
+def test_cb_9_a_hundred_failed_sign_ins_leave_no_cookies_or_records(house: House) -> None:
     browser = house.browser()
     house.provider.options.auto_login = ""
     for _ in range(100):

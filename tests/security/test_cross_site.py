@@ -45,7 +45,7 @@ def signed_in(house: House, person: CookieClient) -> CookieClient:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("initiator", SIBLINGS)
 @pytest.mark.parametrize("path", ["/api/x", "/models/x", "/optional/x"])
-def test_cs_1_an_api_is_not_called_from_another_origin(
+def test_cs_1_a_call_to_an_api_from_another_origin_is_refused(
     house: House, signed_in: CookieClient, method: str, initiator: str, path: str
 ) -> None:
     def attack() -> httpx.Response:
@@ -57,7 +57,7 @@ def test_cs_1_an_api_is_not_called_from_another_origin(
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("value", [None, "", "0", "true", "1, 1", "11"])
-def test_cs_1_a_client_that_says_nothing_needs_the_static_header(
+def test_cs_1_a_client_without_browser_headers_needs_the_csrf_header(
     house: House, signed_in: CookieClient, method: str, value: str | None
 ) -> None:
     silence = {"Origin": None, "Sec-Fetch-Site": None, "Sec-Fetch-Mode": None, "Sec-Fetch-Dest": None}
@@ -82,7 +82,7 @@ def test_cs_1_a_client_that_says_nothing_needs_the_static_header(
     ],
     ids=str,
 )
-def test_cs_1_the_strict_mode_wants_the_header_on_every_call(
+def test_cs_1_the_strict_mode_needs_the_csrf_header_on_every_call(
     house: House, signed_in: CookieClient, method: str, lines: list[str]
 ) -> None:
     cookie = house.session_cookie(signed_in)
@@ -92,14 +92,14 @@ def test_cs_1_the_strict_mode_wants_the_header_on_every_call(
     )
 
 
-def test_cs_1_the_header_opens_the_strict_mode(house: House, signed_in: CookieClient) -> None:
+def test_cs_1_a_call_with_the_csrf_header_passes_in_strict_mode(house: House, signed_in: CookieClient) -> None:
     headers = {"X-Vestibule-CSRF": "1"}
     for method in METHODS:
         assert signed_in.fetch(f"{house.url}/strict/x", method=method, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_cs_1_the_doors_own_answers_are_not_read_from_elsewhere(house: House, method: str) -> None:
+def test_cs_1_another_origin_cannot_read_answers_of_the_front_door(house: House, method: str) -> None:
     browser = house.sign_in()
     headers = with_cookie(house, browser)
     answer = browser.fetch(
@@ -134,7 +134,7 @@ def test_cs_2_unsafe_methods_need_the_same_origin(
 
 @pytest.mark.parametrize("method", UNSAFE)
 @pytest.mark.parametrize("path", ["/api/x", "/page", "/optional/x"])
-def test_cs_2_a_form_of_a_page_without_referrers_passes(
+def test_cs_2_a_form_of_a_page_with_referrer_policy_no_referrer_is_accepted(
     house: House, signed_in: CookieClient, method: str, path: str
 ) -> None:
     """With `Referrer-Policy: no-referrer`, browsers send `Origin: null`. No page can set `Sec-Fetch-Site`."""
@@ -143,7 +143,7 @@ def test_cs_2_a_form_of_a_page_without_referrers_passes(
 
 
 @pytest.mark.parametrize(("referer", "status"), [("/page", 200), ("", 403), ("https://evil.example/", 403)])
-def test_cs_1_an_old_browser_reads_an_api_with_the_referer_of_its_page(
+def test_cs_1_an_old_browser_can_read_an_api_with_the_referer_of_its_page(
     house: House, signed_in: CookieClient, referer: str, status: int
 ) -> None:
     """Safari before 16.4 sends no fetch metadata, and no Origin with a read."""
@@ -160,13 +160,15 @@ ALONE_REFUSED = {(fault, site) for fault in ORIGIN_FAULTS for site in (None, "sa
 
 
 @pytest.mark.parametrize(("fault", "site"), sorted(ALONE_REFUSED, key=str))
-def test_cs_2_the_origin_is_compared_whole(house: House, signed_in: CookieClient, fault: str, site: str | None) -> None:
+def test_cs_2_the_origin_is_compared_completely(
+    house: House, signed_in: CookieClient, fault: str, site: str | None
+) -> None:
     headers: dict[str, str | None] = {"Origin": foreign_origins(house.url)[fault], "Sec-Fetch-Site": site}
     answer = signed_in.fetch(f"{house.url}/api/x", method="POST", headers=headers)
     assert (answer.status_code, house.upstream.requests) == (403, [])
 
 
-def test_cs_2_the_case_of_an_origin_does_not_count(house: House, signed_in: CookieClient) -> None:
+def test_cs_2_the_origin_is_compared_without_case(house: House, signed_in: CookieClient) -> None:
     headers: dict[str, str | None] = {"Origin": house.url.upper(), "Sec-Fetch-Site": None}
     assert signed_in.fetch(f"{house.url}/api/x", method="POST", headers=headers).status_code == 200
 
@@ -187,7 +189,7 @@ SIMPLE_REQUESTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", SIMPLE_REQUESTS)
 @pytest.mark.parametrize("path", ["/api/x", "/api/x?_method=GET", "/page", "/auth/logout"])
 @pytest.mark.parametrize("initiator", ["https://evil.example", "http://evil.localhost"])
-def test_cs_3_simple_requests_get_no_easier_way(
+def test_cs_3_simple_requests_from_another_site_are_refused(
     house: House, signed_in: CookieClient, kind: str, path: str, initiator: str
 ) -> None:
     request = SIMPLE_REQUESTS[kind]
@@ -204,7 +206,9 @@ def test_cs_3_simple_requests_get_no_easier_way(
 @pytest.mark.parametrize(
     "name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x_http_method_override"]
 )
-def test_cs_3_an_upstream_never_sees_another_method(house: House, signed_in: CookieClient, name: str) -> None:
+def test_cs_3_method_override_headers_do_not_change_the_method(
+    house: House, signed_in: CookieClient, name: str
+) -> None:
     signed_in.fetch(f"{house.url}/api/x", headers={name: "DELETE"})
     assert house.upstream.last.method == "GET"
     assert b"override" not in house.upstream.last.head.lower()
@@ -227,7 +231,7 @@ def test_cs_5_a_preflight_reaches_no_upstream(
 
 
 @pytest.mark.parametrize("path", ["/optional/x", "/public/x"])
-def test_cs_5_a_preflight_of_an_open_route_carries_nobodys_identity(house: House, path: str) -> None:
+def test_cs_5_a_preflight_of_a_public_route_is_passed_on_without_an_identity(house: House, path: str) -> None:
     lines = ["Origin: https://evil.example", "Access-Control-Request-Method: DELETE", "Authorization: Bearer x"]
     spoofed = [f"{name}: admin" for name in IDENTITY_HEADERS]
     house.upstream.respond(
@@ -244,7 +248,7 @@ OWN_PAGES = ["/auth/logout", "/auth/logged-out", "/auth/account", "/auth/nothing
 
 
 @pytest.mark.parametrize("path", OWN_PAGES)
-def test_cs_6_own_pages_defend_themselves(house: House, path: str) -> None:
+def test_cs_6_pages_of_the_front_door_have_security_headers(house: House, path: str) -> None:
     browser = house.sign_in("bob")
     answer = browser.get(house.url + path)
     assert answer.headers["content-type"].startswith("text/html")
@@ -268,13 +272,13 @@ def test_cs_6_own_pages_defend_themselves(house: House, path: str) -> None:
     assert again.headers["content-security-policy"] != answer.headers["content-security-policy"]
 
 
-def test_cs_6_own_json_is_not_sniffed(house: House) -> None:
+def test_cs_6_json_of_the_front_door_has_nosniff(house: House) -> None:
     browser = house.sign_in()
     for path in ("/auth/session", "/auth/jwks.json", "/auth/guard.js", "/auth/nothing"):
         assert browser.fetch(house.url + path).headers["x-content-type-options"] == "nosniff"
 
 
-def test_cs_6_a_page_of_an_upstream_is_not_framed_by_others(house: House) -> None:
+def test_cs_6_other_sites_cannot_frame_a_page_of_an_upstream(house: House) -> None:
     browser = house.sign_in()
     house.upstream.respond("/page", body="<html><head></head></html>", headers={"Content-Type": "text/html"})
     answer = browser.get(f"{house.url}/page")

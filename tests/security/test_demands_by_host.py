@@ -34,16 +34,16 @@ def ask_provider(hosts: TwoHosts, origin: str, return_to: str) -> dict[str, str]
     return location_query(hosts.house.browser().get(f"{origin}/auth/login", params={"return_to": return_to}))
 
 
-def test_a_sign_in_at_the_second_host_asks_for_what_its_own_route_wants(hosts: TwoHosts) -> None:
+def test_a_sign_in_at_the_second_host_asks_for_the_requirements_of_its_own_route(hosts: TwoHosts) -> None:
     asked = ask_provider(hosts, hosts.there, "/desk/x")
     assert (asked.get("acr_values"), asked.get("max_age")) == ("gold", "30")
 
 
-def test_a_sign_in_at_the_first_host_is_not_asked_for_what_another_hosts_route_wants(hosts: TwoHosts) -> None:
+def test_a_sign_in_at_the_first_host_does_not_ask_for_the_requirements_of_another_host(hosts: TwoHosts) -> None:
     assert not {"acr_values", "max_age"} & set(ask_provider(hosts, hosts.here, "/desk/x"))
 
 
-def test_a_step_up_at_the_second_host_is_enough_once(hosts: TwoHosts) -> None:
+def test_one_step_up_at_the_second_host_is_enough(hosts: TwoHosts) -> None:
     browser = hosts.sign_in(hosts.there)
     hosts.house.provider.options.acr = "gold"
     pages = browser.walk(browser.get(f"{hosts.there}/desk/x"))
@@ -51,14 +51,14 @@ def test_a_step_up_at_the_second_host_is_enough_once(hosts: TwoHosts) -> None:
 
 
 @pytest.mark.parametrize(("origin", "leads_to"), [("there", "/data/x"), ("here", "/")])
-def test_a_sign_in_leads_to_what_is_a_page_at_its_own_host(hosts: TwoHosts, origin: str, leads_to: str) -> None:
+def test_a_sign_in_leads_back_only_to_a_page_of_its_own_host(hosts: TwoHosts, origin: str, leads_to: str) -> None:
     url = getattr(hosts, origin)
     browser = hosts.house.browser()
     pages = browser.walk(browser.get(f"{url}/auth/login", params={"return_to": "/data/x"}))
     assert str(pages[-1].url) == url + leads_to
 
 
-def test_the_launcher_lists_the_applications_of_its_own_host(hosts: TwoHosts) -> None:
+def test_the_list_of_applications_has_only_those_of_its_own_host(hosts: TwoHosts) -> None:
     page = hosts.sign_in(hosts.there).get(hosts.there + "/").text
     assert ("Desk over there" in page, "Data over there" in page) == (True, True)
     assert page.count('href="/desk"') == 1

@@ -58,7 +58,7 @@ def test_dm_1_metadata_of_another_issuer_is_not_used(unmet_house: House, fault: 
 @pytest.mark.parametrize(
     "body", [b"<html>", b"[]", b"", b'{"issuer":"a","issuer":"b"}', b"{" * 50_000, b'{"a":"' + b'\\"' * 300_000]
 )
-def test_dm_1_a_document_that_is_none_is_not_used(unmet_house: House, body: bytes) -> None:
+def test_dm_1_an_invalid_document_is_not_used(unmet_house: House, body: bytes) -> None:
     house = unmet_house
     house.provider.bend.discovery.raw(headers={"content-type": "application/json"}, body=body)
     with costs_less_than(1):
@@ -98,7 +98,7 @@ def with_member(name: str, value: Any) -> Callable[[dict[str, Any]], dict[str, A
 
 
 @pytest.mark.parametrize("url", HOSTILE_URLS, ids=lambda url: url[:45])
-def test_dm_2_no_endpoint_leads_away_from_the_issuer(unmet_house: House, url: str) -> None:
+def test_dm_2_an_endpoint_on_another_host_than_the_issuer_is_refused(unmet_house: House, url: str) -> None:
     with RecordingUpstream() as attacker:
         house = unmet_house
         host = house.provider.issuer.removeprefix("http://")
@@ -113,7 +113,7 @@ def test_dm_2_no_endpoint_leads_away_from_the_issuer(unmet_house: House, url: st
 
 @pytest.mark.parametrize("value", [OMIT, None, 5, [], ""], ids=str)
 @pytest.mark.parametrize("endpoint", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
-def test_dm_2_a_missing_endpoint_is_no_endpoint(unmet_house: House, endpoint: str, value: Any) -> None:
+def test_dm_2_a_document_without_a_necessary_endpoint_is_refused(unmet_house: House, endpoint: str, value: Any) -> None:
     house = unmet_house
 
     def change(document: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def login_status(house: House) -> int:
     return browser.get(house.callback_url(browser)).status_code
 
 
-def test_dm_3_a_new_key_is_found_at_once_and_again_a_moment_later(rotating_house: House) -> None:
+def test_dm_3_two_new_keys_shortly_after_each_other_are_found_at_once(rotating_house: House) -> None:
     house = rotating_house
     house.sign_in()
     for _ in range(2):
@@ -178,7 +178,7 @@ def expectation(house: House, clock: FakeClock) -> IdTokenExpectation:
     )
 
 
-def test_dm_4_two_thousand_unknown_kids_cause_a_handful_of_fetches(rotating_house: House, clock: FakeClock) -> None:
+def test_dm_4_two_thousand_unknown_kids_cause_only_a_few_fetches(rotating_house: House, clock: FakeClock) -> None:
     house = rotating_house
     house.sign_in()
     key, good_key = generate_key("RS256"), house.provider.signing_key
@@ -249,7 +249,7 @@ def test_dm_4_a_broken_key_set_leaves_the_last_good_one_in_use(
     assert login_status(house) == 503  # and not for ever
 
 
-def test_dm_5_one_bad_key_does_not_poison_the_set(build_house: Callable[..., House]) -> None:
+def test_dm_5_one_bad_key_does_not_make_the_key_set_unusable(build_house: Callable[..., House]) -> None:
     house = build_house()
     house.provider.options.jwks_decoys = True
     house.provider.bend.jwks.json(lambda jwks: {"keys": [None, 5, {"kty": ["RSA"]}, {"kty": "??"}, *jwks["keys"]]})
@@ -257,7 +257,7 @@ def test_dm_5_one_bad_key_does_not_poison_the_set(build_house: Callable[..., Hou
 
 
 @pytest.mark.parametrize("bits", [1024, 1536])
-def test_dm_5_short_rsa_keys_sign_nothing(build_house: Callable[..., House], bits: int) -> None:
+def test_dm_5_signatures_by_short_rsa_keys_are_refused(build_house: Callable[..., House], bits: int) -> None:
     house = build_house()
     short = generate_key("RS256", rsa_bits=bits)
     house.provider.bend.jwks.json(lambda jwks: {"keys": [*jwks["keys"], short.public_jwk]})
@@ -268,7 +268,7 @@ def test_dm_5_short_rsa_keys_sign_nothing(build_house: Callable[..., House], bit
     assert_rejected(house, lambda: browser.get(url), reason="id_token_unknown_key", token_hits=1)
 
 
-def test_dm_5_a_key_of_one_provider_signs_nothing_for_another(
+def test_dm_5_a_signature_by_a_key_of_another_provider_is_refused(
     build_house: Callable[..., House], provider: FakeProvider
 ) -> None:
     with FakeProvider(auto_login="bob") as partner:
@@ -299,7 +299,7 @@ def test_dm_6_three_hundred_first_requests_share_one_fetch(build_house: Callable
 
 
 @pytest.mark.parametrize("endpoint", ["discovery", "jwks", "token", "userinfo"])
-def test_dm_6_a_dripping_provider_is_given_up(
+def test_dm_6_a_request_to_a_very_slow_provider_ends_at_the_deadline(
     build_house: Callable[..., House], provider: FakeProvider, endpoint: str
 ) -> None:
     house = build_house(providers={"corp": provider_table(provider, par="off", http_timeout_seconds=0.5)})

@@ -144,7 +144,7 @@ def read_final(client: socket.socket) -> bytes:
     ("case", "sent"),
     [(case, sent) for case in EARLY for sent in SENT if "announced" not in case or "chunks" not in sent],
 )
-def test_px_7_what_follows_an_answer_without_its_body_is_never_a_request(
+def test_px_7_bytes_after_an_answer_without_the_request_body_are_not_read_as_a_request(
     house: House, victim: str, case: str, sent: str
 ) -> None:
     head, body = carrier(house, victim)
@@ -165,7 +165,7 @@ def test_px_7_what_follows_an_answer_without_its_body_is_never_a_request(
 
 
 @pytest.mark.parametrize("case", EARLY)
-def test_px_7_the_answer_arrives_whole_and_the_connection_ends_although_the_body_never_comes(
+def test_px_7_the_answer_arrives_completely_and_the_connection_closes_when_the_body_never_comes(
     house: House, victim: str, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gentle_transport, "LINGER_SECONDS", 60)
@@ -180,7 +180,9 @@ def test_px_7_the_answer_arrives_whole_and_the_connection_ends_although_the_body
 
 
 @pytest.mark.parametrize("case", [case for case in EARLY if EARLY[case].status not in (413, 417)])
-def test_px_7_a_request_whose_body_came_keeps_its_connection(house: House, victim: str, case: str) -> None:
+def test_px_7_the_connection_stays_open_after_a_request_with_a_complete_body(
+    house: House, victim: str, case: str
+) -> None:
     """The counterpart: only what is unread costs a connection."""
     first = opening(house, EARLY[case], victim, "begun", swallows=3) + b"abc"
     with connect(house.door.port) as client:
@@ -193,7 +195,7 @@ def test_px_7_a_request_whose_body_came_keeps_its_connection(house: House, victi
     assert house.upstream.last.path == "/public/next"
 
 
-def test_px_7_the_list_of_applications_is_no_exception(
+def test_px_7_the_list_of_applications_follows_the_rule_for_early_answers(
     provider: FakeProvider, upstream: RecordingUpstream, build_house: Callable[..., House]
 ) -> None:
     """Without a route at `/` the door itself answers there."""
@@ -216,7 +218,7 @@ def test_px_7_the_list_of_applications_is_no_exception(
     ("line", "status"),
     [("POST /healthz", 200), ("POST /readyz", 200), ("POST /admin/revoke", 401), ("POST /nothing", 404)],
 )
-def test_px_7_the_management_listener_keeps_the_rule_too(house: House, line: str, status: int) -> None:
+def test_px_7_the_management_listener_follows_the_rule_for_early_answers(house: House, line: str, status: int) -> None:
     server = build_server(create_management_app(house.door.app), house.door.settings, lifespan="off", tls=False)
     listener = bind_socket("127.0.0.1", 0)
 
@@ -246,7 +248,7 @@ def test_px_7_the_management_listener_keeps_the_rule_too(house: House, line: str
 
 @pytest.mark.parametrize("behind", [b"GET /public/smuggled HTTP/1.1\r\nHost: x\r\n\r\n", b"\0" * 200])
 @pytest.mark.parametrize(("cookie", "origin", "status"), [("", "", 401), ("victim", "https://evil.example", 403)])
-def test_px_7_what_follows_a_refused_handshake_is_never_a_request(
+def test_px_7_bytes_after_a_refused_handshake_are_not_read_as_a_request_by_the_front_door(
     house: House, victim: str, cookie: str, origin: str, status: int, behind: bytes
 ) -> None:
     opened = handshake("/api/socket", house.host, origin=origin, cookie=victim if cookie else "")
@@ -261,7 +263,7 @@ def test_px_7_what_follows_a_refused_handshake_is_never_a_request(
     assert house.upstream.requests == []
 
 
-def test_px_7_of_a_refused_flood_of_bodies_each_gets_its_answer(house: House) -> None:
+def test_px_7_each_of_many_refused_uploads_gets_its_answer(house: House) -> None:
     """Clients that send everything before they read: none of their answers is lost to a reset."""
     body = b"a" * 400_000
     request = f"POST /api/x HTTP/1.1\r\nHost: {house.host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body

@@ -97,7 +97,7 @@ def test_px_7_nginx_passes_an_early_answer_on(
     assert [answer.status for answer in answers] == [status] * 10
 
 
-def test_px_7_what_shares_nginxs_connections_with_refused_bodies_is_never_mixed_up(
+def test_px_7_requests_that_share_nginx_connections_with_refused_uploads_get_their_own_answers(
     house: House, nginx: int, upstream: RecordingUpstream
 ) -> None:
     """Refused uploads that stop in the middle, and other people's requests over the same few connections."""

@@ -70,7 +70,7 @@ GARBAGE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("what", GARBAGE)
-def test_fm_3_garbage_in_a_record_signs_nobody_in(house: House, what: str) -> None:
+def test_fm_3_a_record_of_random_bytes_signs_nobody_in(house: House, what: str) -> None:
     browser = house.sign_in()
     cookie = house.session_cookie(browser)
     plant(house, house.session_of(browser).name, GARBAGE[what])
@@ -122,7 +122,7 @@ SCHEMAS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-def test_fm_3_a_sound_seal_around_another_schema_signs_nobody_in(house: House, schema: str) -> None:
+def test_fm_3_a_validly_sealed_record_of_another_schema_signs_nobody_in(house: House, schema: str) -> None:
     browser = house.sign_in()
     cookie, session = house.session_cookie(browser), house.session_of(browser)
     data = json.dumps(SCHEMAS[schema](json.loads(dump_session(session)))).encode()
@@ -130,14 +130,14 @@ def test_fm_3_a_sound_seal_around_another_schema_signs_nobody_in(house: House, s
     assert_nobody(house, cookie)
 
 
-def test_fm_3_the_record_as_it_was_written_does_sign_in(house: House) -> None:
+def test_fm_3_an_unchanged_record_signs_in(house: House) -> None:
     browser = house.sign_in()
     name = house.session_of(browser).name
     plant(house, name, sealed_of(house, name))
     assert house.get_raw("/api/x", READ, cookie=house.session_cookie(browser)).status == 200
 
 
-def test_fm_3_a_record_under_another_name_is_nobodys(house: House) -> None:
+def test_fm_3_a_record_with_another_name_signs_nobody_in(house: House) -> None:
     alice, bob = house.sign_in(), house.sign_in("bob")
     name_of_bob, cookie = house.session_of(bob).name, house.session_cookie(bob)
     plant(house, name_of_bob, sealed_of(house, house.session_of(alice).name))
@@ -145,7 +145,7 @@ def test_fm_3_a_record_under_another_name_is_nobodys(house: House) -> None:
     assert house.who(alice) == "alice"
 
 
-def test_fm_3_an_older_content_under_the_present_revision_is_nobodys(
+def test_fm_3_older_content_with_the_current_revision_signs_nobody_in(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
     house = timed_house()
@@ -159,7 +159,7 @@ def test_fm_3_an_older_content_under_the_present_revision_is_nobodys(
     assert_nobody(house, cookie, "alice")
 
 
-def test_fm_3_lost_writes_bring_back_no_ended_session_and_no_longer_life(
+def test_fm_3_lost_writes_restore_no_ended_session_and_extend_no_session(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
     house = timed_house()
@@ -191,7 +191,7 @@ def ask(house: House, cookies: list[str]) -> list[RawAnswer]:
     return storm(house.door.port, [house.request("/api/x", READ, cookie=cookie) for cookie in cookies])
 
 
-def test_fm_4_an_outage_of_the_provider_ends_nothing_and_its_return_is_no_stampede(
+def test_fm_4_an_outage_of_the_provider_ends_no_session_and_its_end_causes_few_requests(
     timed_house: Callable[..., House], clock: FakeClock, own_provider: FakeProvider
 ) -> None:
     house = timed_house(own_provider=own_provider)
@@ -230,7 +230,7 @@ def refresh_hits(provider: FakeProvider) -> list[Any]:
     return [hit for hit in provider.hits_of("token") if is_grant("refresh_token")(hit)]
 
 
-def test_fm_4_a_sign_in_at_a_provider_that_is_gone_is_a_503_page(
+def test_fm_4_a_sign_in_at_an_unreachable_provider_gets_a_503_page(
     timed_house: Callable[..., House], own_provider: FakeProvider, clock: FakeClock
 ) -> None:
     house = timed_house(own_provider=own_provider)
@@ -275,7 +275,9 @@ FAILING: dict[str, tuple[object, str]] = {
 
 @pytest.mark.parametrize("part", FAILING)
 @pytest.mark.parametrize("path", ["/api/x", "/models/x"])
-def test_fm_7_a_part_that_fails_denies(house: House, monkeypatch: pytest.MonkeyPatch, part: str, path: str) -> None:
+def test_fm_7_an_error_in_any_part_of_the_decision_denies_access(
+    house: House, monkeypatch: pytest.MonkeyPatch, part: str, path: str
+) -> None:
     cookie = house.session_cookie(house.sign_in())
     house.upstream.clear()
     where, name = FAILING[part]
@@ -296,7 +298,9 @@ def assert_internal_error(answer: RawAnswer) -> None:
 
 
 @pytest.mark.parametrize("part", ["the policy", "the header builder", "the kit rule", "the target"])
-def test_fm_7_a_part_that_fails_opens_no_socket(house: House, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+def test_fm_7_an_error_in_any_part_of_the_decision_opens_no_socket(
+    house: House, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
     cookie = house.session_cookie(house.sign_in())
     request = handshake("/_stcore/stream", house.host, cookie=cookie)
     before = len(house.upstream.websockets)
@@ -308,7 +312,7 @@ def test_fm_7_a_part_that_fails_opens_no_socket(house: House, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("verdict", [None, True, "allowed", object()], ids=["None", "True", "a text", "an object"])
-def test_fm_7_a_verdict_nobody_knows_denies(house: House, monkeypatch: pytest.MonkeyPatch, verdict: object) -> None:
+def test_fm_7_an_unknown_decision_denies_access(house: House, monkeypatch: pytest.MonkeyPatch, verdict: object) -> None:
     cookie = house.session_cookie(house.sign_in())
     house.upstream.clear()
     monkeypatch.setattr(pipeline, "decide", lambda *_, **__: verdict)
@@ -316,7 +320,7 @@ def test_fm_7_a_verdict_nobody_knows_denies(house: House, monkeypatch: pytest.Mo
     assert house.upstream.requests == []
 
 
-def test_fm_7_a_transform_of_the_answer_that_fails_lets_nothing_out(
+def test_fm_7_an_error_while_changing_the_answer_sends_nothing_of_it(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cookie = house.session_cookie(house.sign_in())

@@ -24,7 +24,7 @@ SAFE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("seconds", [-55, 55])
-def test_fm_5_a_minute_between_the_clocks_is_tolerated(
+def test_fm_5_a_clock_difference_of_a_minute_is_accepted(
     timed_house: Callable[..., House], clock: FakeClock, seconds: float
 ) -> None:
     house = timed_house()
@@ -35,7 +35,7 @@ def test_fm_5_a_minute_between_the_clocks_is_tolerated(
 
 
 @pytest.mark.parametrize("seconds", [-1000, -365, 300])
-def test_fm_5_five_minutes_between_the_clocks_are_not(
+def test_fm_5_a_clock_difference_of_five_minutes_is_refused(
     timed_house: Callable[..., House], clock: FakeClock, seconds: float
 ) -> None:
     house = timed_house()
@@ -47,7 +47,7 @@ def test_fm_5_five_minutes_between_the_clocks_are_not(
     assert str(house.refusals()[-1]["reason"]) in ("id_token_iat", "id_token_exp")
 
 
-def test_fm_5_a_refreshed_token_of_another_time_ends_nothing_silently(
+def test_fm_5_a_refreshed_id_token_with_a_wrong_time_gives_401_and_a_logged_reason(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
     house = timed_house()
@@ -59,7 +59,7 @@ def test_fm_5_a_refreshed_token_of_another_time_ends_nothing_silently(
     assert house.refusals()[-1]["reason"] == "id_token_iat"
 
 
-def test_fm_5_a_lifetime_of_thirty_years_is_not_believed(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_fm_5_a_token_lifetime_of_thirty_years_is_ignored(timed_house: Callable[..., House], clock: FakeClock) -> None:
     house = timed_house()
     house.provider.bend.token.json(lambda answer: {**answer, "expires_in": 10**9})
     browser = house.sign_in()
@@ -70,7 +70,7 @@ def test_fm_5_a_lifetime_of_thirty_years_is_not_believed(timed_house: Callable[.
     assert browser.fetch(f"{house.url}/api/x").status_code == 401
 
 
-def test_fm_5_a_token_is_renewed_before_it_is_dead(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_fm_5_a_token_is_renewed_before_it_expires(timed_house: Callable[..., House], clock: FakeClock) -> None:
     house = timed_house()
     browser = house.sign_in()
     clock.advance(250)
@@ -169,7 +169,7 @@ UNSAFE: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("key", "value"), UNSAFE, ids=[f"{key}={value!r}"[:60] for key, value in UNSAFE])
-def test_fm_6_unsafe_settings_do_not_start(key: str, value: Any) -> None:
+def test_fm_6_the_front_door_does_not_start_with_unsafe_settings(key: str, value: Any) -> None:
     with pytest.raises(ConfigurationError) as refused:
         parse_settings(with_change(key, value))
     text = str(refused.value)
@@ -177,11 +177,11 @@ def test_fm_6_unsafe_settings_do_not_start(key: str, value: Any) -> None:
     assert "unit-test-client-secret" not in text
 
 
-def test_fm_6_the_safe_settings_do_start() -> None:
+def test_fm_6_the_front_door_starts_with_safe_settings() -> None:
     assert parse_settings(SAFE).server.public_url == "https://gw.example"
 
 
-def test_fm_6_every_fault_is_named_at_once() -> None:
+def test_fm_6_all_unsafe_settings_are_named_at_once() -> None:
     tables = with_change("secrets.keys", ["short"])
     tables["server"]["public_url"] = "http://gw.example"
     tables["providers"]["corp"]["issuer"] = "http://idp.example"

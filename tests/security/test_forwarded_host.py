@@ -68,7 +68,7 @@ def forwarded(origin: str) -> str:
     return f"X-Forwarded-Host: {origin.removeprefix('http://')}"
 
 
-def test_az_5_a_forwarded_host_is_not_believed_by_default(build: Callable[..., TwoHosts]) -> None:
+def test_az_5_a_forwarded_host_is_ignored_by_default(build: Callable[..., TwoHosts]) -> None:
     hosts = build()
     here = hosts.cookie(hosts.sign_in(hosts.here), hosts.here)
     assert hosts.ask(hosts.here, "/api/x", *OWN, forwarded(hosts.there), cookie=here).status == 200
@@ -78,7 +78,7 @@ def test_az_5_a_forwarded_host_is_not_believed_by_default(build: Callable[..., T
     assert "redirect_uri=" + hosts.here.replace(":", "%3A").replace("/", "%2F") in location
 
 
-def test_az_5_the_log_of_a_421_names_the_key(build: Callable[..., TwoHosts]) -> None:
+def test_az_5_the_log_line_of_a_421_names_the_setting(build: Callable[..., TwoHosts]) -> None:
     hosts = build()
     assert hosts.ask_host("inner:8000", "/api/x", forwarded(hosts.there)).status == 421
     assert hosts.ask_host("inner:8000", "/api/x", "X-Forwarded-Host: evil.example").status == 421
@@ -99,7 +99,7 @@ def test_az_5_a_lost_port_is_named_and_what_keeps_it(build: Callable[..., TwoHos
 
 
 @pytest.mark.parametrize("path", ["/api/x", "/page", "/auth/session", "/auth/sessions"])
-def test_ck_a_believed_forwarded_host_gives_no_session_of_another_host(
+def test_ck_a_trusted_forwarded_host_gives_no_session_of_another_host(
     build: Callable[..., TwoHosts], path: str
 ) -> None:
     hosts = build(trusted=True)
@@ -112,7 +112,7 @@ def test_ck_a_believed_forwarded_host_gives_no_session_of_another_host(
     assert hosts.ask_host("inner:8000", path, *OWN, forwarded(hosts.here), cookie=here).status == 200
 
 
-def test_the_internal_name_is_not_believed_from_a_forwarded_host(build: Callable[..., TwoHosts]) -> None:
+def test_the_internal_name_in_a_forwarded_host_is_ignored(build: Callable[..., TwoHosts]) -> None:
     hosts = build(trusted=True)
     lines = (f"X-Vestibule-Kit: desk:{KIT_SECRET}", f"X-Forwarded-Host: {INTERNAL_HOST}")
     assert hosts.ask(hosts.here, "/api/x", *lines).status == 421
@@ -120,7 +120,7 @@ def test_the_internal_name_is_not_believed_from_a_forwarded_host(build: Callable
 
 @pytest.mark.component("nginx")
 @pytest.mark.parametrize("trusted", [False, True], ids=["not trusted", "trusted by mistake"])
-def test_px_4_through_nginx_that_passes_it_on_a_script_reaches_no_other_host(
+def test_px_4_a_script_cannot_reach_another_host_through_an_nginx_that_passes_the_forwarded_host_on(
     build: Callable[..., TwoHosts], tmp_path: Path, trusted: bool
 ) -> None:
     with behind_nginx(build, tmp_path, trusted=trusted) as hosts:
@@ -142,7 +142,7 @@ def test_px_4_through_nginx_that_passes_it_on_a_script_reaches_no_other_host(
 
 
 @pytest.mark.component("nginx")
-def test_a_proxy_that_sets_the_forwarded_host_itself_may_be_believed(
+def test_the_forwarded_host_of_a_proxy_that_sets_it_can_be_trusted(
     build: Callable[..., TwoHosts], tmp_path: Path
 ) -> None:
     with behind_nginx(build, tmp_path, trusted=True, host="inner:8000", more=SETS_IT_ITSELF) as hosts:

@@ -35,14 +35,14 @@ def framed_house(shared_framed_house: House, provider: FakeProvider) -> Iterator
     shared_framed_house.close_browsers()
 
 
-def test_lo_14_it_is_off_by_default(house: House) -> None:
+def test_lo_14_front_channel_logout_is_off_by_default(house: House) -> None:
     browser = house.sign_in()
     answer = visit(house, iss=house.provider.issuer, sid=house.session_of(browser).sid)
     assert answer.status_code == 404
     assert house.is_signed_in(browser)
 
 
-def test_lo_14_exact_issuer_and_sid_end_that_session_alone(framed_house: House) -> None:
+def test_lo_14_the_exact_issuer_and_sid_end_only_that_session(framed_house: House) -> None:
     house = framed_house
     browser, other_device = house.sign_in(), house.sign_in()
     answer = visit(house, iss=house.provider.issuer, sid=house.session_of(browser).sid)
@@ -52,7 +52,7 @@ def test_lo_14_exact_issuer_and_sid_end_that_session_alone(framed_house: House) 
     assert house.is_signed_in(other_device)
 
 
-def test_lo_14_nobody_but_the_issuer_may_frame_the_answer(framed_house: House) -> None:
+def test_lo_14_only_the_issuer_may_frame_the_answer(framed_house: House) -> None:
     answer = visit(framed_house)
     policies = answer.headers.get_list("content-security-policy")
     assert any(f"frame-ancestors {framed_house.provider.issuer}" in policy for policy in policies)
@@ -60,7 +60,7 @@ def test_lo_14_nobody_but_the_issuer_may_frame_the_answer(framed_house: House) -
     assert "x-frame-options" not in answer.headers
 
 
-def test_lo_14_no_token_is_revoked_and_no_cookie_touched(framed_house: House) -> None:
+def test_lo_14_front_channel_logout_revokes_no_token_and_changes_no_cookie(framed_house: House) -> None:
     house = framed_house
     browser = house.sign_in()
     answer = visit(house, iss=house.provider.issuer, sid=house.session_of(browser).sid)
@@ -89,7 +89,7 @@ GUESSES = {
 
 
 @pytest.mark.parametrize("guess", GUESSES)
-def test_lo_14_a_guess_ends_nothing(framed_house: House, guess: str) -> None:
+def test_lo_14_a_guessed_issuer_or_sid_ends_no_session(framed_house: House, guess: str) -> None:
     house = framed_house
     browser = house.sign_in()
     issuer, sid = house.provider.issuer, house.session_of(browser).sid
@@ -101,7 +101,7 @@ def test_lo_14_a_guess_ends_nothing(framed_house: House, guess: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PUT"])
-def test_lo_14_only_get_does_anything(framed_house: House, method: str) -> None:
+def test_lo_14_only_get_is_accepted_at_the_front_channel_address(framed_house: House, method: str) -> None:
     house = framed_house
     browser = house.sign_in()
     params = {"iss": house.provider.issuer, "sid": house.session_of(browser).sid}

@@ -76,7 +76,9 @@ def crowded_cookie(house: House) -> str:
         return house.session_cookie(house.sign_in())
 
 
-def test_rs_5_rules_see_all_groups_of_a_person_whose_token_cannot_hold_them(reports: Callable[..., Any]) -> None:
+def test_rs_5_rules_use_all_groups_of_a_person_even_when_the_token_cannot_hold_them(
+    reports: Callable[..., Any],
+) -> None:
     with reports() as house:
         cookie = crowded_cookie(house)
         seen = httpx.Response(200, text=ask(house, "/api/seen", cookie)[1]).json()
@@ -86,7 +88,7 @@ def test_rs_5_rules_see_all_groups_of_a_person_whose_token_cannot_hold_them(repo
         assert statuses == {"stranger": 403, "role": 200, "claim": 200, "scope": 200}
 
 
-def test_rs_5_a_person_whose_groups_fit_costs_no_question(reports: Callable[..., Any]) -> None:
+def test_rs_5_a_person_whose_groups_fit_causes_no_request_to_the_front_door(reports: Callable[..., Any]) -> None:
     with reports(identity_url="http://127.0.0.1:9/nobody-answers") as house:
         with many_groups(house.provider, [LAST]):
             cookie = house.session_cookie(house.sign_in())
@@ -98,7 +100,7 @@ def test_rs_5_a_person_whose_groups_fit_costs_no_question(reports: Callable[...,
     [{"identity_url": "http://127.0.0.1:9/auth/identity"}, {"identity_url": "{inside}/auth/jwks.json"}],
     ids=["nobody answers", "another answer"],
 )
-def test_rs_5_a_rule_that_cannot_be_decided_denies_and_says_why(
+def test_rs_5_a_rule_that_cannot_be_decided_denies_access_with_the_reason(
     reports: Callable[..., Any], settings: dict[str, str]
 ) -> None:
     with reports(**settings) as house:
@@ -132,13 +134,13 @@ def test_rs_5_an_answer_that_does_not_tell_what_was_left_out_is_none(
     assert b"/elsewhere" not in [request.target for request in upstream.requests]
 
 
-def test_rs_5_an_api_that_reads_headers_cannot_ask_and_denies(reports: Callable[..., Any]) -> None:
+def test_rs_5_an_api_that_reads_headers_denies_access_when_groups_were_left_out(reports: Callable[..., Any]) -> None:
     with reports() as house:
         status, body = ask(house, "/api/proxied", crowded_cookie(house))
         assert (status, "groups_omitted" in body) == (403, True)
 
 
-def test_rs_5_a_token_that_the_api_did_not_verify_is_never_asked_with(reports: Callable[..., Any]) -> None:
+def test_rs_5_an_api_never_sends_an_unverified_token_to_the_front_door(reports: Callable[..., Any]) -> None:
     """The caller of another API's token has nothing to show here, so nothing is fetched for it."""
     with reports() as house:
         cookie = crowded_cookie(house)

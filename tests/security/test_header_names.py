@@ -38,7 +38,9 @@ FOR_A_PROXY = [
 
 @pytest.mark.parametrize("kind", ["request", "handshake"])
 @pytest.mark.parametrize("name", ["X-Auth-Request-User", "X-Forwarded-User", "Remote-User", "X-Department"])
-def test_px_3_a_name_with_any_sign_but_the_hyphen_passes_nowhere(house: House, name: str, kind: str) -> None:
+def test_px_3_a_header_name_with_a_special_character_other_than_the_hyphen_is_never_passed_on(
+    house: House, name: str, kind: str
+) -> None:
     cookie = house.session_cookie(house.sign_in())
     lines = [f"{name.replace('-', sign)}: mallory" for sign in SIGNS]
     for path in ("/api/x", "/public/x"):
@@ -51,7 +53,7 @@ def test_px_3_a_name_with_any_sign_but_the_hyphen_passes_nowhere(house: House, n
 
 
 @pytest.mark.parametrize("sign", SIGNS)
-def test_px_3_such_a_name_leaves_an_event(house: House, sign: str) -> None:
+def test_px_3_a_header_name_with_a_special_character_leaves_an_event(house: House, sign: str) -> None:
     house.door.app.pipeline._spoofed._noted.clear()  # one event a minute and client
     house.get_raw("/public/x", f"X{sign}Auth{sign}Request{sign}User: mallory")
     (event,) = [event for event in house.audit if event.get("reason") == "identity_headers_removed"]
@@ -59,7 +61,7 @@ def test_px_3_such_a_name_leaves_an_event(house: House, sign: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/x", "/public/x"])
-def test_px_4_a_client_says_nothing_of_its_address_or_the_applications(house: House, path: str) -> None:
+def test_px_4_a_client_cannot_set_its_own_address_or_that_of_the_application(house: House, path: str) -> None:
     """On a public route what an application makes of it could even be kept by a cache, for everybody."""
     cookie = house.session_cookie(house.sign_in())
     house.upstream.clear()
@@ -68,14 +70,14 @@ def test_px_4_a_client_says_nothing_of_its_address_or_the_applications(house: Ho
 
 
 @pytest.mark.parametrize("path", ["/page", "/public/page"])
-def test_px_14_an_upstream_gives_no_orders_to_a_proxy_before_the_door(house: House, path: str) -> None:
+def test_px_14_headers_of_an_upstream_for_a_proxy_in_front_are_dropped(house: House, path: str) -> None:
     house.upstream.respond("/*", body="x", headers=[*((name, "/internal/secret") for name in FOR_A_PROXY)])
     answer = house.get_raw(path, SAME_ORIGIN, cookie=house.session_cookie(house.sign_in()))
     assert (answer.status, b"/internal/secret" in answer.received) == (200, False)
 
 
 @pytest.mark.parametrize("what", ["100", "101", "103", "199", "600", "99", "two"])
-def test_px_13_an_application_in_this_process_cannot_hide_an_answer_in_another(
+def test_px_13_an_application_in_this_process_cannot_send_an_answer_inside_another(
     build_house: Callable[..., House], what: str
 ) -> None:
     """A proxy passes an interim answer over and takes what follows for the final one."""
@@ -95,7 +97,7 @@ def test_px_13_a_304_of_an_application_in_this_process_has_no_length(build_house
 
 
 @pytest.mark.parametrize("status", [100, 101, 103])
-def test_px_13_nor_does_it_refuse_a_handshake_with_an_interim_answer(
+def test_px_13_an_application_in_this_process_cannot_refuse_a_handshake_with_an_interim_answer(
     build_house: Callable[..., House], status: int
 ) -> None:
     house = build_house(routes=[page_route(IN_PROCESS, auth="public")])

@@ -52,7 +52,7 @@ def test_it_13_a_userinfo_redirect_is_not_followed(house: House) -> None:
         assert attacker.hits == []
 
 
-def test_it_13_userinfo_overrides_nothing_that_the_id_token_says_of_the_sign_in(house: House) -> None:
+def test_it_13_userinfo_cannot_override_claims_of_the_id_token_about_the_sign_in(house: House) -> None:
     lies = {"iss": "https://evil.example", "aud": "evil", "sid": "evil", "azp": "evil", "auth_time": 1, "acr": "9"}
     house.provider.bend.userinfo.json(lambda info: {**info, **lies})
     session = house.session_of(house.sign_in())
@@ -74,7 +74,7 @@ REFRESH_LIES: dict[str, Claims] = {
 
 
 @pytest.mark.parametrize("lie", REFRESH_LIES)
-def test_it_14_a_refresh_that_speaks_of_somebody_else_ends_the_session(
+def test_it_14_a_refreshed_id_token_of_another_person_ends_the_session(
     timed_house: Callable[..., House], clock: FakeClock, lie: str
 ) -> None:
     house = timed_house()

@@ -49,7 +49,7 @@ def ask_identity(house: House, bearer: str, **headers: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("path", ["/api/x", "/models/x", "/", "/_stcore/stream"])
-def test_px_3_no_route_gets_more_than_the_bound(crowded: House, path: str) -> None:
+def test_px_3_no_route_gets_more_identity_than_the_size_limit(crowded: House, path: str) -> None:
     with many_groups(crowded.provider):
         cookie = crowded.session_cookie(crowded.sign_in())
     if path == "/_stcore/stream":
@@ -70,7 +70,7 @@ def test_px_3_no_route_gets_more_than_the_bound(crowded: House, path: str) -> No
             assert claims_in(token)["omitted"] == ["groups"]
 
 
-def test_px_3_a_person_who_fits_is_sent_whole_and_unmarked(crowded: House) -> None:
+def test_px_3_an_identity_within_the_limit_is_sent_completely_and_without_an_omission_mark(crowded: House) -> None:
     with many_groups(crowded.provider, GROUPS[:30]):
         cookie = crowded.session_cookie(crowded.sign_in())
     request = visit(crowded, "/api/x", cookie)
@@ -81,7 +81,7 @@ def test_px_3_a_person_who_fits_is_sent_whole_and_unmarked(crowded: House) -> No
     assert not {"omitted", "identity"} & claims.keys()
 
 
-def test_px_3_a_client_cannot_say_that_something_was_left_out(crowded: House) -> None:
+def test_px_3_a_client_cannot_set_the_omission_header(crowded: House) -> None:
     cookie = crowded.session_cookie(crowded.sign_in())
     for spelling in ("X-Auth-Request-Omitted", "x_auth_request_omitted", "X.Auth.Request.Omitted"):
         crowded.get_raw("/api/x", "Sec-Fetch-Site: same-origin", f"{spelling}: roles", cookie=cookie)
@@ -102,12 +102,12 @@ def test_px_3_an_api_asks_for_the_rest_with_the_assertion_it_received(crowded: H
     assert ask_identity(crowded, bearer).status_code == 401
 
 
-def test_px_3_an_assertion_that_left_nothing_out_answers_for_itself(crowded: House) -> None:
+def test_px_3_an_assertion_without_an_omission_needs_no_session(crowded: House) -> None:
     bearer = visit(crowded, "/api/x", crowded.session_cookie(crowded.sign_in())).header("authorization") or ""
     assert ask_identity(crowded, bearer).json()["groups"] == ["science"]
 
 
-def test_px_3_nothing_but_an_assertion_for_an_api_opens_the_identity(crowded: House) -> None:
+def test_px_3_only_an_assertion_for_an_api_gives_access_to_the_identity(crowded: House) -> None:
     with many_groups(crowded.provider):
         cookie = crowded.session_cookie(crowded.sign_in())
     page = visit(crowded, "/", cookie)
@@ -137,7 +137,7 @@ def test_px_3_a_page_asks_for_the_rest_with_its_handle(crowded: House) -> None:
     assert call(crowded, "identity", method="GET", headers=with_cookie).status_code == 400
 
 
-def test_px_3_a_token_for_page_code_is_bounded_too(crowded: House) -> None:
+def test_px_3_a_token_for_page_code_has_the_size_limit(crowded: House) -> None:
     with many_groups(crowded.provider):
         handle, _ = fetch_handle(crowded)
     token = ask_token(crowded, handle).json()["access_token"]
@@ -147,7 +147,7 @@ def test_px_3_a_token_for_page_code_is_bounded_too(crowded: House) -> None:
     assert ask_identity(crowded, f"Bearer {token}").json()["groups"] == GROUPS
 
 
-def test_px_3_groups_forwarded_narrows_headers_assertions_and_answers(crowded: House) -> None:
+def test_px_3_groups_forwarded_limits_headers_assertions_and_answers(crowded: House) -> None:
     few = [group for group in GROUPS if group[-3:-1] == "01"]
     with many_groups(crowded.provider):
         cookie = crowded.session_cookie(crowded.sign_in())
@@ -159,7 +159,7 @@ def test_px_3_groups_forwarded_narrows_headers_assertions_and_answers(crowded: H
     assert ask_identity(crowded, bearer).json()["groups"] == few
 
 
-def test_px_3_what_a_rule_of_the_route_needs_is_not_narrowed(
+def test_px_3_groups_that_a_rule_of_the_route_needs_are_always_sent(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
     rule = {"groups_any": ["science"]}
@@ -168,7 +168,7 @@ def test_px_3_what_a_rule_of_the_route_needs_is_not_narrowed(
     assert request.header("x-auth-request-groups") == ""
 
 
-def test_px_3_narrowed_groups_are_not_told_after_all_by_the_endpoints(
+def test_px_3_the_endpoints_do_not_return_groups_that_groups_forwarded_excludes(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
     """Roles are left out here, so API and page may ask for the rest: each hears of its own groups alone."""

@@ -30,7 +30,7 @@ def login_of(answer: httpx.Response) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_the_configured_issuer_starts_a_sign_in(house: House, method: str) -> None:
+def test_an_initiated_login_with_the_configured_issuer_starts_a_sign_in(house: House, method: str) -> None:
     pairs = [("iss", house.provider.issuer), ("login_hint", "alice@example.com"), ("target_link_uri", "/page/x?y=1")]
     browser = house.browser()
     url = f"{house.url}/auth/initiate/corp"
@@ -49,7 +49,7 @@ def test_the_configured_issuer_starts_a_sign_in(house: House, method: str) -> No
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_address_of_this_origin_counts_as_its_path(house: House, method: str) -> None:
+def test_a_target_with_this_origin_is_used_as_its_path(house: House, method: str) -> None:
     pairs = [("iss", house.provider.issuer), ("target_link_uri", f"{house.url}/page")]
     assert login_of(initiate(house, pairs, method=method))["return_to"] == ["/page"]
 
@@ -68,7 +68,7 @@ ISSUERS = [
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("issuer", ISSUERS)
-def test_any_other_issuer_is_refused(house: House, issuer: str, method: str) -> None:
+def test_an_initiated_login_with_another_issuer_is_refused(house: House, issuer: str, method: str) -> None:
     own = house.provider.issuer
     pairs = [("iss", issuer.replace("{issuer}", own).replace("{ISSUER}", own.upper())), ("target_link_uri", "/page")]
     logins = len(house.store.logins)
@@ -85,12 +85,12 @@ def test_a_parameter_that_comes_twice_is_refused(house: House, twice: str, metho
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_no_issuer_at_all_is_refused(house: House, method: str) -> None:
+def test_an_initiated_login_without_an_issuer_is_refused(house: House, method: str) -> None:
     assert_rejected(house, lambda: initiate(house, [("target_link_uri", "/page")], method=method), statuses=[400])
 
 
 @pytest.mark.parametrize("name", sorted(REDIRECT_TARGETS))
-def test_no_target_leads_away(house: House, name: str) -> None:
+def test_no_target_of_an_initiated_login_leads_to_another_site(house: House, name: str) -> None:
     for payload in REDIRECT_TARGETS[name]:
         target = payload.replace("{own}", house.url).replace("{host}", house.host)
         if len(target) > 6_000:
@@ -107,19 +107,19 @@ def test_no_target_leads_away(house: House, name: str) -> None:
 
 
 @pytest.mark.parametrize("target", NO_PLACES_TO_RETURN_TO)
-def test_a_target_that_is_no_page_becomes_the_start_page(house: House, target: str) -> None:
+def test_a_target_that_is_not_a_page_becomes_the_start_page(house: House, target: str) -> None:
     pairs = [("iss", house.provider.issuer), ("target_link_uri", target)]
     assert login_of(initiate(house, pairs))["return_to"] == ["/"]
 
 
-def test_no_further_parameter_reaches_the_provider(house: House) -> None:
+def test_other_parameters_of_an_initiated_login_are_not_sent_to_the_provider(house: House) -> None:
     extra = {"scope": "admin", "client_id": "x", "redirect_uri": "https://e.example", "prompt": "none", "max_age": "1"}
     pairs = [("iss", house.provider.issuer), *extra.items()]
     assert set(login_of(initiate(house, pairs))) == {"return_to", "provider"}
 
 
 @pytest.mark.parametrize("hint", ["x" * 201, "a\r\nX: y", "é", "\x00", "\t"])
-def test_a_hint_that_cannot_be_passed_on_starts_nothing(house: House, hint: str) -> None:
+def test_a_login_hint_that_cannot_be_passed_on_is_refused(house: House, hint: str) -> None:
     browser = house.browser()
     pairs = [("iss", house.provider.issuer), ("login_hint", hint)]
     answer = browser.post(f"{house.url}/auth/initiate/corp", data=pairs, cross_site=True)
@@ -130,7 +130,7 @@ def test_a_hint_that_cannot_be_passed_on_starts_nothing(house: House, hint: str)
 
 
 @pytest.mark.parametrize("dest", ["image", "iframe", "script", "empty"])
-def test_nothing_embedded_starts_a_sign_in(house: House, dest: str) -> None:
+def test_embedded_content_cannot_start_an_initiated_login(house: House, dest: str) -> None:
     browser = house.browser()
     headers = {"Sec-Fetch-Dest": dest, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-User": None}
     url = str(httpx.URL(f"{house.url}/auth/initiate/corp", params={"iss": house.provider.issuer}))
@@ -139,14 +139,14 @@ def test_nothing_embedded_starts_a_sign_in(house: House, dest: str) -> None:
     assert "location" not in answer.headers
 
 
-def test_a_signed_in_person_is_not_signed_out_by_it(house: House) -> None:
+def test_an_initiated_login_does_not_sign_a_person_out(house: House) -> None:
     browser = house.sign_in()
     url = str(httpx.URL(f"{house.url}/auth/initiate/corp", params={"iss": house.provider.issuer}))
     assert browser.get(url, cross_site=True).status_code == 303
     assert house.who(browser) == "alice"
 
 
-def test_an_unknown_provider_has_no_such_address(house: House) -> None:
+def test_an_unknown_provider_has_no_address_for_initiated_logins(house: House) -> None:
     assert initiate(house, [("iss", house.provider.issuer)], provider="other").status_code == 404
 
 

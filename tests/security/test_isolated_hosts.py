@@ -53,7 +53,7 @@ def reasons(hosts: TwoHosts) -> list[str]:
 
 
 @pytest.mark.parametrize("path", ["/api/x", "/shared/x", "/page", "/auth/session", "/auth/sessions"])
-def test_ck_a_session_cookie_is_nobodys_at_another_host(hosts: TwoHosts, here: str, path: str) -> None:
+def test_ck_a_session_cookie_is_not_accepted_at_another_host(hosts: TwoHosts, here: str, path: str) -> None:
     before = len(hosts.house.upstream.requests)
     own = ("Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty")
     assert hosts.ask(hosts.here, path, *own, cookie=here).status == 200
@@ -65,27 +65,27 @@ def test_ck_a_session_cookie_is_nobodys_at_another_host(hosts: TwoHosts, here: s
     assert reached in (before, before + 1)
 
 
-def test_ck_an_optional_route_of_another_host_sees_nobody(hosts: TwoHosts, here: str) -> None:
+def test_ck_an_optional_route_of_another_host_sees_no_signed_in_person(hosts: TwoHosts, here: str) -> None:
     assert hosts.ask(hosts.there, "/optional/x", cookie=here).status == 200
     assert hosts.house.upstream.last.values("x-auth-request-user") == [""]
 
 
 @pytest.mark.parametrize("path", ["/auth/account", "/auth/logged-out", "/auth/logout", "/"])
-def test_ck_our_own_pages_know_nobody_by_another_hosts_cookie(hosts: TwoHosts, here: str, path: str) -> None:
+def test_ck_pages_of_the_front_door_ignore_a_cookie_of_another_host(hosts: TwoHosts, here: str, path: str) -> None:
     answer = hosts.ask(hosts.there, path, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", cookie=here)
     assert answer.status in (200, 302, 303)
     assert b"Alice" not in answer.received
     assert b"alice" not in answer.received
 
 
-def test_ck_a_websocket_is_not_opened_with_another_hosts_cookie(hosts: TwoHosts, here: str) -> None:
+def test_ck_a_websocket_is_refused_with_a_cookie_of_another_host(hosts: TwoHosts, here: str) -> None:
     port = hosts.house.door.port
     for origin, status in ((hosts.here, 101), (hosts.there, 401)):
         host = origin.removeprefix("http://")
         assert websocket_status(port, handshake("/ws", host, cookie=here)) == status
 
 
-def test_ck_a_sign_out_with_another_hosts_cookie_ends_nothing(hosts: TwoHosts, here: str) -> None:
+def test_ck_a_sign_out_with_a_cookie_of_another_host_ends_no_session(hosts: TwoHosts, here: str) -> None:
     for body in ("x=1", "everywhere=1"):
         lines = ("Sec-Fetch-Site: same-origin", f"Origin: {hosts.there}")
         assert hosts.ask(hosts.there, "/auth/logout", *lines, method="POST", cookie=here, body=body).status == 303
@@ -120,7 +120,7 @@ def test_ck_a_sign_in_is_finished_at_the_host_where_it_began(hosts: TwoHosts) ->
 # The account pages
 
 
-def test_ck_a_person_sees_and_ends_the_sessions_of_this_host_alone(hosts: TwoHosts) -> None:
+def test_ck_a_person_sees_and_ends_only_the_sessions_of_this_host(hosts: TwoHosts) -> None:
     house = hosts.house
     house.provider.options.auto_login = "alice"
     first, second = hosts.sign_in(hosts.here), hosts.sign_in(hosts.here)
@@ -143,7 +143,7 @@ def test_lo_signing_out_everywhere_ends_the_sessions_of_every_host(hosts: TwoHos
     assert other.fetch(f"{hosts.there}/auth/session").status_code == 401
 
 
-def test_lo_signing_out_at_one_host_leaves_the_session_of_another(hosts: TwoHosts) -> None:
+def test_lo_signing_out_at_one_host_keeps_the_session_of_another(hosts: TwoHosts) -> None:
     browser = hosts.sign_in(hosts.there, browser=hosts.sign_in(hosts.here))
     assert browser.post(f"{hosts.here}/auth/logout").status_code == 303
     assert browser.fetch(f"{hosts.here}/auth/session").status_code == 401
@@ -161,7 +161,7 @@ def from_other_host(hosts: TwoHosts, *, metadata: bool) -> list[str]:
 @pytest.mark.parametrize("metadata", [True, False], ids=["with fetch metadata", "without fetch metadata"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 @pytest.mark.parametrize("path", ["/api/x", "/shared/x", "/page", "/auth/session", "/auth/sessions"])
-def test_cs_a_script_of_another_host_calls_nothing(
+def test_cs_a_call_by_a_script_of_another_host_is_refused(
     hosts: TwoHosts, here: str, metadata: bool, method: str, path: str
 ) -> None:
     before = len(hosts.house.upstream.requests)
@@ -192,7 +192,7 @@ def test_cs_a_form_of_another_host_ends_no_session(hosts: TwoHosts, metadata: bo
     assert other.fetch(f"{hosts.here}/auth/session").status_code == 200
 
 
-def test_ws_1_a_page_of_another_host_opens_no_websocket(hosts: TwoHosts, here: str) -> None:
+def test_ws_1_a_page_of_another_host_cannot_open_a_websocket(hosts: TwoHosts, here: str) -> None:
     request = handshake("/ws", hosts.here.removeprefix("http://"), origin=hosts.there, cookie=here)
     assert websocket_status(hosts.house.door.port, request) == 403
 
@@ -210,7 +210,9 @@ def kit_call(hosts: TwoHosts, host: str, path: str, *lines: str, method: str = "
 
 
 @pytest.mark.parametrize("origin", ["here", "there"])
-def test_a_kit_call_by_the_internal_name_goes_to_the_routes_of_its_sessions_host(hosts: TwoHosts, origin: str) -> None:
+def test_a_kit_call_with_the_internal_name_uses_the_routes_of_the_host_of_its_session(
+    hosts: TwoHosts, origin: str
+) -> None:
     url = getattr(hosts, origin)
     handle = handle_of(hosts, hosts.sign_in(url), url)
     answer = kit_call(hosts, INTERNAL_HOST, "/api/x", f"X-Vestibule-Session: {handle}")
@@ -245,7 +247,7 @@ def test_a_kit_call_at_a_public_host_needs_a_session_of_that_host(hosts: TwoHost
     assert reasons(hosts) == ["kit_handle"]
 
 
-def test_a_page_where_nobody_is_signed_in_reaches_its_clients_routes_of_either_host(
+def test_a_page_without_a_signed_in_person_reaches_the_routes_of_its_client_at_both_hosts(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
     anybody = api_route(upstream, id="there-api", path="/api/", host="127.0.0.1", auth="optional")
@@ -272,28 +274,30 @@ def test_a_host_that_is_public_and_internal_is_internal_to_a_kit_and_public_to_a
     assert hosts.ask(hosts.there, "/page", cookie=hosts.cookie(browser, hosts.here)).status == 401
 
 
-def test_the_internal_name_opens_nothing_for_a_browser(hosts: TwoHosts, here: str) -> None:
+def test_a_browser_cannot_use_the_internal_name(hosts: TwoHosts, here: str) -> None:
     assert hosts.ask_host(INTERNAL_HOST, "/page", cookie=here).status == 421
     assert hosts.ask_host(INTERNAL_HOST, "/page", KIT_LINE, cookie=here).status == 400
 
 
 @pytest.mark.parametrize("line", [KIT_LINE, "X-Vestibule-Kit: nobody:x", "X-Vestibule-Kit:"])
 @pytest.mark.parametrize("path", ["/auth/session", "/auth/sessions", "/auth/account", "/auth/login"])
-def test_ck_a_cookie_opens_nothing_at_the_internal_name(hosts: TwoHosts, here: str, path: str, line: str) -> None:
+def test_ck_a_session_cookie_gives_no_access_at_the_internal_name(
+    hosts: TwoHosts, here: str, path: str, line: str
+) -> None:
     """What is there for browsers never looks at a kit's credential, so a header alone must not open it."""
     answer = hosts.ask_host(INTERNAL_HOST, path, line, "Sec-Fetch-Site: same-origin", cookie=here)
     assert answer.status == 421
     assert b"alice" not in answer.received
 
 
-def test_ck_a_cookie_ends_nothing_at_the_internal_name(hosts: TwoHosts, here: str) -> None:
+def test_ck_a_session_cookie_ends_no_session_at_the_internal_name(hosts: TwoHosts, here: str) -> None:
     lines = (KIT_LINE, "Sec-Fetch-Site: same-origin")
     answer = hosts.ask_host(INTERNAL_HOST, "/auth/logout", *lines, method="POST", cookie=here, body="everywhere=1")
     assert answer.status == 421
     assert hosts.is_signed_in(hosts.here, here)
 
 
-def test_a_code_is_redeemed_at_the_host_of_its_session(
+def test_a_code_can_be_redeemed_only_at_the_host_of_its_session(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
     clients = {"app-a": {**KIT_CLIENTS["app-a"], "routes": ["api"]}}

@@ -45,7 +45,7 @@ def kit_house(
 
 
 @pytest.mark.parametrize("audience", ["models-api", "plain-api"])
-def test_a_client_gets_tokens_for_its_audiences_that_name_the_person(kit_house: House, audience: str) -> None:
+def test_a_client_gets_tokens_for_the_person_with_its_own_audiences(kit_house: House, audience: str) -> None:
     handle, _ = fetch_handle(kit_house, "bob")
     answer = ask_token(kit_house, handle, audience)
     assert answer.status_code == 200
@@ -58,7 +58,7 @@ def test_a_client_gets_tokens_for_its_audiences_that_name_the_person(kit_house: 
 @pytest.mark.parametrize(
     "audience", ["other-api", "api", "", "models-api ", "MODELS-API", "models", "kit:app-a", "*", "vestibule"]
 )
-def test_any_other_audience_is_refused(kit_house: House, audience: str) -> None:
+def test_a_token_for_another_audience_is_refused(kit_house: House, audience: str) -> None:
     handle, _ = fetch_handle(kit_house)
     answer = assert_rejected(kit_house, lambda: ask_token(kit_house, handle, audience), statuses=[403])
     assert "access_token" not in answer.text
@@ -110,7 +110,7 @@ def test_a_token_for_a_route_that_refuses_the_person_is_refused(
     assert ask_token(house, handle, "plain-api").status_code == 200, "no route stands before it"
 
 
-def test_one_open_route_is_enough_for_its_audience(
+def test_one_route_that_accepts_the_person_is_enough_for_a_token_of_its_audience(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
     closed = {"require": {"roles_any": ["nobody-has-this"]}}
@@ -179,7 +179,7 @@ def with_kit(handle: str, changes: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("how", REFUSED)
-def test_a_call_that_is_not_exactly_right_gets_no_token(kit_house: House, how: str) -> None:
+def test_an_invalid_token_call_gets_no_token(kit_house: House, how: str) -> None:
     handle, _ = fetch_handle(kit_house)
     status, change = REFUSED[how]
     asked = {"headers": kit_headers(handle=handle), "json": {"audience": "models-api"}} | change(kit_house, handle)
@@ -198,7 +198,7 @@ def test_tokens_end_with_the_session(kit_house: House) -> None:
     assert call(kit_house, "state/x", method="GET", headers=kit_headers(handle=handle)).status_code == 401
 
 
-def test_a_clients_calls_reach_its_own_routes_alone(kit_house: House) -> None:
+def test_calls_of_a_client_reach_only_its_own_routes(kit_house: House) -> None:
     handle, _ = fetch_handle(kit_house, client="app-b")
     headers = kit_headers("app-b", handle=handle)
     assert call(kit_house, "/api/x", method="GET", headers=headers).status_code == 200
@@ -252,7 +252,7 @@ def test_page_state_belongs_to_one_person_at_one_client(kit_house: House) -> Non
     assert kept(kit_house, alice, "draft") == 404
 
 
-def test_page_state_is_there_in_the_persons_other_session(kit_house: House) -> None:
+def test_page_state_is_available_in_another_session_of_the_person(kit_house: House) -> None:
     first, _ = fetch_handle(kit_house)
     assert keep(kit_house, first, "shared", b"\x00\xff") == 204
     second, _ = fetch_handle(kit_house)
@@ -260,7 +260,9 @@ def test_page_state_is_there_in_the_persons_other_session(kit_house: House) -> N
     assert drop(kit_house, second, "shared") == 204
 
 
-def test_page_state_outlives_a_new_key(build_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_state_is_readable_after_a_key_rotation(
+    build_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An old key still reads: what was saved under it is found, replaced and deleted whole."""
     house = build_house(kit_clients=KIT_CLIENTS)
     handle, _ = fetch_handle(house)
@@ -296,7 +298,7 @@ def test_page_state_is_limited_in_number_for_each_person(kit_house: House) -> No
         assert drop(kit_house, handle, state_id) == 204
 
 
-def test_page_state_of_one_client_takes_no_place_from_another(kit_house: House) -> None:
+def test_page_state_of_one_client_does_not_count_for_another(kit_house: House) -> None:
     handle, _ = fetch_handle(kit_house)
     elsewhere, _ = fetch_handle(kit_house, client="app-b")
     names = [f"n{number}" for number in range(50)]
@@ -314,7 +316,7 @@ def test_page_state_of_one_client_takes_no_place_from_another(kit_house: House) 
 
 
 @pytest.mark.parametrize("state_id", ["a.b", "x" * 65, "a%00b", "%2e%2e", "a*", "é", "a:b", "a%2fb", "a|b"])
-def test_an_id_of_page_state_is_a_plain_word(kit_house: House, state_id: str) -> None:
+def test_an_id_of_page_state_must_be_a_plain_word(kit_house: House, state_id: str) -> None:
     handle, _ = fetch_handle(kit_house)
     assert keep(kit_house, handle, state_id, b"x") in (400, 404)
     assert kept(kit_house, handle, state_id) in (400, 404)

@@ -55,7 +55,7 @@ def chunked(body: bytes, *, size: int = 100) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
-def test_ds_1_a_body_at_the_limit_passes_and_one_byte_more_does_not(small_house: House) -> None:
+def test_ds_1_a_body_at_the_limit_is_accepted_and_one_byte_more_is_refused(small_house: House) -> None:
     house = small_house
     assert post(house, "/api/x", "Content-Length: 1000", body=b"a" * 1_000).status == 200
     house.upstream.clear()
@@ -72,7 +72,7 @@ def test_ds_1_a_chunked_body_has_the_same_limit(small_house: House) -> None:
     assert [request.complete for request in house.upstream.requests].count(True) == 1
 
 
-def test_ds_1_an_announced_giant_is_refused_before_it_is_sent(small_house: House) -> None:
+def test_ds_1_a_very_large_announced_body_is_refused_before_it_is_sent(small_house: House) -> None:
     answer = post(small_house, "/api/x", "Content-Length: 999999999999")
     assert answer.status == 413
     assert small_house.upstream.requests == []
@@ -132,7 +132,7 @@ OVERSIZED: dict[str, tuple[bytes, int]] = {
 
 @pytest.mark.parametrize("case", OVERSIZED)
 @pytest.mark.parametrize("prefix", ["", "websocket"])
-def test_ds_2_heads_are_bounded(house: House, case: str, prefix: str) -> None:
+def test_ds_2_request_heads_over_a_limit_are_refused(house: House, case: str, prefix: str) -> None:
     request, status = OVERSIZED[case]
     if prefix:
         upgrade = b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -142,14 +142,14 @@ def test_ds_2_heads_are_bounded(house: House, case: str, prefix: str) -> None:
     assert count_answers(answer.received) == 1
 
 
-def test_ds_2_a_head_within_the_limits_passes(small_house: House) -> None:
+def test_ds_2_a_request_head_within_the_limits_is_accepted(small_house: House) -> None:
     house = small_house
     cookies = "; ".join(f"c{number}=1" for number in range(200))
     lines = [f"X-{number}: a" for number in range(90)]
     assert house.get_raw("/x?" + "a" * 7_000, f"Cookie: {cookies}", *lines).status == 200
 
 
-def test_ds_2_a_big_cookie_header_is_read_quickly(house: House) -> None:
+def test_ds_2_a_large_cookie_header_is_read_quickly(house: House) -> None:
     for hostile in (
         b"a=1;" * 16_000,
         b";" * 65_536,
@@ -196,18 +196,18 @@ def seconds_of_dripping(client: socket.socket, piece: bytes, *, at_most: float) 
     [b"", b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: "],
     ids=["silent", "a byte", "a line", "half a head"],
 )
-def test_ds_3_a_head_that_does_not_come_is_not_waited_for(impatient_house: House, sent: bytes) -> None:
+def test_ds_3_a_connection_without_a_request_head_is_closed(impatient_house: House, sent: bytes) -> None:
     with connect(impatient_house.door.port) as client:
         client.sendall(sent)
         assert 0.2 < seconds_until_closed(client, at_most=20) < 20
 
 
-def test_ds_3_a_head_that_drips_is_not_waited_for(impatient_house: House) -> None:
+def test_ds_3_a_connection_with_a_very_slow_request_head_is_closed(impatient_house: House) -> None:
     with connect(impatient_house.door.port) as client:
         assert seconds_of_dripping(client, b"X", at_most=20) < 20
 
 
-def test_ds_3_a_body_that_drips_is_broken_off(impatient_house: House) -> None:
+def test_ds_3_a_request_with_a_very_slow_body_is_aborted(impatient_house: House) -> None:
     house = impatient_house
     with connect(house.door.port) as client:
         client.sendall(f"POST /x HTTP/1.1\r\nHost: {house.host}\r\nContent-Length: 100000\r\n\r\n".encode())
@@ -215,7 +215,7 @@ def test_ds_3_a_body_that_drips_is_broken_off(impatient_house: House) -> None:
     house.upstream.wait_for(lambda it: bool(it.requests) and not it.requests[-1].complete)
 
 
-def test_ds_3_idle_sockets_up_to_the_cap_leave_the_service_up(
+def test_ds_3_the_service_still_answers_with_as_many_idle_sockets_as_allowed(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
     """A hundred silent connections of one address: others are served while they are there."""
@@ -233,7 +233,7 @@ def test_ds_3_idle_sockets_up_to_the_cap_leave_the_service_up(
             client.close()
 
 
-def test_ds_3_one_address_has_so_many_connections_and_no_more(impatient_house: House) -> None:
+def test_ds_3_the_number_of_connections_of_one_address_is_limited(impatient_house: House) -> None:
     house = impatient_house
     held = [connect(house.door.port) for _ in range(150)]
     try:
@@ -248,7 +248,7 @@ def test_ds_3_one_address_has_so_many_connections_and_no_more(impatient_house: H
         time.sleep(0.05)
 
 
-def test_ds_3_sockets_per_session_are_capped(build_house: Callable[..., House]) -> None:
+def test_ds_3_the_number_of_sockets_of_one_session_is_limited(build_house: Callable[..., House]) -> None:
     house = build_house(limits={"websockets_per_session": 3})
     cookie = house.session_cookie(house.sign_in())
     opened = [open_websocket(house.door.port, handshake("/ws", house.host, cookie=cookie)) for _ in range(5)]
@@ -262,7 +262,7 @@ def crowded_house(build_house: Callable[..., House]) -> House:
     return build_house(limits={"pending_logins": 50, "pending_logins_per_address": 1_000})
 
 
-def test_ds_4_a_flood_of_sign_ins_is_bounded_and_evicts_nobody(crowded_house: House) -> None:
+def test_ds_4_the_number_of_started_sign_ins_is_limited_and_none_is_evicted(crowded_house: House) -> None:
     house = crowded_house
     browser = house.sign_in()
     statuses = [house.get_raw("/auth/login").status for _ in range(300)]
@@ -273,7 +273,7 @@ def test_ds_4_a_flood_of_sign_ins_is_bounded_and_evicts_nobody(crowded_house: Ho
     assert {event["reason"] for event in house.refusals()} == {"login_limit"}
 
 
-def test_ds_4_one_address_cannot_take_all_places(build_house: Callable[..., House]) -> None:
+def test_ds_4_one_address_cannot_use_all_places_for_sign_ins(build_house: Callable[..., House]) -> None:
     limits = {"pending_logins": 1_000, "pending_logins_per_address": 20}
     house = build_house(limits=limits, server={"trusted_proxies": ["127.0.0.0/8"]})
     flood = [house.get_raw("/auth/login", "X-Forwarded-For: 6.6.6.6").status for _ in range(60)]
@@ -281,7 +281,7 @@ def test_ds_4_one_address_cannot_take_all_places(build_house: Callable[..., Hous
     assert house.get_raw("/auth/login", "X-Forwarded-For: 9.9.9.9").status == 302
 
 
-def test_ds_4_one_ipv6_customer_is_one_client(build_house: Callable[..., House]) -> None:
+def test_ds_4_all_addresses_of_one_ipv6_network_count_as_one_client(build_house: Callable[..., House]) -> None:
     """Who has an IPv6 address has 2^64 of them: they share one share."""
     limits = {"pending_logins": 1_000, "pending_logins_per_address": 5}
     house = build_house(limits=limits, server={"trusted_proxies": ["127.0.0.0/8"]})
@@ -296,7 +296,7 @@ def test_ds_4_a_finished_sign_in_gives_its_place_back(build_house: Callable[...,
         house.sign_in()
 
 
-def test_ds_4_places_come_back_when_their_time_is_over(timed_house: Callable[..., House]) -> None:
+def test_ds_4_an_expired_sign_in_gives_its_place_back(timed_house: Callable[..., House]) -> None:
     house = timed_house(limits={"pending_logins": 5, "pending_logins_per_address": 5})
     assert [house.get_raw("/auth/login").status for _ in range(6)] == [302] * 5 + [503]
     house.door.app.bff.clock.advance(601)  # type: ignore[attr-defined]  # the test's own clock
@@ -313,7 +313,7 @@ HOSTILE_FORMS: dict[str, tuple[str, bytes]] = {
 
 
 @pytest.mark.parametrize("case", HOSTILE_FORMS)
-def test_ds_5_forms_cost_little(house: House, case: str) -> None:
+def test_ds_5_large_forms_are_handled_quickly(house: House, case: str) -> None:
     """The form and the answer to a bystander together take half a second at most: nobody holds the event loop."""
     content_type, body = HOSTILE_FORMS[case]
     browser = house.sign_in()
@@ -325,7 +325,7 @@ def test_ds_5_forms_cost_little(house: House, case: str) -> None:
         assert attack.result().status in (303, 400, 413, 415, 431)
 
 
-def test_ds_5_hostile_json_of_a_provider_costs_little() -> None:
+def test_ds_5_hostile_json_of_a_provider_is_handled_quickly() -> None:
     hostile = [
         b"[" * 1_000_000,
         b'{"a":' * 200_000,
@@ -353,7 +353,7 @@ def every_pattern() -> Iterator[tuple[str, re.Pattern[str] | re.Pattern[bytes]]]
                     yield f"{name}.{constant}", value
 
 
-def test_ds_5_no_pattern_backtracks_without_end() -> None:
+def test_ds_5_no_regular_expression_backtracks_exponentially() -> None:
     probes = [
         "a" * 20_000,
         "a=" * 10_000,

@@ -66,7 +66,7 @@ def roles_of(house: House, browser: CookieClient) -> set[str]:
     return set(browser.fetch(f"{house.url}/auth/session").json()["roles"])
 
 
-def test_local_roles_show_wherever_roles_do(role_house: House, grace: Callable[..., None]) -> None:
+def test_local_roles_appear_wherever_roles_do(role_house: House, grace: Callable[..., None]) -> None:
     grace(email="ada@corp.example", groups=["science"], roles=["viewer"])
     house, expected = role_house, {"viewer", "insider", "ada", "scientist", "strict"}
     browser = house.sign_in("grace")
@@ -84,7 +84,7 @@ def test_local_roles_show_wherever_roles_do(role_house: House, grace: Callable[.
     assert set(jwt.decode(handshake, options={"verify_signature": False})["roles"]) == expected
 
 
-def test_local_roles_show_at_the_kit(role_house: House, grace: Callable[..., None]) -> None:
+def test_local_roles_appear_at_the_kit(role_house: House, grace: Callable[..., None]) -> None:
     grace(email="ada@corp.example", groups=["science"])
     expected = {"insider", "ada", "scientist", "strict"}
     answer = redeem(role_house, fetch_code(role_house, "grace").value).json()
@@ -128,7 +128,7 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize("email", ADDRESSES)
-def test_it_9_an_address_that_only_looks_right_gives_no_role(
+def test_it_9_an_email_that_only_looks_like_the_domain_gives_no_role(
     role_house: House, grace: Callable[..., None], email: str
 ) -> None:
     grace(email=email)
@@ -138,9 +138,7 @@ def test_it_9_an_address_that_only_looks_right_gives_no_role(
 
 
 @pytest.mark.parametrize("verified", [False, None, "false", 1, "yes", "1", []])
-def test_it_9_an_address_nobody_verified_gives_no_role(
-    role_house: House, grace: Callable[..., None], verified: Any
-) -> None:
+def test_it_9_an_unverified_email_gives_no_role(role_house: House, grace: Callable[..., None], verified: Any) -> None:
     grace(email="ada@corp.example", email_verified=verified)
     assert roles_of(role_house, role_house.sign_in("grace")) == set()
 
@@ -151,12 +149,12 @@ def test_a_claim_of_another_type_gives_no_role(role_house: House, grace: Callabl
     assert roles_of(role_house, role_house.sign_in("grace")) == set()
 
 
-def test_a_claim_of_the_right_value_does(role_house: House, grace: Callable[..., None]) -> None:
+def test_a_claim_of_the_right_value_gives_the_role(role_house: House, grace: Callable[..., None]) -> None:
     grace(extra={"unit": {"head": True}})
     assert roles_of(role_house, role_house.sign_in("grace")) == {"boss"}
 
 
-def test_every_key_of_a_rule_must_hold(role_house: House, grace: Callable[..., None]) -> None:
+def test_all_keys_of_a_local_role_rule_must_be_met(role_house: House, grace: Callable[..., None]) -> None:
     grace(groups=["science"])
     assert roles_of(role_house, role_house.sign_in("grace")) == {"scientist"}
     grace(email="x@corp.example")
@@ -172,7 +170,7 @@ def test_a_client_cannot_give_itself_a_role(role_house: House, grace: Callable[.
     assert role_house.upstream.last.values("x-auth-request-roles") == [""]
 
 
-def test_sl_1_a_role_that_the_provider_took_away_goes_with_the_next_refresh(
+def test_sl_1_a_role_that_the_provider_removed_is_gone_after_the_next_refresh(
     timed_house: Callable[..., House], clock: FakeClock, provider: FakeProvider, upstream: RecordingUpstream
 ) -> None:
     """Also where the provider leaves the claim out once it is empty."""

@@ -141,7 +141,7 @@ def drive_everything(house: House, clock: FakeClock) -> dict[str, list[str]]:
     }
 
 
-def test_lg_1_the_canaries_would_be_seen(log: io.StringIO, loud_house: House) -> None:
+def test_lg_1_this_test_would_notice_a_logged_secret(log: io.StringIO, loud_house: House) -> None:
     structlog.get_logger("vestibule.test").info("seen", value="canary")
     logging.getLogger("vestibule.other").debug("canary-of-the-library")
     assert log.getvalue().count("canary") == 2
@@ -167,7 +167,7 @@ SECRET_ADDRESSES = (
 
 
 @pytest.mark.parametrize("log", ["json", "console"], indirect=True)
-def test_lg_1_an_address_that_opens_something_is_not_logged(
+def test_lg_1_an_address_that_gives_access_is_not_logged(
     log: io.StringIO, build_logged_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
     dead = page_route("http://127.0.0.1:9", id="dead", path="/dead")
@@ -274,7 +274,9 @@ TELLTALE = re.compile(
 
 @pytest.mark.parametrize("path", PROBES)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_lg_4_diagnostics_are_not_public_and_errors_say_little(shared_probe: House, path: str, method: str) -> None:
+def test_lg_4_diagnostics_are_not_public_and_errors_show_no_details(
+    shared_probe: House, path: str, method: str
+) -> None:
     house = shared_probe
     answer = house.get_raw(path, "Sec-Fetch-Mode: cors", "Accept: */*", method=method)
     assert answer.status in range(400, 500)
@@ -290,9 +292,7 @@ def shared_probe(shared_house: House, provider: FakeProvider, upstream: Any) -> 
     return House(provider, upstream, shared_house.door, shared_house.store)
 
 
-def test_lg_4_an_unexpected_error_shows_a_number_and_nothing_else(
-    shared_probe: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lg_4_an_unexpected_error_shows_only_a_request_id(shared_probe: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house = shared_probe
 
     async def explode(*_: object, **__: object) -> None:
@@ -317,7 +317,7 @@ def test_lg_4_an_unexpected_error_shows_a_number_and_nothing_else(
     house.close_browsers()
 
 
-def test_lg_4_a_dead_upstream_is_not_named(build_house: Callable[..., House]) -> None:
+def test_lg_4_the_error_page_does_not_name_an_upstream_that_is_down(build_house: Callable[..., House]) -> None:
     house = build_house(routes=[api_route("http://127.0.0.1:9", auth="public")])
     answer = house.get_raw("/api/secret-path?secret-query=1", "Accept: application/json")
     assert answer.status == 502
@@ -327,7 +327,7 @@ def test_lg_4_a_dead_upstream_is_not_named(build_house: Callable[..., House]) ->
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
-def test_lg_4_input_is_not_echoed(shared_probe: House, accept: str) -> None:
+def test_lg_4_error_answers_do_not_repeat_input(shared_probe: House, accept: str) -> None:
     house = shared_probe
     marker = "canary<script>"
     for path in (f"/auth/callback/{marker}", f"/auth/callback/corp?state={marker}", f"/auth/login?prompt={marker}"):
@@ -345,7 +345,7 @@ def test_lg_1_a_half_sent_request_is_not_logged(log: io.StringIO, loud_house: Ho
 
 
 @pytest.mark.parametrize("path", ["/auth/callback/corp?state=x", "/api/%2e%2e/x"], ids=["the sign-in", "a route"])
-def test_the_access_log_has_the_code_that_was_shown(log: io.StringIO, loud_house: House, path: str) -> None:
+def test_the_access_log_has_the_error_code_that_the_person_saw(log: io.StringIO, loud_house: House, path: str) -> None:
     code = json.loads(loud_house.get_raw(path, "Sec-Fetch-Mode: cors").body)["code"]
     deadline = time.monotonic() + 10
     while not (found := re.findall(r'{.*"logger": "vestibule.access".*', log.getvalue())):

@@ -20,7 +20,7 @@ def sign_out(house: House, browser: CookieClient, **how: Any) -> httpx.Response:
     return browser.post(f"{house.url}/auth/logout", **how)
 
 
-def test_lo_1_the_local_session_ends_and_the_provider_is_told(house: House) -> None:
+def test_lo_1_signing_out_ends_the_local_session_and_tells_the_provider(house: House) -> None:
     browser = house.sign_in()
     cookie, id_token = house.session_cookie(browser), house.session_of(browser).tokens.id_token
     states = set()
@@ -43,7 +43,7 @@ def test_lo_1_the_local_session_ends_and_the_provider_is_told(house: House) -> N
     assert all(len(state) == 43 for state in states)
 
 
-def test_lo_1_signing_out_twice_is_no_error(house: House) -> None:
+def test_lo_1_signing_out_twice_works(house: House) -> None:
     browser = house.sign_in()
     cookie = house.session_cookie(browser)
     sign_out(house, browser)
@@ -54,7 +54,7 @@ def test_lo_1_signing_out_twice_is_no_error(house: House) -> None:
 
 
 @pytest.mark.parametrize("fault", ["no end_session_endpoint", "dead provider", "expired tokens", "hint switched off"])
-def test_lo_1_it_works_without_the_provider(
+def test_lo_1_signing_out_works_without_the_provider(
     timed_house: Callable[..., House], clock: FakeClock, provider: FakeProvider, fault: str
 ) -> None:
     table = provider_table(provider, par="off", id_token_hint=fault != "hint switched off")
@@ -81,7 +81,7 @@ def test_lo_1_it_works_without_the_provider(
     assert house.get_raw("/auth/session", cookie=cookie).status == 401
 
 
-def test_lo_1_the_session_is_over_before_the_provider_is_asked(house: House) -> None:
+def test_lo_1_the_session_ends_before_the_request_to_the_provider(house: House) -> None:
     browser = house.sign_in()
     cookie = house.session_cookie(browser)
     with house.provider.bend.revocation.hold() as gate:
@@ -120,7 +120,7 @@ def own_cookie(house: House, browser: CookieClient) -> str:
 
 
 @pytest.mark.parametrize("how", CROSS_SITE)
-def test_lo_2_nobody_else_signs_a_person_out(house: House, how: str) -> None:
+def test_lo_2_another_site_cannot_sign_a_person_out(house: House, how: str) -> None:
     browser = house.sign_in()
     answer = assert_rejected(house, lambda: CROSS_SITE[how](house, browser), statuses=[403])
     assert house.is_signed_in(browser)
@@ -128,7 +128,7 @@ def test_lo_2_nobody_else_signs_a_person_out(house: House, how: str) -> None:
 
 
 @pytest.mark.parametrize("initiator", [None, "https://evil.example"])
-def test_lo_2_a_get_asks_before_it_does_anything(house: House, initiator: str | None) -> None:
+def test_lo_2_a_get_asks_for_confirmation_first(house: House, initiator: str | None) -> None:
     browser = house.sign_in()
     answer = browser.get(f"{house.url}/auth/logout?everywhere=1", initiator=initiator)
     assert answer.status_code == 200
@@ -136,7 +136,7 @@ def test_lo_2_a_get_asks_before_it_does_anything(house: House, initiator: str | 
     assert house.is_signed_in(browser)
 
 
-def test_lo_2_an_image_signs_nobody_out(house: House) -> None:
+def test_lo_2_an_embedded_image_signs_nobody_out(house: House) -> None:
     browser = house.sign_in()
     embedded = {"Sec-Fetch-Dest": "image", "Sec-Fetch-Mode": "no-cors", "Cookie": own_cookie(house, browser)}
     browser.get(f"{house.url}/auth/logout", headers=embedded, cross_site=True)
@@ -144,7 +144,7 @@ def test_lo_2_an_image_signs_nobody_out(house: House) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
-def test_lo_2_other_methods_do_nothing(house: House, method: str) -> None:
+def test_lo_2_other_methods_sign_nobody_out(house: House, method: str) -> None:
     browser = house.sign_in()
     assert browser.fetch(f"{house.url}/auth/logout", method=method).status_code == 405
     assert house.is_signed_in(browser)
@@ -156,7 +156,7 @@ LANDING = [payload for payloads in REDIRECT_TARGETS.values() for payload in payl
 @pytest.mark.parametrize(
     "name", ["return_to", "rd", "next", "post_logout_redirect_uri", "redirect_uri", "url", "state"]
 )
-def test_lo_3_the_landing_page_goes_nowhere_by_itself(house: House, name: str) -> None:
+def test_lo_3_the_signed_out_page_does_not_redirect(house: House, name: str) -> None:
     for payload in ("//evil.com", "https://evil.com", "javascript:alert(1)"):
         answer = house.browser().get(f"{house.url}/auth/logged-out", params={name: payload})
         assert answer.status_code == 200
@@ -167,7 +167,7 @@ def test_lo_3_the_landing_page_goes_nowhere_by_itself(house: House, name: str) -
         assert "<script" not in answer.text
 
 
-def test_lo_3_the_landing_pages_button_leads_to_local_pages_alone(house: House) -> None:
+def test_lo_3_the_button_of_the_signed_out_page_leads_only_to_local_pages(house: House) -> None:
     browser = house.browser()
     for payload in [*LANDING, *NO_PLACES_TO_RETURN_TO]:
         text = payload.replace("{own}", house.url).replace("{host}", house.host)
@@ -181,7 +181,7 @@ def test_lo_3_the_landing_pages_button_leads_to_local_pages_alone(house: House) 
 
 
 @pytest.mark.parametrize("query", ["", "state=other", "state=", "state=a&state=b", "state=%zz", "%", "x" * 5_000])
-def test_lo_3_a_missing_or_foreign_state_shows_the_landing_page(house: House, query: str) -> None:
+def test_lo_3_a_missing_or_foreign_state_shows_the_signed_out_page(house: House, query: str) -> None:
     browser = house.sign_in()
     answer = browser.get(f"{house.url}/auth/logged-out?{query}", cross_site=True)
     assert answer.status_code == 200
@@ -189,7 +189,7 @@ def test_lo_3_a_missing_or_foreign_state_shows_the_landing_page(house: House, qu
     assert "location" not in answer.headers
 
 
-def test_lo_3_a_sign_out_takes_no_target_from_its_form(house: House) -> None:
+def test_lo_3_a_target_in_the_sign_out_form_is_ignored(house: House) -> None:
     browser = house.sign_in()
     fields = {"return_to": "//evil.com", "post_logout_redirect_uri": "https://evil.com", "rd": "//evil.com"}
     answer = browser.post(f"{house.url}/auth/logout?return_to=//evil.com", data=fields)

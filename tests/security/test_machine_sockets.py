@@ -80,7 +80,7 @@ REVOKES: list[Revoke] = [revoke_person, revoke_provider_session, revoke_persons_
 
 
 @pytest.mark.parametrize("revoke", REVOKES)
-def test_ws_5_a_revoke_closes_a_machines_socket_and_no_new_one_opens(
+def test_ws_5_a_revoke_closes_the_socket_of_a_machine_and_refuses_new_ones(
     machine_house: House, clock: FakeClock, revoke: Revoke
 ) -> None:
     house = machine_house
@@ -94,7 +94,7 @@ def test_ws_5_a_revoke_closes_a_machines_socket_and_no_new_one_opens(
     client.close()
 
 
-def test_ws_5_a_revoke_leaves_later_tokens_and_other_machines_alone(machine_house: House, clock: FakeClock) -> None:
+def test_ws_5_a_revoke_does_not_affect_later_tokens_and_other_machines(machine_house: House, clock: FakeClock) -> None:
     house = machine_house
     other, client = open_socket(house, mint(house, clock, sub="other", sid="another"))
     house.door.do(revoke_person(house))
@@ -107,7 +107,7 @@ def test_ws_5_a_revoke_leaves_later_tokens_and_other_machines_alone(machine_hous
         each.close()
 
 
-def test_ws_5_a_machines_socket_ends_with_its_token(machine_house: House, clock: FakeClock) -> None:
+def test_ws_5_the_socket_of_a_machine_closes_when_its_token_expires(machine_house: House, clock: FakeClock) -> None:
     house = machine_house
     answer, client = open_socket(house, mint(house, clock))
     assert answer.status == 101
@@ -119,7 +119,7 @@ def test_ws_5_a_machines_socket_ends_with_its_token(machine_house: House, clock:
     client.close()
 
 
-def test_ws_5_a_token_taken_within_the_clock_skew_opens_a_socket_until_that_is_over(
+def test_ws_5_a_token_accepted_within_the_clock_skew_keeps_a_socket_open_until_the_skew_ends(
     machine_house: House, clock: FakeClock
 ) -> None:
     house = machine_house
@@ -135,7 +135,7 @@ def test_ws_5_a_token_taken_within_the_clock_skew_opens_a_socket_until_that_is_o
     client.close()
 
 
-def test_ws_5_a_revoke_that_nobody_told_of_is_found(machine_house: House, clock: FakeClock) -> None:
+def test_ws_5_a_revoke_whose_event_was_lost_is_found(machine_house: House, clock: FakeClock) -> None:
     """Between the check of a token and the entry in the registry, or while no event came through."""
     house = machine_house
     answer, client = open_socket(house, mint(house, clock))
@@ -146,7 +146,7 @@ def test_ws_5_a_revoke_that_nobody_told_of_is_found(machine_house: House, clock:
     client.close()
 
 
-def test_ws_5_a_machine_outlives_news_that_concern_nobody(machine_house: House, clock: FakeClock) -> None:
+def test_ws_5_lost_events_do_not_close_the_socket_of_a_machine(machine_house: House, clock: FakeClock) -> None:
     """It has no record: looking for one would end it."""
     house = machine_house
     answer, client = open_socket(house, mint(house, clock))
@@ -158,7 +158,7 @@ def test_ws_5_a_machine_outlives_news_that_concern_nobody(machine_house: House, 
 
 
 @pytest.mark.parametrize("how", ["revoke", "expiry"])
-def test_ws_5_a_machines_stream_is_cut(machine_house: House, clock: FakeClock, how: str) -> None:
+def test_ws_5_a_revoke_cuts_the_stream_of_a_machine(machine_house: House, clock: FakeClock, how: str) -> None:
     house = machine_house
     house.upstream.respond("/events", stream=[b"one", 4.0, b"two"], chunked=True)
     with connect(house.door.port) as client:
@@ -173,7 +173,7 @@ def test_ws_5_a_machines_stream_is_cut(machine_house: House, clock: FakeClock, h
     assert not rest.endswith(b"0\r\n\r\n"), "a stream that was cut must not look whole"
 
 
-def test_ds_3_a_machines_sockets_are_capped(machine_house: House, clock: FakeClock) -> None:
+def test_ds_3_the_number_of_sockets_of_a_machine_is_limited(machine_house: House, clock: FakeClock) -> None:
     house = machine_house
     token = mint(house, clock)
     opened = [open_socket(house, token) for _ in range(5)]

@@ -63,7 +63,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("host", FOREIGN)
-def test_ck_7_the_management_listener_answers_under_no_foreign_name(ask: Ask, host: str) -> None:
+def test_ck_7_the_management_listener_refuses_foreign_host_names(ask: Ask, host: str) -> None:
     for answer in [ask(path, host) for path in PATHS]:
         assert answer.status in (400, 421)
         assert b"store" not in answer.body
@@ -71,7 +71,7 @@ def test_ck_7_the_management_listener_answers_under_no_foreign_name(ask: Ask, ho
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_ck_7_a_foreign_name_is_misdirected_and_leaves_an_event(
+def test_ck_7_a_foreign_host_name_gets_421_and_leaves_an_event(
     ask: Ask, path: str, audit: list[MutableMapping[str, Any]]
 ) -> None:
     answer = ask(path, "attacker.example")
@@ -82,7 +82,7 @@ def test_ck_7_a_foreign_name_is_misdirected_and_leaves_an_event(
 
 
 @pytest.mark.parametrize("hosts", [(), ("127.0.0.1", "attacker.example")], ids=["none", "two"])
-def test_px_9_not_exactly_one_host_is_refused(ask: Ask, hosts: tuple[str, ...]) -> None:
+def test_px_9_a_management_request_without_exactly_one_host_is_refused(ask: Ask, hosts: tuple[str, ...]) -> None:
     assert ask("/readyz", *hosts).status == 400
 
 
@@ -103,5 +103,5 @@ KNOWN = [
 
 
 @pytest.mark.parametrize("host", KNOWN)
-def test_ck_7_probes_by_address_or_known_name_are_answered(ask: Ask, host: str) -> None:
+def test_ck_7_probes_with_an_ip_address_or_a_known_name_are_answered(ask: Ask, host: str) -> None:
     assert [ask(path, host).status for path in PATHS] == [200, 200, 200, 404]

@@ -43,7 +43,9 @@ def answer(house: House, path: str, *, method: str = "GET") -> RawAnswer:
         return RawAnswer.parse(read_all(client))
 
 
-def test_px_7_an_answer_without_a_length_ends_with_the_connection(house: House, upstream: RecordingUpstream) -> None:
+def test_px_7_an_answer_without_a_length_to_an_http_1_0_client_closes_the_connection(
+    house: House, upstream: RecordingUpstream
+) -> None:
     upstream.respond("/public/stream", stream=PARTS, chunked=True)
     got = answer(house, "/public/stream")
     assert (got.status, got.body) == (200, WHOLE)
@@ -51,14 +53,16 @@ def test_px_7_an_answer_without_a_length_ends_with_the_connection(house: House, 
     assert got.header("connection") == "close"
 
 
-def test_px_7_an_answer_with_a_length_keeps_it(house: House, upstream: RecordingUpstream) -> None:
+def test_px_7_an_answer_with_a_length_to_an_http_1_0_client_keeps_the_connection(
+    house: House, upstream: RecordingUpstream
+) -> None:
     upstream.respond("/public/short", body=b"short")
     got = answer(house, "/public/short")
     assert (got.body, got.all("content-length"), got.all("transfer-encoding")) == (b"short", ["5"], [])
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
-def test_px_7_an_answer_without_a_body_stays_without(
+def test_px_7_an_answer_without_a_body_to_an_http_1_0_client_has_no_body(
     house: House, upstream: RecordingUpstream, method: str, status: int
 ) -> None:
     upstream.respond("/public/empty", status=status, stream=PARTS if status == 200 else None, chunked=status == 200)
@@ -66,7 +70,7 @@ def test_px_7_an_answer_without_a_body_stays_without(
     assert (got.status, got.body, got.all("transfer-encoding")) == (status, b"", [])
 
 
-def test_px_7_a_newer_client_still_gets_chunks(house: House, upstream: RecordingUpstream) -> None:
+def test_px_7_an_http_1_1_client_still_gets_chunks(house: House, upstream: RecordingUpstream) -> None:
     upstream.respond("/public/stream", stream=PARTS, chunked=True)
     got = RawAnswer.parse(house.raw(house.request("/public/stream", "Connection: close")))
     assert got.all("transfer-encoding") == ["chunked"]
@@ -76,7 +80,7 @@ def cut(upstream: RecordingUpstream) -> None:
     upstream.respond("/public/cut", stream=PARTS, chunked=True, close_after=len(FIRST))
 
 
-def test_px_7_a_cut_answer_does_not_look_whole(house: House, upstream: RecordingUpstream) -> None:
+def test_px_7_an_incomplete_answer_does_not_look_complete(house: House, upstream: RecordingUpstream) -> None:
     cut(upstream)
     with connect(house.door.port) as client:
         client.sendall(ask(house, "/public/cut"))
@@ -84,7 +88,7 @@ def test_px_7_a_cut_answer_does_not_look_whole(house: House, upstream: Recording
             read_to_the_end(client)
 
 
-def test_px_7_a_cut_answer_does_not_look_whole_under_tls(
+def test_px_7_an_incomplete_answer_does_not_look_complete_with_tls(
     shared_provider: FakeProvider, shared_upstream: RecordingUpstream, authority: Authority
 ) -> None:
     certificate, key = authority.issue("localhost")
@@ -107,13 +111,17 @@ def read_to_the_end(client: socket.socket) -> bytes:
     return received
 
 
-def test_px_7_nginx_as_it_is_passes_a_stream_on(house: House, nginx: int, upstream: RecordingUpstream) -> None:
+def test_px_7_nginx_with_default_settings_passes_a_stream_on(
+    house: House, nginx: int, upstream: RecordingUpstream
+) -> None:
     upstream.respond("/public/stream", stream=PARTS, chunked=True)
     response = httpx.get(f"http://127.0.0.1:{nginx}/public/stream", headers={"Host": house.host})
     assert (response.status_code, response.content) == (200, WHOLE)
 
 
-def test_px_7_nginx_as_it_is_passes_a_cut_on_as_one(house: House, nginx: int, upstream: RecordingUpstream) -> None:
+def test_px_7_nginx_with_default_settings_passes_an_incomplete_answer_on_as_incomplete(
+    house: House, nginx: int, upstream: RecordingUpstream
+) -> None:
     cut(upstream)
     try:
         response = httpx.get(f"http://127.0.0.1:{nginx}/public/cut", headers={"Host": house.host})

@@ -34,7 +34,7 @@ def as_handshake(house: House, path: str, line: str, cookie: str) -> int:
 
 
 @pytest.mark.parametrize(("path", "line"), LONG_LINES.values(), ids=LONG_LINES)
-def test_ds_2_a_long_line_that_passes_over_http_passes_in_a_handshake(
+def test_ds_2_a_long_line_that_http_accepts_is_accepted_in_a_handshake(
     house: House, cookie: str, path: str, line: str
 ) -> None:
     assert over_http(house, path, line, cookie) == 200
@@ -44,7 +44,7 @@ def test_ds_2_a_long_line_that_passes_over_http_passes_in_a_handshake(
 
 
 @pytest.mark.parametrize(("path", "line", "status"), TOO_LONG.values(), ids=TOO_LONG)
-def test_ds_2_a_line_that_is_too_long_gets_the_same_status_over_both(
+def test_ds_2_a_line_that_is_too_long_gets_the_same_status_from_http_and_handshake(
     house: House, cookie: str, path: str, line: str, status: int
 ) -> None:
     assert over_http(house, path, line, cookie) == status
@@ -52,7 +52,7 @@ def test_ds_2_a_line_that_is_too_long_gets_the_same_status_over_both(
     assert house.upstream.websockets == []
 
 
-def test_ds_2_a_raised_limit_counts_for_both(build_house: Callable[..., House]) -> None:
+def test_ds_2_a_raised_limit_applies_to_http_and_handshakes(build_house: Callable[..., House]) -> None:
     house = build_house(limits={"header_bytes": 60_000, "header_count": 300})
     cookie = house.session_cookie(house.sign_in())
     line = "X-Note: " + "x" * 50_000 + "\r\n" + "\r\n".join(f"X-{number}: a" for number in range(250))
@@ -60,7 +60,7 @@ def test_ds_2_a_raised_limit_counts_for_both(build_house: Callable[..., House]) 
     assert as_handshake(house, "/_stcore/stream", line, cookie) == 101
 
 
-def test_ds_2_a_long_line_of_an_upstream_passes_over_both(
+def test_ds_2_a_long_line_of_an_upstream_is_accepted_from_http_and_handshakes(
     house: House, cookie: str, upstream: RecordingUpstream
 ) -> None:
     long = "x" * 20_000
@@ -71,7 +71,7 @@ def test_ds_2_a_long_line_of_an_upstream_passes_over_both(
 
 
 @pytest.mark.parametrize("place", ["before", "after", "around", "in lines of their own"])
-def test_ck_3_any_allowed_number_of_foreign_cookies_signs_nobody_out(
+def test_ck_3_foreign_cookies_within_the_limit_sign_nobody_out(
     build_house: Callable[..., House], upstream: RecordingUpstream, place: str
 ) -> None:
     house = build_house(limits={"cookie_count": 400}, routes=[page_route(upstream)])

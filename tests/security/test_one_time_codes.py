@@ -46,7 +46,7 @@ def kit_house(
     house.close_browsers()
 
 
-def test_ot_1_a_code_is_worth_one_handle(kit_house: House) -> None:
+def test_ot_1_a_code_gives_one_handle(kit_house: House) -> None:
     code = fetch_code(kit_house)
     assert len(code.value) == 43
     answer = redeem(kit_house, code.value)
@@ -62,7 +62,7 @@ def test_ot_1_codes_do_not_repeat(kit_house: House) -> None:
     assert len({fetch_code(kit_house).value for _ in range(10)}) == 10
 
 
-def test_ot_1_a_second_use_revokes_what_the_first_one_got(kit_house: House) -> None:
+def test_ot_1_a_second_use_of_a_code_revokes_the_handle_of_the_first(kit_house: House) -> None:
     code = fetch_code(kit_house)
     handle = redeem(kit_house, code.value).json()["session_handle"]
     answer = redeem(kit_house, code.value)
@@ -72,7 +72,7 @@ def test_ot_1_a_second_use_revokes_what_the_first_one_got(kit_house: House) -> N
     assert not kit_house.is_signed_in(code.browser)
 
 
-def test_ot_1_of_a_hundred_at_once_one_succeeds(kit_house: House) -> None:
+def test_ot_1_only_one_of_a_hundred_parallel_redemptions_succeeds(kit_house: House) -> None:
     code = fetch_code(kit_house)
     body = json.dumps({"code": code.value, "binding": BINDING}).encode()
     head = (
@@ -87,7 +87,7 @@ def test_ot_1_of_a_hundred_at_once_one_succeeds(kit_house: House) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "lives"), [(59, True), (61, False), (3_000, False)])
-def test_ot_1_a_code_lives_a_minute(
+def test_ot_1_a_code_is_valid_for_a_minute(
     timed_house: Callable[..., House], clock: FakeClock, seconds: float, lives: bool
 ) -> None:
     house = timed_house(kit_clients=KIT_CLIENTS)
@@ -96,14 +96,14 @@ def test_ot_1_a_code_lives_a_minute(
     assert redeem(house, code.value).status_code == (200 if lives else 400)
 
 
-def test_ot_2_a_code_of_one_app_is_nothing_for_another_and_is_burned(kit_house: House) -> None:
+def test_ot_2_a_code_used_by_another_app_is_refused_and_becomes_unusable(kit_house: House) -> None:
     code = fetch_code(kit_house)
     assert redeem(kit_house, code.value, client="app-b").status_code == 400
     assert redeem(kit_house, code.value).status_code == 400
     assert [event.get("reason") for event in kit_house.refusals()].count("kit_code_foreign") == 1
 
 
-def test_ot_2_a_code_in_another_browser_is_nothing_and_is_burned(kit_house: House) -> None:
+def test_ot_2_a_code_used_in_another_browser_is_refused_and_becomes_unusable(kit_house: House) -> None:
     attackers = fetch_code(kit_house, "bob", binding=binding_of("browser of bob"))
     assert redeem(kit_house, attackers.value, binding=BINDING).status_code == 400
     assert redeem(kit_house, attackers.value, binding=binding_of("browser of bob")).status_code == 400
@@ -128,7 +128,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_ot_2_codes_go_to_the_clients_own_origins_alone(kit_house: House, target: str) -> None:
+def test_ot_2_codes_are_sent_only_to_the_origins_of_the_client(kit_house: House, target: str) -> None:
     logins = len(kit_house.store.logins)
     assert_rejected(kit_house, lambda: kit_house.start_login(kit_house.browser(), **TARGETS[target]), statuses=[400])
     assert len(kit_house.store.logins) == logins
@@ -161,7 +161,7 @@ ALMOST: dict[str, Callable[[House, str], Any]] = {
 
 
 @pytest.mark.parametrize("how", ALMOST)
-def test_ot_3_only_an_authenticated_post_uses_a_code_up(kit_house: House, how: str) -> None:
+def test_ot_3_only_an_authenticated_post_redeems_a_code(kit_house: House, how: str) -> None:
     code = fetch_code(kit_house)
     answer = ALMOST[how](kit_house, code.value)
     assert answer.status_code in (400, 401, 405, 413)
@@ -169,7 +169,7 @@ def test_ot_3_only_an_authenticated_post_uses_a_code_up(kit_house: House, how: s
     assert redeem(kit_house, code.value).status_code == 200
 
 
-def test_ot_3_a_head_or_a_prefetch_of_the_callback_makes_no_code(kit_house: House) -> None:
+def test_ot_3_a_head_or_a_prefetch_of_the_callback_creates_no_code(kit_house: House) -> None:
     browser = kit_house.browser()
     url = kit_house.callback_url(browser, kit="app-a", binding=BINDING, return_to=f"{ORIGINS['app-a']}/page")
     assert browser.fetch(url, method="HEAD").status_code == 405
@@ -190,13 +190,15 @@ ENDS: dict[str, Callable[[House, Code], Any]] = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_ot_4_a_code_dies_with_its_session(kit_house: House, end: str) -> None:
+def test_ot_4_a_code_is_invalid_after_every_kind_of_end_of_its_session(kit_house: House, end: str) -> None:
     code = fetch_code(kit_house)
     ENDS[end](kit_house, code)
     assert redeem(kit_house, code.value).status_code == 400
 
 
-def test_ot_4_a_code_dies_with_the_idle_end_of_its_session(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_ot_4_a_code_is_invalid_after_the_idle_end_of_its_session(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
     house = timed_house(kit_clients=KIT_CLIENTS, session={"idle_seconds": 20})
     code = fetch_code(house)
     clock.advance(21)
@@ -221,7 +223,7 @@ def test_ot_4_every_refusal_of_a_code_looks_the_same(kit_house: House) -> None:
     assert bodies == [bodies[0]] * len(bodies)
 
 
-def test_ot_4_a_code_is_in_no_log_no_cache_and_no_referer(kit_house: House) -> None:
+def test_ot_4_a_code_appears_in_no_log_cache_or_referer(kit_house: House) -> None:
     code = fetch_code(kit_house)
     redeem(kit_house, code.value)
     redeem(kit_house, code.value)
@@ -232,7 +234,7 @@ def test_ot_4_a_code_is_in_no_log_no_cache_and_no_referer(kit_house: House) -> N
     assert code.answer.content == b""
 
 
-def test_ot_4_guessing_finds_nothing_and_costs_nobody_their_code(kit_house: House) -> None:
+def test_ot_4_guessing_finds_no_code_and_makes_no_genuine_code_unusable(kit_house: House) -> None:
     code = fetch_code(kit_house)
     for number in range(200):
         guess = code.value[:-1] + "A" if number == 0 else f"{number:043d}"
@@ -241,7 +243,7 @@ def test_ot_4_guessing_finds_nothing_and_costs_nobody_their_code(kit_house: Hous
     assert redeem(kit_house, code.value).status_code == 200
 
 
-def test_ot_4_guessing_is_bounded_and_leaves_the_genuine_code_alone(
+def test_ot_4_guessing_is_limited_and_does_not_affect_the_genuine_code(
     kit_house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = kit_house.door.app.bff.kit_codes
@@ -256,6 +258,6 @@ def test_ot_4_guessing_is_bounded_and_leaves_the_genuine_code_alone(
     assert redeem(kit_house, code.value).status_code == 200
 
 
-def test_a_handle_of_one_app_is_nothing_for_another(kit_house: House) -> None:
+def test_a_handle_of_one_app_is_refused_for_another(kit_house: House) -> None:
     handle, _ = fetch_handle(kit_house)
     assert ask_token(kit_house, handle, "other-api", client="app-b").status_code == 401

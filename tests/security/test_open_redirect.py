@@ -48,7 +48,7 @@ def finish(house: House, browser: CookieClient, query: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("name", REDIRECT_TARGETS)
-def test_or_1_return_to_is_a_local_path(house: House, name: str) -> None:
+def test_or_1_return_to_must_be_a_local_path(house: House, name: str) -> None:
     browser = house.browser()
     for payload in REDIRECT_TARGETS[name]:
         text = filled(house, payload)
@@ -68,7 +68,7 @@ def test_or_1_return_to_is_a_local_path(house: House, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REDIRECT_TARGETS)
-def test_or_1_the_referring_page_is_held_to_the_same(house: House, name: str) -> None:
+def test_or_1_the_referring_page_must_meet_the_rules_of_return_to(house: House, name: str) -> None:
     """`st.login` names no target: the Referer stands in for it."""
     browser = house.browser()
     for payload in REDIRECT_TARGETS[name]:
@@ -103,14 +103,14 @@ def test_or_1_the_referring_page_is_held_to_the_same(house: House, name: str) ->
         "return_to;return_to=//evil.com",
     ],
 )
-def test_or_1_other_names_and_repetitions_lead_nowhere(house: House, query: str) -> None:
+def test_or_1_other_parameter_names_and_repetitions_are_ignored(house: House, query: str) -> None:
     answer = finish(house, house.browser(), query)
     assert answer.status_code in (303, 400)
     if answer.status_code == 303:
         assert answer.headers["location"] == "/"
 
 
-def test_or_1_the_target_lives_in_the_store_alone(house: House) -> None:
+def test_or_1_the_target_is_kept_only_in_the_store(house: House) -> None:
     browser = house.browser()
     start = house.start_login(browser, return_to="/reports/42?secret=canary-of-the-target")
     assert "canary" not in start.headers["location"]
@@ -178,7 +178,7 @@ def test_or_1_the_sign_in_page_says_that_the_target_is_replaced(
         assert ("You will come to the start page" in answer.text) == is_said
 
 
-def test_or_1_an_error_page_leads_to_local_pages_alone(house: House) -> None:
+def test_or_1_an_error_page_links_only_to_local_pages(house: House) -> None:
     browser = house.browser()
     for payload in ("//evil.com", "/\\evil.com", "https://evil.com", "javascript:alert(1)"):
         url = house.callback_url(browser, return_to=payload)
@@ -190,7 +190,7 @@ def test_or_1_an_error_page_leads_to_local_pages_alone(house: House) -> None:
 
 
 @pytest.mark.parametrize("path", ["//evil.com/%2e%2e", "/\\evil.com", "/.//evil.com", "/%2f/evil.com", "/x//evil.com"])
-def test_or_1_an_anonymous_visit_of_a_crafted_path_redirects_nowhere_else(house: House, path: str) -> None:
+def test_or_1_a_signed_out_visit_of_a_crafted_path_does_not_redirect_to_another_site(house: House, path: str) -> None:
     answer = house.get_raw(path, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
     assert answer.status in (302, 400)
     location = answer.header("location")
@@ -240,18 +240,18 @@ def test_or_2_an_absolute_target_needs_exactly_a_configured_origin(url: str) -> 
 @pytest.mark.parametrize(
     "url", ["https://gw.example", "https://gw.example/", "https://gw.example/a?b=c", ORIGINS[1] + "/x"]
 )
-def test_or_2_a_configured_origin_is_a_target(url: str) -> None:
+def test_or_2_a_configured_origin_is_accepted_as_a_target(url: str) -> None:
     assert is_allowed_origin_target(url, ORIGINS)
 
 
 @pytest.mark.parametrize("target", [*FOREIGN_ORIGINS, "https://gw.example", "https://app.gw.example:8443/x"])
-def test_or_2_a_sign_in_in_the_browser_takes_no_absolute_target_at_all(house: House, target: str) -> None:
+def test_or_2_a_sign_in_in_the_browser_accepts_no_absolute_target(house: House, target: str) -> None:
     answer = finish(house, house.browser(), f"return_to={encodings(target)[0]}")
     assert answer.headers["location"] == "/"
 
 
 @pytest.mark.parametrize("target", NO_PLACES_TO_RETURN_TO)
-def test_or_3_sign_in_endpoints_apis_and_sockets_are_no_targets(house: House, target: str) -> None:
+def test_or_3_sign_in_endpoints_apis_and_sockets_are_not_accepted_as_targets(house: House, target: str) -> None:
     for encoded in encodings(target)[:1]:
         answer = finish(house, house.browser(), f"return_to={encoded}")
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
@@ -268,13 +268,15 @@ def test_or_3_sign_in_endpoints_apis_and_sockets_are_no_targets(house: House, ta
         ("/auth/account/", "/"),
     ],
 )
-def test_or_3_the_account_page_is_a_target_under_its_own_name_alone(house: House, target: str, expected: str) -> None:
+def test_or_3_the_account_page_is_accepted_as_a_target_only_with_its_exact_path(
+    house: House, target: str, expected: str
+) -> None:
     """Under another spelling a browser would ask for another page than the one that was allowed."""
     answer = finish(house, house.browser(), f"return_to={quote(target, safe='')}")
     assert (answer.status_code, answer.headers["location"]) == (303, expected)
 
 
-def test_or_3_a_page_is_a_target(house: House) -> None:
+def test_or_3_a_page_is_accepted_as_a_target(house: House) -> None:
     for target in ("/page", "/page?x=//evil.com", "/a/b/c", "/%41?y=1", "/public/x"):
         answer = finish(house, house.browser(), f"return_to={encodings(target)[0]}")
         assert answer.headers["location"] == target
@@ -284,7 +286,7 @@ def test_or_3_a_page_is_a_target(house: House) -> None:
 @pytest.mark.parametrize(
     "path", ["/page", "/page/", "/api", "/api/", "/auth/login", "/auth/logout", "/auth/login/", "/auth"]
 )
-def test_or_3_no_header_bends_a_location(house: House, header: str, path: str) -> None:
+def test_or_3_no_request_header_changes_a_redirect_location(house: House, header: str, path: str) -> None:
     value = "host=evil.example" if header == "Forwarded" else "evil.example"
     request = f"GET {path} HTTP/1.1\r\nConnection: close\r\nAccept: text/html\r\n"
     request += f"Host: {value}\r\n" if header == "Host" else f"Host: {house.host}\r\n{header}: {value}\r\n"
@@ -301,7 +303,7 @@ UPSTREAM_REDIRECTS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("case", UPSTREAM_REDIRECTS)
-def test_or_3_an_upstreams_redirect_shows_no_internal_address(house: House, case: str) -> None:
+def test_or_3_a_redirect_of_an_upstream_shows_no_internal_address(house: House, case: str) -> None:
     given, expected = UPSTREAM_REDIRECTS[case]
     location = given.replace("{upstream}", house.upstream.url)
     house.upstream.respond("/x", status=302, headers={"Location": location})

@@ -27,7 +27,7 @@ def dropped(house: House) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("spelling", SPELLINGS, ids=["as-written", "lower-case", "upper-case"])
 @pytest.mark.parametrize("status", [200, 304, 404, 500])
 @pytest.mark.parametrize("path", ["/page", "/api/page", "/public/page", "/optional/page"])
-def test_px_14_one_upstream_does_not_speak_for_the_origin(
+def test_px_14_headers_of_an_upstream_that_apply_to_the_whole_origin_are_dropped(
     house: House, path: str, status: int, spelling: Callable[[str], str]
 ) -> None:
     headers = [(name.decode(), value.decode()) for name, value in pairs(spelling)]
@@ -36,7 +36,7 @@ def test_px_14_one_upstream_does_not_speak_for_the_origin(
     assert (answer.status, answer.header("x-app"), heard(answer)) == (status, "kept", set())
 
 
-def test_px_14_a_trailer_of_an_upstream_is_dropped(house: House) -> None:
+def test_px_14_an_origin_wide_trailer_of_an_upstream_is_dropped(house: House) -> None:
     trailers = b"".join(name + b": " + value + b"\r\n" for name, value in pairs())
     raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: NEL\r\n\r\n2\r\nok\r\n0\r\n" + trailers + b"\r\n"
     house.upstream.respond("/*", raw=raw)
@@ -55,7 +55,9 @@ def test_px_14_an_early_hint_of_an_upstream_is_dropped(house: House) -> None:
 
 
 @pytest.mark.parametrize("is_taken", [True, False], ids=["taken", "refused"])
-def test_px_14_nor_does_its_answer_to_a_handshake(house: House, is_taken: bool) -> None:
+def test_px_14_origin_wide_headers_in_the_handshake_answer_of_an_upstream_are_dropped(
+    house: House, is_taken: bool
+) -> None:
     headers = [(name.decode(), value.decode()) for name, value in pairs()]
     if is_taken:
         house.upstream.websocket("/*", headers=tuple(headers))
@@ -69,7 +71,9 @@ def test_px_14_nor_does_its_answer_to_a_handshake(house: House, is_taken: bool) 
 
 
 @pytest.mark.parametrize("kind", ["page", "taken-handshake", "refused-handshake"])
-def test_px_14_nor_does_an_application_in_this_process(build_house: Callable[..., House], kind: str) -> None:
+def test_px_14_origin_wide_headers_of_an_application_in_this_process_are_dropped(
+    build_house: Callable[..., House], kind: str
+) -> None:
     house = build_house(routes=[page_route(IN_PROCESS, auth="public")])
     if kind == "page":
         received = house.raw(house.request("/x"))
@@ -88,7 +92,7 @@ def test_px_14_nor_does_an_application_in_this_process(build_house: Callable[...
 
 @pytest.mark.parametrize("upstream_kind", ["network", "in-process"])
 @pytest.mark.parametrize("is_refused", [False, True], ids=["answered", "refused-by-the-door"])
-def test_px_14_strict_transport_security_is_ours_and_said_once(
+def test_px_14_strict_transport_security_is_sent_once_with_our_value(
     build_house: Callable[..., House], upstream: RecordingUpstream, upstream_kind: str, is_refused: bool
 ) -> None:
     upstream.respond("/*", headers=[("Strict-Transport-Security", "max-age=0"), ("STRICT-transport-security", "x")])
@@ -111,7 +115,7 @@ SECURE_PROVIDER = {
 }
 
 
-def test_px_14_what_is_dropped_leaves_one_line_for_each_route_and_header(
+def test_px_14_a_dropped_header_leaves_one_log_line_for_each_route_and_header(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
     routes = [page_route(upstream, id=name, path=f"/{name}", auth="public") for name in ("one", "two")]
@@ -126,7 +130,7 @@ def test_px_14_what_is_dropped_leaves_one_line_for_each_route_and_header(
     assert sorted(cookies) == [("one", "vestibule"), ("two", "vestibule")]
 
 
-def test_px_14_an_upstream_that_makes_names_up_fills_no_log(
+def test_px_14_an_upstream_with_many_invented_header_names_cannot_fill_the_log(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
     house = build_house(routes=[page_route(upstream, auth="public")])

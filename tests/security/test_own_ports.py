@@ -33,20 +33,20 @@ def ask(door: House, target: str, *lines: str) -> RawAnswer:
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:80", "LOCALHOST:80"])
-def test_px_9_a_host_header_may_name_the_own_port_of_the_scheme(door: House, host: str) -> None:
+def test_px_9_a_host_header_may_have_the_default_port_of_the_scheme(door: House, host: str) -> None:
     assert ask(door, "/public/x", f"Host: {host}").status == 200
     assert door.upstream.last.values("x-forwarded-host") == ["localhost"]
 
 
 @pytest.mark.parametrize("host", ["localhost:443", "localhost:8080", "localhost:080", "localhost:", "other:80"])
-def test_px_9_another_port_or_name_is_another_host(door: House, host: str) -> None:
+def test_px_9_a_host_header_with_another_port_or_name_is_refused(door: House, host: str) -> None:
     assert ask(door, "/public/x", f"Host: {host}").status in (400, 421)
     assert door.upstream.requests == []
 
 
 @pytest.mark.parametrize("target", ["http://localhost/public/x", "http://localhost:80/public/x"])
 @pytest.mark.parametrize("host", ["localhost", "localhost:80"])
-def test_px_9_an_absolute_target_may_name_the_own_port_too(door: House, target: str, host: str) -> None:
+def test_px_9_an_absolute_target_may_have_the_default_port(door: House, target: str, host: str) -> None:
     assert ask(door, target, f"Host: {host}").status == 200
 
 
@@ -55,7 +55,7 @@ def test_px_9_an_absolute_target_with_another_port_is_refused(door: House, targe
     assert ask(door, target, "Host: localhost").status == 400
 
 
-def test_cs_4_an_allowed_origin_may_be_configured_with_the_own_port(door: House) -> None:
+def test_cs_4_an_allowed_origin_may_be_configured_with_the_default_port(door: House) -> None:
     answer = ask(door, "/shared/x", "Host: localhost", "Origin: http://other.example")
     assert ("access-control-allow-origin", "http://other.example") in answer.headers
 
@@ -64,5 +64,5 @@ def test_cs_4_an_allowed_origin_may_be_configured_with_the_own_port(door: House)
     ("origin", "status"),
     [("http://localhost", 101), ("http://localhost:80", 101), ("https://localhost", 403), ("http://localhost:81", 403)],
 )
-def test_ws_1_an_origin_of_a_socket_may_name_the_own_port(door: House, origin: str, status: int) -> None:
+def test_ws_1_the_origin_of_a_socket_may_have_the_default_port(door: House, origin: str, status: int) -> None:
     assert websocket_status(port_of(door), handshake("/socket", "localhost", origin=origin)) == status

@@ -52,7 +52,7 @@ def test_sl_12_a_person_sees_their_own_sessions_under_masked_ids(own_house: Hous
     assert id_of(own_house, bob) not in answer.text + page.text
 
 
-def test_sl_12_a_person_ends_another_session_of_theirs_at_once(own_house: House) -> None:
+def test_sl_12_a_person_can_end_another_own_session_at_once(own_house: House) -> None:
     browser, second = own_house.sign_in(), own_house.sign_in()
     cookie = own_house.session_cookie(second)
     answer, socket = open_websocket(own_house.door.port, handshake("/page/ws", own_house.host, cookie=cookie))
@@ -66,7 +66,7 @@ def test_sl_12_a_person_ends_another_session_of_theirs_at_once(own_house: House)
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
-def test_sl_12_the_id_of_anothers_session_opens_and_ends_nothing(own_house: House, method: str) -> None:
+def test_sl_12_no_id_of_another_persons_session_shows_or_ends_it(own_house: House, method: str) -> None:
     alice, bob = own_house.sign_in(), own_house.sign_in("bob")
     session = own_house.session_of(alice)
     for wanted in (id_of(own_house, alice), session.name, session.sid, own_house.session_cookie(alice)):
@@ -78,7 +78,7 @@ def test_sl_12_the_id_of_anothers_session_opens_and_ends_nothing(own_house: Hous
 
 
 @pytest.mark.parametrize("wanted", ["*", "%2a", "000000000000", "..", "%00", "' OR 1=1", "x" * 500, "[0-9a-f]", "%"])
-def test_sl_12_a_guessed_id_ends_nothing(own_house: House, wanted: str) -> None:
+def test_sl_12_a_guessed_session_id_ends_no_session(own_house: House, wanted: str) -> None:
     browser, second = own_house.sign_in(), own_house.sign_in()
     assert end(own_house, browser, wanted) in (400, 404, 405)
     assert own_house.is_signed_in(browser)
@@ -86,14 +86,14 @@ def test_sl_12_a_guessed_id_ends_nothing(own_house: House, wanted: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/auth/sessions", "/auth/sessions/{id}"])
-def test_sl_12_a_stranger_sees_nothing(own_house: House, path: str) -> None:
+def test_sl_12_a_signed_out_visitor_sees_no_sessions(own_house: House, path: str) -> None:
     wanted = id_of(own_house, own_house.sign_in())
     answer = own_house.browser().fetch(own_house.url + path.format(id=wanted))
     assert answer.status_code == 401
     assert wanted not in answer.text
 
 
-def test_sl_12_another_site_ends_no_session(own_house: House) -> None:
+def test_sl_12_another_site_cannot_end_a_session(own_house: House) -> None:
     browser = own_house.sign_in()
     wanted, cookie = id_of(own_house, browser), f"vestibule={own_house.session_cookie(browser)}"
     url = f"{own_house.url}/auth/sessions/{wanted}"
@@ -108,7 +108,7 @@ def test_sl_12_another_site_ends_no_session(own_house: House) -> None:
     assert own_house.is_signed_in(browser)
 
 
-def test_sl_12_an_old_sign_in_must_be_renewed_before_it_ends_a_session_elsewhere(
+def test_sl_12_an_old_sign_in_must_be_renewed_before_it_can_end_another_session(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
     """Whoever finds a browser unattended does not lock its person out on other devices."""
@@ -133,7 +133,7 @@ def test_sl_12_an_old_sign_in_must_be_renewed_before_it_ends_a_session_elsewhere
     assert not house.is_signed_in(second)
 
 
-def test_sl_12_an_old_sign_in_may_still_end_itself(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_sl_12_an_old_sign_in_can_end_its_own_session(timed_house: Callable[..., House], clock: FakeClock) -> None:
     house = timed_house()
     browser = house.sign_in()
     wanted = id_of(house, browser)
@@ -154,7 +154,7 @@ def test_sl_12_a_new_sign_in_with_an_old_authentication_is_not_fresh(
     assert house.is_signed_in(second)
 
 
-def test_sl_12_where_the_provider_says_no_time_only_a_sign_in_that_asked_for_proof_is_fresh(
+def test_sl_12_without_auth_time_only_a_sign_in_that_asked_for_a_new_authentication_is_fresh(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
     """A sign-in that single sign-on lets through in silence is no proof that the person is there."""
@@ -167,16 +167,14 @@ def test_sl_12_where_the_provider_says_no_time_only_a_sign_in_that_asked_for_pro
     assert not house.is_signed_in(second)
 
 
-def test_sl_12_a_time_of_authentication_in_the_future_proves_nothing(
-    timed_house: Callable[..., House], clock: FakeClock
-) -> None:
+def test_sl_12_an_auth_time_in_the_future_is_not_fresh(timed_house: Callable[..., House], clock: FakeClock) -> None:
     house = timed_house()
     house.provider.bend.id_token.claims(lambda claims: {**claims, "auth_time": int(clock()) + 10_000})
     browser, second = house.sign_in(), house.sign_in()
     assert end(house, browser, id_of(house, second)) == 401
 
 
-def test_the_account_page_is_a_place_to_come_back_to(own_house: House) -> None:
+def test_a_sign_in_can_lead_back_to_the_account_page(own_house: House) -> None:
     browser = own_house.browser()
     own_house.provider.options.auto_login = "alice"
     pages = browser.walk(browser.get(f"{own_house.url}/auth/account"))
@@ -184,13 +182,13 @@ def test_the_account_page_is_a_place_to_come_back_to(own_house: House) -> None:
     assert pages[-1].status_code == 200
 
 
-def test_sl_12_ending_the_current_session_signs_out_here(own_house: House) -> None:
+def test_sl_12_ending_the_current_session_signs_this_browser_out(own_house: House) -> None:
     browser = own_house.sign_in()
     assert end(own_house, browser, id_of(own_house, browser)) == 204
     assert not own_house.is_signed_in(browser)
 
 
-def test_sl_12_an_ended_session_takes_its_refresh_token_along(own_house: House) -> None:
+def test_sl_12_ending_a_session_revokes_its_refresh_token(own_house: House) -> None:
     browser, second = own_house.sign_in(), own_house.sign_in()
     refresh_token = own_house.session_of(second).tokens.refresh_token
     kept = own_house.session_of(browser).tokens.refresh_token
@@ -224,7 +222,7 @@ def revoked(house: House) -> list[str]:
     return [hit.form["token"] for hit in house.provider.hits_of("revocation")]
 
 
-def test_sl_12_the_session_over_the_limit_is_noted_and_its_refresh_token_given_up(
+def test_sl_12_the_end_of_a_session_over_the_limit_is_logged_and_its_refresh_token_revoked(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
     house = timed_house(session={"max_per_person": 1})
@@ -235,7 +233,7 @@ def test_sl_12_the_session_over_the_limit_is_noted_and_its_refresh_token_given_u
     assert revoked(house) == [old.tokens.refresh_token]
 
 
-def test_tk_9_another_person_in_the_same_browser_ends_the_first_ones_session_and_refresh_token(house: House) -> None:
+def test_tk_9_another_person_in_the_same_browser_ends_the_session_and_refresh_token_of_the_first(house: House) -> None:
     browser = house.sign_in()
     old = house.session_of(browser)
     house.sign_in("bob", browser=browser)
@@ -243,7 +241,7 @@ def test_tk_9_another_person_in_the_same_browser_ends_the_first_ones_session_and
     assert revoked(house) == [old.tokens.refresh_token]
 
 
-def test_tk_9_the_same_person_again_keeps_what_may_be_one_grant_at_the_provider(house: House) -> None:
+def test_tk_9_the_same_person_signing_in_again_does_not_revoke_the_old_refresh_token(house: House) -> None:
     browser = house.sign_in()
     old = house.session_of(browser)
     house.sign_in(browser=browser)

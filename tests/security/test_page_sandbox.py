@@ -31,19 +31,19 @@ def refused(door: PagedDoor, lines: Sequence[str], *, page: str = "alpha") -> No
     assert not came_through, answers
 
 
-def test_px_16_a_page_reads_no_secret_of_the_door(door: PagedDoor) -> None:
+def test_px_16_a_page_cannot_read_a_secret_of_the_front_door(door: PagedDoor) -> None:
     files = [door.place / "etc" / name for name in (*SECRETS, "vestibule.toml")]
     refused(door, [f"open({str(file)!r}).read()" for file in files] + [f"os.listdir({str(door.place / 'etc')!r})"])
 
 
-def test_px_16_a_page_reads_no_file_outside_of_its_folders(door: PagedDoor) -> None:
+def test_px_16_a_page_cannot_read_files_outside_its_folders(door: PagedDoor) -> None:
     own, sibling = door.place / "own", door.place / "pages" / "beta"
     files = [own / "id_ed25519", own / "notes", sibling / "app.py", door.log, Path("/etc/shadow"), Path("/etc/fstab")]
     refused(door, [f"open({str(file)!r}).read()" for file in files] + ["os.listdir('/tmp')", "os.listdir('/etc')"])
 
 
 @pytest.mark.parametrize("target", ["supervisor", "worker", "sibling"])
-def test_px_16_a_page_looks_into_no_other_process(door: PagedDoor, target: str) -> None:
+def test_px_16_a_page_cannot_inspect_other_processes(door: PagedDoor, target: str) -> None:
     pid = {"supervisor": door.supervisor, "worker": door.worker, "sibling": door.page("beta")}[target]
     parts = ("environ", "mem", "maps", "auxv", "io")
     lines = [f"open('/proc/{pid}/{part}', 'rb').read(64)" for part in parts]
@@ -55,12 +55,12 @@ def test_px_16_a_page_looks_into_no_other_process(door: PagedDoor, target: str) 
 
 
 @pytest.mark.parametrize("target", ["supervisor", "worker", "sibling"])
-def test_px_16_a_page_signals_no_other_process(door: PagedDoor, target: str) -> None:
+def test_px_16_a_page_cannot_send_signals_to_other_processes(door: PagedDoor, target: str) -> None:
     pid = {"supervisor": door.supervisor, "worker": door.worker, "sibling": door.page("beta")}[target]
     refused(door, [f"os.kill({pid}, 0)"])
 
 
-def test_px_16_a_page_changes_nothing_outside_of_its_private_folder(door: PagedDoor) -> None:
+def test_px_16_a_page_can_change_files_only_in_its_private_folder(door: PagedDoor) -> None:
     outside = (door.place / "pages/alpha/new", door.place / "pages/beta/new", Path("/tmp/vestibule-test-new"))
     lines = [f"open({str(path)!r}, 'w')" for path in outside]
     lines += [f"os.remove({str(door.place / 'pages/alpha/app.py')!r})", f"os.mkdir({str(door.place / 'new')!r})"]
@@ -69,13 +69,13 @@ def test_px_16_a_page_changes_nothing_outside_of_its_private_folder(door: PagedD
     refused(door, lines)
 
 
-def test_px_16_a_siblings_private_folder_is_closed(door: PagedDoor) -> None:
+def test_px_16_a_page_cannot_use_the_private_folder_of_another_page(door: PagedDoor) -> None:
     home = door.run_in("beta", "import os; answer = os.environ['HOME']")
     assert door.run_in("beta", "import os; open(os.environ['HOME'] + '/mine', 'w').write('x'); answer = 1")
     refused(door, [f"open({home + '/mine'!r}).read()", f"os.listdir({home!r})", f"open({home + '/new'!r}, 'w')"])
 
 
-def test_px_16_a_page_is_not_root_and_has_no_capability(door: PagedDoor) -> None:
+def test_px_16_a_page_is_not_root_and_has_no_capabilities(door: PagedDoor) -> None:
     status = door.run_in("alpha", "answer = open('/proc/self/status').read()")
     facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     uids, gids = set(facts["Uid"].split()), set(facts["Gid"].split())
@@ -90,7 +90,7 @@ def test_px_16_a_page_is_not_root_and_has_no_capability(door: PagedDoor) -> None
         assert facts["Groups"].strip() == ""
 
 
-def test_px_16_pages_are_other_users_where_the_door_may_switch(door: PagedDoor) -> None:
+def test_px_16_pages_run_as_other_users_where_the_front_door_can_switch_users(door: PagedDoor) -> None:
     alpha, beta = (door.run_in(name, "import os; answer = os.getuid()") for name in ("alpha", "beta"))
     supervisor = os.stat(f"/proc/{door.supervisor}/task").st_uid
     if door.starter == "plain":
@@ -99,7 +99,7 @@ def test_px_16_pages_are_other_users_where_the_door_may_switch(door: PagedDoor) 
         assert len({alpha, beta, supervisor}) == 3
 
 
-def test_px_16_only_the_supervisor_can_switch_users_and_signal_them(door: PagedDoor) -> None:
+def test_px_16_only_the_supervisor_can_switch_users_and_send_signals_to_them(door: PagedDoor) -> None:
     switching = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 19 | 1 << 21  # kill, setgid, setuid, setpcap, ptrace, admin
     for pid in descendants(door.supervisor):
         facts = Path(f"/proc/{pid}/status").read_text()
@@ -108,7 +108,7 @@ def test_px_16_only_the_supervisor_can_switch_users_and_signal_them(door: PagedD
             assert held & switching == 0, (command_line_of(pid), name)
 
 
-def test_px_16_a_page_holds_no_descriptor_of_the_door(door: PagedDoor) -> None:
+def test_px_16_a_page_has_no_open_file_of_the_front_door(door: PagedDoor) -> None:
     """Its own: standard input, output and error, and the tether; everything else it opened itself."""
     code = (
         "import os\nanswer = {}\n"
@@ -131,7 +131,7 @@ def test_px_16_a_page_holds_no_descriptor_of_the_door(door: PagedDoor) -> None:
     assert len(shared) <= 3, shared
 
 
-def test_px_16_a_private_socket_of_the_doors_user_is_closed_to_another(door: PagedDoor) -> None:
+def test_px_16_another_user_cannot_use_a_private_socket_of_the_front_door(door: PagedDoor) -> None:
     """A Redis of mode 700, say. Landlock alone does not keep connections away: docs/threat-model.md says so."""
     if door.starter == "plain":
         pytest.skip("the page is the same user, which the threat model tells apart")
@@ -147,7 +147,7 @@ def test_px_16_a_private_socket_of_the_doors_user_is_closed_to_another(door: Pag
     path.unlink()
 
 
-def test_px_16_what_the_log_says_holds(door: PagedDoor) -> None:
+def test_px_16_the_log_has_the_real_folder_and_user_of_each_page(door: PagedDoor) -> None:
     said = [line for line in door.log.read_text().splitlines() if "page kept apart" in line]
     assert len(said) == 2
     for name, line in zip(("alpha", "beta"), said, strict=True):
@@ -157,7 +157,7 @@ def test_px_16_what_the_log_says_holds(door: PagedDoor) -> None:
 
 
 @pytest.mark.parametrize("starter", STARTERS, ids=[f"door-started-as-{name}" for name in STARTERS])
-def test_px_16_pages_end_with_a_door_that_is_killed_and_leave_nothing_for_long(starter: Starter) -> None:
+def test_px_16_pages_of_a_killed_front_door_end_and_their_files_are_removed(starter: Starter) -> None:
     if reason := may_start_as(starter):
         pytest.skip(reason)
     with laid_out(starter=starter) as place:

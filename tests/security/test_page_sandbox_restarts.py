@@ -50,7 +50,7 @@ def configure(place: Path, more: str) -> None:
 
 
 @started_as(SWITCHING)
-def test_px_16_what_left_the_group_of_a_page_ends_with_the_page(starter: Starter) -> None:
+def test_px_16_a_process_that_left_the_process_group_of_a_page_ends_with_the_page(starter: Starter) -> None:
     with laid_out(starter=starter) as place, running(place, starter=starter) as door:
         left = door.run_in("alpha", LEAVE_THE_GROUP)
         of_neighbour = door.run_in("beta", LEAVE_THE_GROUP)
@@ -62,7 +62,7 @@ def test_px_16_what_left_the_group_of_a_page_ends_with_the_page(starter: Starter
 
 
 @started_as(STARTERS)
-def test_px_16_a_link_in_the_place_of_a_pages_folder_is_not_followed(starter: Starter) -> None:
+def test_px_16_a_link_that_replaces_the_folder_of_a_page_is_not_followed(starter: Starter) -> None:
     """The page may change `data`, so it can put a link to the secrets where its next start expects `data/models`."""
     with laid_out(starter=starter) as place:
         data = place / "pages" / "data"
@@ -103,7 +103,7 @@ def check_as_owner(place: Path, *, file: Path, python: Path = Path(sys.executabl
 
 
 @pytest.mark.parametrize("what", ["configuration", "Python"])
-def test_px_16_a_page_may_not_change_what_the_next_start_runs_or_believes(what: str) -> None:
+def test_px_16_a_page_cannot_change_files_that_the_next_start_runs_or_trusts(what: str) -> None:
     with laid_out(starter="plain") as place:
         (place / "conf").mkdir()
         configure(place, f'write = ["{place}/conf"]\n')
@@ -123,7 +123,7 @@ def test_px_16_a_page_may_not_change_what_the_next_start_runs_or_believes(what: 
         assert "name a folder that holds nothing but what the page writes" in done.stderr
 
 
-def test_px_16_a_page_may_not_change_a_link_on_the_way_to_a_secret() -> None:
+def test_px_16_a_page_cannot_change_a_link_that_leads_to_a_secret() -> None:
     with laid_out(starter="plain") as place:
         (place / "data").mkdir()
         configure(place, f'write = ["{place}/data"]\n')
@@ -150,7 +150,9 @@ def key() -> Iterator[int]:
 
 
 @started_as(STARTERS)
-def test_px_16_a_page_holds_no_keyring_of_whoever_started_the_door(starter: Starter, key: int) -> None:
+def test_px_16_a_page_does_not_get_the_kernel_keyring_of_the_user_who_started_the_front_door(
+    starter: Starter, key: int
+) -> None:
     code = (
         "import ctypes\nfound = ctypes.create_string_buffer(40)\n"
         f"length = ctypes.CDLL(None).syscall({KEYCTL['x86_64']}, {READ}, {key}, found, ctypes.c_size_t(40))\n"

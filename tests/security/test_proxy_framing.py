@@ -16,7 +16,7 @@ AMBIGUOUS = AMBIGUOUS_HEADS | {f"chunked, {case}": CHUNKED + body for case, body
 
 
 @pytest.mark.parametrize("case", AMBIGUOUS)
-def test_px_7_ambiguous_framing_is_refused_and_nothing_behind_it_is_read(house: House, case: str) -> None:
+def test_px_7_a_request_with_ambiguous_framing_is_refused_and_later_bytes_are_not_read(house: House, case: str) -> None:
     received = house.raw(AMBIGUOUS[case].replace(b"{path}", PATH) + SMUGGLED, timeout=2)
     assert RawAnswer.parse(received).status in (400, 405, 413, 501, 505), received[:100]
     assert count_answers(received) == 1
@@ -25,7 +25,7 @@ def test_px_7_ambiguous_framing_is_refused_and_nothing_behind_it_is_read(house: 
     assert all(b"abc".startswith(request.body) for request in house.upstream.requests)
 
 
-def test_px_7_a_sound_pair_of_requests_gets_both_answers(house: House) -> None:
+def test_px_7_two_valid_requests_get_both_answers(house: House) -> None:
     """The counterpart: the corpus above is not refused for being pipelined."""
     good = HEAD.replace(b"{path}", b"/public/sound") + b"Content-Length: 1\r\n\r\na"
     received = house.raw(good + SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
@@ -36,7 +36,7 @@ def test_px_7_a_sound_pair_of_requests_gets_both_answers(house: House) -> None:
 
 
 @pytest.mark.parametrize("chunks", [b"1\r\na\r\n0\r\n\r\n", b"1;ext=1\r\na\r\n0\r\n\r\n", b"01\r\na\r\n000\r\n\r\n"])
-def test_px_7_a_body_goes_on_with_one_framing(house: House, cookie: str, chunks: bytes) -> None:
+def test_px_7_a_body_is_passed_on_with_one_framing(house: House, cookie: str, chunks: bytes) -> None:
     head = f"POST /api/x HTTP/1.1\r\nHost: {house.host}\r\nCookie: vestibule={cookie}\r\n{SAME_ORIGIN}\r\n"
     house.raw(head.encode() + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
     seen = house.upstream.last
@@ -46,7 +46,7 @@ def test_px_7_a_body_goes_on_with_one_framing(house: House, cookie: str, chunks:
 
 
 @pytest.mark.parametrize("pieces", ["one segment", "late"])
-def test_px_8_trailers_never_become_headers(house: House, cookie: str, pieces: str) -> None:
+def test_px_8_trailers_of_a_client_never_become_headers(house: House, cookie: str, pieces: str) -> None:
     head = f"POST /api/x HTTP/1.1\r\nHost: {house.host}\r\nCookie: vestibule={cookie}\r\n{SAME_ORIGIN}\r\n"
     start = (
         head.encode() + b"Connection: close\r\nTransfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n1\r\na\r\n"
@@ -59,7 +59,7 @@ def test_px_8_trailers_never_become_headers(house: House, cookie: str, pieces: s
     assert b"evil" not in received
 
 
-def test_px_8_an_upstreams_trailers_never_become_headers(house: House, cookie: str) -> None:
+def test_px_8_trailers_of_an_upstream_never_become_headers(house: House, cookie: str) -> None:
     raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Set-Cookie\r\n\r\n1\r\na\r\n0\r\n"
     house.upstream.respond("/x", raw=raw + b"Set-Cookie: vestibule=evil\r\nLocation: //evil.com\r\n\r\n")
     answer = house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie)
@@ -67,7 +67,7 @@ def test_px_8_an_upstreams_trailers_never_become_headers(house: House, cookie: s
     assert b"evil" not in answer.received
 
 
-def test_px_7_parallel_connections_do_not_share_a_parser(house: House) -> None:
+def test_px_7_parallel_connections_do_not_mix_their_requests(house: House) -> None:
     """Half a request on one connection is not completed by bytes of another."""
     results: list[int] = []
 

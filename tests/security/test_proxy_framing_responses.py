@@ -32,7 +32,7 @@ RAW_RESPONSES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("case", RAW_RESPONSES)
-def test_px_13_a_response_that_is_none_is_a_502(house: House, cookie: str, case: str) -> None:
+def test_px_13_an_invalid_response_gives_502(house: House, cookie: str, case: str) -> None:
     house.upstream.respond("/x", raw=RAW_RESPONSES[case], close=True)
     noted = len(house.refusals())
     answer = house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie)
@@ -52,7 +52,7 @@ CUT_BODIES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("case", CUT_BODIES)
-def test_px_13_a_body_that_is_not_whole_never_ends_cleanly(house: House, cookie: str, case: str) -> None:
+def test_px_13_an_incomplete_body_never_looks_complete(house: House, cookie: str, case: str) -> None:
     house.upstream.respond("/x", raw=CUT_BODIES[case], close=True)
     request = f"GET /api/x HTTP/1.1\r\nHost: {house.host}\r\nCookie: vestibule={cookie}\r\n{SAME_ORIGIN}\r\n\r\n"
     received = house.raw(request.encode(), timeout=3)
@@ -61,7 +61,7 @@ def test_px_13_a_body_that_is_not_whole_never_ends_cleanly(house: House, cookie:
         assert len(received.partition(b"\r\n\r\n")[2]) < 10
 
 
-def test_px_13_bytes_behind_a_response_are_nobodys_answer(house: House, cookie: str) -> None:
+def test_px_13_bytes_after_a_response_never_become_another_answer(house: House, cookie: str) -> None:
     poison = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
     house.upstream.respond("/x", raw=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + poison, times=1)
     first = house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie)
@@ -79,7 +79,9 @@ def test_px_13_bytes_behind_a_response_are_nobodys_answer(house: House, cookie: 
         (200, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
     ],
 )
-def test_px_13_answers_without_body_are_framed_right(house: House, cookie: str, status: int, raw: bytes) -> None:
+def test_px_13_answers_without_a_body_do_not_disturb_the_next_answer(
+    house: House, cookie: str, status: int, raw: bytes
+) -> None:
     house.upstream.respond("/x", raw=raw, times=1)
     answer = house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie)
     assert answer.status == status
@@ -88,7 +90,7 @@ def test_px_13_answers_without_body_are_framed_right(house: House, cookie: str, 
     assert house.get_raw("/api/y", SAME_ORIGIN, cookie=cookie).status == 200
 
 
-def test_px_13_a_head_request_has_no_body(house: House, cookie: str) -> None:
+def test_px_13_the_answer_to_a_head_request_has_no_body(house: House, cookie: str) -> None:
     house.upstream.respond("/x", body=b"hello")
     answer = house.get_raw("/api/x", SAME_ORIGIN, method="HEAD", cookie=cookie)
     assert (answer.status, answer.header("content-length"), answer.body) == (200, "5", b"")

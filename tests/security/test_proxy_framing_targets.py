@@ -52,7 +52,7 @@ TARGETS = [
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_px_9_a_target_is_a_path_of_this_host(
+def test_px_9_a_target_must_be_a_path_of_this_host(
     house: House, cookie: str, evil_server: tuple[socket.socket, int], target: bytes
 ) -> None:
     listener, port = evil_server
@@ -65,7 +65,7 @@ def test_px_9_a_target_is_a_path_of_this_host(
         listener.accept()
 
 
-def test_px_9_the_absolute_form_of_this_host_is_its_path(house: House, cookie: str) -> None:
+def test_px_9_an_absolute_target_of_this_host_is_used_as_its_path(house: House, cookie: str) -> None:
     answer = house.get_raw(f"http://{house.host}/public/x?a=b")
     assert answer.status == 200
     assert house.upstream.last.target == b"/public/x?a=b"
@@ -106,7 +106,7 @@ HOSTS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("case", HOSTS)
 @pytest.mark.parametrize("path", [b"/public/x", b"/auth/login", b"/page"])
-def test_px_9_the_host_is_one_of_ours(house: House, cookie: str, case: str, path: bytes) -> None:
+def test_px_9_the_host_must_be_a_configured_one(house: House, cookie: str, case: str, path: bytes) -> None:
     lines = HOSTS[case].replace(b"{port}", str(house.door.port).encode())
     request = b"GET " + path + b" HTTP/1.1\r\n" + lines + b"Connection: close\r\nCookie: vestibule=" + cookie.encode()
 
@@ -144,7 +144,7 @@ def collapsed(path: str) -> str:
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_px_10_no_path_reaches_what_its_route_does_not_allow(house: House, name: str) -> None:
+def test_px_10_no_spelling_of_a_path_reaches_a_route_without_its_access_rules(house: House, name: str) -> None:
     """Anonymous: only /public is open. What arrives there can be read as nothing else by any upstream."""
     for path in ("/admin", "/admin/*"):
         house.upstream.respond(path, body=PROTECTED)
@@ -161,7 +161,7 @@ def test_px_10_no_path_reaches_what_its_route_does_not_allow(house: House, name:
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_px_10_a_person_without_the_role_gets_no_further(house: House, name: str) -> None:
+def test_px_10_no_spelling_of_a_path_lets_a_person_without_the_role_in(house: House, name: str) -> None:
     """Bob may open `/` but not `/admin`: no spelling of the one arrives as the other."""
     for path in ("/admin", "/admin/*"):
         house.upstream.respond(path, body=PROTECTED)
@@ -177,13 +177,13 @@ def test_px_10_a_person_without_the_role_gets_no_further(house: House, name: str
         assert not exact or request.path in ("/ADMIN", "/Admin", "/aDMIN/x"), (request.target, exact)
 
 
-def test_px_10_raw_bytes_are_forwarded_as_they_came(house: House, cookie: str) -> None:
+def test_px_10_the_raw_bytes_of_a_path_are_passed_on_unchanged(house: House, cookie: str) -> None:
     for target in (b"/page/%41%7e%C3%A4?q=%2f..%2f&r=a+b;c", b"/a%20b", b"/x?" + b"a" * 4_000, b"/page?"):
         assert house.get_raw(target, cookie=cookie).status == 200
         assert house.upstream.last.target == target.removesuffix(b"?")
 
 
-def test_px_10_an_encoded_path_is_authorized_as_what_it_says(house: House) -> None:
+def test_px_10_an_encoded_path_is_authorized_in_its_decoded_form(house: House) -> None:
     bob = house.session_cookie(house.sign_in("bob"))
     house.upstream.clear()
     for target in (b"/%61dmin", b"/%61%64%6d%69%6e/x", b"/a%64min/"):
@@ -206,7 +206,7 @@ ESCAPES = [
 
 
 @pytest.mark.parametrize("target", ESCAPES)
-def test_px_11_no_part_of_a_request_moves_the_upstream(
+def test_px_11_no_part_of_a_request_changes_the_upstream_address(
     house: House, cookie: str, evil_server: tuple[socket.socket, int], target: bytes
 ) -> None:
     listener, port = evil_server
@@ -241,14 +241,16 @@ def test_px_11_a_location_with_the_internal_host_is_rewritten(house: House, cook
 
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "TRACK", "PRI", "trace", "PROPFIND", "DEBUG", "MOVE"])
-def test_px_12_odd_methods_are_refused_or_carry_no_power(house: House, cookie: str, method: str) -> None:
+def test_px_12_unusual_methods_are_refused_before_the_upstream(house: House, cookie: str, method: str) -> None:
     answer = house.get_raw("/api/x", method=method, cookie=cookie)
     assert answer.status in (400, 403, 405)
     assert house.upstream.requests == []
     assert cookie.encode() not in answer.received
 
 
-def test_px_12_a_route_lists_its_methods(build_house: Callable[..., House], upstream: RecordingUpstream) -> None:
+def test_px_12_a_route_accepts_only_its_listed_methods(
+    build_house: Callable[..., House], upstream: RecordingUpstream
+) -> None:
     route = {"id": "ro", "path": "/", "upstream": upstream.url, "kind": "page", "auth": "public", "methods": ["GET"]}
     house = build_house(routes=[route])
     assert [house.get_raw("/x", method=method).status for method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS")] == [
@@ -265,7 +267,7 @@ UPGRADES = ["h2c", "websocket, h2c", "h2c, websocket", "TLS/1.0", "websocket\r\n
 
 @pytest.mark.parametrize("upgrade", UPGRADES)
 @pytest.mark.parametrize("path", ["/api/x", "/page", "/public/x"])
-def test_px_12_no_upgrade_but_a_websocket_gets_anywhere(house: House, cookie: str, upgrade: str, path: str) -> None:
+def test_px_12_only_a_websocket_upgrade_is_passed_on(house: House, cookie: str, upgrade: str, path: str) -> None:
     lines = f"Host: {house.host}\r\nCookie: vestibule={cookie}\r\n{SAME_ORIGIN}\r\n"
     lines += (
         f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"

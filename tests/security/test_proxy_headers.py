@@ -33,7 +33,9 @@ NOMINATIONS = [
 
 
 @pytest.mark.parametrize("connection", NOMINATIONS)
-def test_px_1_a_client_cannot_name_our_headers_hop_by_hop(house: House, cookie: str, connection: str) -> None:
+def test_px_1_a_client_cannot_remove_our_headers_with_the_connection_header(
+    house: House, cookie: str, connection: str
+) -> None:
     request = f"GET /api/x HTTP/1.1\r\nHost: {house.host}\r\n{SAME_ORIGIN}\r\nConnection: {connection}\r\n"
     received = house.raw(f"{request}Cookie: vestibule={cookie}\r\n\r\n".encode())
     assert received.startswith(b"HTTP/1.1 200")
@@ -44,7 +46,7 @@ def test_px_1_a_client_cannot_name_our_headers_hop_by_hop(house: House, cookie: 
     assert seen.header("x-forwarded-for") == "127.0.0.1"
 
 
-def test_px_1_what_a_client_nominates_of_its_own_goes_no_further(house: House, cookie: str) -> None:
+def test_px_1_client_headers_named_in_the_connection_header_are_not_passed_on(house: House, cookie: str) -> None:
     lines = [
         SAME_ORIGIN,
         "Connection: X-Mine",
@@ -60,7 +62,7 @@ def test_px_1_what_a_client_nominates_of_its_own_goes_no_further(house: House, c
     assert not {"x-mine", "keep-alive", "te", "proxy-connection"} & set(names)
 
 
-def test_px_1_an_upstream_nominates_nothing_of_ours(house: House, cookie: str) -> None:
+def test_px_1_an_upstream_cannot_remove_our_headers_with_the_connection_header(house: House, cookie: str) -> None:
     nominated = "X-Request-Id, Cache-Control, Content-Security-Policy, X-Content-Type-Options, X-Secret"
     house.upstream.respond("/x", headers={"Connection": nominated, "X-Secret": "1", "X-Kept": "1", "Keep-Alive": "x"})
     answer = house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie)
@@ -81,7 +83,7 @@ CREDENTIALS = [
 
 @pytest.mark.parametrize("path", ["/api/x", "/models/x", "/optional/x", "/page"])
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_px_2_a_clients_credentials_are_not_passed_on(house: House, cookie: str, path: str, signed_in: bool) -> None:
+def test_px_2_credentials_of_a_client_are_not_passed_on(house: House, cookie: str, path: str, signed_in: bool) -> None:
     house.get_raw(path, SAME_ORIGIN, *CREDENTIALS, *CREDENTIALS, cookie=cookie if signed_in else "")
     assert len(house.upstream.requests) == (1 if signed_in or path == "/optional/x" else 0)
     for request in house.upstream.requests:
@@ -105,7 +107,7 @@ def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 @pytest.mark.parametrize("path", ROUTES)
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_px_3_identity_headers_are_ours_in_every_spelling(
+def test_px_3_identity_headers_of_a_client_are_removed_in_every_spelling(
     house: House, cookie: str, path: str, method: str, signed_in: bool
 ) -> None:
     for headers in batched(IDENTITY_HEADERS, 6):  # a request has a hundred fields at most
@@ -126,14 +128,14 @@ def test_px_3_identity_headers_are_ours_in_every_spelling(
     assert house.upstream.requests or not signed_in
 
 
-def test_px_3_no_header_with_an_underscore_or_a_dot_passes(house: House, cookie: str) -> None:
+def test_px_3_headers_with_an_underscore_or_a_dot_are_not_passed_on(house: House, cookie: str) -> None:
     house.get_raw("/api/x", SAME_ORIGIN, "Any_Thing: 1", "Any.Thing: 1", "Any-Thing: 1", cookie=cookie)
     names = [name.lower() for name in house.upstream.last.names()]
     assert "any-thing" in names
     assert not {"any_thing", "any.thing"} & set(names)
 
 
-def test_px_3_a_handshake_is_cleaned_the_same_way(house: House, cookie: str) -> None:
+def test_px_3_identity_headers_of_a_client_are_removed_from_a_handshake(house: House, cookie: str) -> None:
     for headers in batched(IDENTITY_HEADERS, 12):
         lines = [f"{name}: mallory" for header in headers for name in dict.fromkeys(spellings(header))]
         assert websocket_status(house.door.port, handshake("/ws", house.host, *lines, "DPoP: x", cookie=cookie)) == 101
@@ -165,7 +167,7 @@ FORWARDED = {
 }
 
 
-def test_px_4_nobodys_word_is_taken_by_default_not_even_loopbacks(house: House, cookie: str) -> None:
+def test_px_4_forwarding_headers_are_ignored_by_default_even_from_loopback(house: House, cookie: str) -> None:
     answer = house.get_raw("/api/x", SAME_ORIGIN, *(f"{n}: {v}" for n, v in FORWARDED.items()), cookie=cookie)
     request = house.upstream.last
     assert b"evil" not in request.head
@@ -192,7 +194,9 @@ CHAINS = {
 }
 
 
-def test_px_4_of_a_trusted_proxys_chain_the_rightmost_stranger_counts(build_house: Callable[..., House]) -> None:
+def test_px_4_behind_a_trusted_proxy_the_rightmost_untrusted_address_is_the_client(
+    build_house: Callable[..., House],
+) -> None:
     house = build_house(server={"trusted_proxies": ["127.0.0.0/8"]})
     cookie = house.session_cookie(house.sign_in())
     house.upstream.clear()
@@ -217,7 +221,9 @@ def test_px_4_a_forwarded_address_has_no_scope_id(build_house: Callable[..., Hou
 
 
 @pytest.mark.parametrize("spelling", COOKIE_NAMES)
-def test_px_5_no_spelling_of_our_cookies_reaches_an_upstream(house: House, cookie: str, spelling: bytes) -> None:
+def test_px_5_our_cookies_are_removed_from_upstream_requests_in_every_spelling(
+    house: House, cookie: str, spelling: bytes
+) -> None:
     secret = b"canary-of-the-session"
     for name in (b"vestibule", b"__Host-vestibule", b"vestibule-tx-0123abcd", b"__Host-vestibule-tx-0123abcd"):
         spelt = spelling.replace(b"{name}", name).replace(b"{NAME}", name.upper())
@@ -235,7 +241,7 @@ def _is_none_of_ours(spelling: bytes) -> bool:
     return spelling == b"{name}.x"
 
 
-def test_px_5_other_cookies_pass_byte_for_byte(house: House, cookie: str) -> None:
+def test_px_5_other_cookies_are_passed_on_byte_for_byte(house: House, cookie: str) -> None:
     others = b'_streamlit_xsrf=2|a|b; a="quoted \\073 x"; b=%20; c=; d=e=f; \xc3\xa4=\xff'
     house.get_raw("/page", b"Cookie: " + others + b"; vestibule=" + cookie.encode())
     assert house.upstream.last.values("cookie") == [others.decode("latin-1")]
@@ -272,7 +278,9 @@ WITHOUT_DOMAIN = {"a=1; Domain=localhost; Path=/": "a=1; Path=/", "e=1; Domain=.
 
 
 @pytest.mark.parametrize("path", ["/page", "/api/x", "/public/x"])
-def test_px_5_an_upstream_sets_no_cookie_of_ours_and_none_for_other_hosts(house: House, cookie: str, path: str) -> None:
+def test_px_5_an_upstream_cannot_set_our_cookies_or_cookies_for_other_hosts(
+    house: House, cookie: str, path: str
+) -> None:
     house.upstream.respond("*", headers=[("Set-Cookie", value) for value in SET_COOKIES])
     answer = house.get_raw(path, SAME_ORIGIN, cookie=cookie)
     kept = [WITHOUT_DOMAIN.get(value, value) for value, reason in SET_COOKIES.items() if not reason]
@@ -296,7 +304,7 @@ def test_px_5_what_is_dropped_of_an_upstreams_cookies_leaves_a_line(build_house:
     assert "evil" not in str(lines)
 
 
-def test_px_6_an_upstreams_cookie_stays_with_the_browser_it_was_for(house: House, cookie: str) -> None:
+def test_px_6_a_cookie_of_an_upstream_is_sent_only_by_its_browser(house: House, cookie: str) -> None:
     house.upstream.respond("/page", headers={"Set-Cookie": "upstream_session=alice; Path=/"})
     for _ in range(3):
         house.get_raw("/page", cookie=cookie)
@@ -309,7 +317,9 @@ def test_px_6_an_upstreams_cookie_stays_with_the_browser_it_was_for(house: House
     assert all(request.values("cookie") == [] for request in house.upstream.requests)
 
 
-def test_px_6_a_challenge_of_an_upstream_is_answered_by_nobody(house: House, cookie: str) -> None:
+def test_px_6_the_front_door_does_not_answer_an_authentication_challenge_of_an_upstream(
+    house: House, cookie: str
+) -> None:
     house.upstream.respond("/page", status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
     house.get_raw("/page", cookie=cookie)
     house.get_raw("/page", cookie=cookie)
@@ -317,7 +327,7 @@ def test_px_6_a_challenge_of_an_upstream_is_answered_by_nobody(house: House, coo
     assert len(house.upstream.requests) == 2
 
 
-def test_px_6_a_body_cut_off_is_never_the_answer_to_somebody_else(house: House) -> None:
+def test_px_6_the_rest_of_an_aborted_body_never_reaches_another_person(house: House) -> None:
     cookies = {name: house.session_cookie(house.sign_in(name)) for name in ("alice", "bob")}
 
     def echo(request: RecordedRequest) -> Reply:
@@ -369,7 +379,7 @@ CONTROL_HEADERS = {
 
 
 @pytest.mark.parametrize("path", ["/page", "/api/page", "/public/page"])
-def test_px_14_control_headers_of_an_upstream_stop_here(house: House, cookie: str, path: str) -> None:
+def test_px_14_control_headers_of_an_upstream_are_dropped(house: House, cookie: str, path: str) -> None:
     house.upstream.respond("/*", headers={**CONTROL_HEADERS, "X-App": "kept"})
     answer = house.get_raw(path, SAME_ORIGIN, cookie=cookie)
     assert answer.status == 200
@@ -379,7 +389,7 @@ def test_px_14_control_headers_of_an_upstream_stop_here(house: House, cookie: st
     assert answer.header("x-request-id") != "evil-request-id"
 
 
-def test_px_3_a_persons_name_stays_in_its_header(house: House) -> None:
+def test_px_3_the_name_of_a_person_cannot_break_out_of_its_header(house: House) -> None:
     """Line breaks, commas and bytes of a claim cannot make a second header or a second group."""
     nasty = "Ada\r\nX-Evil: 1"
     house.provider.bend.userinfo.json(
@@ -392,7 +402,7 @@ def test_px_3_a_persons_name_stays_in_its_header(house: House) -> None:
     assert (request.header("x-auth-request-groups") or "").split(",")[:3] == ["a%2Cadmin", "%C3%A4", "%252C"]
 
 
-def test_px_2_a_bearer_of_ours_is_a_jwt_for_this_upstream_alone(house: House, cookie: str) -> None:
+def test_px_2_our_bearer_token_is_a_jwt_only_for_this_upstream(house: House, cookie: str) -> None:
     house.get_raw("/models/x", SAME_ORIGIN, cookie=cookie)
     token = (house.upstream.last.header("authorization") or "").removeprefix("Bearer ")
     claims = base64.urlsafe_b64decode(token.split(".")[1] + "==")

@@ -52,7 +52,9 @@ def house(build_house: Callable[..., House], upstream: RecordingUpstream) -> Hou
 
 @pytest.mark.parametrize("path", ["/site/x", "/hooks/x"])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_px_3_a_public_route_tells_its_upstream_of_nobody(house: House, cookie: str, path: str, method: str) -> None:
+def test_px_3_the_upstream_of_a_public_route_gets_no_identity(
+    house: House, cookie: str, path: str, method: str
+) -> None:
     lines = [SAME_ORIGIN, f"Origin: {house.url}", "X-Auth-Request-User: mallory", "X-Vestibule-Session: mallory"]
     answer = house.get_raw(path, *lines, method=method, cookie=cookie)
     assert answer.status == 200
@@ -62,7 +64,7 @@ def test_px_3_a_public_route_tells_its_upstream_of_nobody(house: House, cookie: 
     assert request.header("cookie") is None
 
 
-def test_px_3_a_public_route_does_not_look_the_session_up(
+def test_px_3_a_public_route_does_not_read_the_session(
     house: House, cookie: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def out(name: str) -> None:
@@ -75,7 +77,7 @@ def test_px_3_a_public_route_does_not_look_the_session_up(
     assert house.get_raw("/site/x", "Cookie: vestibule=a; vestibule=b").status == 200
 
 
-def test_px_2_a_public_route_gets_the_clients_own_authorization_with_a_session_beside_it_too(
+def test_px_2_a_public_route_gets_the_authorization_header_of_the_client_even_with_a_session(
     house: House, cookie: str
 ) -> None:
     for session in ("", cookie):
@@ -83,7 +85,7 @@ def test_px_2_a_public_route_gets_the_clients_own_authorization_with_a_session_b
         assert house.upstream.last.header("authorization") == "Bearer webhook"
 
 
-def test_px_3_a_kit_call_to_a_public_route_is_a_call_of_nobody(house: House) -> None:
+def test_px_3_a_kit_call_to_a_public_route_has_no_identity(house: House) -> None:
     session = house.session_of(house.sign_in())
     handle = house.door.app.bff.kit.handle_for(session.name, client="dash")
     lines = [KIT, f"X-Vestibule-Session: {handle}"]
@@ -98,15 +100,13 @@ def test_px_3_a_kit_call_to_a_public_route_is_a_call_of_nobody(house: House) -> 
     [("/site/x", KIT, 403), ("/hooks/x", "X-Vestibule-Kit: dash:not-the-secret-of-the-client", 401)],
     ids=["a-route-that-is-not-the-clients", "a-wrong-secret"],
 )
-def test_px_3_a_kit_credential_is_checked_on_a_public_route_too(
-    house: House, path: str, line: str, status: int
-) -> None:
+def test_px_3_a_kit_credential_is_checked_on_a_public_route(house: House, path: str, line: str, status: int) -> None:
     """A Host of `internal_hosts` is accepted because of it, so it cannot be just anything."""
     assert house.get_raw(path, line).status == status
     assert house.upstream.requests == []
 
 
-def test_sl_2_a_public_route_does_not_keep_a_session_alive(
+def test_sl_2_a_request_to_a_public_route_does_not_extend_the_session(
     timed_house: Callable[..., House], clock: FakeClock, upstream: RecordingUpstream
 ) -> None:
     house = timed_house(
@@ -121,7 +121,7 @@ def test_sl_2_a_public_route_does_not_keep_a_session_alive(
     assert not house.is_signed_in(browser)
 
 
-def test_ck_6_a_public_document_is_the_upstreams_own_byte_for_byte(house: House, cookie: str) -> None:
+def test_ck_6_a_public_document_is_passed_on_byte_for_byte(house: House, cookie: str) -> None:
     house.upstream.respond("/site/*", body=PAGE, headers=CACHEABLE)
     answer = house.get_raw("/site/x", *NAVIGATION, "Accept-Encoding: gzip", 'If-None-Match: "zero"', cookie=cookie)
     assert answer.body == PAGE, "no session-end script: there is no session on this page"
@@ -132,13 +132,15 @@ def test_ck_6_a_public_document_is_the_upstreams_own_byte_for_byte(house: House,
     assert house.upstream.last.header("accept-encoding") == "gzip"
 
 
-def test_ck_6_a_public_answer_that_sets_a_cookie_is_in_no_shared_cache(house: House) -> None:
+def test_ck_6_a_public_answer_that_sets_a_cookie_is_not_stored_in_shared_caches(house: House) -> None:
     house.upstream.respond("/site/*", body=PAGE, headers={**CACHEABLE, "Set-Cookie": "basket=1"})
     assert house.get_raw("/site/x").header("cache-control") == "private, max-age=3600"
 
 
 @pytest.mark.parametrize("path", ["/site/greeting", "/hooks/greeting", "/guests/greeting"])
-def test_ck_6_a_shared_cache_gives_nobody_the_answer_to_somebody_else(house: House, tmp_path: Path, path: str) -> None:
+def test_ck_6_a_shared_cache_does_not_give_the_answer_for_one_person_to_another(
+    house: House, tmp_path: Path, path: str
+) -> None:
     """nginx with `proxy_cache` keeps all it may: on a public route that is an answer to nobody, else nothing."""
     alice = house.session_cookie(house.sign_in("alice"))
     bob = house.session_cookie(house.sign_in("bob"))
@@ -155,7 +157,7 @@ def test_ck_6_a_shared_cache_gives_nobody_the_answer_to_somebody_else(house: Hou
         assert from_cache == [False, True, True, True], "what is public may be kept"
 
 
-def test_cs_2_on_a_public_route_there_is_nobody_to_act_as(house: House, cookie: str) -> None:
+def test_cs_2_a_cross_site_request_to_a_public_route_has_no_identity(house: House, cookie: str) -> None:
     """A webhook comes from anywhere; with a person's cookie beside it, it is nobody's all the same."""
     lines = ["Origin: https://evil.example", "Sec-Fetch-Site: cross-site"]
     assert house.get_raw("/hooks/x", *lines, method="POST", cookie=cookie).status == 200
@@ -163,12 +165,12 @@ def test_cs_2_on_a_public_route_there_is_nobody_to_act_as(house: House, cookie: 
     assert house.get_raw("/guests/x", *lines, method="POST", cookie=cookie).status == 403
 
 
-def test_ws_1_a_public_route_checks_where_a_socket_comes_from(house: House, cookie: str) -> None:
+def test_ws_1_a_public_route_checks_the_origin_of_a_socket(house: House, cookie: str) -> None:
     for origin in ("https://evil.example", "null", None):
         assert websocket_status(house.door.port, handshake("/site/ws", house.host, origin=origin, cookie=cookie)) == 403
 
 
-def test_ws_5_a_socket_of_a_public_route_belongs_to_nobody(house: House) -> None:
+def test_ws_5_a_socket_of_a_public_route_belongs_to_no_session(house: House) -> None:
     browser = house.sign_in()
     session = house.session_of(browser)
     request = handshake("/site/ws", house.host, cookie=house.session_cookie(browser))
@@ -195,7 +197,7 @@ def test_ws_5_a_socket_of_an_optional_route_is_counted_and_ends_with_its_session
         assert read_close(client) == (4401, "logout")
 
 
-def test_ck_6_an_optional_answer_is_private_for_somebody_and_for_nobody(house: House, cookie: str) -> None:
+def test_ck_6_an_answer_of_an_optional_route_is_private_with_and_without_a_session(house: House, cookie: str) -> None:
     house.upstream.respond_with("/guests/*", who_is_asked_for)
     for session in (cookie, ""):
         answer = house.get_raw("/guests/x", SAME_ORIGIN, cookie=session)

@@ -14,7 +14,7 @@ from tests.security.rejection import assert_rejected
 
 
 @pytest.mark.parametrize("par", ["required", "auto"])
-def test_az_8_the_front_channel_carries_client_id_and_request_uri_alone(
+def test_az_8_the_front_channel_has_only_client_id_and_request_uri(
     build_house: Callable[..., House], provider: FakeProvider, par: str
 ) -> None:
     house = build_house(providers={"corp": provider_table(provider, par=par)})
@@ -50,7 +50,7 @@ def begun(house: House) -> list[str]:
 
 @pytest.mark.parametrize("fault", [*FAULTS, "time-out", "cut"])
 @pytest.mark.parametrize("par", ["required", "auto"])
-def test_az_8_a_push_that_fails_ends_on_an_error_page(
+def test_az_8_a_failed_pushed_request_gives_an_error_page(
     build_house: Callable[..., House], provider: FakeProvider, par: str, fault: str
 ) -> None:
     house = build_house(providers={"corp": provider_table(provider, par=par, http_timeout_seconds=0.3)})
@@ -67,7 +67,9 @@ def test_az_8_a_push_that_fails_ends_on_an_error_page(
     assert begun(house) == []
 
 
-def test_az_8_an_expired_request_uri_opens_nothing(build_house: Callable[..., House], provider: FakeProvider) -> None:
+def test_az_8_an_expired_request_uri_opens_no_session(
+    build_house: Callable[..., House], provider: FakeProvider
+) -> None:
     house = build_house(providers={"corp": provider_table(provider, par="required")})
     browser = house.browser()
     started = house.start_login(browser)
@@ -77,7 +79,7 @@ def test_az_8_an_expired_request_uri_opens_nothing(build_house: Callable[..., Ho
     assert house.is_signed_in(house.sign_in(browser=browser))
 
 
-def test_az_8_without_an_endpoint_a_required_push_fails(
+def test_az_8_a_required_pushed_request_fails_without_an_endpoint(
     build_house: Callable[..., House], provider: FakeProvider
 ) -> None:
     left_out = "pushed_authorization_request_endpoint"
@@ -86,7 +88,7 @@ def test_az_8_without_an_endpoint_a_required_push_fails(
     assert_rejected(house, lambda: house.start_login(house.browser()), statuses=[503], reason="par_refused")
 
 
-def test_az_8_a_provider_that_demands_it_gets_no_plain_request(
+def test_az_8_a_provider_that_requires_pushed_requests_gets_no_plain_request(
     build_house: Callable[..., House], provider: FakeProvider
 ) -> None:
     provider.options.require_par = True
@@ -94,7 +96,7 @@ def test_az_8_a_provider_that_demands_it_gets_no_plain_request(
     assert_rejected(house, lambda: house.start_login(house.browser()), statuses=[503], reason="par_required")
 
 
-def test_ds_4_a_sign_in_beyond_the_limit_asks_nothing_of_the_provider(
+def test_ds_4_a_sign_in_over_the_limit_makes_no_request_to_the_provider(
     build_house: Callable[..., House], provider: FakeProvider
 ) -> None:
     """Else strangers would have it answer as many authenticated calls as they like."""

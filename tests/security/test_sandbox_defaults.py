@@ -162,13 +162,13 @@ def door(request: pytest.FixtureRequest) -> Iterator[PagedDoor]:
 
 
 @pytest.mark.parametrize("what", WORKS)
-def test_px_16_a_page_can_use(door: PagedDoor, what: str) -> None:
+def test_px_16_a_page_can_use_ordinary_parts_of_the_system(door: PagedDoor, what: str) -> None:
     if what in OPTIONAL and importlib.util.find_spec(OPTIONAL[what]) is None:
         pytest.skip(f"{OPTIONAL[what]} is not installed")
     assert door.run_in("alpha", WORKS[what]) is True
 
 
-def test_px_16_what_read_and_write_name_is_in_reach_and_nothing_beside_it() -> None:
+def test_px_16_a_page_reaches_exactly_the_paths_in_read_and_write() -> None:
     starter: Starter = "plain"
     more = 'read = ["../../shared"]\nwrite = ["../../kept/one", "../../kept/file"]'
     with laid_out(starter=starter, more=more) as place:

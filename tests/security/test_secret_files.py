@@ -83,13 +83,15 @@ def check(folder: Path, environ: Mapping[str, str] | None = None) -> tuple[int, 
     return 0, "\n".join(str(problem) for problem in weak_secret_files(file, environ=environ or {}))
 
 
-def test_fm_6_files_for_their_owner_alone_start(folder: Path) -> None:
+def test_fm_6_the_front_door_starts_with_files_that_only_their_owner_can_read(folder: Path) -> None:
     assert check(folder) == (0, "")
 
 
 @pytest.mark.parametrize("mode", [0o602, 0o606, 0o622, 0o666, 0o777])
 @pytest.mark.parametrize(("key", "name"), PLACES.items())
-def test_fm_6_a_secret_that_everybody_may_change_refuses_to_start(folder: Path, key: str, name: str, mode: int) -> None:
+def test_fm_6_the_front_door_does_not_start_with_a_world_writable_secret(
+    folder: Path, key: str, name: str, mode: int
+) -> None:
     (folder / "secrets" / name).chmod(mode)
     code, said = check(folder)
     assert code == 2
@@ -98,7 +100,9 @@ def test_fm_6_a_secret_that_everybody_may_change_refuses_to_start(folder: Path, 
 
 
 @pytest.mark.parametrize("command", [("run",), ("doctor",), ("config", "check")], ids=" ".join)
-def test_fm_6_every_command_that_uses_the_secrets_refuses(folder: Path, command: tuple[str, ...]) -> None:
+def test_fm_6_every_command_that_uses_secrets_refuses_a_world_writable_one(
+    folder: Path, command: tuple[str, ...]
+) -> None:
     (folder / "secrets" / "keys").chmod(0o666)
     done = vestibule(*command, folder=folder)
     assert (done.returncode, "may change" in done.stderr) == (2, True)
@@ -106,7 +110,7 @@ def test_fm_6_every_command_that_uses_the_secrets_refuses(folder: Path, command:
 
 
 @pytest.mark.parametrize(("key", "name"), PLACES.items())
-def test_fm_6_a_secret_that_everybody_may_read_refuses_in_production(folder: Path, key: str, name: str) -> None:
+def test_fm_6_a_world_readable_secret_is_refused_in_production(folder: Path, key: str, name: str) -> None:
     (folder / "secrets" / name).chmod(0o644)
     code, said = check(folder)
     assert (code, SECRET in said) == (2, False)
@@ -114,7 +118,7 @@ def test_fm_6_a_secret_that_everybody_may_read_refuses_in_production(folder: Pat
     assert f"everybody on this machine may read {folder / 'secrets' / name}; chmod 600" in said
 
 
-def test_fm_6_a_secret_that_everybody_may_read_is_a_warning_in_development(development: Path) -> None:
+def test_fm_6_a_world_readable_secret_is_a_warning_in_development(development: Path) -> None:
     (development / "secrets" / "keys").chmod(0o644)
     code, said = check(development)
     assert code == 0
@@ -125,34 +129,36 @@ def test_fm_6_a_secret_that_everybody_may_read_is_a_warning_in_development(devel
     assert check(development)[0] == 2
 
 
-def test_fm_6_a_dedicated_group_may_read(folder: Path) -> None:
+def test_fm_6_a_secret_may_be_readable_by_a_dedicated_group(folder: Path) -> None:
     for mode in (0o440, 0o640):
         (folder / "secrets" / "keys").chmod(mode)
         assert check(folder) == (0, "")
 
 
-def test_fm_6_a_group_that_may_change_is_a_warning(folder: Path) -> None:
+def test_fm_6_a_group_writable_secret_is_a_warning(folder: Path) -> None:
     (folder / "secrets" / "keys").chmod(0o660)
     code, said = check(folder)
     assert (code, "the group that it belongs to may change" in said) == (0, True)
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777], ids=["plain", "sticky"])
-def test_fm_6_a_folder_that_everybody_may_write_to_refuses(folder: Path, mode: int) -> None:
+def test_fm_6_a_secret_in_a_world_writable_folder_is_refused(folder: Path, mode: int) -> None:
     (folder / "secrets").chmod(mode)
     code, said = check(folder)
     assert code == 2
     assert f"may replace {folder / 'secrets' / 'keys'}, as they may write to the folder {folder / 'secrets'}" in said
 
 
-def test_fm_6_a_folder_further_up_counts_as_well(folder: Path) -> None:
+def test_fm_6_a_secret_below_a_world_writable_folder_is_refused(folder: Path) -> None:
     folder.chmod(0o777)
     code, said = check(folder)
     folder.chmod(0o700)
     assert (code, f"write to the folder {folder}" in said) == (2, True)
 
 
-def test_fm_6_a_link_to_an_open_file_does_not_hide_it(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_fm_6_a_link_to_a_world_readable_secret_is_refused(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "keys").write_text(KEY)
     (elsewhere / "keys").chmod(0o666)
@@ -162,7 +168,7 @@ def test_fm_6_a_link_to_an_open_file_does_not_hide_it(folder: Path, tmp_path_fac
     assert (code, f"may change {elsewhere / 'keys'}" in said) == (2, True)
 
 
-def test_fm_6_a_link_in_an_open_folder_is_seen_although_the_file_is_closed(folder: Path) -> None:
+def test_fm_6_a_link_in_a_world_writable_folder_is_refused_although_the_file_is_protected(folder: Path) -> None:
     open_folder = folder / "open"
     open_folder.mkdir()
     open_folder.chmod(0o777)
@@ -173,7 +179,7 @@ def test_fm_6_a_link_in_an_open_folder_is_seen_although_the_file_is_closed(folde
     assert (code, f"write to the folder {open_folder}" in said) == (2, True)
 
 
-def test_fm_6_a_link_out_of_a_runtime_folder_is_judged_where_it_leads(folder: Path) -> None:
+def test_fm_6_a_link_that_leads_out_of_a_runtime_folder_is_checked_at_its_target(folder: Path) -> None:
     credentials = folder / "credentials"
     credentials.mkdir()
     (folder / "secrets" / "keys").chmod(0o666)
@@ -183,7 +189,7 @@ def test_fm_6_a_link_out_of_a_runtime_folder_is_judged_where_it_leads(folder: Pa
     assert (code, "may change" in said) == (2, True)
 
 
-def test_fm_6_systemds_credentials_have_their_own_modes(folder: Path) -> None:
+def test_fm_6_credentials_of_systemd_are_accepted_with_their_file_modes(folder: Path) -> None:
     credentials = folder / "credentials"
     credentials.mkdir()
     (credentials / "keys").write_text(KEY)
@@ -194,7 +200,7 @@ def test_fm_6_systemds_credentials_have_their_own_modes(folder: Path) -> None:
     assert check(folder, named)[0] == 0
 
 
-def test_fm_6_a_folder_that_is_only_called_like_a_runtimes_is_none(folder: Path) -> None:
+def test_fm_6_a_folder_that_only_has_the_name_of_a_runtime_folder_is_not_trusted(folder: Path) -> None:
     variables = {"CREDENTIALS_DIRECTORY": str(folder / "secret"), "VESTIBULE_SECRETS__KEYS_FILE": "secrets/keys"}
     (folder / "secrets" / "keys").chmod(0o644)
     assert check(folder, variables)[0] == 2
@@ -223,20 +229,20 @@ def project(folder: Path) -> None:
     (folder / "keys").symlink_to("..data/keys")
 
 
-def test_fm_6_a_secret_mounted_by_kubernetes_starts(folder: Path, mount: Path) -> None:
+def test_fm_6_the_front_door_starts_with_a_secret_mounted_by_kubernetes(folder: Path, mount: Path) -> None:
     project(mount)
     variables = {"VESTIBULE_SECRETS__KEYS_FILE": str(mount / "keys")}
     assert check(folder, variables)[0] == 0
 
 
-def test_fm_6_the_same_files_without_a_mount_do_not(folder: Path) -> None:
+def test_fm_6_files_like_those_of_kubernetes_without_a_mount_are_refused(folder: Path) -> None:
     (folder / "no-mount").mkdir()
     project(folder / "no-mount")
     variables = {"VESTIBULE_SECRETS__KEYS_FILE": str(folder / "no-mount" / "keys")}
     assert check(folder, variables)[0] == 2
 
 
-def test_fm_6_the_configuration_itself_is_judged(folder: Path) -> None:
+def test_fm_6_the_mode_of_the_configuration_file_is_checked(folder: Path) -> None:
     toml = folder / "vestibule.toml"
     toml.chmod(0o646)
     code, said = check(folder)
@@ -250,14 +256,14 @@ def test_fm_6_the_configuration_itself_is_judged(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["redis://:{}@127.0.0.1", "redis+sentinel://127.0.0.1/mine?sentinel_password={}"])
-def test_fm_6_a_configuration_with_a_password_of_the_store_is_not_for_everybody(folder: Path, url: str) -> None:
+def test_fm_6_a_configuration_with_the_password_of_the_store_must_not_be_world_readable(folder: Path, url: str) -> None:
     toml = folder / "vestibule.toml"
     toml.write_text(f'{toml.read_text()}\n[store]\nurl = "{url.format(SECRET)}"\n')
     code, said = check(folder)
     assert (code, "it holds a secret: chmod 600" in said) == (2, True)
 
 
-def test_fm_6_the_key_of_a_redis_client_is_a_secret_too(folder: Path) -> None:
+def test_fm_6_the_key_file_of_a_redis_client_is_checked_as_a_secret(folder: Path) -> None:
     key = folder / "redis.key"
     key.write_text("x")
     key.chmod(0o644)

@@ -80,7 +80,7 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("arrange", FAULTS, ids=[arrange.__name__ for arrange in FAULTS])
-def test_px_16_nothing_starts_with_a_secret_in_a_pages_reach(place: Path, arrange: object) -> None:
+def test_px_16_the_front_door_does_not_start_when_a_page_can_reach_a_secret(place: Path, arrange: object) -> None:
     assert callable(arrange)
     key = arrange(place)
     for command in ("config check", "run"):
@@ -94,12 +94,12 @@ def test_px_16_nothing_starts_with_a_secret_in_a_pages_reach(place: Path, arrang
     assert any(key in message for message in faults)
 
 
-def test_px_16_configuration_without_secrets_may_be_read(place: Path) -> None:
+def test_px_16_a_page_may_read_a_configuration_without_secrets(place: Path) -> None:
     change(place, "[routes.streamlit]", f'[routes.streamlit]\nread = ["{place}/etc/vestibule.toml"]')
     assert tell(place, "config check").returncode == 0
 
 
-def test_px_16_check_and_doctor_say_how_each_page_is_kept_apart(place: Path) -> None:
+def test_px_16_check_and_doctor_say_how_each_page_is_separated(place: Path) -> None:
     done = tell(place, "config check")
     assert (done.returncode, done.stdout) == (0, "ok\n")
     for name in ("alpha", "beta"):
@@ -110,7 +110,7 @@ def test_px_16_check_and_doctor_say_how_each_page_is_kept_apart(place: Path) -> 
     assert found["routes.alpha.streamlit.sandbox"]["level"] == "ok"
 
 
-def test_px_16_check_and_doctor_say_that_nothing_keeps_a_page_apart(place: Path) -> None:
+def test_px_16_check_and_doctor_say_when_a_page_is_not_separated(place: Path) -> None:
     change(place, "[routes.streamlit]", '[routes.streamlit]\nsandbox = "none"')
     done = tell(place, "config check")
     assert done.returncode == 0

@@ -46,7 +46,7 @@ def hosts(build_house: Callable[..., House], upstream: RecordingUpstream) -> Two
 
 @pytest.mark.parametrize("lines", ASKS.values(), ids=ASKS.keys())
 @pytest.mark.parametrize("path", ["/sw.js", "/api/sw.js", "/public/sw.js", "/admin/sw.js", "/strict/sw.js"])
-def test_px_14_a_workers_script_is_refused_unless_its_route_allows_it(
+def test_px_14_a_service_worker_script_is_refused_unless_its_route_allows_it(
     house: House, lines: list[str], path: str
 ) -> None:
     cookie = house.session_cookie(house.sign_in())
@@ -58,13 +58,13 @@ def test_px_14_a_workers_script_is_refused_unless_its_route_allows_it(
 
 
 @pytest.mark.parametrize("path", ["/auth/guard.js", "/auth/account", "/auth/session", "/auth/none.js", "/auth"])
-def test_px_14_the_sign_in_itself_serves_no_worker(house: House, path: str) -> None:
+def test_px_14_paths_of_the_sign_in_serve_no_service_worker(house: House, path: str) -> None:
     cookie = house.session_cookie(house.sign_in())
     assert_rejected(house, lambda: house.get_raw(path, *SCRIPT, cookie=cookie), statuses=[403], reason="service_worker")
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere/sw.js", "/healthz"])
-def test_px_14_no_worker_comes_from_the_launcher_or_from_nowhere(
+def test_px_14_the_list_of_applications_and_unknown_paths_serve_no_service_worker(
     build_house: Callable[..., House], upstream: RecordingUpstream, path: str
 ) -> None:
     only = page_route(upstream, id="only", path="/only/", service_workers=True)
@@ -92,7 +92,9 @@ def test_px_14_no_worker_comes_from_the_launcher_or_from_nowhere(
         ("/auth/sw.js", False),
     ],
 )
-def test_px_14_a_workers_folder_is_its_routes_own(hosts: TwoHosts, path: str, is_served: bool) -> None:
+def test_px_14_the_scope_of_a_service_worker_is_the_folder_of_its_route(
+    hosts: TwoHosts, path: str, is_served: bool
+) -> None:
     cookie = hosts.cookie(hosts.sign_in(hosts.here), hosts.here)
     answer = hosts.ask(hosts.here, path, *SCRIPT, cookie=cookie)
     assert (answer.status == 200) is is_served, answer.received
@@ -100,14 +102,14 @@ def test_px_14_a_workers_folder_is_its_routes_own(hosts: TwoHosts, path: str, is
     assert not answer.all("service-worker-allowed")
 
 
-def test_px_14_a_route_of_another_host_is_not_in_the_folder(hosts: TwoHosts) -> None:
+def test_px_14_only_routes_of_the_same_host_count_as_routes_inside_the_folder(hosts: TwoHosts) -> None:
     cookie = hosts.cookie(hosts.sign_in(hosts.there), hosts.there)
     assert hosts.ask(hosts.there, "/shared/sw.js", *SCRIPT, cookie=cookie).status == 403
     assert hosts.ask(hosts.there, "/shared/there/sw.js", *SCRIPT, cookie=cookie).status == 200
 
 
 @pytest.mark.parametrize(("path", "status"), [("/base/open/sw.js", 200), ("/base/sw.js", 403), ("/open/sw.js", 404)])
-def test_px_14_a_path_of_the_public_url_lies_before_the_folder(
+def test_px_14_the_scope_of_a_service_worker_starts_with_the_path_of_the_public_url(
     build_house: Callable[..., House], upstream: RecordingUpstream, path: str, status: int
 ) -> None:
     port = free_port()
@@ -126,7 +128,7 @@ def test_px_14_a_path_of_the_public_url_lies_before_the_folder(
         ("text/html", False),
     ],
 )
-def test_px_14_a_browsers_cache_gives_no_worker_what_was_fetched_as_a_script(
+def test_px_14_a_script_in_the_browser_cache_cannot_become_a_service_worker(
     house: House, kind: str, varies: bool
 ) -> None:
     for path in ("/page", "/public/x"):
@@ -153,14 +155,14 @@ def sign_out(hosts: TwoHosts, browser: CookieClient, origin: str) -> list[str]:
     return list(answer.headers.get_list("clear-site-data"))
 
 
-def test_lo_signing_out_clears_storage_at_the_host_of_a_route_that_wants_it(clearing: TwoHosts) -> None:
+def test_lo_signing_out_clears_storage_at_the_host_of_a_route_with_clear_storage(clearing: TwoHosts) -> None:
     browser = clearing.sign_in(clearing.there, browser=clearing.sign_in(clearing.here))
     assert sign_out(clearing, browser, clearing.there) == []
     assert sign_out(clearing, browser, clearing.here) == ['"storage"']
     assert sign_out(clearing, browser, clearing.here) == ['"storage"'], "nobody was signed in any more"
 
 
-def test_lo_no_other_site_clears_storage(clearing: TwoHosts) -> None:
+def test_lo_another_site_cannot_clear_storage(clearing: TwoHosts) -> None:
     browser = clearing.sign_in(clearing.here)
     refused = browser.post(f"{clearing.here}/auth/logout", cross_site=True)
     pages = [browser.get(f"{clearing.here}/auth/{page}") for page in ("logout", "logged-out", "account", "login")]
@@ -168,7 +170,7 @@ def test_lo_no_other_site_clears_storage(clearing: TwoHosts) -> None:
     assert not [page for page in (refused, *pages) if "clear-site-data" in page.headers]
 
 
-def test_px_14_a_refused_worker_is_told_to_go_where_storage_is_cleared(clearing: TwoHosts) -> None:
+def test_px_14_a_refused_service_worker_is_removed_where_storage_is_cleared(clearing: TwoHosts) -> None:
     answers = [clearing.ask(origin, "/desk/sw.js", *SCRIPT) for origin in (clearing.here, clearing.there)]
     assert [answer.status for answer in answers] == [403, 403]
     assert [answer.all("clear-site-data") for answer in answers] == [['"storage"'], []]

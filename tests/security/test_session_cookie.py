@@ -72,7 +72,9 @@ def tls_house(
     door.stop()
 
 
-def test_ck_1_the_cookie_of_a_production_door(tls_house: tuple[House, CookieClient]) -> None:
+def test_ck_1_the_session_cookie_in_production_has_all_security_attributes(
+    tls_house: tuple[House, CookieClient],
+) -> None:
     house, browser = tls_house
     pages = browser.walk(browser.get(f"{house.url}/deep?x=1"))
     assert pages[-1].status_code == 200
@@ -85,7 +87,7 @@ def test_ck_1_the_cookie_of_a_production_door(tls_house: tuple[House, CookieClie
     assert not [each.refused for each in every if each.refused]
 
 
-def test_ck_1_every_answer_of_a_production_door_demands_https(tls_house: tuple[House, CookieClient]) -> None:
+def test_ck_1_every_answer_in_production_has_strict_transport_security(tls_house: tuple[House, CookieClient]) -> None:
     house, browser = tls_house
     pages = browser.walk(browser.get(f"{house.url}/"))
     paths = ("/auth/session", "/api/x", "/nothing%00", "/auth/none", "/auth/guard.js")
@@ -106,14 +108,14 @@ def test_ck_1_every_answer_of_a_production_door_demands_https(tls_house: tuple[H
     ],
     ids=str,
 )
-def test_ck_1_a_door_that_could_not_protect_its_cookie_does_not_start(server: dict[str, Any]) -> None:
+def test_ck_1_a_front_door_that_cannot_protect_its_cookie_does_not_start(server: dict[str, Any]) -> None:
     table = {"issuer": "https://idp.example", "client_id": "vestibule", "client_secret": "unit-test-client-secret"}
     with pytest.raises(ConfigurationError) as refused:
         parse_settings({"server": server, "secrets": {"keys": [KEY]}, "providers": {"corp": table}})
     assert any("http" in fault.message for fault in refused.value.faults)
 
 
-def test_ck_2_ids_are_256_bits_without_pattern(house: House) -> None:
+def test_ck_2_session_ids_have_256_random_bits(house: House) -> None:
     """Ids as the door makes them, a few thousand, in the shape the cookie has."""
     cookies = [house.session_cookie(house.sign_in()) for _ in range(5)]
     assert len({cookie.partition(".")[0] for cookie in cookies}) == 5
@@ -124,7 +126,7 @@ def test_ck_2_ids_are_256_bits_without_pattern(house: House) -> None:
         assert len({each[place] for each in ids}) == 64
 
 
-def test_ck_2_nothing_in_the_store_opens_a_session(house: House) -> None:
+def test_ck_2_no_value_in_the_store_opens_a_session(house: House) -> None:
     browser = house.sign_in()
     session = house.session_of(browser)
     session_id = house.session_cookie(browser).partition(".")[0]
@@ -141,7 +143,7 @@ def test_ck_2_nothing_in_the_store_opens_a_session(house: House) -> None:
 
 
 @pytest.mark.parametrize("change", ["flip", "cut", "empty", "rolled back", "another's"])
-def test_ck_2_a_changed_record_is_no_session_and_no_crash(house: House, change: str) -> None:
+def test_ck_2_a_changed_record_gives_no_session_and_no_error_500(house: House, change: str) -> None:
     browser, other = house.sign_in(), house.sign_in("bob")
     name, others = house.session_of(browser).name, house.session_of(other).name
     stored = house.door.do(house.store.load(name))
@@ -169,7 +171,7 @@ def cookie_line(cookie: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("spelling", COOKIE_NAMES)
-def test_ck_3_only_the_exact_name_counts(house: House, spelling: bytes) -> None:
+def test_ck_3_only_the_exact_cookie_name_is_accepted(house: House, spelling: bytes) -> None:
     value = house.session_cookie(house.sign_in()).encode()
     name = spelling.replace(b"{name}", b"vestibule").replace(b"{NAME}", b"VESTIBULE")
     name = name.replace(b"{Name}", b"Vestibule").replace(b"{rest}", b"estibule")
@@ -187,7 +189,7 @@ def test_ck_3_a_foreign_cookie_signs_nobody_out(house: House, foreign: bytes) ->
 
 
 @pytest.mark.parametrize("spelling", COOKIE_VALUES)
-def test_ck_3_a_value_is_not_unquoted_or_trimmed_into_a_session(house: House, spelling: bytes) -> None:
+def test_ck_3_a_quoted_or_padded_cookie_value_gives_no_session(house: House, spelling: bytes) -> None:
     value = house.session_cookie(house.sign_in()).encode()
     answer = house.get_raw(
         "/auth/session", cookie_line(b"a=1; vestibule=" + spelling.replace(b"{value}", value) + b"; b=2")
@@ -196,7 +198,9 @@ def test_ck_3_a_value_is_not_unquoted_or_trimmed_into_a_session(house: House, sp
     assert answer.status in expected
 
 
-def test_ck_3_the_name_without_prefix_counts_for_nothing_on_https(tls_house: tuple[House, CookieClient]) -> None:
+def test_ck_3_the_cookie_name_without_the_host_prefix_is_ignored_on_https(
+    tls_house: tuple[House, CookieClient],
+) -> None:
     house, browser = tls_house
     browser.walk(browser.get(f"{house.url}/"))
     value = browser.cookies["__Host-vestibule"].value
@@ -210,7 +214,7 @@ def test_ck_3_the_name_without_prefix_counts_for_nothing_on_https(tls_house: tup
 
 @pytest.mark.parametrize("path", ["/auth/session", "/api/x", "/auth/login", "/page"])
 @pytest.mark.parametrize("layout", ["good first", "evil first", "same twice", "two headers", "two headers, evil first"])
-def test_ck_4_two_session_cookies_are_none(house: House, layout: str, path: str) -> None:
+def test_ck_4_two_session_cookies_give_no_session(house: House, layout: str, path: str) -> None:
     good, evil = house.session_cookie(house.sign_in()), house.session_cookie(house.sign_in("bob"))
     lines = {
         "good first": [f"Cookie: vestibule={good}; vestibule={evil}"],
@@ -227,7 +231,7 @@ def test_ck_4_two_session_cookies_are_none(house: House, layout: str, path: str)
     assert [event["event"] for event in house.refusals()[noted:]] == ["duplicate_cookie"]
 
 
-def test_ck_5_signed_values_are_of_one_purpose(house: House) -> None:
+def test_ck_5_a_value_signed_for_another_purpose_gives_no_session(house: House) -> None:
     browser = house.browser()
     url = house.callback_url(browser)
     (transaction,) = browser.cookies
@@ -247,7 +251,7 @@ def test_ck_5_signed_values_are_of_one_purpose(house: House) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 20, 42, 43, 44, 60, -1])
-def test_ck_5_one_changed_character_is_no_session(house: House, place: int) -> None:
+def test_ck_5_a_cookie_with_one_changed_character_gives_no_session(house: House, place: int) -> None:
     cookie = house.session_cookie(house.sign_in())
     swapped = "A" if cookie[place] != "A" else "E"
     changed = cookie[: place % len(cookie)] + swapped + cookie[place % len(cookie) + 1 :]
@@ -275,7 +279,9 @@ PUBLIC = {"Cache-Control": "public, max-age=86400, s-maxage=86400"}
 @pytest.mark.parametrize(
     "headers", [{}, PUBLIC, {"Cache-Control": "max-age=60"}, {"Expires": "Fri, 01 Jan 2100 00:00:00 GMT"}]
 )
-def test_ck_6_what_a_session_opened_is_in_no_shared_cache(house: House, path: str, headers: dict[str, str]) -> None:
+def test_ck_6_an_answer_for_a_session_is_not_stored_in_shared_caches(
+    house: House, path: str, headers: dict[str, str]
+) -> None:
     browser = house.sign_in()
     house.upstream.respond("/*", body=b"secret", headers=headers)
     answer = browser.get(house.url + path)
@@ -291,12 +297,12 @@ def test_ck_6_what_a_session_opened_is_in_no_shared_cache(house: House, path: st
 @pytest.mark.parametrize(
     "path", ["/auth/session", "/auth/account", "/auth/sessions", "/auth/logout", "/auth/logged-out"]
 )
-def test_ck_6_own_pages_are_not_stored(house: House, path: str) -> None:
+def test_ck_6_pages_of_the_front_door_are_not_stored_in_caches(house: House, path: str) -> None:
     browser = house.sign_in()
     assert browser.get(house.url + path).headers["cache-control"] == "no-store"
 
 
-def test_ck_6_cacheable_answers_set_no_cookie(house: House) -> None:
+def test_ck_6_answers_that_can_be_cached_set_no_cookie(house: House) -> None:
     browser = house.sign_in()
     for path in ("/auth/guard.js", "/auth/jwks.json"):
         answer = browser.get(house.url + path)

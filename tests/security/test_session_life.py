@@ -31,7 +31,7 @@ def test_sl_1_every_sign_in_gets_a_new_id_and_ends_the_old_one(house: House) -> 
 
 
 @pytest.mark.parametrize("planted", ["a" * 43 + "." + "b" * 43, "x", "", "of nobody"])
-def test_sl_1_a_planted_cookie_is_never_adopted(house: House, planted: str) -> None:
+def test_sl_1_a_session_id_chosen_by_an_attacker_is_never_used(house: House, planted: str) -> None:
     if planted == "of nobody":
         planted = house.door.app.bff.keyring.sign("c" * 43, purpose="session")  # even signed, it names no session
     browser = house.browser()
@@ -41,7 +41,7 @@ def test_sl_1_a_planted_cookie_is_never_adopted(house: House, planted: str) -> N
     assert house.get_raw("/auth/session", cookie=planted).status == 401
 
 
-def test_sl_1_a_change_of_person_leaves_nothing_of_the_first(house: House) -> None:
+def test_sl_1_a_sign_in_of_another_person_leaves_no_data_of_the_first(house: House) -> None:
     browser = house.sign_in("alice")
     api(house, browser)
     of_alice = {name: house.upstream.last.header(name) for name in ("authorization", "x-auth-request-id")}
@@ -66,7 +66,7 @@ def test_sl_2_idle_time_ends_a_session(timed_house: Callable[..., House], clock:
     assert api(house, browser, "/page").status_code == 401  # and it does not come back
 
 
-def test_sl_2_the_absolute_end_is_moved_by_nothing(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_sl_2_no_request_moves_the_absolute_end(timed_house: Callable[..., House], clock: FakeClock) -> None:
     house = timed_house(session={"idle_seconds": 600, "absolute_seconds": 3600})
     browser = house.sign_in()
     end = house.session_of(browser).absolute_expires_at
@@ -90,7 +90,7 @@ QUIET: dict[str, Callable[[House, CookieClient], object]] = {
 
 
 @pytest.mark.parametrize("request_", QUIET)
-def test_sl_2_polls_do_not_slide(
+def test_sl_2_polling_requests_do_not_extend_the_session(
     timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, request_: str
 ) -> None:
     session = {"idle_seconds": 600, "absolute_seconds": 3600}
@@ -104,7 +104,7 @@ def test_sl_2_polls_do_not_slide(
     assert api(house, browser, "/page").status_code == 401
 
 
-def test_sl_2_websocket_pings_do_not_slide(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_sl_2_websocket_pings_do_not_extend_the_session(timed_house: Callable[..., House], clock: FakeClock) -> None:
     house = timed_house(session={"idle_seconds": 600, "absolute_seconds": 3600})
     browser = house.sign_in()
     cookie = house.session_cookie(browser)
@@ -121,7 +121,7 @@ def test_sl_2_websocket_pings_do_not_slide(timed_house: Callable[..., House], cl
     assert api(house, browser, "/page").status_code == 401
 
 
-def test_sl_4_two_hundred_requests_at_expiry_make_one_grant(
+def test_sl_4_two_hundred_requests_at_the_expiry_make_one_token_request(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
     house = timed_house()
@@ -138,7 +138,9 @@ def test_sl_4_two_hundred_requests_at_expiry_make_one_grant(
     assert house.provider.reuse_detected == []
 
 
-def test_sl_6_a_slow_older_request_writes_nothing_back(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_sl_6_a_slow_older_request_does_not_overwrite_newer_data(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
     house = timed_house()
     browser = house.sign_in()
     house.upstream.respond("/slow", delay=0.6, body=b"done")
@@ -199,7 +201,9 @@ def test_sl_8_an_outage_ends_no_session(timed_house: Callable[..., House], clock
     assert api(house, browser).status_code == 200
 
 
-def test_sl_8_an_outage_is_not_hammered(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_sl_8_requests_during_an_outage_do_not_repeat_the_refresh(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
     house = timed_house()
     browser = house.sign_in()
     house.provider.clear_hits()
@@ -212,7 +216,7 @@ def test_sl_8_an_outage_is_not_hammered(timed_house: Callable[..., House], clock
 
 @pytest.mark.parametrize("path", ["/api/x", "/optional/x"])
 @pytest.mark.parametrize("fault", ["outage", "invalid_grant", "no refresh token"])
-def test_sl_9_a_signed_in_person_is_never_downgraded(
+def test_sl_9_a_session_without_a_usable_token_is_never_passed_on_as_anonymous(
     timed_house: Callable[..., House], clock: FakeClock, fault: str, path: str
 ) -> None:
     house = timed_house()

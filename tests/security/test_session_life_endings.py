@@ -42,7 +42,7 @@ def sign_out(house: House, browser: CookieClient) -> object:
 
 
 @pytest.mark.parametrize("ending", [*ENDINGS, "signing out"])
-def test_sl_7_a_revocation_wins_over_a_refresh_under_way(
+def test_sl_7_a_session_revoked_during_a_refresh_stays_ended(
     timed_house: Callable[..., House], clock: FakeClock, ending: str
 ) -> None:
     house = timed_house()
@@ -64,7 +64,7 @@ def test_sl_7_a_revocation_wins_over_a_refresh_under_way(
 
 
 @pytest.mark.parametrize("ending", ["the person", "the provider's session"])
-def test_sl_7_a_revocation_wins_over_a_sign_in_under_way(house: House, ending: str) -> None:
+def test_sl_7_a_revocation_during_a_sign_in_stops_the_sign_in(house: House, ending: str) -> None:
     browser = house.browser()
     url = house.callback_url(browser)
     gate = house.provider.bend.userinfo.hold()
@@ -86,7 +86,7 @@ def test_sl_7_a_revocation_wins_over_a_sign_in_under_way(house: House, ending: s
     house.sign_in(browser=browser)  # a later sign-in works
 
 
-def test_sl_7_a_request_in_flight_keeps_no_ended_session_alive(house: House) -> None:
+def test_sl_7_a_running_request_does_not_restore_an_ended_session(house: House) -> None:
     browser = house.sign_in()
     cookie, name = house.session_cookie(browser), house.session_of(browser).name
     house.upstream.respond("/slow", delay=0.5, body=b"done")
@@ -99,7 +99,7 @@ def test_sl_7_a_request_in_flight_keeps_no_ended_session_alive(house: House) -> 
     assert house.get_raw("/page", "Sec-Fetch-Mode: cors", cookie=cookie).status == 401
 
 
-def test_sl_7_a_read_under_way_puts_no_ended_session_into_the_cache(build_house: Callable[..., House]) -> None:
+def test_sl_7_a_running_read_does_not_cache_an_ended_session(build_house: Callable[..., House]) -> None:
     house = build_house()
     browser = house.sign_in()
     cookie, name = house.session_cookie(browser), house.session_of(browser).name
@@ -121,7 +121,7 @@ REVOCATIONS: dict[str, Callable[[House, CookieClient], object]] = {
 
 
 @pytest.mark.parametrize("by", REVOCATIONS)
-def test_sl_10_a_revocation_is_felt_everywhere_soon(house: House, by: str) -> None:
+def test_sl_10_a_revocation_takes_effect_everywhere_soon(house: House, by: str) -> None:
     browser, bystander = house.sign_in("alice"), house.sign_in("bob")
     cookie = house.session_cookie(browser)
     events: list[bytes | str | float] = [b"data: 1\n\n", *STEADY]
@@ -145,7 +145,7 @@ def test_sl_10_a_revocation_is_felt_everywhere_soon(house: House, by: str) -> No
     assert house.is_signed_in(bystander) is (by != "everybody")
 
 
-def test_sl_10_a_revocation_is_of_one_issuers_person(house: House) -> None:
+def test_sl_10_a_revocation_ends_only_the_person_of_that_issuer(house: House) -> None:
     browser = house.sign_in("alice")
     house.door.do(sessions_of(house).end_person("https://other.example", "alice", EndReason.REVOKED))
     house.door.do(sessions_of(house).end_person(house.provider.issuer, "alic", EndReason.REVOKED))
@@ -153,7 +153,7 @@ def test_sl_10_a_revocation_is_of_one_issuers_person(house: House) -> None:
     assert house.is_signed_in(browser)
 
 
-def test_sl_10_a_disabled_person_is_cut_off_at_the_next_refresh(
+def test_sl_10_a_disabled_person_loses_access_at_the_next_refresh(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
     house = timed_house()
@@ -167,7 +167,7 @@ def test_sl_10_a_disabled_person_is_cut_off_at_the_next_refresh(
         house.provider.people["bob"].enabled = True
 
 
-def test_sl_10_revocations_under_load_leave_no_stale_answer(house: House) -> None:
+def test_sl_10_revocations_under_load_leave_no_outdated_answers(house: House) -> None:
     """Requests hammer the cache while the session ends: none that began after the end is let in."""
     browser = house.sign_in()
     cookie = house.session_cookie(browser)

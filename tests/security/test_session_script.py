@@ -85,7 +85,7 @@ def test_px_17_a_streamed_document_gets_its_headers_before_its_first_byte(house:
     ],
     ids=["attribute", "script", "no head", "empty"],
 )
-def test_px_17_a_document_that_is_left_alone_arrives_byte_for_byte_with_its_headers(
+def test_px_17_a_document_without_the_script_is_passed_on_byte_for_byte_with_its_headers(
     house: House, alice: CookieClient, body: bytes
 ) -> None:
     serve(house, "/odd", body, *VALIDATORS)
@@ -95,21 +95,21 @@ def test_px_17_a_document_that_is_left_alone_arrives_byte_for_byte_with_its_head
     assert {name: answer.headers[name] for name, _ in VALIDATORS} == dict(VALIDATORS)
 
 
-def test_px_17_attachments_are_saved_as_they_are(house: House, alice: CookieClient) -> None:
+def test_px_17_attachments_are_not_changed(house: House, alice: CookieClient) -> None:
     serve(house, "/report", PAGE, ("Content-Disposition", 'attachment; filename="r.html"'), *VALIDATORS)
     answer = navigate(house, alice, "/report")
     assert answer.content == PAGE
     assert answer.headers["etag"] == '"1"'
 
 
-def test_px_17_the_rest_of_a_download_can_be_asked_for(house: House, alice: CookieClient) -> None:
+def test_px_17_the_rest_of_a_download_can_be_requested(house: House, alice: CookieClient) -> None:
     serve(house, "/report", PAGE, *VALIDATORS)
     navigate(house, alice, "/report", **{"Range": "bytes=5-", "If-Range": '"1"'})
     assert (house.upstream.last.header("range"), house.upstream.last.header("if-range")) == ("bytes=5-", '"1"')
 
 
 @pytest.mark.parametrize("status", [204, 206, 304])
-def test_px_17_answers_that_are_no_whole_document_stay_as_they_are(
+def test_px_17_answers_that_are_not_a_complete_document_are_not_changed(
     house: House, alice: CookieClient, status: int
 ) -> None:
     body = PAGE if status == 206 else b""
@@ -119,7 +119,7 @@ def test_px_17_answers_that_are_no_whole_document_stay_as_they_are(
     assert answer.headers["etag"] == '"1"'
 
 
-def test_px_17_head_tells_the_headers_of_the_upstream(house: House, alice: CookieClient) -> None:
+def test_px_17_the_answer_to_head_has_the_headers_of_the_upstream(house: House, alice: CookieClient) -> None:
     serve(house, "/a", PAGE, *VALIDATORS)
     answer = house.get_raw("/a", "Accept: text/html", method="HEAD", cookie=house.session_cookie(alice))
     assert answer.header("content-length") == str(len(PAGE))
@@ -134,7 +134,7 @@ def test_px_17_head_tells_the_headers_of_the_upstream(house: House, alice: Cooki
     ],
     ids=["fetch", "htmx"],
 )
-def test_px_17_fragments_stay_as_they_are(house: House, alice: CookieClient, headers: dict[str, str]) -> None:
+def test_px_17_html_fragments_are_not_changed(house: House, alice: CookieClient, headers: dict[str, str]) -> None:
     serve(house, "/a", PAGE, *VALIDATORS)
     answer = alice.fetch(house.url + "/a", headers={"Accept": "text/html", **headers})
     assert answer.content == PAGE
@@ -167,7 +167,7 @@ def test_px_17_only_page_routes_with_a_session_to_end_get_the_script(
     ],
     ids=["self", "nonce", "two headers with a nonce", "two headers", "two policies", "sandbox"],
 )
-def test_px_17_the_upstreams_policy_is_never_loosened(
+def test_px_17_the_content_security_policy_of_the_upstream_is_never_weakened(
     house: House, alice: CookieClient, policies: list[str], tag: bytes
 ) -> None:
     serve(house, "/policy", PAGE, *(("Content-Security-Policy", policy) for policy in policies))
@@ -176,7 +176,7 @@ def test_px_17_the_upstreams_policy_is_never_loosened(
     assert answer.headers.get_list("content-security-policy") == policies
 
 
-def test_px_17_what_stays_without_the_script_leaves_one_line(
+def test_px_17_a_document_without_the_script_leaves_one_log_line(
     house: House, alice: CookieClient, audit: list[MutableMapping[str, Any]]
 ) -> None:
     for number in range(3):
@@ -188,20 +188,20 @@ def test_px_17_what_stays_without_the_script_leaves_one_line(
     ]
 
 
-def test_px_17_an_upstream_that_breaks_before_the_decision_is_an_error_page(house: House, alice: CookieClient) -> None:
+def test_px_17_an_upstream_error_before_the_decision_gives_an_error_page(house: House, alice: CookieClient) -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 500\r\n\r\n<!doctype html>"
     house.upstream.respond("/broken", raw=raw, close=True)
     assert navigate(house, alice, "/broken").status_code == 502
 
 
-def test_px_17_an_upstream_that_breaks_after_the_decision_is_cut_off(house: House, alice: CookieClient) -> None:
+def test_px_17_an_upstream_error_after_the_decision_aborts_the_answer(house: House, alice: CookieClient) -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 500\r\n\r\n<html><head>"
     house.upstream.respond("/broken", raw=raw, close=True)
     with pytest.raises(httpx.RemoteProtocolError):
         navigate(house, alice, "/broken")
 
 
-def test_px_17_a_page_that_hangs_after_its_head_is_shown_so_far(house: House, alice: CookieClient) -> None:
+def test_px_17_a_page_that_hangs_after_its_head_is_sent_up_to_that_point(house: House, alice: CookieClient) -> None:
     house.upstream.respond("/hanging", headers=[HTML], stream=[b"<html><head>", HANG], chunked=True)
     with httpx.stream("GET", f"{house.url}/hanging", headers=navigation(house, alice)) as answer:
         assert next(answer.iter_bytes()) == b"<html><head>" + TAG

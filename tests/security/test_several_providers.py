@@ -42,7 +42,7 @@ def two_houses(
     )
 
 
-def test_the_sign_in_page_lists_every_provider_and_starts_nothing(two_houses: House) -> None:
+def test_the_sign_in_page_lists_every_provider_and_starts_no_sign_in(two_houses: House) -> None:
     page = two_houses.browser().get(f"{two_houses.url}/auth/login?return_to=/page/x&login_hint=alice")
     assert page.status_code == 200
     for provider in ("corp", "other"):
@@ -61,14 +61,14 @@ def test_the_sign_in_page_leads_only_to_local_pages(two_houses: House, payload: 
     assert "<script" not in page.text
 
 
-def test_a_named_provider_skips_the_page(two_houses: House, second: FakeProvider) -> None:
+def test_a_sign_in_with_a_named_provider_skips_the_sign_in_page(two_houses: House, second: FakeProvider) -> None:
     started = two_houses.start_login(two_houses.browser(), provider="other")
     assert started.headers["location"].startswith(f"{second.issuer}/authorize?")
     assert location_query(started)["redirect_uri"] == f"{two_houses.url}/auth/callback/other"
 
 
 @pytest.mark.parametrize("name", ["third", "CORP", "corp/../other", "corp other", "x.eyJwcm92aWRlciI6InRoaXJkIn0.y"])
-def test_an_unknown_provider_is_refused(two_houses: House, name: str) -> None:
+def test_a_sign_in_with_an_unknown_provider_is_refused(two_houses: House, name: str) -> None:
     assert_rejected(
         two_houses,
         lambda: two_houses.start_login(two_houses.browser(), provider=name),
@@ -77,7 +77,7 @@ def test_an_unknown_provider_is_refused(two_houses: House, name: str) -> None:
     )
 
 
-def test_cb_5_a_state_of_one_provider_is_nothing_at_the_callback_of_another(
+def test_cb_5_a_state_of_one_provider_opens_no_session_at_the_callback_of_another(
     two_houses: House, provider: FakeProvider, second: FakeProvider
 ) -> None:
     browser = two_houses.browser()
@@ -90,14 +90,14 @@ def test_cb_5_a_state_of_one_provider_is_nothing_at_the_callback_of_another(
     assert_rejected(two_houses, lambda: browser.get(at_corp), statuses=[400])
 
 
-def test_cb_5_a_response_of_another_issuer_is_nothing(two_houses: House, second: FakeProvider) -> None:
+def test_cb_5_a_response_of_another_issuer_opens_no_session(two_houses: House, second: FakeProvider) -> None:
     browser = two_houses.browser()
     at_corp = httpx.URL(two_houses.callback_url(browser, provider="corp"))
     mixed = str(at_corp.copy_set_param("iss", second.issuer))
     assert_rejected(two_houses, lambda: browser.get(mixed), statuses=[400], reason="callback_issuer")
 
 
-def test_cb_5_an_id_token_of_another_provider_is_nothing(
+def test_cb_5_an_id_token_of_another_provider_opens_no_session(
     two_houses: House, provider: FakeProvider, second: FakeProvider
 ) -> None:
     browser = two_houses.browser()
@@ -126,7 +126,7 @@ def test_it_9_the_same_sub_at_two_issuers_is_two_people(
     assert two_houses.is_signed_in(there)
 
 
-def test_it_9_page_state_of_the_same_sub_at_two_issuers_is_apart(two_houses: House) -> None:
+def test_it_9_page_state_of_the_same_sub_at_two_issuers_is_separate(two_houses: House) -> None:
     handles = {}
     for name in ("corp", "other"):
         session = two_houses.session_of(two_houses.sign_in(path=f"/auth/login?provider={name}"))
@@ -135,14 +135,14 @@ def test_it_9_page_state_of_the_same_sub_at_two_issuers_is_apart(two_houses: Hou
     assert call(two_houses, "state/x", method="GET", headers=handles["other"]).status_code == 404
 
 
-def test_a_route_of_one_provider_asks_for_it(two_houses: House, second: FakeProvider) -> None:
+def test_a_route_of_one_provider_starts_a_sign_in_at_that_provider(two_houses: House, second: FakeProvider) -> None:
     browser = two_houses.browser()
     pages = browser.walk(browser.get(f"{two_houses.url}/partners/x"))
     assert (pages[-1].status_code, pages[-1].url.path) == (200, "/partners/x")
     assert [urlsplit(str(page.url)).port for page in pages if page.url.path == "/authorize"] == [second.port]
 
 
-def test_a_route_of_one_provider_is_closed_to_a_session_of_another(
+def test_a_route_of_one_provider_refuses_a_session_of_another(
     two_houses: House, upstream: RecordingUpstream, second: FakeProvider
 ) -> None:
     browser = two_houses.sign_in(path="/auth/login?provider=corp")
@@ -160,7 +160,7 @@ def test_a_route_of_one_provider_is_closed_to_a_session_of_another(
     assert browser.fetch(f"{two_houses.url}/auth/session").json()["iss"] == second.issuer
 
 
-def test_a_person_who_insists_on_the_wrong_provider_meets_no_loop(two_houses: House) -> None:
+def test_a_person_who_signs_in_at_the_wrong_provider_again_gets_an_error_page_and_no_loop(two_houses: House) -> None:
     browser = two_houses.browser()
     pages = browser.walk(browser.get(f"{two_houses.url}/auth/login?provider=corp&return_to=/partners"))
     assert (pages[-1].status_code, pages[-1].url.path) == (200, "/partners")

@@ -44,7 +44,7 @@ def client_seen_by_the_upstream(house: House, *headers: str) -> str | None:
     return house.upstream.last.header("x-forwarded-for")
 
 
-def test_px_4_a_proxy_with_the_secret_is_believed(proxied_house: House) -> None:
+def test_px_4_forwarding_headers_of_a_proxy_with_the_secret_are_used(proxied_house: House) -> None:
     assert client_seen_by_the_upstream(proxied_house, f"{PROXY_HEADER}: {PROXY_SECRET}") == "203.0.113.7"
 
 
@@ -62,18 +62,22 @@ WITHOUT_PROOF = {
 
 
 @pytest.mark.parametrize("headers", WITHOUT_PROOF.values(), ids=WITHOUT_PROOF.keys())
-def test_px_4_page_code_on_the_proxys_address_is_not_believed(proxied_house: House, headers: list[str]) -> None:
+def test_px_4_forwarding_headers_of_page_code_on_the_address_of_the_proxy_are_ignored(
+    proxied_house: House, headers: list[str]
+) -> None:
     assert client_seen_by_the_upstream(proxied_house, *headers) == "127.0.0.1"
 
 
-def test_px_4_page_code_cannot_choose_the_host_or_the_request_id_either(proxied_house: House) -> None:
+def test_px_4_page_code_on_the_address_of_the_proxy_cannot_choose_the_host_or_the_request_id(
+    proxied_house: House,
+) -> None:
     house = proxied_house
     answer = house.get_raw("/public/x", "X-Request-ID: chosen-by-a-page", "X-Forwarded-Host: evil.example")
     assert answer.header("x-request-id") != "chosen-by-a-page"
     assert house.upstream.last.header("x-forwarded-host") == house.host
 
 
-def test_px_4_the_proxys_secret_goes_no_further(proxied_house: House) -> None:
+def test_px_4_the_secret_of_the_proxy_is_not_passed_on(proxied_house: House) -> None:
     house = proxied_house
     cookie = house.session_cookie(house.sign_in())
     for path in ("/public/x", "/api/x", "/page"):
@@ -85,14 +89,16 @@ def test_px_4_the_proxys_secret_goes_no_further(proxied_house: House) -> None:
     assert PROXY_SECRET not in str(house.audit)
 
 
-def test_px_4_headers_that_were_not_believed_leave_one_line_a_minute(proxied_house: House) -> None:
+def test_px_4_ignored_forwarding_headers_leave_one_log_line_a_minute(proxied_house: House) -> None:
     for _ in range(3):
         client_seen_by_the_upstream(proxied_house)
     reasons = [event["reason"] for event in proxied_house.refusals()]
     assert reasons == ["proxy_secret"]
 
 
-def test_px_4_a_direct_call_from_the_proxys_address_is_no_attempt(proxied_house: House) -> None:
+def test_px_4_a_call_without_forwarding_headers_from_the_address_of_the_proxy_leaves_no_log_line(
+    proxied_house: House,
+) -> None:
     proxied_house.get_raw("/public/x", SAME_ORIGIN)
     assert proxied_house.refusals() == []
 
@@ -111,14 +117,14 @@ def secrets_seen(house: House) -> list[str]:
         ("/none/x", ""),
     ],
 )
-def test_px_14_each_upstream_gets_its_own_secret_and_no_other(guarded_house: House, path: str, secret: str) -> None:
+def test_px_14_each_upstream_gets_only_its_own_secret(guarded_house: House, path: str, secret: str) -> None:
     house = guarded_house
     cookie = house.session_cookie(house.sign_in())
     house.get_raw(path, SAME_ORIGIN, cookie=cookie)
     assert secrets_seen(house) == ([secret] if secret else [])
 
 
-def test_px_14_a_websocket_carries_the_secret_too(guarded_house: House) -> None:
+def test_px_14_a_websocket_handshake_has_the_secret_of_the_upstream(guarded_house: House) -> None:
     house = guarded_house
     cookie = house.session_cookie(house.sign_in())
     given = [f"{name}: {OTHER_SECRET}" for name in spellings(UPSTREAM_HEADER)]
@@ -129,7 +135,7 @@ def test_px_14_a_websocket_carries_the_secret_too(guarded_house: House) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/x", "/other/x", "/public/x", "/page", "/none/x"])
-def test_px_14_a_clients_own_copy_is_removed_in_every_spelling(guarded_house: House, path: str) -> None:
+def test_px_14_the_secret_header_of_a_client_is_removed_in_every_spelling(guarded_house: House, path: str) -> None:
     house = guarded_house
     cookie = house.session_cookie(house.sign_in())
     guess = "unit-test-guess-0123456789"

@@ -44,7 +44,9 @@ def ask_provider(house: House, browser: CookieClient, path: str) -> dict[str, st
     return location_query(browser.follow(to_login))
 
 
-def test_a_weaker_session_is_sent_to_sign_in_with_what_the_route_wants(stepped_house: House) -> None:
+def test_a_session_that_is_too_weak_is_sent_to_a_sign_in_with_the_requirements_of_the_route(
+    stepped_house: House,
+) -> None:
     browser = stepped_house.sign_in()
     requests = len(stepped_house.upstream.requests)
     parameters = ask_provider(stepped_house, browser, "/strong/x")
@@ -53,7 +55,7 @@ def test_a_weaker_session_is_sent_to_sign_in_with_what_the_route_wants(stepped_h
     assert len(stepped_house.upstream.requests) == requests
 
 
-def test_it_is_enough_once_and_the_id_changes(stepped_house: House) -> None:
+def test_one_step_up_is_enough_and_changes_the_session_id(stepped_house: House) -> None:
     house = stepped_house
     browser = house.sign_in()
     before = house.session_cookie(browser)
@@ -66,7 +68,7 @@ def test_it_is_enough_once_and_the_id_changes(stepped_house: House) -> None:
 
 
 @pytest.mark.parametrize("acr", ["1", "", "Gold", "gold silver", "golden", None, ["gold"]])
-def test_a_provider_that_cannot_ends_on_a_page_and_not_in_a_loop(stepped_house: House, acr: Any) -> None:
+def test_a_provider_that_cannot_step_up_gives_an_error_page_and_no_loop(stepped_house: House, acr: Any) -> None:
     house = stepped_house
     browser = house.sign_in()
     house.provider.bend.id_token.claims(lambda claims: {**claims, "acr": acr})
@@ -89,7 +91,7 @@ def test_the_page_that_ends_a_failed_step_up_says_what_is_missing(stepped_house:
     assert "needs a recent sign-in" in page.text
 
 
-def test_scripts_sockets_and_apis_are_told_instead_of_redirected(stepped_house: House) -> None:
+def test_scripts_sockets_and_apis_get_an_error_instead_of_a_redirect_to_step_up(stepped_house: House) -> None:
     house = stepped_house
     browser = house.sign_in()
     answer = browser.fetch(f"{house.url}/strong-api/x")
@@ -103,7 +105,7 @@ def test_scripts_sockets_and_apis_are_told_instead_of_redirected(stepped_house: 
     assert house.upstream.websockets == []
 
 
-def test_nobody_asks_for_less_than_the_route(stepped_house: House) -> None:
+def test_a_sign_in_cannot_ask_for_less_than_the_route_requires(stepped_house: House) -> None:
     house = stepped_house
     started = house.start_login(house.browser(), return_to="/both/x", max_age="99999")
     assert location_query(started)["max_age"] == "30"
@@ -124,7 +126,7 @@ def test_an_old_authentication_is_renewed(stepped_timed_house: House, clock: Fak
 
 
 @pytest.mark.parametrize("age", [31, 45, 59, 89, 91, 4_000, None, "now", -1])
-def test_a_provider_that_reuses_an_old_authentication_makes_no_loop(stepped_timed_house: House, age: Any) -> None:
+def test_a_provider_that_reuses_an_old_authentication_causes_no_loop(stepped_timed_house: House, age: Any) -> None:
     house = stepped_timed_house
     browser = house.browser()
     now = int(house.door.app.bff.clock())
@@ -137,7 +139,7 @@ def test_a_provider_that_reuses_an_old_authentication_makes_no_loop(stepped_time
     assert not house.is_signed_in(browser)
 
 
-def test_a_clock_that_is_a_little_ahead_at_the_provider_does_no_harm(stepped_timed_house: House) -> None:
+def test_a_step_up_works_when_the_clock_of_the_provider_is_a_little_ahead(stepped_timed_house: House) -> None:
     house = stepped_timed_house
     browser = house.browser()
     ahead = int(house.door.app.bff.clock()) + 30
@@ -156,7 +158,7 @@ def test_the_claims_of_a_refresh_do_not_make_an_authentication_newer(
     assert browser.get(f"{house.url}/recent").status_code == 302
 
 
-def test_an_early_end_of_a_step_up_keeps_the_session_there_is(stepped_house: House) -> None:
+def test_a_cancelled_step_up_keeps_the_existing_session(stepped_house: House) -> None:
     house = stepped_house
     browser = house.sign_in()
     house.provider.bend.authorization.json(
@@ -167,7 +169,7 @@ def test_an_early_end_of_a_step_up_keeps_the_session_there_is(stepped_house: Hou
     assert house.is_signed_in(browser)
 
 
-def test_a_callback_cannot_be_talked_out_of_the_demand(
+def test_a_callback_cannot_change_the_requirements_of_the_step_up(
     build_house: Callable[..., House], provider: FakeProvider, upstream: RecordingUpstream
 ) -> None:
     house = build_house(routes=stepped_routes(upstream), providers={"corp": provider_table(provider, par="off")})

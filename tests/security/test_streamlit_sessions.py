@@ -57,7 +57,7 @@ def reasons(house: House) -> list[str]:
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_ws_6_an_upload_is_for_the_person_whose_page_it_is(pages: House, open_tab: OpenTab, method: str) -> None:
+def test_ws_6_only_the_person_of_a_page_can_upload_to_it(pages: House, open_tab: OpenTab, method: str) -> None:
     alice, bob = pages.sign_in("alice"), pages.sign_in("bob")
     tab, other = open_tab(alice, pages.url), open_tab(bob, pages.url)
     tab.run(), other.run()
@@ -72,7 +72,7 @@ def test_ws_6_an_upload_is_for_the_person_whose_page_it_is(pages: House, open_ta
     assert upload(bob, pages.url, other.ask_for_address()).status_code == 204
 
 
-def test_ws_6_the_owner_is_the_person_not_the_session(pages: House, open_tab: OpenTab) -> None:
+def test_ws_6_the_owner_of_an_upload_is_the_person_and_not_the_session(pages: House, open_tab: OpenTab) -> None:
     alice = pages.sign_in("alice")
     tab = open_tab(alice, pages.url)
     session_id, address = tab.run(), tab.ask_for_address()
@@ -83,7 +83,7 @@ def test_ws_6_the_owner_is_the_person_not_the_session(pages: House, open_tab: Op
     assert upload(alice, pages.url, address).status_code == 204, "after she signed in anew"
 
 
-def test_ws_6_several_tabs_and_a_resumed_one_upload(pages: House, open_tab: OpenTab) -> None:
+def test_ws_6_several_tabs_and_a_resumed_tab_can_upload(pages: House, open_tab: OpenTab) -> None:
     alice = pages.sign_in("alice")
     first, second = open_tab(alice, pages.url), open_tab(alice, pages.url)
     assert first.run() != second.run()
@@ -98,7 +98,7 @@ def test_ws_6_several_tabs_and_a_resumed_one_upload(pages: House, open_tab: Open
     assert pages.refusals() == []
 
 
-def test_ws_4_somebody_else_does_not_resume_a_session(pages: House, open_tab: OpenTab) -> None:
+def test_ws_4_another_person_cannot_resume_a_session(pages: House, open_tab: OpenTab) -> None:
     alice, bob = pages.sign_in("alice"), pages.sign_in("bob")
     tab = open_tab(alice, pages.url)
     session_id, address = tab.run(), tab.ask_for_address()
@@ -113,7 +113,7 @@ def test_ws_4_somebody_else_does_not_resume_a_session(pages: House, open_tab: Op
 @pytest.mark.parametrize(
     "subprotocols", ["streamlit, x, {id}", "streamlit, x, {id}, y", "streamlit, x, {id}, {id}", "streamlit, , {id}"]
 )
-def test_ws_4_a_claim_of_another_persons_session_does_not_reach_the_app(house: House, subprotocols: str) -> None:
+def test_ws_4_a_session_id_of_another_person_is_not_passed_on_to_the_app(house: House, subprotocols: str) -> None:
     alice, bob = house.sign_in("alice"), house.sign_in("bob")
     house.upstream.websocket("/_stcore/stream", on_open=lambda opened: opened.send(new_session("alices-session")))
     client = hear(house, alice, "alices-session")
@@ -129,7 +129,7 @@ def test_ws_4_a_claim_of_another_persons_session_does_not_reach_the_app(house: H
     second.close()
 
 
-def test_ws_6_a_claim_alone_makes_nobody_the_owner(pages: House, open_tab: OpenTab) -> None:
+def test_ws_6_sending_a_session_id_alone_does_not_make_a_person_its_owner(pages: House, open_tab: OpenTab) -> None:
     bob = pages.sign_in("bob")
     session_id = UNKNOWN_UPLOAD.split("/")[3]
     tab = open_tab(bob, pages.url, resume=session_id)
@@ -137,7 +137,9 @@ def test_ws_6_a_claim_alone_makes_nobody_the_owner(pages: House, open_tab: OpenT
     assert upload(bob, pages.url, UNKNOWN_UPLOAD).status_code == 403
 
 
-def test_ws_4_an_app_that_resumes_it_all_the_same_is_cut_off(house: House, open_tab: OpenTab) -> None:
+def test_ws_4_a_socket_is_closed_when_the_app_resumes_the_session_of_another_person(
+    house: House, open_tab: OpenTab
+) -> None:
     """What an app announces on Bob's socket does not make Alice's session his."""
     house.upstream.websocket("/_stcore/stream", on_open=lambda opened: opened.send(new_session("alices-session-2")))
     hers = open_tab(house.sign_in("alice"), house.url)
@@ -146,7 +148,7 @@ def test_ws_4_an_app_that_resumes_it_all_the_same_is_cut_off(house: House, open_
     assert reasons(house) == ["streamlit_session_not_yours"]
 
 
-def test_ws_4_a_socket_has_one_session(house: House, open_tab: OpenTab) -> None:
+def test_ws_4_a_socket_that_announces_a_second_session_is_closed(house: House, open_tab: OpenTab) -> None:
     def announce(opened: Any) -> None:
         for session_id in ("one-session", "one-session", "two-session"):
             opened.send(new_session(session_id))
@@ -168,7 +170,7 @@ def hear(house: House, browser: CookieClient, session_id: str) -> socket.socket:
     return client
 
 
-def test_ws_4_an_app_in_this_process_gets_no_claim_of_another_persons_session(
+def test_ws_4_an_app_in_this_process_gets_no_session_id_of_another_person(
     build_house: Callable[..., House], open_tab: OpenTab
 ) -> None:
     house = build_house(routes=[page_route("asgi:tests.security.resuming:app")])
@@ -202,7 +204,7 @@ def test_ws_4_an_app_in_this_process_reads_one_handshake_header(
 
 
 @pytest.mark.parametrize("auth", ["optional", "public"])
-def test_ws_6_who_is_not_signed_in_is_the_browser(
+def test_ws_6_the_owner_of_an_upload_without_a_sign_in_is_the_browser(
     build_house: Callable[..., House], streamlit: str, open_tab: OpenTab, auth: str
 ) -> None:
     house = build_house(routes=[page_route(streamlit, auth=auth)])
@@ -217,7 +219,7 @@ def test_ws_6_who_is_not_signed_in_is_the_browser(
     assert upload(visitor, house.url, address).status_code == 204, "the same browser, signed in since"
 
 
-def test_ws_6_a_signed_in_persons_session_is_out_of_reach_of_visitors(
+def test_ws_6_visitors_cannot_use_the_session_of_a_signed_in_person(
     build_house: Callable[..., House], streamlit: str, open_tab: OpenTab
 ) -> None:
     house = build_house(routes=[page_route(streamlit, auth="optional")])
@@ -228,7 +230,7 @@ def test_ws_6_a_signed_in_persons_session_is_out_of_reach_of_visitors(
     assert open_tab(visitor, house.url, resume=session_id).run() != session_id
 
 
-def test_ws_6_the_browser_hears_of_a_session_when_it_is_recorded(
+def test_ws_6_the_browser_gets_a_session_id_only_after_its_owner_is_recorded(
     pages: House, open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = pages.store.lock
@@ -247,7 +249,7 @@ def test_ws_6_the_browser_hears_of_a_session_when_it_is_recorded(
     assert upload(alice, pages.url, address).status_code == 204
 
 
-def test_ws_6_an_outage_of_the_store_refuses_nobody_for_good(
+def test_ws_6_uploads_work_again_after_a_store_outage(
     pages: House, open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def out(*_: Any, **__: Any) -> Any:
@@ -264,7 +266,7 @@ def test_ws_6_an_outage_of_the_store_refuses_nobody_for_good(
     assert upload(alice, pages.url, address).status_code == 204
 
 
-def test_ws_6_an_outage_that_lasts_ends_the_socket_before_the_browser_hears(
+def test_ws_6_a_long_store_outage_closes_the_socket_before_the_browser_gets_the_session_id(
     build_house: Callable[..., House], streamlit: str, open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def out(*_: Any, **__: Any) -> Any:
@@ -282,7 +284,7 @@ def test_ws_6_an_outage_that_lasts_ends_the_socket_before_the_browser_hears(
     assert tab.session_id == ""
 
 
-def test_ws_6_a_page_that_stands_open_stays_its_owners(
+def test_ws_6_a_page_that_stays_open_keeps_its_owner(
     build_house: Callable[..., House], streamlit: str, open_tab: OpenTab
 ) -> None:
     house = build_house(routes=[page_route(streamlit)])
@@ -299,7 +301,7 @@ def test_ws_6_a_page_that_stands_open_stays_its_owners(
     assert upload(alice, house.url, address).status_code == 403, "nobody is there any more"
 
 
-def test_ws_6_a_page_that_was_resumed_in_silence_stays_its_owners(
+def test_ws_6_a_page_that_was_resumed_without_an_announcement_keeps_its_owner(
     build_house: Callable[..., House], streamlit: str, open_tab: OpenTab
 ) -> None:
     house = build_house(routes=[page_route(streamlit)])
@@ -314,7 +316,7 @@ def test_ws_6_a_page_that_was_resumed_in_silence_stays_its_owners(
     again.socket.close()
 
 
-def test_ws_6_uploads_go_on_after_new_keys(pages: House, open_tab: OpenTab) -> None:
+def test_ws_6_uploads_work_after_a_key_rotation(pages: House, open_tab: OpenTab) -> None:
     """An old key still reads: what was recorded under it counts, and goes on under it and the new one."""
     bff = pages.door.app.bff
     alice, bob = pages.sign_in("alice"), pages.sign_in("bob")
@@ -331,7 +333,7 @@ def test_ws_6_uploads_go_on_after_new_keys(pages: House, open_tab: OpenTab) -> N
     assert upload(alice, pages.url, again.ask_for_address()).status_code == 204
 
 
-def test_ws_6_names_in_the_store_open_nothing(pages: House, open_tab: OpenTab) -> None:
+def test_ws_6_names_in_the_store_give_no_access(pages: House, open_tab: OpenTab) -> None:
     tab = open_tab(pages.sign_in("alice"), pages.url)
     session_id = tab.run()
     kept = json.dumps(pages.store._locks)
@@ -340,7 +342,7 @@ def test_ws_6_names_in_the_store_open_nothing(pages: House, open_tab: OpenTab) -
     assert "alice" not in kept
 
 
-def test_ws_6_other_addresses_of_a_page_are_not_touched(pages: House, open_tab: OpenTab) -> None:
+def test_ws_6_other_addresses_of_a_page_are_not_restricted(pages: House, open_tab: OpenTab) -> None:
     alice: CookieClient = pages.sign_in("alice")
     tab = open_tab(alice, pages.url)
     tab.run()

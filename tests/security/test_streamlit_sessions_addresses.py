@@ -31,7 +31,7 @@ AMBIGUOUS_SPELLINGS = {
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "POST", "GET", "OPTIONS"])
 @pytest.mark.parametrize("address", UPLOAD_SPELLINGS.values(), ids=UPLOAD_SPELLINGS)
-def test_ws_6_a_session_that_no_socket_announced_takes_nothing(house: House, address: str, method: str) -> None:
+def test_ws_6_a_session_that_no_socket_announced_accepts_no_upload(house: House, address: str, method: str) -> None:
     cookie = house.session_cookie(house.sign_in())
     house.upstream.clear()
     answer = house.get_raw(address, "Sec-Fetch-Site: same-origin", method=method, cookie=cookie)

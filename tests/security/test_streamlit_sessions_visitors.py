@@ -33,7 +33,7 @@ def upload_status(house: House, session_id: str, *cookies: str) -> int:
 
 
 @pytest.mark.parametrize("second", [XSRF["toss"], "_streamlit_xsrf=junk"], ids=["another token", "no token"])
-def test_ws_6_a_neighbours_cookie_does_not_make_a_stranger_nobody(
+def test_ws_6_a_cookie_from_a_neighbouring_host_does_not_remove_the_owner_of_a_visitors_session(
     build_house: Callable[..., House], second: str
 ) -> None:
     """A page of another host of the domain can set a second XSRF cookie here, whose token it knows."""
@@ -46,7 +46,9 @@ def test_ws_6_a_neighbours_cookie_does_not_make_a_stranger_nobody(
     assert upload_status(house, "strangers-session", XSRF["toss"]) == 403
 
 
-def test_ws_6_a_stranger_keeps_a_session_when_a_neighbours_cookie_comes(build_house: Callable[..., House]) -> None:
+def test_ws_6_a_visitor_keeps_a_session_when_a_cookie_from_a_neighbouring_host_arrives(
+    build_house: Callable[..., House],
+) -> None:
     house = build_house(routes=[page_route("asgi:tests.security.resuming:app", auth="optional")])
     announced_to(house, "session-of-before", XSRF["own"]).close()
     assert upload_status(house, "session-of-before", XSRF["toss"], XSRF["own"]) == 204

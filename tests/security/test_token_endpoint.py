@@ -25,7 +25,7 @@ def sign_out(house: House, browser: CookieClient) -> httpx.Response:
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
-def test_tk_1_every_back_channel_call_authenticates_as_configured(
+def test_tk_1_every_back_channel_call_uses_the_configured_client_authentication(
     timed_house: Callable[..., House], provider: FakeProvider, clock: FakeClock, method: Any
 ) -> None:
     provider.client.auth_method = method
@@ -46,7 +46,7 @@ def test_tk_1_every_back_channel_call_authenticates_as_configured(
         assert spelling not in repr(house.audit)
 
 
-def test_tk_1_a_refused_secret_is_not_tried_in_another_way(house: House) -> None:
+def test_tk_1_a_refused_secret_is_not_tried_with_another_method(house: House) -> None:
     house.provider.bend.token.raw(401, json={"error": "invalid_client"})
     browser = house.browser()
     url = house.callback_url(browser)
@@ -65,7 +65,7 @@ def build_tls_house(build_house: Callable[..., House], authority: Authority, sta
     return build
 
 
-def test_tk_3_a_provider_with_a_good_certificate_signs_in(build_tls_house: Callable[..., House]) -> None:
+def test_tk_3_a_sign_in_works_with_a_provider_with_a_valid_certificate(build_tls_house: Callable[..., House]) -> None:
     house = build_tls_house()
     parameters = location_query(house.start_login(house.browser()))
     assert parameters["redirect_uri"].startswith(house.url)
@@ -74,7 +74,7 @@ def test_tk_3_a_provider_with_a_good_certificate_signs_in(build_tls_house: Calla
 @pytest.mark.parametrize(
     "how", [{"trusted": False}, {"certificate_host": "other.example"}], ids=["unknown", "other host"]
 )
-def test_tk_3_a_provider_with_a_bad_certificate_is_never_spoken_to(
+def test_tk_3_no_request_is_sent_to_a_provider_with_an_invalid_certificate(
     build_tls_house: Callable[..., House], how: dict[str, Any]
 ) -> None:
     house = build_tls_house(**how)
@@ -86,7 +86,9 @@ def test_tk_3_a_provider_with_a_bad_certificate_is_never_spoken_to(
 @pytest.mark.parametrize(
     "endpoint", ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"]
 )
-def test_tk_3_an_https_provider_has_no_http_endpoint(build_tls_house: Callable[..., House], endpoint: str) -> None:
+def test_tk_3_an_http_endpoint_of_an_https_provider_is_refused(
+    build_tls_house: Callable[..., House], endpoint: str
+) -> None:
     house = build_tls_house()
     house.provider.bend.discovery.json(lambda doc: {**doc, endpoint: doc[endpoint].replace("https:", "http:")})
     url = f"{house.url}/auth/login"
@@ -94,7 +96,7 @@ def test_tk_3_an_https_provider_has_no_http_endpoint(build_tls_house: Callable[.
 
 
 @pytest.mark.parametrize("endpoint", ["discovery", "jwks", "token", "userinfo", "par", "revocation"])
-def test_tk_3_redirects_are_not_followed(
+def test_tk_3_redirects_of_the_provider_are_not_followed(
     build_house: Callable[..., House], provider: FakeProvider, endpoint: str
 ) -> None:
     with RecordingUpstream() as attacker:
@@ -112,7 +114,7 @@ def test_tk_3_redirects_are_not_followed(
         assert attacker.connections == 0
 
 
-def test_tk_3_a_proxy_of_the_environment_is_ignored(
+def test_tk_3_a_proxy_in_the_environment_is_ignored(
     build_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with RecordingUpstream() as proxy:
@@ -124,7 +126,7 @@ def test_tk_3_a_proxy_of_the_environment_is_ignored(
         assert proxy.connections == 0
 
 
-def test_tk_3_netrc_credentials_of_the_account_are_not_sent(
+def test_tk_3_credentials_from_netrc_are_not_sent(
     build_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login eve password unit-test-netrc\n")
@@ -189,7 +191,7 @@ TOKEN_FAULTS = [
 
 
 @pytest.mark.parametrize("over", TOKEN_FAULTS, ids=lambda over: repr(over)[:40])
-def test_tk_4_a_token_that_would_not_stay_in_its_header_is_refused(house: House, over: dict[str, Any]) -> None:
+def test_tk_4_a_token_that_could_break_out_of_its_header_is_refused(house: House, over: dict[str, Any]) -> None:
     house.provider.bend.token.json(raw_answer(**over))
     browser = house.browser()
     url = house.callback_url(browser)
@@ -218,7 +220,7 @@ def token_answer(house: House, *, nonce: str, expires_in: str) -> str:
 @pytest.mark.parametrize(
     "expires_in", ["", "-1", '"60"', '"-1"', "1e400", "9223372036854775808", "true", "{}", "0.5", "1000000000", "null"]
 )
-def test_tk_4_an_odd_lifetime_crashes_nothing_and_is_not_believed(house: House, expires_in: str) -> None:
+def test_tk_4_an_invalid_token_lifetime_is_ignored_without_an_error(house: House, expires_in: str) -> None:
     browser = house.browser()
     start = house.start_login(browser)
     body = token_answer(house, nonce=location_query(start)["nonce"], expires_in=expires_in)
@@ -254,9 +256,7 @@ class Watcher:
                 assert secret.encode() not in raw, f"{secret[:30]} came back from {where}"
 
 
-def test_tk_5_no_token_code_or_secret_ever_reaches_the_browser(
-    timed_house: Callable[..., House], clock: FakeClock
-) -> None:
+def test_tk_5_no_token_code_or_secret_reaches_the_browser(timed_house: Callable[..., House], clock: FakeClock) -> None:
     house = timed_house()
     provider, upstream = house.provider, house.upstream
     upstream.respond("/*", body="<html><head></head><body>hello</body></html>", headers={"Content-Type": "text/html"})
@@ -282,7 +282,7 @@ def test_tk_5_no_token_code_or_secret_ever_reaches_the_browser(
     watcher.assert_clean([*provider.issued, *verifiers, provider.client.client_secret])
 
 
-def test_tk_5_the_canary_is_seen_when_an_upstream_tells_it(house: House) -> None:
+def test_tk_5_this_test_would_notice_a_token_in_the_browser(house: House) -> None:
     """The echoing upstream shows that the scan would find a token."""
     browser = house.sign_in()
     watcher = Watcher(house)
@@ -291,7 +291,9 @@ def test_tk_5_the_canary_is_seen_when_an_upstream_tells_it(house: House) -> None
         watcher.assert_clean(house.provider.issued)
 
 
-def test_tk_6_two_hundred_rotations_lose_no_refresh_token(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_tk_6_no_refresh_token_is_lost_in_two_hundred_rotations(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
     house = timed_house(session={"idle_seconds": 10**6, "absolute_seconds": 10**6})
     house.provider.options.refresh_token_lifetime = 10**6
     browser = house.sign_in()
@@ -317,7 +319,7 @@ def test_tk_6_without_rotation_the_old_refresh_token_is_kept(
     assert len({grant.refresh_token for grant in house.provider.grants("refresh_token")}) == 1
 
 
-def test_tk_6_a_refresh_asks_for_nothing_more(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_tk_6_a_refresh_does_not_ask_for_more_scopes(timed_house: Callable[..., House], clock: FakeClock) -> None:
     house = timed_house()
     browser = house.sign_in()
     clock.advance(301)
@@ -347,7 +349,7 @@ def test_tk_9_sign_out_everywhere_revokes_every_refresh_token(house: House) -> N
 
 
 @pytest.mark.parametrize("fault", ["id_token", "userinfo"])
-def test_tk_9_a_failed_sign_in_revokes_what_it_was_given(house: House, fault: str) -> None:
+def test_tk_9_a_failed_sign_in_revokes_the_tokens_it_received(house: House, fault: str) -> None:
     if fault == "id_token":
         house.provider.bend.id_token.claims(lambda claims: {**claims, "aud": "other"})
     else:
@@ -359,7 +361,7 @@ def test_tk_9_a_failed_sign_in_revokes_what_it_was_given(house: House, fault: st
 
 
 @pytest.mark.parametrize("fault", ["500", "hangs"])
-def test_tk_9_a_revocation_that_fails_keeps_nobody_waiting(house: House, fault: str) -> None:
+def test_tk_9_a_failed_revocation_does_not_delay_the_sign_out(house: House, fault: str) -> None:
     if fault == "500":
         house.provider.bend.revocation.raw(500)
     else:
@@ -375,13 +377,13 @@ def test_tk_9_a_revocation_that_fails_keeps_nobody_waiting(house: House, fault: 
     assert fault != "hangs" or 0.5 < waited < 10, "the revocation is given two seconds, after the answer"
 
 
-def test_tk_4_nothing_of_a_token_response_bends_the_upstream_request(house: House) -> None:
+def test_tk_4_no_value_in_a_token_response_changes_the_upstream_request(house: House) -> None:
     browser = house.sign_in()
     browser.fetch(f"{house.url}/api/x")
     assert len(house.upstream.last.values("authorization")) == 1
     assert house.upstream.last.names().count("x-evil") == 0
 
 
-def test_tk_1_one_code_is_one_token_request(house: House) -> None:
+def test_tk_1_one_code_causes_one_token_request(house: House) -> None:
     house.sign_in()
     assert len([hit for hit in house.provider.hits_of("token") if is_grant("authorization_code")(hit)]) == 1

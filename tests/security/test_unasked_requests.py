@@ -14,7 +14,9 @@ NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Sec-Fetch
 
 @pytest.mark.parametrize("path", sorted(PATHS))
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_an_icon_before_the_sign_in_is_an_empty_404_that_leaves_no_line(house: House, path: str, method: str) -> None:
+def test_a_request_for_an_icon_before_the_sign_in_gets_an_empty_404_without_a_log_line(
+    house: House, path: str, method: str
+) -> None:
     answer = httpx.request(method, f"{house.url}{path}", headers=IMAGE)
     assert (answer.status_code, answer.content) == (404, b"")
     assert answer.headers["cache-control"] == "no-store"
@@ -34,7 +36,7 @@ def test_an_icon_before_the_sign_in_is_an_empty_404_that_leaves_no_line(house: H
     ],
     ids=["a write", "below it", "elsewhere", "in capitals", "a navigation"],
 )
-def test_all_other_requests_still_need_a_sign_in(
+def test_all_requests_except_those_for_icons_need_a_sign_in(
     house: House, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     answer = httpx.request(method, f"{house.url}{path}", headers=headers)
@@ -42,7 +44,7 @@ def test_all_other_requests_still_need_a_sign_in(
     assert house.upstream.requests == []
 
 
-def test_who_is_signed_in_gets_the_icon_of_the_application(house: House) -> None:
+def test_a_signed_in_person_gets_the_icon_of_the_application(house: House) -> None:
     cookie = house.session_cookie(house.sign_in())
     headers = IMAGE | {"Cookie": f"vestibule={cookie}"}
     assert httpx.get(f"{house.url}/favicon.ico", headers=headers).status_code == 200

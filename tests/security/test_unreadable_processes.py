@@ -45,12 +45,12 @@ def spy_on(door: PagedDoor, pid: int) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("target", ["supervisor", "worker"])
-def test_px_16_another_program_of_the_same_user_cannot_look_into(door: PagedDoor, target: str) -> None:
+def test_px_16_another_program_of_the_same_user_cannot_inspect_our_processes(door: PagedDoor, target: str) -> None:
     pid = {"supervisor": door.supervisor, "worker": door.worker}[target]
     assert spy_on(door, pid) == dict.fromkeys(PARTS, "PermissionError") | {"ptrace": -1}
 
 
-def test_px_16_the_spy_sees_a_process_that_does_not_defend_itself(door: PagedDoor) -> None:
+def test_px_16_this_test_would_notice_a_process_that_can_be_inspected(door: PagedDoor) -> None:
     """The control: the same program, looking at a process of the same user that has done nothing."""
     command = command_as("plain", (sys.executable, "-I", "-S", "-c", "input()"), place=door.place)
     with subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE) as victim:
@@ -62,7 +62,7 @@ def test_px_16_the_spy_sees_a_process_that_does_not_defend_itself(door: PagedDoo
 
 
 @pytest.mark.parametrize("target", ["supervisor", "worker", "page"])
-def test_px_16_no_process_leaves_a_core_file(door: PagedDoor, target: str) -> None:
+def test_px_16_our_processes_write_no_core_files(door: PagedDoor, target: str) -> None:
     pid = {"supervisor": door.supervisor, "worker": door.worker, "page": door.page("alpha")}[target]
     limits = Path(f"/proc/{pid}/limits").read_text()
     [line] = [line for line in limits.splitlines() if line.startswith("Max core file size")]
@@ -79,7 +79,7 @@ cli.main()
 """
 
 
-def test_px_16_every_command_defends_itself_before_it_reads_anything() -> None:
+def test_px_16_every_command_protects_its_process_before_it_reads_files() -> None:
     command = [sys.executable, "-c", ASK]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["1", "0"]

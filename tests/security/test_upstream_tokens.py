@@ -67,7 +67,7 @@ def bearer(house: House) -> dict[str, Any]:
     return jwt.decode(token, options={"verify_signature": False})
 
 
-def test_tk_7_the_parameters_come_from_the_route_alone(token_house: House) -> None:
+def test_tk_7_the_parameters_of_a_token_exchange_come_only_from_the_route(token_house: House) -> None:
     browser = token_house.sign_in()
     access_token = token_house.session_of(browser).tokens.access_token
     url = f"{token_house.url}/one/x?audience=evil&resource=https://evil.example&scope=admin"
@@ -83,7 +83,7 @@ def test_tk_7_the_parameters_come_from_the_route_alone(token_house: House) -> No
     }
 
 
-def test_tk_7_in_parallel_no_route_and_no_person_gets_the_token_of_another(token_house: House) -> None:
+def test_tk_7_parallel_requests_never_get_the_token_of_another_route_or_person(token_house: House) -> None:
     people = {name: token_house.session_cookie(token_house.sign_in(name)) for name in ("alice", "bob")}
     token_house.provider.bend.token.delay(0.02, when=is_grant(EXCHANGE))
 
@@ -111,7 +111,7 @@ def test_tk_7_in_parallel_no_route_and_no_person_gets_the_token_of_another(token
     assert len(token_house.provider.grants(EXCHANGE)) == len(people) * len(WANTED)
 
 
-def test_tk_7_a_token_is_kept_for_its_audience_resource_and_scope(token_house: House) -> None:
+def test_tk_7_an_exchanged_token_is_kept_for_its_audience_resource_and_scope(token_house: House) -> None:
     browser = token_house.sign_in()
     for _ in range(3):
         for name in WANTED:
@@ -120,7 +120,7 @@ def test_tk_7_a_token_is_kept_for_its_audience_resource_and_scope(token_house: H
     assert len(token_house.provider.grants(EXCHANGE)) == len(WANTED)
 
 
-def test_tk_7_a_new_session_shares_nothing_with_the_one_before(token_house: House) -> None:
+def test_tk_7_a_new_session_uses_no_token_of_the_session_before(token_house: House) -> None:
     browser = token_house.sign_in()
     assert browser.fetch(f"{token_house.url}/one/x").status_code == 200
     token_house.sign_in("bob", browser=browser)
@@ -128,7 +128,7 @@ def test_tk_7_a_new_session_shares_nothing_with_the_one_before(token_house: Hous
     assert bearer(token_house)["sub"] == "bob"
 
 
-def test_tk_7_a_kept_token_is_not_used_beyond_its_life(
+def test_tk_7_an_expired_exchanged_token_is_not_used(
     timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock
 ) -> None:
     house = timed_house(routes=token_routes(upstream))
@@ -152,7 +152,9 @@ REFUSALS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("path", ["/one/x", "/maybe/x"])
-def test_tk_7_a_refused_exchange_is_a_502_and_sends_nothing(token_house: House, path: str, refusal: str) -> None:
+def test_tk_7_a_refused_token_exchange_gives_502_and_sends_nothing_to_the_upstream(
+    token_house: House, path: str, refusal: str
+) -> None:
     browser = token_house.sign_in()
     token_house.provider.bend.token.raw(**REFUSALS[refusal], when=is_grant(EXCHANGE))
     assert_rejected(
@@ -165,21 +167,21 @@ def test_tk_7_a_refused_exchange_is_a_502_and_sends_nothing(token_house: House, 
     assert token_house.is_signed_in(browser)
 
 
-def test_tk_7_an_outage_at_the_exchange_sends_nothing(token_house: House) -> None:
+def test_tk_7_an_outage_during_the_token_exchange_sends_nothing_to_the_upstream(token_house: House) -> None:
     browser = token_house.sign_in()
     token_house.provider.bend.token.drop(when=is_grant(EXCHANGE))
     assert_rejected(token_house, lambda: browser.fetch(f"{token_house.url}/one/x"), statuses=[502, 503], token_hits=1)
     assert token_house.is_signed_in(browser)
 
 
-def test_tk_7_an_anonymous_call_brings_no_token(token_house: House) -> None:
+def test_tk_7_a_request_without_a_session_is_passed_on_without_a_token(token_house: House) -> None:
     answer = token_house.get_raw("/maybe/x", "Authorization: Bearer mine", "X-Vestibule-CSRF: 1")
     assert answer.status == 200
     assert token_house.upstream.last.values("authorization") == []
     assert token_house.provider.grants(EXCHANGE) == []
 
 
-def test_a_service_route_sends_the_doors_own_token_and_says_who_asks(token_house: House) -> None:
+def test_a_service_route_sends_the_token_of_the_front_door_and_the_identity_of_the_person(token_house: House) -> None:
     for person in ("alice", "bob"):
         browser = token_house.sign_in(person)
         assert browser.fetch(f"{token_house.url}/service/x").status_code == 200
@@ -190,7 +192,7 @@ def test_a_service_route_sends_the_doors_own_token_and_says_who_asks(token_house
     assert token_house.get_raw("/service/x", "Sec-Fetch-Site: same-origin").status == 401
 
 
-def test_a_service_route_without_its_token_sends_nothing(
+def test_a_service_route_without_its_token_sends_nothing_to_the_upstream(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
     house = build_house(routes=token_routes(upstream))
@@ -205,7 +207,7 @@ def test_a_service_route_without_its_token_sends_nothing(
     )
 
 
-def test_an_id_token_route_sends_the_persons_id_token(token_house: House) -> None:
+def test_an_id_token_route_sends_the_id_token_of_the_person(token_house: House) -> None:
     for person in ("alice", "bob"):
         browser = token_house.sign_in(person)
         assert browser.fetch(f"{token_house.url}/identity/x").status_code == 200
@@ -213,7 +215,7 @@ def test_an_id_token_route_sends_the_persons_id_token(token_house: House) -> Non
         assert (claims["sub"], claims["aud"]) == (person, "vestibule")
 
 
-def test_an_id_token_route_sends_no_dead_token(
+def test_an_id_token_route_sends_no_expired_token(
     timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, provider: FakeProvider
 ) -> None:
     house = timed_house(routes=token_routes(upstream))
@@ -244,7 +246,7 @@ def test_an_id_token_that_ends_before_the_access_token_is_renewed_when_it_is_nee
     assert len(provider.grants("refresh_token")) == 3, "one grant for each end of an ID token"
 
 
-def test_an_id_token_that_cannot_be_renewed_now_is_an_outage_and_no_sign_out(
+def test_an_id_token_that_cannot_be_renewed_because_of_an_outage_signs_nobody_out(
     timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, provider: FakeProvider
 ) -> None:
     house = timed_house(routes=token_routes(upstream))
@@ -263,7 +265,7 @@ def test_an_id_token_that_cannot_be_renewed_now_is_an_outage_and_no_sign_out(
     assert browser.fetch(f"{house.url}/identity/x").status_code == 200
 
 
-def test_a_provider_that_renews_no_id_token_is_not_asked_at_each_request(
+def test_a_provider_that_does_not_renew_id_tokens_is_not_asked_with_every_request(
     timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, provider: FakeProvider
 ) -> None:
     house = timed_house(routes=token_routes(upstream))
@@ -278,7 +280,7 @@ def test_a_provider_that_renews_no_id_token_is_not_asked_at_each_request(
     assert len(provider.grants("refresh_token")) == 1
 
 
-def test_an_id_token_that_a_refresh_does_not_renew_is_not_sent_when_dead(
+def test_an_id_token_that_a_refresh_does_not_renew_is_not_sent_after_it_expires(
     timed_house: Callable[..., House], upstream: RecordingUpstream, clock: FakeClock, provider: FakeProvider
 ) -> None:
     house = timed_house(routes=token_routes(upstream))
@@ -293,9 +295,7 @@ def test_an_id_token_that_a_refresh_does_not_renew_is_not_sent_when_dead(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_px_15_an_upstream_that_always_answers_401_is_passed_on_and_signs_nobody_out(
-    token_house: House, method: str
-) -> None:
+def test_px_15_a_401_of_an_upstream_is_passed_on_and_signs_nobody_out(token_house: House, method: str) -> None:
     browser = token_house.sign_in()
     token_house.upstream.respond("/denied", status=401, json={"reason": "not today"})
     before = len(token_house.upstream.requests)

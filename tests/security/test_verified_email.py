@@ -52,7 +52,7 @@ def sign_in(
 
 @pytest.mark.parametrize("setting", ["claim", "assume"])
 @pytest.mark.parametrize("word", WORDS)
-def test_it_9_an_unverified_address_is_sent_to_no_application(
+def test_it_9_an_unverified_email_is_sent_to_no_application(
     sign_in: Callable[..., tuple[House, CookieClient]], word: str, setting: str
 ) -> None:
     house, browser = sign_in(WORDS[word], setting=setting)
@@ -68,7 +68,7 @@ def test_it_9_an_unverified_address_is_sent_to_no_application(
 @pytest.mark.parametrize("setting", ["claim", "assume"])
 @pytest.mark.parametrize("word", WORDS)
 @pytest.mark.parametrize("rule", ["by-address", "by-domain", "by-claim", "by-role"])
-def test_it_9_rules_on_addresses_follow_the_same_setting(
+def test_it_9_rules_on_emails_follow_the_same_setting(
     sign_in: Callable[..., tuple[House, CookieClient]], word: str, setting: str, rule: str
 ) -> None:
     house, browser = sign_in(WORDS[word], setting=setting)
@@ -76,7 +76,7 @@ def test_it_9_rules_on_addresses_follow_the_same_setting(
     assert browser.get(f"{house.url}/{rule}/x").status_code == (200 if is_verified else 403)
 
 
-def test_it_9_where_an_address_is_named_in_json_the_word_about_it_stands_beside_it(
+def test_it_9_every_json_answer_with_an_email_has_email_verified_too(
     sign_in: Callable[..., tuple[House, CookieClient]],
 ) -> None:
     house, browser = sign_in(False, setting="claim")

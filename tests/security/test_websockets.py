@@ -45,7 +45,7 @@ FOREIGN_ORIGINS = [
 
 @pytest.mark.parametrize("origin", FOREIGN_ORIGINS, ids=str)
 @pytest.mark.parametrize("path", [STREAM, "/api/ws", "/public/ws"])
-def test_ws_1_only_this_origin_opens_a_socket(house: House, cookie: str, origin: str | None, path: str) -> None:
+def test_ws_1_only_this_origin_can_open_a_socket(house: House, cookie: str, origin: str | None, path: str) -> None:
     text = origin.replace("{host}", house.host).replace("{port}", str(house.door.port)) if origin else origin
     request = handshake(path, house.host, origin=text, cookie=cookie)
     answer = assert_rejected(house, lambda: attempt(house, request), statuses=[403], reason="ws_origin")
@@ -54,18 +54,18 @@ def test_ws_1_only_this_origin_opens_a_socket(house: House, cookie: str, origin:
 
 
 @pytest.mark.parametrize("second", ["", "https://evil.example"])
-def test_ws_1_two_origins_are_none(house: House, cookie: str, second: str) -> None:
+def test_ws_1_a_handshake_with_two_origins_is_refused(house: House, cookie: str, second: str) -> None:
     request = handshake(STREAM, house.host, f"Origin: {second or house.url}", cookie=cookie)
     assert_rejected(house, lambda: attempt(house, request), statuses=[400], reason="origin_repeated")
 
 
-def test_ws_1_an_origin_in_another_case_is_the_same(house: House, cookie: str) -> None:
+def test_ws_1_the_origin_of_a_handshake_is_compared_without_case(house: House, cookie: str) -> None:
     assert (
         websocket_status(house.door.port, handshake(STREAM, house.host, origin=house.url.upper(), cookie=cookie)) == 101
     )
 
 
-def test_ws_1_a_listed_origin_is_let_in_and_its_neighbours_are_not(build_house: Callable[..., House]) -> None:
+def test_ws_1_an_allowed_origin_is_accepted_and_similar_ones_are_refused(build_house: Callable[..., House]) -> None:
     origins = ["https://partner.example"]
     house = build_house()
     listed = build_house(routes=[page_route(house.upstream, ws_origins=origins)])
@@ -79,14 +79,14 @@ def test_ws_1_a_listed_origin_is_let_in_and_its_neighbours_are_not(build_house: 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a" * 43 + "." + "b" * 43])
 @pytest.mark.parametrize("path", [STREAM, "/admin/ws", "/models/ws", "/nowhere"])
-def test_ws_2_nobody_gets_a_plain_401(house: House, cookie: str, path: str) -> None:
+def test_ws_2_a_handshake_without_a_session_gets_a_plain_401(house: House, cookie: str, path: str) -> None:
     answer = attempt(house, handshake(path, house.host, cookie=cookie))
     assert answer.status == 401
     assert not answer.all("location")
     assert house.upstream.requests == []
 
 
-def test_ws_2_an_ended_session_gets_a_401(house: House) -> None:
+def test_ws_2_a_handshake_with_an_ended_session_gets_a_401(house: House) -> None:
     browser = house.sign_in()
     cookie, name = house.session_cookie(browser), house.session_of(browser).name
     house.upstream.clear()
@@ -95,7 +95,9 @@ def test_ws_2_an_ended_session_gets_a_401(house: House) -> None:
     assert house.upstream.requests == []
 
 
-def test_ws_2_an_expired_session_gets_a_401(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_ws_2_a_handshake_with_an_expired_session_gets_a_401(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
     house = timed_house(session={"idle_seconds": 600, "absolute_seconds": 3600})
     cookie = house.session_cookie(house.sign_in())
     house.upstream.clear()
@@ -104,7 +106,7 @@ def test_ws_2_an_expired_session_gets_a_401(timed_house: Callable[..., House], c
     assert house.upstream.requests == []
 
 
-def test_ws_2_a_person_without_the_role_gets_a_403(house: House) -> None:
+def test_ws_2_a_handshake_of_a_person_without_the_role_gets_a_403(house: House) -> None:
     cookie = house.session_cookie(house.sign_in("bob"))
     house.upstream.clear()
     answer = assert_rejected(
@@ -113,7 +115,9 @@ def test_ws_2_a_person_without_the_role_gets_a_403(house: House) -> None:
     assert not answer.all("location")
 
 
-def test_ws_2_a_role_lost_in_a_refresh_closes_the_socket(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_ws_2_a_socket_closes_when_a_refresh_removes_the_role(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
     house = timed_house()
     browser = house.sign_in()
     cookie = house.session_cookie(browser)
@@ -128,7 +132,7 @@ def test_ws_2_a_role_lost_in_a_refresh_closes_the_socket(timed_house: Callable[.
     client.close()
 
 
-def test_ws_3_a_handshake_keeps_what_streamlit_needs_and_loses_the_rest(house: House, cookie: str) -> None:
+def test_ws_3_a_handshake_keeps_only_the_headers_that_streamlit_needs(house: House, cookie: str) -> None:
     protocols = "streamlit, 2|abc|def|1, 01234567-89ab-cdef-0123-456789abcdef"
     extra = ["Authorization: Bearer evil", "Cookie: _streamlit_xsrf=2|abc; other=1", "X-Forwarded-For: 6.6.6.6"]
     answer = attempt(house, handshake(STREAM, house.host, *extra, cookie=cookie, subprotocols=protocols))
@@ -145,7 +149,7 @@ def test_ws_3_a_handshake_keeps_what_streamlit_needs_and_loses_the_rest(house: H
     assert "2|abc|def" not in repr(house.audit)
 
 
-def test_ws_4_the_resume_identity_is_one_per_person_and_outlives_tokens(
+def test_ws_4_the_identity_for_resuming_is_the_same_for_a_person_after_a_token_refresh(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
     """Streamlit resumes a session only for an equal identity: Alice's stays equal, Bob's differs, none is empty."""
@@ -199,7 +203,7 @@ STREAMLIT_PATHS = [
 
 @pytest.mark.parametrize("path", STREAMLIT_PATHS)
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"])
-def test_ws_6_streamlit_shows_nothing_to_nobody(house: House, path: str, method: str) -> None:
+def test_ws_6_streamlit_paths_are_closed_without_a_session(house: House, path: str, method: str) -> None:
     answer = house.get_raw(path, "Sec-Fetch-Mode: cors", "User-Agent: kube-probe/1.30", method=method)
     assert answer.status in (400, 401, 404)
     assert house.upstream.requests == []
@@ -219,7 +223,9 @@ def test_ws_6_streamlit_shows_nothing_to_nobody(house: House, path: str, method:
         "/_stcore/%6detrics",
     ],
 )
-def test_ws_6_metrics_and_agents_are_closed_to_everybody(house: House, cookie: str, path: str) -> None:
+def test_ws_6_metrics_and_agent_paths_of_streamlit_are_closed_for_everybody(
+    house: House, cookie: str, path: str
+) -> None:
     for method in ("GET", "POST"):
         answer = house.get_raw(path, "Sec-Fetch-Site: same-origin", method=method, cookie=cookie)
         assert answer.status in (403, 404)
@@ -229,7 +235,7 @@ def test_ws_6_metrics_and_agents_are_closed_to_everybody(house: House, cookie: s
 @pytest.mark.parametrize(
     "path", ["/auth/login", "/auth/logout", "/auth/session", "/auth/nothing", "/auth", "/auth/callback/x"]
 )
-def test_ws_6_gateway_paths_win_over_the_apps(house: House, cookie: str, path: str) -> None:
+def test_ws_6_paths_of_the_gateway_override_paths_of_the_app(house: House, cookie: str, path: str) -> None:
     house.get_raw(path, cookie=cookie)
     websocket_status(house.door.port, handshake(path, house.host, cookie=cookie))
     assert house.upstream.requests == []
@@ -239,7 +245,7 @@ REFUSALS = {200: b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 426: b"HTTP/
 
 
 @pytest.mark.parametrize("status", REFUSALS)
-def test_ws_3_an_upstream_that_does_not_switch_never_yields_a_tunnel(house: House, cookie: str, status: int) -> None:
+def test_ws_3_an_upstream_that_does_not_answer_101_opens_no_tunnel(house: House, cookie: str, status: int) -> None:
     house.upstream.respond("/ws", raw=REFUSALS[status], close=True)
     answer, client = open_websocket(house.door.port, handshake("/ws", house.host, cookie=cookie))
     assert answer.status != 101
@@ -249,13 +255,13 @@ def test_ws_3_an_upstream_that_does_not_switch_never_yields_a_tunnel(house: Hous
     assert house.upstream.malformed == []
 
 
-def test_ws_3_a_wrong_accept_key_is_no_handshake(house: House, cookie: str) -> None:
+def test_ws_3_a_handshake_answer_with_a_wrong_accept_key_is_refused(house: House, cookie: str) -> None:
     raw = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAA\r\n\r\n"
     house.upstream.respond("/ws", raw=raw)
     assert websocket_status(house.door.port, handshake("/ws", house.host, cookie=cookie)) == 502
 
 
-def test_ws_2_signing_out_closes_the_sockets_of_that_session_alone(house: House) -> None:
+def test_ws_2_signing_out_closes_only_the_sockets_of_that_session(house: House) -> None:
     alice, bob = house.sign_in("alice"), house.sign_in("bob")
     sockets = {}
     for name, browser in (("alice", alice), ("bob", bob)):

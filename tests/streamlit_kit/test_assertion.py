@@ -26,7 +26,7 @@ def read(kit: Kit, assertion: str, *, handle: str = HANDLE, issuer: str = "") ->
     )
 
 
-def test_a_good_assertion_says_who_is_there(door: KitFrontDoor, kit: Kit) -> None:
+def test_a_valid_assertion_gives_the_signed_in_person(door: KitFrontDoor, kit: Kit) -> None:
     session = read(kit, door.mint(), issuer=door.url)
     identity = session.identity
     assert (identity.sub, identity.iss, identity.provider) == ("alice", "https://idp.example.com", "corp")
@@ -38,11 +38,11 @@ def test_a_good_assertion_says_who_is_there(door: KitFrontDoor, kit: Kit) -> Non
     assert session.handle == HANDLE
 
 
-def test_the_handle_is_not_in_the_representation(door: KitFrontDoor, kit: Kit) -> None:
+def test_the_handle_is_not_in_the_repr(door: KitFrontDoor, kit: Kit) -> None:
     assert HANDLE not in repr(read(kit, door.mint()))
 
 
-def test_small_claims_may_be_missing(door: KitFrontDoor, kit: Kit) -> None:
+def test_optional_claims_may_be_missing(door: KitFrontDoor, kit: Kit) -> None:
     absent = ("name", "email", "email_verified", "roles", "groups", "acr", "auth_time", "routes", "session_expires_at")
     changes: dict[str, Any] = dict.fromkeys(absent, OMIT)
     session = read(kit, door.mint(**changes))
@@ -84,7 +84,7 @@ def test_small_claims_may_be_missing(door: KitFrontDoor, kit: Kit) -> None:
         ({"department": "x" * 40_000}, "assertion_malformed"),
     ],
 )
-def test_one_broken_rule_is_enough_to_be_nobody(
+def test_one_broken_rule_is_enough_to_refuse_an_assertion(
     door: KitFrontDoor, kit: Kit, changes: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(AssertionRejected) as caught:
@@ -92,14 +92,14 @@ def test_one_broken_rule_is_enough_to_be_nobody(
     assert caught.value.code == code
 
 
-def test_a_key_in_the_header_is_not_believed(door: KitFrontDoor, kit: Kit) -> None:
+def test_a_key_in_the_header_is_ignored(door: KitFrontDoor, kit: Kit) -> None:
     header = {"jwk": OTHER_KEY.public_jwk, "jku": f"{door.url}/evil.json"}
     with pytest.raises(AssertionRejected):
         read(kit, door.mint(key=OTHER_KEY, header=header))
     assert not door.server.requests_to("/evil.json")
 
 
-def test_a_secret_made_of_the_public_key_signs_nothing(door: KitFrontDoor, kit: Kit) -> None:
+def test_an_assertion_signed_with_the_public_key_as_a_shared_secret_is_refused(door: KitFrontDoor, kit: Kit) -> None:
     header = {"alg": "HS256", "typ": "vestibule-handshake+jwt", "kid": "key-1"}
     forged = write_jws(make_claims(door.url), header=header, key=door.key.public_pem, alg="HS256")
     with pytest.raises(AssertionRejected):
@@ -107,37 +107,39 @@ def test_a_secret_made_of_the_public_key_signs_nothing(door: KitFrontDoor, kit: 
 
 
 @pytest.mark.parametrize("change", ["={}", "{}=", "{}.x", " {}", "{}\n"])
-def test_only_the_one_spelling_of_a_token_is_read(door: KitFrontDoor, kit: Kit, change: str) -> None:
+def test_an_assertion_in_another_spelling_is_refused(door: KitFrontDoor, kit: Kit, change: str) -> None:
     with pytest.raises(AssertionRejected):
         read(kit, change.format(door.mint()))
 
 
 @pytest.mark.parametrize("assertion", ["", "x", "a.b.c", "..", "\x00.\x00.\x00"])
-def test_what_is_no_token_is_nobody(kit: Kit, assertion: str) -> None:
+def test_a_text_that_is_not_a_token_signs_nobody_in(kit: Kit, assertion: str) -> None:
     with pytest.raises(AssertionRejected):
         read(kit, assertion)
 
 
 @pytest.mark.parametrize("handle", ["", "a\nb", "ä"])
-def test_an_assertion_without_a_sendable_handle_is_nobody(door: KitFrontDoor, kit: Kit, handle: str) -> None:
+def test_an_assertion_with_a_handle_that_a_header_cannot_hold_signs_nobody_in(
+    door: KitFrontDoor, kit: Kit, handle: str
+) -> None:
     with pytest.raises(AssertionRejected) as caught:
         read(kit, door.mint(), handle=handle)
     assert caught.value.code == "session_handle_missing"
 
 
 @pytest.mark.parametrize("audience", ["kit:other", "dashboards", "models-api", ["kit:dashboards"]])
-def test_a_genuine_assertion_for_somebody_else_is_a_fault_of_the_set_up(
+def test_a_valid_assertion_for_another_client_is_a_configuration_error(
     door: KitFrontDoor, kit: Kit, audience: object
 ) -> None:
     with pytest.raises(KitMisconfigured, match="VESTIBULE_KIT__CLIENT"):
         read(kit, door.mint(aud=audience))
 
 
-def test_a_forged_assertion_for_somebody_else_tells_nothing_about_the_set_up(door: KitFrontDoor, kit: Kit) -> None:
+def test_a_forged_assertion_for_another_client_is_not_a_configuration_error(door: KitFrontDoor, kit: Kit) -> None:
     with pytest.raises(AssertionRejected):
         read(kit, door.mint(aud="kit:other", key=OTHER_KEY))
 
 
-def test_the_issuer_is_pinned_where_it_is_known(door: KitFrontDoor, kit: Kit) -> None:
+def test_the_issuer_is_checked_where_it_is_configured(door: KitFrontDoor, kit: Kit) -> None:
     with pytest.raises(KitMisconfigured, match="PUBLIC_URL"):
         read(kit, door.mint(iss="https://other.example.com"), issuer=door.url)

@@ -91,7 +91,7 @@ def answer_auth_paths(tab: Page, url: str) -> list[Request]:
 
 
 @pytest.mark.parametrize(("query", "body"), [("", ""), ("&everywhere", "everywhere=1")])
-def test_a_click_on_sign_out_posts_a_form_from_the_pages_own_origin(
+def test_a_click_on_sign_out_posts_a_form_from_the_origin_of_the_page(
     tab: Page, page_url: str, query: str, body: str
 ) -> None:
     arrived = answer_auth_paths(tab, page_url)
@@ -122,7 +122,7 @@ def test_signing_in_stays_in_the_tab_and_leads_back_to_page_and_query(
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_refusal_fits_the_window(tab: Page, page_url: str, artefacts: Path, width: int) -> None:
+def test_the_refusal_fits_into_the_window(tab: Page, page_url: str, artefacts: Path, width: int) -> None:
     tab.set_viewport_size({"width": width, "height": 800})
     tab.goto(f"{page_url}/?who=alice&admin")
     expect(tab.get_by_role("heading", name="You do not have access to this page")).to_be_visible()

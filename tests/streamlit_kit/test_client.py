@@ -30,7 +30,7 @@ SETTINGS = KitSettings(url="http://127.0.0.1:8000", client=CLIENT, secret=KIT_SE
 CREDENTIAL = f"{CLIENT}:{KIT_SECRET}"
 
 
-def test_a_call_carries_handle_and_kit_credential_and_no_token(door: KitFrontDoor, client: ApiClient) -> None:
+def test_a_call_has_the_handle_and_the_kit_credential_and_no_token(door: KitFrontDoor, client: ApiClient) -> None:
     client.get("users/me", params={"full": "yes"})
     request = door.server.last
     assert (request.method, request.path, request.query) == ("GET", "/api/users/me", "full=yes")
@@ -48,19 +48,19 @@ def test_an_anonymous_client_sends_no_handle(door: KitFrontDoor, kit: Kit) -> No
     assert client.identity is None
 
 
-def test_an_anonymous_client_that_knows_no_route_asks_for_a_sign_in(kit: Kit) -> None:
+def test_a_client_without_routes_and_without_a_person_asks_for_a_sign_in(kit: Kit) -> None:
     client = ApiClient(kit, None, route_path="", login_url=LOGIN_URL)
     with pytest.raises(LoginRequired) as caught:
         client.get("users/me")
     assert caught.value.login_url == LOGIN_URL
 
 
-def test_a_client_without_routes_says_so(door: KitFrontDoor, kit: Kit) -> None:
+def test_a_client_without_routes_gives_a_clear_error(door: KitFrontDoor, kit: Kit) -> None:
     with pytest.raises(KitMisconfigured, match="routes"):
         door.client(kit, route_path="").get("users/me")
 
 
-def test_whoever_started_a_page_without_routes_says_how_to_get_some(door: KitFrontDoor) -> None:
+def test_the_error_for_a_page_without_routes_says_how_to_add_some(door: KitFrontDoor) -> None:
     words = "Start it with --api main:app"
     kit = door.kit(no_routes=words)
     with pytest.raises(KitMisconfigured, match=words):
@@ -71,12 +71,12 @@ def test_whoever_started_a_page_without_routes_says_how_to_get_some(door: KitFro
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
-def test_each_method_is_there(door: KitFrontDoor, client: ApiClient, method: str) -> None:
+def test_the_client_has_all_http_methods(door: KitFrontDoor, client: ApiClient, method: str) -> None:
     getattr(client, method)("things/1")
     assert door.server.last.method == method.upper()
 
 
-def test_bodies_of_every_kind(door: KitFrontDoor, client: ApiClient) -> None:
+def test_the_client_sends_every_kind_of_body(door: KitFrontDoor, client: ApiClient) -> None:
     client.post("a", json={"depth": 12})
     assert door.server.last.json() == {"depth": 12}
     assert door.server.last.header("Content-Type") == "application/json"
@@ -90,7 +90,7 @@ def test_bodies_of_every_kind(door: KitFrontDoor, client: ApiClient) -> None:
     assert door.server.last.body == b"onetwo"
 
 
-def test_json_takes_models_dates_and_arrays(door: KitFrontDoor, client: ApiClient) -> None:
+def test_json_bodies_can_contain_models_dates_and_arrays(door: KitFrontDoor, client: ApiClient) -> None:
     class Point(BaseModel):
         x: float
         day: datetime.date
@@ -102,7 +102,7 @@ def test_json_takes_models_dates_and_arrays(door: KitFrontDoor, client: ApiClien
 
 
 @pytest.mark.parametrize("value", [float("nan"), {"x": float("inf")}, object(), np.array([np.nan])])
-def test_what_json_cannot_hold_is_refused_before_anything_is_sent(
+def test_a_value_that_json_cannot_hold_is_refused_before_anything_is_sent(
     door: KitFrontDoor, client: ApiClient, value: object
 ) -> None:
     with pytest.raises(ValueError, match=r"JSON|serialize"):
@@ -124,7 +124,7 @@ def test_what_json_cannot_hold_is_refused_before_anything_is_sent(
         {"headers": {"X-A\r\n": "a"}},
     ],
 )
-def test_what_would_speak_for_the_front_door_is_refused(
+def test_headers_and_options_that_belong_to_the_front_door_are_refused(
     door: KitFrontDoor, client: ApiClient, options: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match=r"not both|is set by|cannot be sent"):
@@ -139,7 +139,7 @@ def test_a_path_cannot_leave_the_route(door: KitFrontDoor, client: ApiClient, pa
     assert not door.server.requests
 
 
-def test_a_query_comes_from_one_place(client: ApiClient) -> None:
+def test_a_query_in_the_path_and_in_params_is_refused(client: ApiClient) -> None:
     with pytest.raises(ValueError, match="not both"):
         client.get("a?x=1", params={"y": "2"})
 
@@ -158,14 +158,14 @@ def test_an_answer_can_be_read_in_every_form(door: KitFrontDoor, client: ApiClie
     assert response.raise_for_status() is response
 
 
-def test_no_cookie_of_one_answer_goes_with_another_request(door: KitFrontDoor, client: ApiClient) -> None:
+def test_a_cookie_of_one_answer_is_not_sent_with_another_request(door: KitFrontDoor, client: ApiClient) -> None:
     door.server.respond("/api/a", headers={"Set-Cookie": "sid=alice; Path=/"})
     client.get("a")
     client.get("b")
     assert door.server.last.header("Cookie") is None
 
 
-def test_proxies_and_netrc_of_the_environment_are_ignored(
+def test_proxies_and_netrc_in_the_environment_are_ignored(
     door: KitFrontDoor, monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port}")
@@ -186,14 +186,14 @@ def test_a_stream_arrives_piece_by_piece(door: KitFrontDoor, client: ApiClient) 
     assert arrivals[1][1] - arrivals[0][1] > 0.15
 
 
-def test_a_stream_that_is_left_early_gives_its_connection_back(door: KitFrontDoor, client: ApiClient) -> None:
+def test_a_stream_that_is_left_early_releases_its_connection(door: KitFrontDoor, client: ApiClient) -> None:
     door.server.respond("/api/a", stream=[b"one", HANG], chunked=True)
     with client.stream("GET", "a") as stream:
         assert next(stream.iter_bytes()) == b"one"
     door.server.wait_for(lambda server: server.connections_open == 0)
 
 
-def test_threads_may_use_a_client(door: KitFrontDoor, client: ApiClient) -> None:
+def test_threads_can_use_a_client(door: KitFrontDoor, client: ApiClient) -> None:
     results: list[int] = []
     threads = [
         threading.Thread(target=lambda number=number: results.append(client.get(f"n/{number}").status_code))
@@ -207,7 +207,7 @@ def test_threads_may_use_a_client(door: KitFrontDoor, client: ApiClient) -> None
     assert {request.header("X-Vestibule-Session") for request in door.server.requests} == {HANDLE}
 
 
-def test_a_client_cannot_be_cached_for_everybody(client: ApiClient) -> None:
+def test_a_client_cannot_be_cached_for_other_people(client: ApiClient) -> None:
     @st.cache_data
     def load(who: ApiClient) -> str:
         return repr(who)
@@ -221,32 +221,32 @@ def test_a_client_cannot_be_cached_for_everybody(client: ApiClient) -> None:
             copying(client)
 
 
-def test_the_representation_shows_no_secret(client: ApiClient, kit: Kit) -> None:
+def test_the_repr_of_a_client_shows_no_secret(client: ApiClient, kit: Kit) -> None:
     for text in (repr(client), str(client), repr(kit)):
         assert HANDLE not in text
         assert KIT_SECRET not in text
     assert "alice" in repr(client)
 
 
-def test_the_only_route_needs_no_name() -> None:
+def test_a_single_route_needs_no_name() -> None:
     assert _choose_route({"api": "/api/"}, "", settings=SETTINGS, is_known=True) == "/api/"
     assert _choose_route({"api": "/api/", "other": "/o/"}, "other", settings=SETTINGS, is_known=True) == "/o/"
     assert _choose_route({}, "api", settings=SETTINGS, is_known=False) == ""
     assert _choose_route({}, "", settings=SETTINGS, is_known=True) == ""
 
 
-def test_a_route_that_is_not_there_or_not_named_is_a_fault_that_lists_them() -> None:
+def test_a_missing_or_unnamed_route_gives_an_error_that_lists_the_routes() -> None:
     with pytest.raises(KitMisconfigured, match="api, other"):
         _choose_route({"api": "/api/", "other": "/o/"}, "", settings=SETTINGS, is_known=True)
     with pytest.raises(KitMisconfigured, match="it may call: api"):
         _choose_route({"api": "/api/"}, "wrong", settings=SETTINGS, is_known=True)
 
 
-def test_outside_a_page_there_is_nobody_to_ask(kit: Kit) -> None:
+def test_outside_a_page_the_client_gives_an_error(kit: Kit) -> None:
     with use_kit(kit), pytest.raises(OutsidePage):
         prepare_client()
 
 
-def test_without_configuration_it_says_what_to_do() -> None:
+def test_without_configuration_the_error_of_the_client_says_what_to_do() -> None:
     with use_kit(None), pytest.raises(KitMisconfigured, match="vestibule dev"):
         prepare_client()

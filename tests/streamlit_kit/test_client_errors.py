@@ -20,7 +20,7 @@ from tests.fakes import HANG
 from tests.streamlit_kit.front_door import LOGIN_URL, KitFrontDoor
 
 
-def test_other_refusals_are_answers_until_the_page_asks(door: KitFrontDoor, client: ApiClient) -> None:
+def test_other_error_statuses_are_answers_until_raise_for_status(door: KitFrontDoor, client: ApiClient) -> None:
     door.problem("/api/a", 422, "validation_failed", **{"X-Request-ID": "request-12345"})
     response = client.post("a", json={})
     assert (response.status_code, response.is_success) == (422, False)
@@ -41,7 +41,7 @@ def test_a_redirect_is_not_followed(door: KitFrontDoor, client: ApiClient, statu
         response.raise_for_status()
 
 
-def test_the_end_of_the_session_asks_for_a_sign_in_and_is_remembered(door: KitFrontDoor, kit: Kit) -> None:
+def test_the_end_of_the_session_raises_sign_in_required_and_is_remembered(door: KitFrontDoor, kit: Kit) -> None:
     session = door.session(kit)
     client = door.client(kit, session)
     door.problem("/api/a", 401, "session_ended", **{"X-Request-ID": "request-12345"})
@@ -52,7 +52,7 @@ def test_the_end_of_the_session_asks_for_a_sign_in_and_is_remembered(door: KitFr
     assert session.ended.is_set()
 
 
-def test_a_refused_kit_credential_is_a_fault_of_the_set_up_and_no_end_of_a_session(
+def test_a_refused_kit_credential_is_a_configuration_error_and_not_the_end_of_the_session(
     door: KitFrontDoor, kit: Kit
 ) -> None:
     session = door.session(kit)
@@ -62,14 +62,14 @@ def test_a_refused_kit_credential_is_a_fault_of_the_set_up_and_no_end_of_a_sessi
     assert not session.ended.is_set()
 
 
-def test_a_401_of_the_api_itself_is_an_answer(door: KitFrontDoor, kit: Kit) -> None:
+def test_a_401_of_the_api_is_an_answer_and_not_the_end_of_the_session(door: KitFrontDoor, kit: Kit) -> None:
     session = door.session(kit)
     door.server.respond("/api/a", status=401, json={"detail": "token expired"})
     assert door.client(kit, session).get("a").status_code == 401
     assert not session.ended.is_set()
 
 
-def test_a_403_is_forbidden_whoever_says_it(door: KitFrontDoor, client: ApiClient) -> None:
+def test_a_403_of_the_api_or_the_front_door_raises_forbidden(door: KitFrontDoor, client: ApiClient) -> None:
     door.problem("/api/a", 403, "role_missing")
     door.server.respond("/api/b", status=403, body="no")
     with pytest.raises(Forbidden) as caught:
@@ -104,7 +104,7 @@ REASONS: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize(("body", "reason"), REASONS, ids=str)
-def test_a_403_carries_the_reason_that_the_api_gives(
+def test_a_403_has_the_reason_that_the_api_gives(
     door: KitFrontDoor, client: ApiClient, body: object, reason: str
 ) -> None:
     door.server.respond("/api/a", status=403, json=body)
@@ -117,7 +117,7 @@ def test_a_403_carries_the_reason_that_the_api_gives(
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-def test_an_outage_behind_the_front_door_is_one_error(door: KitFrontDoor, client: ApiClient, status: int) -> None:
+def test_an_outage_behind_the_front_door_raises_unavailable(door: KitFrontDoor, client: ApiClient, status: int) -> None:
     door.problem("/api/a", status, "store_unavailable", **{"Retry-After": "7", "X-Request-ID": "request-12345"})
     with pytest.raises(ApiUnavailable) as caught:
         client.get("a")
@@ -134,7 +134,7 @@ def test_an_outage_behind_the_front_door_is_one_error(door: KitFrontDoor, client
     ("code", "words"),
     [("upstream_connect", "is not running"), ("upstream_timeout", "took too long"), ("upstream_closed", "broke off")],
 )
-def test_what_the_front_door_knows_of_an_outage_is_said_in_its_own_words(
+def test_the_message_of_the_front_door_about_an_outage_is_kept(
     door: KitFrontDoor, client: ApiClient, code: str, words: str
 ) -> None:
     door.problem("/api/a", 502, code)
@@ -153,7 +153,7 @@ def test_any_other_refusal_carries_the_reason_too(door: KitFrontDoor, client: Ap
     assert reason not in caught.value.message
 
 
-def test_an_outage_carries_the_reason_that_the_api_gives(door: KitFrontDoor, client: ApiClient) -> None:
+def test_an_outage_has_the_reason_that_the_api_gives(door: KitFrontDoor, client: ApiClient) -> None:
     reason = "The API main:app is not running: SyntaxError: invalid syntax (main.py, line 1)"
     body = {"code": "api_not_running", "detail": reason}
     door.server.respond("/api/a", status=503, json=body, headers={"Content-Type": "application/problem+json"})
@@ -164,7 +164,7 @@ def test_an_outage_carries_the_reason_that_the_api_gives(door: KitFrontDoor, cli
 
 
 @pytest.mark.parametrize("value", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "9" * 40, ""])
-def test_a_strange_retry_after_becomes_the_usual_one(door: KitFrontDoor, client: ApiClient, value: str) -> None:
+def test_an_invalid_retry_after_becomes_the_default(door: KitFrontDoor, client: ApiClient, value: str) -> None:
     door.server.respond("/api/a", status=503, headers={"Retry-After": value})
     with pytest.raises(ApiUnavailable) as caught:
         client.get("a")
@@ -172,7 +172,7 @@ def test_a_strange_retry_after_becomes_the_usual_one(door: KitFrontDoor, client:
 
 
 @pytest.mark.parametrize(("status", "media_type"), [(401, "problem+json"), (403, "problem+json"), (503, "json")])
-def test_nothing_of_an_answer_gets_into_an_error(
+def test_an_error_contains_no_part_of_the_answer(
     door: KitFrontDoor, client: ApiClient, status: int, media_type: str
 ) -> None:
     canary = "canary<script>"
@@ -185,7 +185,7 @@ def test_nothing_of_an_answer_gets_into_an_error(
     assert canary not in f"{error}{error!r}{error.code}{error.request_id}{error.message}"
 
 
-def test_a_front_door_that_is_not_there_is_unavailable(kit: Kit, door: KitFrontDoor, free_port: int) -> None:
+def test_an_unreachable_front_door_raises_unavailable(kit: Kit, door: KitFrontDoor, free_port: int) -> None:
     gone = door.kit(url=f"http://127.0.0.1:{free_port}")
     with pytest.raises(ApiUnavailable) as caught:
         door.client(gone, door.session(kit)).post("a", json={})
@@ -193,7 +193,7 @@ def test_a_front_door_that_is_not_there_is_unavailable(kit: Kit, door: KitFrontD
     gone.http.close()
 
 
-def test_a_front_door_that_is_silent_is_unavailable_in_time(door: KitFrontDoor, client: ApiClient) -> None:
+def test_a_silent_front_door_raises_unavailable_after_the_timeout(door: KitFrontDoor, client: ApiClient) -> None:
     door.server.respond("/api/a", delay=HANG)
     before = time.monotonic()
     with pytest.raises(ApiUnavailable) as caught:
@@ -202,7 +202,7 @@ def test_a_front_door_that_is_silent_is_unavailable_in_time(door: KitFrontDoor, 
     assert time.monotonic() - before < 20
 
 
-def test_a_cut_answer_is_no_answer(door: KitFrontDoor, client: ApiClient) -> None:
+def test_an_incomplete_answer_raises_unavailable(door: KitFrontDoor, client: ApiClient) -> None:
     door.server.respond("/api/a", body="x" * 1000, close_after=10)
     with pytest.raises(ApiUnavailable):
         client.get("a")
@@ -238,7 +238,7 @@ class ClosingServer:
         self._listener.close()
 
 
-def test_a_get_on_a_broken_kept_alive_connection_is_sent_once_more(door: KitFrontDoor, kit: Kit) -> None:
+def test_a_get_on_a_broken_reused_connection_is_sent_once_more(door: KitFrontDoor, kit: Kit) -> None:
     server = ClosingServer()
     there = door.kit(url=server.url)
     client = door.client(there, door.session(kit))
@@ -270,7 +270,7 @@ def test_a_get_on_a_new_connection_is_not_repeated(door: KitFrontDoor, client: A
     assert len(door.server.requests_to("/api/a")) == 1
 
 
-def test_a_stream_has_the_same_errors(door: KitFrontDoor, client: ApiClient) -> None:
+def test_a_stream_raises_the_same_errors(door: KitFrontDoor, client: ApiClient) -> None:
     door.problem("/api/over", 401, "session_ended")
     door.server.respond("/api/mine", status=401, json={"detail": "no"})
     door.server.respond("/api/cut", body="x" * 1000, close_after=10)

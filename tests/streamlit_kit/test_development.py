@@ -101,7 +101,7 @@ def read(**variables: str) -> Development | None:
 
 
 @pytest.mark.usefixtures("development")
-def test_a_page_is_the_development_person_and_the_api_agrees() -> None:
+def test_a_page_and_its_api_see_the_development_person() -> None:
     app = AppTest.from_function(page, default_timeout=20).run()
     assert not app.exception
     assert app.text[0].value == "alice alice@example.com analyst admin"
@@ -111,7 +111,7 @@ def test_a_page_is_the_development_person_and_the_api_agrees() -> None:
     assert not app.button
 
 
-def test_paths_count_from_the_address_of_the_api(development: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_start_at_the_address_of_the_api(development: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VESTIBULE_DEV_API_URL", f"{development}/base/")
     app = AppTest.from_function(page, default_timeout=20).run()
     assert not app.exception
@@ -119,7 +119,7 @@ def test_paths_count_from_the_address_of_the_api(development: str, monkeypatch: 
 
 
 @pytest.mark.usefixtures("development")
-def test_a_role_the_person_lacks_is_lacking_here_and_at_the_api() -> None:
+def test_a_role_that_the_development_person_does_not_have_is_missing_at_the_page_and_the_api() -> None:
     app = AppTest.from_function(page_that_needs_another_role, default_timeout=20).run()
     assert 'data-code="403"' in app.html[0].body
     client = ApiClient(current_kit(), None, route_path="/", login_url="")
@@ -129,7 +129,9 @@ def test_a_role_the_person_lacks_is_lacking_here_and_at_the_api() -> None:
 
 @pytest.mark.usefixtures("development")
 @pytest.mark.parametrize("address", ["192.168.0.7", "2001:db8::1", "::ffff:192.168.0.7", "", "unknown"])
-def test_a_visitor_from_another_machine_is_not_the_person(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_visitor_from_another_machine_is_not_the_development_person(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     come_from(address, monkeypatch)
     app = AppTest.from_function(page, default_timeout=20).run()
     assert "from another machine" in app.exception[0].message
@@ -137,7 +139,7 @@ def test_a_visitor_from_another_machine_is_not_the_person(address: str, monkeypa
 
 
 @pytest.mark.usefixtures("development")
-def test_an_api_with_another_secret_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_api_with_another_secret_refuses_the_development_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VESTIBULE_DEV_SECRET", SECRET[::-1])
     client = ApiClient(current_kit(), None, route_path="/", login_url="")
     assert client.get("me").status_code == 401
@@ -154,7 +156,7 @@ def test_a_client_sends_neither_credential_nor_handle_to_the_api() -> None:
 
 
 @pytest.mark.usefixtures("development")
-def test_page_state_says_that_it_needs_a_front_door() -> None:
+def test_the_error_of_page_state_says_that_it_needs_a_front_door() -> None:
     app = AppTest.from_function(page_with_state, default_timeout=20).run()
     assert "front door" in app.exception[0].message
 
@@ -166,7 +168,9 @@ def test_nobody_is_signed_in_outside_a_page() -> None:
 
 
 @pytest.mark.usefixtures("development")
-def test_a_warning_without_the_secret_is_written_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_warning_about_the_development_person_is_logged_once_without_the_secret(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING):
         assert current_kit() is current_kit()
     warnings = [record.getMessage() for record in caplog.records if record.name == "streamlit_kit.development"]
@@ -176,7 +180,7 @@ def test_a_warning_without_the_secret_is_written_once(caplog: pytest.LogCaptureF
     assert SECRET not in warnings[0] + repr(current_kit())
 
 
-def test_a_token_is_of_the_agreed_form_and_lasts_a_minute() -> None:
+def test_a_development_token_has_the_agreed_form_and_is_valid_for_a_minute() -> None:
     person = read(VESTIBULE_DEV_PERSON="bob@corp.example:viewer")
     assert person is not None
     now = int(time.time())
@@ -200,11 +204,11 @@ def test_without_the_secret_there_is_no_development_person() -> None:
     assert read_development({"VESTIBULE_DEV_SECRET": ""}) is None
 
 
-def test_the_defaults_are_a_person_without_roles_and_the_usual_port() -> None:
+def test_the_defaults_are_a_person_without_roles_and_the_default_port() -> None:
     assert read() == Development(secret=SECRET, sub="dev", roles=(), api_url="http://127.0.0.1:8000")
 
 
-def test_a_front_door_and_a_development_secret_exclude_each_other() -> None:
+def test_a_front_door_together_with_a_development_secret_is_refused() -> None:
     with pytest.raises(KitMisconfigured, match=r"VESTIBULE_DEV_SECRET and VESTIBULE_KIT__URL"):
         read(VESTIBULE_KIT__URL="https://apps.example.com")
 
@@ -224,7 +228,7 @@ def test_a_person_that_cannot_be_read_is_refused(person: str) -> None:
 @pytest.mark.parametrize(
     "url", ["http://localhost:8001", "http://127.0.0.1", "http://127.8.9.1:1/v1", "http://[::1]:8001"]
 )
-def test_an_api_on_loopback_is_called(url: str) -> None:
+def test_an_api_on_loopback_is_accepted(url: str) -> None:
     person = read(VESTIBULE_DEV_API_URL=url + "/")
     assert person is not None
     assert person.settings.url == url
@@ -254,12 +258,12 @@ def test_an_api_on_loopback_is_called(url: str) -> None:
         "//127.0.0.1",
     ],
 )
-def test_anything_else_is_no_address_for_development_tokens(url: str) -> None:
+def test_development_tokens_are_refused_for_any_other_address(url: str) -> None:
     with pytest.raises(KitMisconfigured, match="VESTIBULE_DEV_API_URL"):
         read(VESTIBULE_DEV_API_URL=url)
 
 
-def test_a_real_page_has_the_person_for_who_comes_from_this_machine_alone(
+def test_a_real_page_has_the_development_person_only_for_visitors_from_this_machine(
     development: str, tmp_path: Path, free_port: int
 ) -> None:
     script = tmp_path / "app.py"

@@ -33,7 +33,7 @@ def make_answer(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if value is not OMIT}
 
 
-def test_a_code_becomes_a_session(door: KitFrontDoor, kit: Kit) -> None:
+def test_a_code_gives_a_session(door: KitFrontDoor, kit: Kit) -> None:
     answer = make_answer()
     door.server.respond(EXCHANGE, json=answer)
     session = exchange_code(kit, "one-time", binding=BINDING)
@@ -50,27 +50,27 @@ def test_a_code_becomes_a_session(door: KitFrontDoor, kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429])
-def test_a_code_that_is_refused_makes_nobody(door: KitFrontDoor, kit: Kit, status: int) -> None:
+def test_a_refused_code_signs_nobody_in(door: KitFrontDoor, kit: Kit, status: int) -> None:
     door.problem(EXCHANGE, status, "code_used")
     assert exchange_code(kit, "one-time", binding=BINDING) is None
     assert len(door.server.requests_to(EXCHANGE)) == 1
 
 
 @pytest.mark.parametrize(("code", "binding"), [("one-time", ""), ("x" * 513, BINDING)])
-def test_a_code_is_not_sent_without_a_browser_to_bind_it_to(
+def test_a_code_is_not_sent_without_the_binding_of_a_browser(
     door: KitFrontDoor, kit: Kit, code: str, binding: str
 ) -> None:
     assert exchange_code(kit, code, binding=binding) is None
     assert not door.server.requests_to(EXCHANGE)
 
 
-def test_a_refused_kit_credential_is_a_fault_of_the_set_up(door: KitFrontDoor, kit: Kit) -> None:
+def test_a_refused_kit_credential_is_a_configuration_error(door: KitFrontDoor, kit: Kit) -> None:
     door.problem(EXCHANGE, 401, "kit_credential")
     with pytest.raises(KitMisconfigured, match="VESTIBULE_KIT__SECRET"):
         exchange_code(kit, "one-time", binding=BINDING)
 
 
-def test_an_outage_is_not_a_refusal(door: KitFrontDoor, kit: Kit) -> None:
+def test_an_outage_during_the_exchange_is_not_a_refusal(door: KitFrontDoor, kit: Kit) -> None:
     door.problem(EXCHANGE, 503, "store_unavailable")
     with pytest.raises(ApiUnavailable):
         exchange_code(kit, "one-time", binding=BINDING)
@@ -88,14 +88,16 @@ def test_an_outage_is_not_a_refusal(door: KitFrontDoor, kit: Kit) -> None:
         {"routes": {"api": "//evil.example/"}},
     ],
 )
-def test_an_answer_of_another_form_makes_nobody(door: KitFrontDoor, kit: Kit, changes: dict[str, Any]) -> None:
+def test_an_exchange_answer_of_another_form_signs_nobody_in(
+    door: KitFrontDoor, kit: Kit, changes: dict[str, Any]
+) -> None:
     door.server.respond(EXCHANGE, json=make_answer(**changes))
     with pytest.raises(ApiUnavailable) as caught:
         exchange_code(kit, "one-time", binding=BINDING)
     assert caught.value.code == "exchange_malformed"
 
 
-def test_the_binding_of_a_browser_outlives_a_new_mask() -> None:
+def test_the_binding_of_a_browser_stays_the_same_with_a_new_xsrf_mask() -> None:
     first, second = xsrf_cookie(TOKEN, b"\x01\x02\x03\x04"), xsrf_cookie(TOKEN, b"\xff\x00\xaa\x55")
     assert first != second
     assert browser_binding(first) == browser_binding(second)
@@ -106,5 +108,5 @@ def test_the_binding_of_a_browser_outlives_a_new_mask() -> None:
 @pytest.mark.parametrize(
     "cookie", ["", "2", "1|00|00|0", "2|01020304|zz|1", "2|0102|" + "00" * 16 + "|1", "2|01020304|00|1", "00" * 16]
 )
-def test_a_cookie_of_another_form_binds_nothing(cookie: str) -> None:
+def test_an_xsrf_cookie_of_another_form_gives_no_binding(cookie: str) -> None:
     assert browser_binding(cookie) == ""

@@ -78,7 +78,7 @@ def test_a_signed_in_person_sees_the_page() -> None:
     assert shown_panel(app) == 0
 
 
-def test_a_signed_out_person_sees_a_way_in_that_leads_back_and_nothing_else() -> None:
+def test_a_signed_out_person_sees_only_a_sign_in_link_that_leads_back() -> None:
     with signed_out():
         app = run(login_page, team="red & blue", view="1")
     assert not app.title
@@ -86,13 +86,13 @@ def test_a_signed_out_person_sees_a_way_in_that_leads_back_and_nothing_else() ->
     assert 'href="/auth/login?return_to=/reports%3Fteam%3Dred%2520%2526%2520blue%26view%3D1"' in body_of(app)
 
 
-def test_somebody_with_a_fitting_role_sees_the_page() -> None:
+def test_a_person_with_the_role_sees_the_page() -> None:
     with signed_in_as("olga", roles=("owner",)):
         app = run(admin_page)
     assert app.title[0].value == "Secret of Olga"
 
 
-def test_somebody_without_it_learns_who_they_are_and_what_is_missing() -> None:
+def test_a_person_without_the_role_sees_their_name_and_the_missing_role() -> None:
     with signed_in_as("bob", roles=("viewer",), name="Bob Example", email="bob@example.com"):
         app = run(admin_page)
     assert not app.title
@@ -102,7 +102,7 @@ def test_somebody_without_it_learns_who_they_are_and_what_is_missing() -> None:
         assert text in body
 
 
-def test_somebody_signed_out_is_asked_to_sign_in_before_a_role_is() -> None:
+def test_a_signed_out_person_is_asked_to_sign_in_before_roles_are_checked() -> None:
     with signed_out():
         app = run(admin_page)
     assert not app.title
@@ -120,12 +120,12 @@ def test_names_of_people_and_roles_are_shown_as_text() -> None:
 
 
 @pytest.mark.parametrize("roles", [(), ("",)])
-def test_a_role_guard_without_a_role_is_a_mistake(roles: tuple[str, ...]) -> None:
+def test_a_role_guard_without_a_role_is_an_error(roles: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="roles"):
         require_role(*roles)
 
 
-def test_the_sign_out_button_posts_a_form_once_it_is_clicked() -> None:
+def test_the_sign_out_button_posts_a_form_when_it_is_clicked() -> None:
     with signed_in_as("alice"):
         app = run(logout_page)
         assert not app.html
@@ -138,7 +138,7 @@ def test_the_sign_out_button_posts_a_form_once_it_is_clicked() -> None:
     assert app.title
 
 
-def test_there_is_no_sign_out_button_for_nobody() -> None:
+def test_there_is_no_sign_out_button_without_a_signed_in_person() -> None:
     with signed_out():
         app = run(logout_page)
     assert not app.button
@@ -153,7 +153,7 @@ def test_sign_in_links_open_in_the_same_tab() -> None:
     assert "Enter &lt;now&gt;" in body
 
 
-def test_in_an_outage_nobody_is_taken_for_a_stranger(door: KitFrontDoor) -> None:
+def test_a_signed_in_person_is_not_treated_as_signed_out_during_an_outage(door: KitFrontDoor) -> None:
     def fail() -> None:
         raise ApiUnavailable(code="key_set_unavailable")
 
@@ -167,7 +167,7 @@ def test_in_an_outage_nobody_is_taken_for_a_stranger(door: KitFrontDoor) -> None
         assert [button.label for button in run(logout_page).button] == ["Sign out", "Everywhere"]
 
 
-def test_errors_of_the_kit_can_be_shown_in_the_page() -> None:
+def test_errors_of_the_kit_can_be_shown_on_the_page() -> None:
     for api, panel in (
         (FakeApi().session_over("GET", "data"), 401),
         (FakeApi().not_allowed("GET", "data"), 403),
@@ -182,7 +182,7 @@ def test_errors_of_the_kit_can_be_shown_in_the_page() -> None:
         assert app.title
 
 
-def test_a_refusal_says_why_in_the_apis_own_words_and_as_text() -> None:
+def test_a_refusal_shows_the_reason_of_the_api_as_text() -> None:
     api = FakeApi().on("GET", "data", status=403, json={"detail": "needs one of the roles: <b>analyst</b>"})
     with signed_in_as("bob", roles=("viewer",), api=api):
         app = run(problem_page)
@@ -193,7 +193,7 @@ def test_a_refusal_says_why_in_the_apis_own_words_and_as_text() -> None:
         assert "The service says" not in body_of(run(problem_page))
 
 
-def test_a_page_without_a_front_door_says_what_to_do() -> None:
+def test_the_message_of_a_page_without_a_front_door_says_what_to_do() -> None:
     with use_kit(None):
         app = run(login_page)
     assert "vestibule dev" in app.exception[0].message

@@ -39,7 +39,7 @@ def test_keys_are_fetched_once() -> None:
     assert publisher.fetches == 1
 
 
-def test_an_unknown_kid_is_looked_for_at_once_and_then_not_for_a_while() -> None:
+def test_an_unknown_kid_causes_one_fetch_at_once_and_then_none_for_a_while() -> None:
     publisher = Publisher(jwks(FIRST))
     keys = publisher.key_set()
     keys.find("first")
@@ -53,7 +53,7 @@ def test_an_unknown_kid_is_looked_for_at_once_and_then_not_for_a_while() -> None
     assert publisher.fetches == 3
 
 
-def test_made_up_kids_cause_no_storm() -> None:
+def test_invented_kids_cause_only_a_few_fetches() -> None:
     publisher = Publisher(jwks(FIRST))
     keys = publisher.key_set()
     assert all(keys.find(f"made-up-{number}") is None for number in range(100))
@@ -61,7 +61,7 @@ def test_made_up_kids_cause_no_storm() -> None:
     assert publisher.fetches <= 2
 
 
-def test_a_withdrawn_key_is_forgotten_after_an_hour() -> None:
+def test_a_removed_key_is_dropped_after_an_hour() -> None:
     publisher = Publisher(jwks(FIRST, SECOND))
     keys = publisher.key_set()
     assert keys.find("first") is not None
@@ -71,7 +71,7 @@ def test_a_withdrawn_key_is_forgotten_after_an_hour() -> None:
     assert keys.find("second") is not None
 
 
-def test_known_keys_outlive_an_outage() -> None:
+def test_known_keys_are_used_during_an_outage() -> None:
     publisher = Publisher(jwks(FIRST))
     keys = publisher.key_set()
     keys.find("first")
@@ -80,7 +80,7 @@ def test_known_keys_outlive_an_outage() -> None:
     assert keys.find("first") is not None
 
 
-def test_an_unknown_kid_in_an_outage_is_an_outage_and_no_stranger() -> None:
+def test_an_unknown_kid_during_an_outage_is_an_outage_and_not_an_invalid_token() -> None:
     publisher = Publisher(jwks(FIRST))
     keys = publisher.key_set()
     keys.find("first")
@@ -94,7 +94,7 @@ def test_an_unknown_kid_in_an_outage_is_an_outage_and_no_stranger() -> None:
     assert keys.find("second") is not None
 
 
-def test_without_any_set_everything_is_an_outage() -> None:
+def test_without_a_key_set_every_check_is_an_outage() -> None:
     publisher = Publisher(None)
     keys = publisher.key_set()
     with pytest.raises(ApiUnavailable):
@@ -118,7 +118,7 @@ def test_threads_share_one_fetch() -> None:
     assert publisher.fetches == 1
 
 
-def test_keys_of_other_kinds_are_passed_over() -> None:
+def test_keys_of_other_types_are_skipped() -> None:
     for_encryption = FIRST.public_jwk | {"kid": "enc", "use": "enc"}
     other_curve = generate_key("ES384", kid="p384").public_jwk
     broken = {"kty": "EC", "crv": "P-256", "kid": "broken", "x": "AA", "y": "AA"}
@@ -128,6 +128,6 @@ def test_keys_of_other_kinds_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("document", [{}, {"keys": None}, {"keys": {}}, {"keys": [{}] * 65}])
-def test_a_document_that_is_no_key_set_is_an_outage(document: dict[str, Any]) -> None:
+def test_a_document_that_is_not_a_key_set_is_an_outage(document: dict[str, Any]) -> None:
     with pytest.raises(ApiUnavailable):
         parse_key_set(document)

@@ -33,7 +33,7 @@ def titles(app: AppTest) -> list[str]:
     return [title.value for title in app.title]
 
 
-def test_each_person_opens_the_pages_of_their_roles(tmp_path: Path) -> None:
+def test_each_person_can_open_the_pages_of_their_roles(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     with signed_in_as("alice", roles=("analyst", "admin")):
         assert titles(app.run()) == ["Inside welcome"]
@@ -42,7 +42,7 @@ def test_each_person_opens_the_pages_of_their_roles(tmp_path: Path) -> None:
     assert app.caption[0].value == "chosen Admin at /control"
 
 
-def test_a_page_outside_the_roles_answers_with_the_panel_and_does_not_run(tmp_path: Path) -> None:
+def test_a_page_without_the_role_shows_the_refusal_and_does_not_run(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     with signed_in_as("bob", roles=("viewer",)):
         assert titles(app.run()) == ["Inside welcome"]
@@ -52,7 +52,7 @@ def test_a_page_outside_the_roles_answers_with_the_panel_and_does_not_run(tmp_pa
     assert shown_panel(app) == 403
 
 
-def test_somebody_signed_out_is_asked_to_sign_in_at_such_a_page(tmp_path: Path) -> None:
+def test_a_signed_out_person_is_asked_to_sign_in_at_a_page_with_roles(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     with signed_out():
         app.run()
@@ -61,7 +61,7 @@ def test_somebody_signed_out_is_asked_to_sign_in_at_such_a_page(tmp_path: Path) 
     assert shown_panel(app) == 401
 
 
-def test_losing_a_role_closes_the_page_at_the_next_run(tmp_path: Path) -> None:
+def test_a_page_is_closed_at_the_next_run_after_the_role_was_removed(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     with signed_in_as("alice", roles=("admin",)):
         app.run()
@@ -83,7 +83,7 @@ def test_the_first_open_page_is_the_start_page(tmp_path: Path) -> None:
     assert shown_panel(app) == 403
 
 
-def test_a_named_start_page_stays_it_and_is_guarded(tmp_path: Path) -> None:
+def test_a_configured_start_page_stays_the_start_page_and_is_guarded(tmp_path: Path) -> None:
     app = make_app(tmp_path, welcome=", roles=('nobody',), default=True")
     with signed_in_as("alice", roles=("analyst",)):
         app.run()
@@ -99,13 +99,13 @@ def test_pages_can_be_grouped(tmp_path: Path) -> None:
         assert titles(app.switch_page("explore.py").run()) == ["Inside explore"]
 
 
-def test_roles_in_the_wrong_form_are_a_mistake_before_anybody_comes() -> None:
+def test_roles_of_the_wrong_type_are_an_error_when_the_page_is_defined() -> None:
     with pytest.raises(ValueError, match="tuple"):
         Page("admin.py", roles="admin")  # type: ignore[arg-type]  # the mistake that is tested
     with pytest.raises(ValueError, match="tuple"):
         Page("admin.py", roles=("",))
 
 
-def test_no_page_is_a_mistake() -> None:
+def test_a_navigation_without_pages_is_an_error() -> None:
     with pytest.raises(ValueError, match="page"):
         pages([])

@@ -19,12 +19,12 @@ from streamlit_kit.paths import is_route_path, join_route_path
         ("käse", "/api/käse"),
     ],
 )
-def test_a_relative_path_goes_below_the_route(relative: str, joined: str) -> None:
+def test_a_relative_path_is_added_to_the_route(relative: str, joined: str) -> None:
     assert join_route_path("/api/", relative) == joined
     assert join_route_path("/api", relative) == joined
 
 
-def test_the_root_route_gets_no_second_slash() -> None:
+def test_a_path_on_the_root_route_gets_no_second_slash() -> None:
     assert join_route_path("/", "users") == "/users"
 
 
@@ -55,13 +55,13 @@ def test_the_root_route_gets_no_second_slash() -> None:
         "q?x=\n",
     ],
 )
-def test_a_path_that_leaves_the_route_or_reads_two_ways_is_refused(relative: str) -> None:
+def test_a_path_that_leaves_the_route_or_is_ambiguous_is_refused(relative: str) -> None:
     with pytest.raises(ValueError, match="path"):
         join_route_path("/api/", relative)
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/api/", "/apps/one/api/", "/a-b_c~/"])
-def test_paths_that_can_be_a_routes(path: str) -> None:
+def test_valid_route_prefixes_are_accepted(path: str) -> None:
     assert is_route_path(path)
 
 
@@ -69,5 +69,5 @@ def test_paths_that_can_be_a_routes(path: str) -> None:
     "path",
     ["", "api/", "//evil.example/", "/a//b/", "/../", "/a/%2e%2e/", "/a\\b/", "/a?b", "/a#b", "/a b/", "/a%2fb/"],
 )
-def test_paths_that_cannot_be_a_routes(path: str) -> None:
+def test_invalid_route_prefixes_are_refused(path: str) -> None:
     assert not is_route_path(path)

@@ -97,7 +97,7 @@ def seen(sight: Sight) -> dict[str, Any]:
     return found
 
 
-def test_the_handshake_says_who_is_there_and_the_client_speaks_for_them(
+def test_a_page_knows_its_person_from_the_handshake_and_calls_the_api_for_them(
     door: KitFrontDoor, page_port: int, visit: Visit
 ) -> None:
     sight = visit(*handshake(door, page_port)).run(query={"call": "1", "thread": "1"})
@@ -122,7 +122,7 @@ def test_without_a_session_the_page_offers_a_sign_in_that_leads_back(visit: Visi
     assert 'href="/auth/login?return_to=/reports%3Fa%3Db%2520c"' in sight.html
 
 
-def test_an_assertion_that_proves_nothing_makes_nobody(door: KitFrontDoor, page_port: int, visit: Visit) -> None:
+def test_an_invalid_assertion_signs_nobody_in(door: KitFrontDoor, page_port: int, visit: Visit) -> None:
     good = handshake(door, page_port)
     forged = handshake(door, page_port, key=generate_key("ES256", kid="key-1"))
     over = handshake(door, page_port, exp=int(time.time()) - 1)
@@ -132,7 +132,9 @@ def test_an_assertion_that_proves_nothing_makes_nobody(door: KitFrontDoor, page_
         assert sight.texts[1:] == ()
 
 
-def test_a_client_in_a_shared_cache_serves_nobody_else(door: KitFrontDoor, page_port: int, visit: Visit) -> None:
+def test_a_client_in_a_shared_cache_does_not_work_for_another_person(
+    door: KitFrontDoor, page_port: int, visit: Visit
+) -> None:
     alice = visit(*handshake(door, page_port, handle="alice-handle"))
     bob = visit(*handshake(door, page_port, sub="bob", handle="bob-handle"))
     assert seen(alice.run(query={"shared": "1"}))["shared"] == 200
@@ -141,7 +143,7 @@ def test_a_client_in_a_shared_cache_serves_nobody_else(door: KitFrontDoor, page_
     assert not door.server.requests_to("/api/users/me")
 
 
-def test_the_end_of_a_session_is_met_by_a_call(door: KitFrontDoor, page_port: int, visit: Visit) -> None:
+def test_a_call_notices_the_end_of_the_session(door: KitFrontDoor, page_port: int, visit: Visit) -> None:
     door.problem("/api/users/me", 401, "session_ended")
     sight = visit(*handshake(door, page_port)).run(query={"call": "1"})
     assert seen(sight)["call"] == ["session_ended", f"{LOGIN_URL}%3Fcall%3D1"]
@@ -163,14 +165,18 @@ class Elsewhere:
         return self.tab.run(url=OTHER_ORIGIN, path="/reports", query=query)
 
 
-def test_elsewhere_the_sign_in_names_the_client_and_binds_the_browser(page_port: int, visit: Visit) -> None:
+def test_on_another_origin_the_sign_in_has_the_client_and_the_binding_of_the_browser(
+    page_port: int, visit: Visit
+) -> None:
     sight = Elsewhere(visit).run(a="b")
     binding = browser_binding(xsrf_cookie(TOKEN, b"abcd"))
     link = f"http://localhost:{page_port}/auth/login?kit={CLIENT}&amp;binding={binding}"
     assert f'href="{link}&amp;return_to=http%3A%2F%2Felsewhere.example%3A8501%2Freports%3Fa%3Db"' in sight.html
 
 
-def test_elsewhere_a_code_is_redeemed_once_and_leaves_the_address(door: KitFrontDoor, visit: Visit) -> None:
+def test_on_another_origin_a_code_is_redeemed_once_and_removed_from_the_address(
+    door: KitFrontDoor, visit: Visit
+) -> None:
     door.server.respond("/auth/kit/exchange", json=make_answer())
     page = Elsewhere(visit)
     first = page.run(auth_code="one-time", a="b")
@@ -186,7 +192,7 @@ def test_elsewhere_a_code_is_redeemed_once_and_leaves_the_address(door: KitFront
     assert seen(Elsewhere(visit).run())["sub"] is None
 
 
-def test_elsewhere_the_end_of_the_session_makes_nobody_of_the_tab(door: KitFrontDoor, visit: Visit) -> None:
+def test_on_another_origin_the_end_of_the_session_signs_the_tab_out(door: KitFrontDoor, visit: Visit) -> None:
     door.server.respond("/auth/kit/exchange", json=make_answer())
     page = Elsewhere(visit)
     page.run(auth_code="one-time")
@@ -195,14 +201,16 @@ def test_elsewhere_the_end_of_the_session_makes_nobody_of_the_tab(door: KitFront
     assert seen(page.run())["sub"] is None
 
 
-def test_elsewhere_a_refused_code_makes_nobody_and_leaves_the_address(door: KitFrontDoor, visit: Visit) -> None:
+def test_on_another_origin_a_refused_code_signs_nobody_in_and_is_removed_from_the_address(
+    door: KitFrontDoor, visit: Visit
+) -> None:
     door.problem("/auth/kit/exchange", 400, "code_used")
     sight = Elsewhere(visit).run(auth_code="one-time")
     assert seen(sight)["sub"] is None
     assert sight.queries[-1] == ""
 
 
-def test_elsewhere_an_outage_keeps_the_code(door: KitFrontDoor, visit: Visit) -> None:
+def test_on_another_origin_an_outage_keeps_the_code(door: KitFrontDoor, visit: Visit) -> None:
     door.problem("/auth/kit/exchange", 503, "store_unavailable")
     page = Elsewhere(visit)
     sight = page.run(auth_code="one-time")
@@ -212,7 +220,7 @@ def test_elsewhere_an_outage_keeps_the_code(door: KitFrontDoor, visit: Visit) ->
     assert seen(page.run(auth_code="one-time"))["sub"] == "alice"
 
 
-def test_behind_the_front_door_no_code_is_looked_at(door: KitFrontDoor, visit: Visit) -> None:
+def test_behind_the_front_door_a_code_in_the_address_is_ignored(door: KitFrontDoor, visit: Visit) -> None:
     cookie = ("Cookie", f"_streamlit_xsrf={xsrf_cookie(TOKEN, b'abcd')}")
     sight = visit(cookie, ("X-Vestibule-Session", "")).run(query={"auth_code": "one-time"})
     assert seen(sight)["sub"] is None

@@ -24,7 +24,7 @@ def test_three_variables_are_enough() -> None:
     assert not settings.routes
 
 
-def test_everything_can_be_given(tmp_path: Path) -> None:
+def test_all_settings_can_be_set(tmp_path: Path) -> None:
     secret, authority = tmp_path / "secret", tmp_path / "ca.pem"
     secret.write_text("file-secret\n")
     authority.write_text("")
@@ -54,7 +54,7 @@ def test_without_a_front_door_the_message_says_what_to_set_and_what_to_run() -> 
         assert word in caught.value.message
 
 
-def test_all_faults_are_reported_at_once_and_no_secret_is() -> None:
+def test_all_errors_are_reported_at_once_without_a_secret() -> None:
     with pytest.raises(KitMisconfigured) as caught:
         read_settings(
             GOOD
@@ -101,12 +101,12 @@ def test_all_faults_are_reported_at_once_and_no_secret_is() -> None:
         {"VESTIBULE_KIT__CA_FILE": "missing.pem"},
     ],
 )
-def test_a_value_that_cannot_be_right_is_refused(change: dict[str, str]) -> None:
+def test_an_invalid_setting_is_refused(change: dict[str, str]) -> None:
     with pytest.raises(KitMisconfigured):
         read_settings(GOOD | change)
 
 
-def test_a_ca_file_without_certificate_is_a_fault_of_the_set_up(tmp_path: Path) -> None:
+def test_a_ca_file_without_a_certificate_is_a_configuration_error(tmp_path: Path) -> None:
     authority = tmp_path / "ca.pem"
     authority.write_text("not a certificate")
     settings = read_settings(GOOD | {"VESTIBULE_KIT__CA_FILE": str(authority)})
@@ -114,5 +114,5 @@ def test_a_ca_file_without_certificate_is_a_fault_of_the_set_up(tmp_path: Path) 
         create_http_client(settings)
 
 
-def test_the_secret_is_not_in_the_representation() -> None:
+def test_the_secret_is_not_in_the_repr_of_the_settings() -> None:
     assert "environment-secret" not in repr(read_settings(GOOD))

@@ -34,13 +34,13 @@ def test_a_value_is_saved_loaded_and_deleted(door: KitFrontDoor, state: PageStat
 
 
 @pytest.mark.parametrize("status", [204, 404])
-def test_what_is_not_there_is_the_default(door: KitFrontDoor, state: PageState, status: int) -> None:
+def test_a_missing_value_gives_the_default(door: KitFrontDoor, state: PageState, status: int) -> None:
     door.server.respond(PATH, status=status)
     assert state.load(default="none") == "none"
     state.delete()
 
 
-def test_refusals_are_errors(door: KitFrontDoor, state: PageState) -> None:
+def test_refusals_of_page_state_raise_errors(door: KitFrontDoor, state: PageState) -> None:
     door.problem(PATH, 413, "state_too_large")
     with pytest.raises(ApiError) as refused:
         state.save("x" * 100)
@@ -54,7 +54,7 @@ def test_refusals_are_errors(door: KitFrontDoor, state: PageState) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), object()])
-def test_what_json_cannot_hold_is_not_sent(door: KitFrontDoor, state: PageState, value: Any) -> None:
+def test_a_value_that_json_cannot_hold_is_not_sent(door: KitFrontDoor, state: PageState, value: Any) -> None:
     door.server.clear()
     with pytest.raises((ValueError, TypeError)):
         state.save(value)
@@ -62,11 +62,11 @@ def test_what_json_cannot_hold_is_not_sent(door: KitFrontDoor, state: PageState,
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a b", "x" * 65, "ä"])
-def test_a_name_is_a_name(name: str) -> None:
+def test_an_invalid_name_of_page_state_is_refused(name: str) -> None:
     with signed_in_as("alice"), pytest.raises(ValueError, match="named"):
         page_state(name)
 
 
-def test_state_belongs_to_somebody() -> None:
+def test_page_state_needs_a_signed_in_person() -> None:
     with signed_out(), pytest.raises(LoginRequired):
         page_state("form")

@@ -29,7 +29,7 @@ def run_page() -> AppTest:
     return AppTest.from_function(predict_page, default_timeout=20).run()
 
 
-def test_a_page_meets_the_answers_that_were_given_and_its_requests_are_kept() -> None:
+def test_a_page_gets_the_given_answers_and_its_requests_are_recorded() -> None:
     api = FakeApi().on("POST", "predict", json={"yield": 0.7})
     with signed_in_as("alice", roles=("analyst",), api=api) as alice:
         app = run_page()
@@ -44,7 +44,7 @@ def test_a_page_meets_the_answers_that_were_given_and_its_requests_are_kept() ->
     assert not {"x-vestibule-kit", "x-vestibule-session"} & set(first.headers)
 
 
-def test_page_state_lasts_as_long_as_the_block() -> None:
+def test_page_state_is_kept_until_the_end_of_the_block() -> None:
     api = FakeApi().on("POST", "predict", json={"yield": 1})
     with signed_in_as("alice", api=api):
         assert run_page().caption[0].value == "none"
@@ -61,20 +61,20 @@ def test_an_answer_can_be_a_function_of_the_request() -> None:
         assert run_page().metric[0].value == "6"
 
 
-def test_what_nobody_told_the_api_is_not_found() -> None:
+def test_a_path_without_a_given_answer_gets_404() -> None:
     with signed_in_as("alice"):
         app = run_page()
     assert "404" in app.exception[0].message
 
 
-def test_signed_out_pages_have_nobody_and_still_a_public_api() -> None:
+def test_a_signed_out_page_has_no_person_and_can_call_a_public_api() -> None:
     with signed_out(api=FakeApi().on("POST", "predict", json={"yield": 1})):
         app = run_page()
     assert "nobody" in app.markdown[0].value
     assert app.metric[0].value == "1"
 
 
-def test_blocks_can_be_nested_and_end() -> None:
+def test_blocks_can_be_nested_and_end_cleanly() -> None:
     api = FakeApi().on("POST", "predict", json={"yield": 1})
     with signed_in_as("alice", api=api):
         with signed_in_as("bob", api=api):

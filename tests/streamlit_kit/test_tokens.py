@@ -20,7 +20,7 @@ def test_the_token_for_an_audience_becomes_a_header(door: KitFrontDoor, client: 
     assert (request.header("X-Vestibule-Kit") or "").startswith("dashboards:")
 
 
-def test_each_call_asks_anew(door: KitFrontDoor, client: ApiClient) -> None:
+def test_each_call_requests_a_new_token(door: KitFrontDoor, client: ApiClient) -> None:
     for number in (1, 2):
         door.server.respond(TOKEN, json={"access_token": f"token-{number}", "token_type": "Bearer"})
         assert client.auth_headers()["Authorization"] == f"Bearer token-{number}"
@@ -38,14 +38,14 @@ def test_each_call_asks_anew(door: KitFrontDoor, client: ApiClient) -> None:
         {"access_token": 7, "token_type": "Bearer"},
     ],
 )
-def test_an_answer_that_is_no_bearer_token_is_not_used(door: KitFrontDoor, client: ApiClient, answer: Any) -> None:
+def test_an_answer_that_is_not_a_bearer_token_is_not_used(door: KitFrontDoor, client: ApiClient, answer: Any) -> None:
     door.server.respond(TOKEN, json=answer)
     with pytest.raises(ApiUnavailable) as caught:
         client.auth_headers()
     assert caught.value.code == "token_malformed"
 
 
-def test_refusals_are_the_kits_errors(door: KitFrontDoor, client: ApiClient) -> None:
+def test_refusals_of_tokens_raise_errors_of_the_kit(door: KitFrontDoor, client: ApiClient) -> None:
     door.problem(TOKEN, 401, "session_ended")
     with pytest.raises(LoginRequired):
         client.auth_headers()
@@ -64,7 +64,7 @@ def test_refusals_are_the_kits_errors(door: KitFrontDoor, client: ApiClient) -> 
         client.auth_headers()
 
 
-def test_nobody_gets_no_token(door: KitFrontDoor, kit: Kit) -> None:
+def test_without_a_signed_in_person_there_is_no_token(door: KitFrontDoor, kit: Kit) -> None:
     client = ApiClient(kit, None, route_path="/api/", login_url=LOGIN_URL)
     with pytest.raises(LoginRequired):
         client.auth_headers()

@@ -52,7 +52,7 @@ def assertions() -> Assertions:
     return Assertions(Keyring([b"k" * 32, b"old" * 12]), issuer=ISSUER, clock=time.time)
 
 
-def test_a_handshake_of_the_front_door_is_read_completely(assertions: Assertions) -> None:
+def test_the_kit_reads_all_claims_of_a_handshake_assertion(assertions: Assertions) -> None:
     session = make_session()
     page_session = read_assertion(
         assertions.for_handshake(session, client=CLIENT, routes={"api": "/api/"}).token,
@@ -68,7 +68,7 @@ def test_a_handshake_of_the_front_door_is_read_completely(assertions: Assertions
     assert page_session.routes == {"api": "/api/"}
 
 
-def test_an_assertion_for_an_api_opens_no_page(assertions: Assertions) -> None:
+def test_an_assertion_for_an_api_signs_nobody_in_at_a_page(assertions: Assertions) -> None:
     with pytest.raises(AssertionRejected) as caught:
         read_assertion(
             assertions.for_upstream(make_session(), audience=f"kit:{CLIENT}").token,
@@ -80,7 +80,7 @@ def test_an_assertion_for_an_api_opens_no_page(assertions: Assertions) -> None:
     assert caught.value.code == "assertion_typ"
 
 
-def test_what_a_client_sends_is_what_the_front_door_opens(door: KitFrontDoor, assertions: Assertions) -> None:
+def test_the_front_door_accepts_the_headers_that_a_client_sends(door: KitFrontDoor, assertions: Assertions) -> None:
     clients = {CLIENT: KitClientSettings.model_validate({"secret": KIT_SECRET, "routes": ["api"]})}
     credentials = KitCredentials(clients, Keyring([b"k" * 32]))
     session = make_session()

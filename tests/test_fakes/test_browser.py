@@ -13,7 +13,7 @@ def set_cookies(upstream: RecordingUpstream, *cookies: str) -> None:
     upstream.respond("/set", headers=[("Set-Cookie", cookie) for cookie in cookies])
 
 
-def test_attributes_are_kept_and_cookies_are_sent_where_they_belong(
+def test_cookies_keep_their_attributes_and_are_sent_to_the_right_addresses(
     upstream: RecordingUpstream, browser: CookieClient
 ) -> None:
     set_cookies(
@@ -35,7 +35,9 @@ def test_attributes_are_kept_and_cookies_are_sent_where_they_belong(
     assert upstream.last.header("cookie") is None
 
 
-def test_samesite_decides_what_a_cross_site_form_carries(upstream: RecordingUpstream, browser: CookieClient) -> None:
+def test_samesite_decides_which_cookies_a_cross_site_form_sends(
+    upstream: RecordingUpstream, browser: CookieClient
+) -> None:
     set_cookies(upstream, "lax=1; SameSite=Lax", "strict=1; SameSite=Strict", "none=1; SameSite=None; Secure", "bare=1")
     browser.get(f"{upstream.url}/set")
     browser.post(f"{upstream.url}/x", data={"a": "1 2"})
@@ -52,7 +54,9 @@ def test_samesite_decides_what_a_cross_site_form_carries(upstream: RecordingUpst
     assert set(upstream.last.cookies) == {"none"}
 
 
-def test_fetch_metadata_tells_a_navigation_from_a_script(upstream: RecordingUpstream, browser: CookieClient) -> None:
+def test_fetch_metadata_differs_for_a_navigation_and_a_script(
+    upstream: RecordingUpstream, browser: CookieClient
+) -> None:
     browser.get(upstream.url)
     sent = [upstream.last.header(f"sec-fetch-{part}") for part in ("mode", "dest", "site")]
     assert sent == ["navigate", "document", "none"]
@@ -65,7 +69,7 @@ def test_fetch_metadata_tells_a_navigation_from_a_script(upstream: RecordingUpst
     assert upstream.last.header("accept") == "text/plain"
 
 
-def test_redirects_are_followed_one_at_a_time_and_only_when_asked(
+def test_redirects_are_followed_one_at_a_time_and_only_on_request(
     upstream: RecordingUpstream, browser: CookieClient
 ) -> None:
     upstream.respond("/1", status=302, headers={"Location": "/2", "Set-Cookie": "hop=1"})
@@ -92,11 +96,11 @@ def test_redirects_are_followed_one_at_a_time_and_only_when_asked(
         ("a=" + "x" * 5000, "https://gw.example/"),
     ],
 )
-def test_cookies_that_browsers_refuse_are_refused(raw: str, url: str) -> None:
+def test_the_fake_browser_refuses_cookies_that_browsers_refuse(raw: str, url: str) -> None:
     assert parse_set_cookie(raw, httpx.URL(url), now=0).refused
 
 
-def test_domain_and_secure_limit_where_a_cookie_goes() -> None:
+def test_domain_and_secure_decide_where_a_cookie_is_sent() -> None:
     store = CookieStore()
     store.set("wide", "1", "https://gw.example/", attributes="Domain=.gw.example; Secure; Path=/")
     assert store.for_url("https://sub.gw.example/")
@@ -104,7 +108,7 @@ def test_domain_and_secure_limit_where_a_cookie_goes() -> None:
     assert not store.for_url("http://gw.example/")
 
 
-def test_cookies_end_by_age_and_by_deletion(upstream: RecordingUpstream) -> None:
+def test_cookies_end_at_their_max_age_and_by_deletion(upstream: RecordingUpstream) -> None:
     clock = FakeClock()
     with CookieClient(clock=clock) as browser:
         set_cookies(upstream, "short=1; Max-Age=10", "gone=1")
@@ -117,7 +121,7 @@ def test_cookies_end_by_age_and_by_deletion(upstream: RecordingUpstream) -> None
         assert [cookie.name for cookie in browser.cookies.history] == ["short", "gone", "gone"]
 
 
-def test_two_clients_share_nothing(upstream: RecordingUpstream, browser: CookieClient) -> None:
+def test_two_browsers_share_no_cookies(upstream: RecordingUpstream, browser: CookieClient) -> None:
     set_cookies(upstream, "a=1")
     browser.get(f"{upstream.url}/set")
     with CookieClient() as other:
@@ -125,7 +129,7 @@ def test_two_clients_share_nothing(upstream: RecordingUpstream, browser: CookieC
     assert upstream.last.header("cookie") is None
 
 
-def test_a_form_post_login_walks_through_to_the_callback(upstream: RecordingUpstream, browser: CookieClient) -> None:
+def test_a_sign_in_with_form_post_reaches_the_callback(upstream: RecordingUpstream, browser: CookieClient) -> None:
     with FakeProvider(auto_login="alice", host="localhost") as provider:
         rp = RelyingParty(provider)
         params = rp.authorization_params(response_mode="form_post", redirect_uri=f"{upstream.url}/callback")
@@ -139,6 +143,6 @@ def test_a_form_post_login_walks_through_to_the_callback(upstream: RecordingUpst
     assert b"state=the-state" in upstream.last.body
 
 
-def test_the_clock_moves_only_when_told() -> None:
+def test_the_fake_clock_moves_only_when_a_test_moves_it() -> None:
     clock = FakeClock(100)
     assert (clock(), clock.advance(2.5), clock()) == (100.0, 102.5, 102.5)

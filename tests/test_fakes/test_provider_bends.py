@@ -32,7 +32,7 @@ def test_json_is_transformed_for_the_given_number_of_times(provider: FakeProvide
     assert rp.http.get(url).json()["issuer"] == provider.issuer
 
 
-def test_one_shots_go_first_and_in_order_then_the_newest_permanent_holds(
+def test_single_use_changes_apply_first_in_order_and_then_the_newest_permanent_one(
     provider: FakeProvider, rp: RelyingParty
 ) -> None:
     for status, times in ((500, None), (502, None), (429, 1), (418, 1)):
@@ -42,14 +42,14 @@ def test_one_shots_go_first_and_in_order_then_the_newest_permanent_holds(
     assert [*seen, rp.http.get(f"{provider.base}/jwks").status_code] == [429, 418, 502, 502, 200]
 
 
-def test_the_redirect_back_can_be_bent(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_the_redirect_back_can_be_changed(provider: FakeProvider, rp: RelyingParty) -> None:
     provider.bend.authorization.json(lambda params: {**params, "state": ["a", "b"]}, times=1)
     assert rp.callback().get_list("state") == ["a", "b"]
     provider.bend.authorization.json(lambda params: {"error": "server_error", "state": params["state"]}, times=1)
     assert "code" not in rp.callback()
 
 
-def test_raw_bodies_and_headers_arrive_as_they_are(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_raw_bodies_and_headers_are_sent_unchanged(provider: FakeProvider, rp: RelyingParty) -> None:
     headers = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Content-Type", "text/html")]
     provider.bend.userinfo.raw(200, headers=headers, body="<p>no</p>")
     response = rp.userinfo("whatever")
@@ -57,7 +57,7 @@ def test_raw_bodies_and_headers_arrive_as_they_are(provider: FakeProvider, rp: R
     assert response.text == "<p>no</p>"
 
 
-def test_a_lost_answer_still_rotated_the_refresh_token(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_a_lost_answer_still_rotates_the_refresh_token(provider: FakeProvider, rp: RelyingParty) -> None:
     token = rp.sign_in()["refresh_token"]
     provider.bend.token.drop(process=True, times=1)
     with pytest.raises(httpx.RemoteProtocolError):
@@ -82,7 +82,7 @@ def test_answers_can_be_late_and_slow(provider: FakeProvider, rp: RelyingParty) 
     assert time.monotonic() - started > 0.24
 
 
-def test_a_held_request_waits_for_its_release(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_a_held_request_waits_until_it_is_released(provider: FakeProvider, rp: RelyingParty) -> None:
     results: list[int] = []
     caller = threading.Thread(target=lambda: results.append(rp.userinfo("bad").status_code))
     with provider.bend.userinfo.hold(times=1) as gate:
@@ -93,7 +93,7 @@ def test_a_held_request_waits_for_its_release(provider: FakeProvider, rp: Relyin
     assert results == [401]
 
 
-def test_id_token_claims_header_and_key_can_be_bent(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_claims_header_and_key_of_an_id_token_can_be_changed(provider: FakeProvider, rp: RelyingParty) -> None:
     provider.bend.id_token.claims(lambda claims: {**claims, "aud": ["vestibule", "evil"], "nonce": OMIT}, times=1)
     provider.bend.id_token.header(lambda header: {**header, "typ": "at+jwt"}, times=1)
     stranger = generate_key("RS256")
@@ -107,7 +107,7 @@ def test_id_token_claims_header_and_key_can_be_bent(provider: FakeProvider, rp: 
     assert provider.read_token(rp.sign_in()["id_token"]) is not None
 
 
-def test_mint_makes_what_a_library_refuses_to(provider: FakeProvider) -> None:
+def test_mint_creates_tokens_that_a_library_refuses_to_create(provider: FakeProvider) -> None:
     unsigned = provider.mint({"sub": "alice"}, alg="nOnE")
     assert unsigned.endswith(".")
     assert jwt.get_unverified_header(unsigned) == {"alg": "nOnE", "typ": "JWT"}
@@ -146,7 +146,7 @@ def test_a_logout_token_is_minted_and_posted(provider: FakeProvider, upstream: R
     assert upstream.last.body == f"logout_token={token}".encode()
 
 
-def test_it_runs_standalone() -> None:
+def test_the_fake_provider_runs_standalone() -> None:
     command = [sys.executable, "-W", "error", "-m", "tests.fakes.provider", "--port", "0", "--token-lifetime", "5"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:

@@ -33,7 +33,7 @@ def test_discovery_names_the_issuer_and_its_endpoints() -> None:
         assert document["token_endpoint"] == f"{provider.issuer}/token"
 
 
-def test_code_flow_gives_tokens_that_the_jwks_verifies(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_the_code_flow_gives_tokens_that_the_jwks_verifies(provider: FakeProvider, rp: RelyingParty) -> None:
     params = rp.callback()
     assert (params["state"], params["iss"]) == ("the-state", provider.issuer)
     tokens = rp.redeem(params["code"]).json()
@@ -64,7 +64,7 @@ def test_a_code_is_refused_with_the_wrong_proof(rp: RelyingParty, changes: dict[
     assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
 
 
-def test_a_code_works_once_and_its_replay_revokes_the_refresh_token(rp: RelyingParty) -> None:
+def test_a_code_works_once_and_a_second_use_revokes_the_refresh_token(rp: RelyingParty) -> None:
     code = rp.callback()["code"]
     tokens = rp.redeem(code).json()
     assert rp.redeem(code).json()["error"] == "invalid_grant"
@@ -89,7 +89,9 @@ def test_a_repeated_parameter_is_refused(provider: FakeProvider, rp: RelyingPart
     assert provider.hits[-1].query.getlist("state") == ["the-state", "second"]
 
 
-def test_refresh_rotates_and_a_reused_token_revokes_its_family(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_a_refresh_rotates_the_token_and_a_reused_one_revokes_all_tokens_of_the_sign_in(
+    provider: FakeProvider, rp: RelyingParty
+) -> None:
     first = rp.sign_in()["refresh_token"]
     second = rp.refresh(first).json()
     assert second["refresh_token"] != first
@@ -101,7 +103,7 @@ def test_refresh_rotates_and_a_reused_token_revokes_its_family(provider: FakePro
     assert [grant.refresh_token for grant in provider.grants("refresh_token")] == [first]
 
 
-def test_without_rotation_the_refresh_token_stays(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_without_rotation_the_refresh_token_stays_the_same(provider: FakeProvider, rp: RelyingParty) -> None:
     provider.options.rotate_refresh_tokens = False
     token = rp.sign_in()["refresh_token"]
     assert "refresh_token" not in rp.refresh(token).json()
@@ -122,13 +124,13 @@ def test_access_tokens_expire_by_the_clock() -> None:
         rp.close()
 
 
-def test_userinfo_takes_the_token_from_the_header_alone(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_userinfo_accepts_the_token_only_in_the_header(provider: FakeProvider, rp: RelyingParty) -> None:
     token = rp.sign_in()["access_token"]
     response = rp.http.get(f"{provider.base}/userinfo", params={"access_token": token})
     assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
 
 
-def test_revocation_ends_the_family_and_single_access_tokens(rp: RelyingParty) -> None:
+def test_a_revocation_ends_all_tokens_of_a_sign_in_or_a_single_access_token(rp: RelyingParty) -> None:
     tokens = rp.sign_in()
     assert rp.post("revoke", token=tokens["access_token"]).status_code == 200
     assert rp.userinfo(tokens["access_token"]).status_code == 401
@@ -169,7 +171,7 @@ def test_a_pushed_request_works_once(provider: FakeProvider, rp: RelyingParty) -
     assert rp.http.get(f"{provider.base}/authorize", params=params).status_code == 400
 
 
-def test_only_the_configured_client_authentication_is_taken(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_only_the_configured_client_authentication_is_accepted(provider: FakeProvider, rp: RelyingParty) -> None:
     provider.client.auth_method = "client_secret_post"
     refused = rp.redeem(rp.callback()["code"])
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
@@ -215,7 +217,7 @@ def test_private_key_jwt_needs_issuer_audience_short_expiry_and_a_fresh_jti(prov
     assert attempt() == 401
 
 
-def test_the_sign_in_page_has_a_button_for_everybody_and_a_way_out(
+def test_the_sign_in_page_has_a_button_for_each_person_and_a_cancel_button(
     provider: FakeProvider, rp: RelyingParty, browser: CookieClient
 ) -> None:
     provider.options.auto_login = ""
@@ -228,7 +230,7 @@ def test_the_sign_in_page_has_a_button_for_everybody_and_a_way_out(
     assert rp.callback(prompt="none")["error"] == "login_required"
 
 
-def test_a_remembered_browser_signs_in_silently_until_its_session_ends(
+def test_a_remembered_browser_signs_in_without_a_page_until_its_session_ends(
     provider: FakeProvider, rp: RelyingParty, browser: CookieClient
 ) -> None:
     provider.options.auto_login, provider.options.remember_browser = "", True
@@ -240,14 +242,14 @@ def test_a_remembered_browser_signs_in_silently_until_its_session_ends(
     assert browser.get(url, params=params).status_code == 200
 
 
-def test_form_post_answers_by_a_self_posting_page(rp: RelyingParty) -> None:
+def test_form_post_answers_with_a_page_that_posts_itself(rp: RelyingParty) -> None:
     response = rp.authorize(response_mode="form_post")
     assert response.status_code == 200
     assert f'action="{REDIRECT_URI}"' in response.text
     assert 'name="code"' in response.text
 
 
-def test_end_session_goes_back_only_to_a_registered_uri(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_end_session_redirects_only_to_a_registered_uri(provider: FakeProvider, rp: RelyingParty) -> None:
     tokens = rp.sign_in()
     back = "http://127.0.0.1:9/logged-out"
     params = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": back, "state": "s"}
@@ -260,7 +262,7 @@ def test_end_session_goes_back_only_to_a_registered_uri(provider: FakeProvider, 
     assert rp.http.get(f"{provider.base}/end-session", params={"id_token_hint": forged}).status_code == 400
 
 
-def test_stopped_and_started_again_it_is_the_same_provider() -> None:
+def test_a_stopped_and_restarted_provider_keeps_its_state() -> None:
     provider = FakeProvider(auto_login="alice").start()
     rp = RelyingParty(provider)
     issuer, token = provider.issuer, rp.sign_in()["refresh_token"]
@@ -274,7 +276,7 @@ def test_stopped_and_started_again_it_is_the_same_provider() -> None:
     provider.stop()
 
 
-def test_bends_can_be_limited_to_one_grant(provider: FakeProvider, rp: RelyingParty) -> None:
+def test_changes_can_be_limited_to_one_grant_type(provider: FakeProvider, rp: RelyingParty) -> None:
     provider.bend.token.raw(503, headers={"Retry-After": "1"}, when=is_grant("refresh_token"), times=1)
     tokens = rp.sign_in()
     refused = rp.refresh(tokens["refresh_token"])

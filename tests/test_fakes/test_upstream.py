@@ -43,14 +43,14 @@ def test_a_request_is_recorded_byte_for_byte(upstream: RecordingUpstream) -> Non
         request.header("x-dup")
 
 
-def test_pipelined_requests_stay_apart(upstream: RecordingUpstream) -> None:
+def test_pipelined_requests_are_recorded_separately(upstream: RecordingUpstream) -> None:
     first = b"POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
     second = b"GET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     assert talk(upstream, first + second).count(b"HTTP/1.1 200") == 2
     assert [(each.path, each.connection) for each in upstream.requests] == [("/1", 1), ("/2", 1)]
 
 
-def test_malformed_and_aborted_requests_are_kept(upstream: RecordingUpstream) -> None:
+def test_malformed_and_aborted_requests_are_recorded(upstream: RecordingUpstream) -> None:
     assert b" 400 " in talk(upstream, b"NOT HTTP\r\n\r\n")
     assert upstream.malformed == [b"NOT HTTP\r\n\r\n"]
     with socket.create_connection(("127.0.0.1", upstream.port)) as connection:
@@ -59,7 +59,7 @@ def test_malformed_and_aborted_requests_are_kept(upstream: RecordingUpstream) ->
     assert (upstream.last.complete, upstream.last.body) == (False, b"abc")
 
 
-def test_the_default_answer_echoes_and_connections_are_kept(upstream: RecordingUpstream) -> None:
+def test_the_default_answer_echoes_the_request_and_keeps_the_connection(upstream: RecordingUpstream) -> None:
     with httpx.Client() as http:
         echoed = http.post(f"{upstream.url}/x?y=1", content=b"body").json()
         http.get(upstream.url)
@@ -67,7 +67,7 @@ def test_the_default_answer_echoes_and_connections_are_kept(upstream: RecordingU
     assert [request.connection for request in upstream.requests] == [1, 1]
 
 
-def test_programmed_answers(upstream: RecordingUpstream) -> None:
+def test_the_upstream_sends_programmed_answers(upstream: RecordingUpstream) -> None:
     upstream.respond("/made", status=418, headers=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")], body="tea")
     upstream.respond("/made", json={"once": True}, times=1)
     upstream.respond("/tree/*", body="prefix")
@@ -79,13 +79,13 @@ def test_programmed_answers(upstream: RecordingUpstream) -> None:
     assert get(f"{upstream.url}/call?q").text == "q"
 
 
-def test_raw_bytes_go_out_as_they_are(upstream: RecordingUpstream) -> None:
+def test_raw_bytes_are_sent_unchanged(upstream: RecordingUpstream) -> None:
     raw = b"HTTP/1.1 200 Odd  Reason\r\nx-CASE: 1\r\nContent-Length: 0\r\n\r\n"
     upstream.respond("/raw", raw=raw, close=True)
     assert talk(upstream, b"GET /raw HTTP/1.1\r\nHost: x\r\n\r\n") == raw
 
 
-def test_streams_arrive_in_time(upstream: RecordingUpstream) -> None:
+def test_the_parts_of_a_stream_arrive_at_the_given_times(upstream: RecordingUpstream) -> None:
     upstream.respond_with("/events", sse_reply(["one", "two\nlines"], every=0.2))
     started = time.monotonic()
     with httpx.stream("GET", f"{upstream.url}/events") as response:
@@ -94,7 +94,7 @@ def test_streams_arrive_in_time(upstream: RecordingUpstream) -> None:
     assert parts[0][1] < 0.19 <= parts[1][1]
 
 
-def test_a_client_that_leaves_a_stream_is_noticed(upstream: RecordingUpstream) -> None:
+def test_the_upstream_notices_that_a_client_left_a_stream(upstream: RecordingUpstream) -> None:
     upstream.respond("/hang", stream=[b"first", HANG], chunked=True)
     with httpx.stream("GET", f"{upstream.url}/hang") as response:
         assert next(response.iter_raw()) == b"first"
@@ -102,7 +102,7 @@ def test_a_client_that_leaves_a_stream_is_noticed(upstream: RecordingUpstream) -
     upstream.wait_for(lambda it: it.connections_open == 0)
 
 
-def test_big_bodies_are_generated_and_counted(upstream: RecordingUpstream) -> None:
+def test_large_bodies_are_generated_and_counted(upstream: RecordingUpstream) -> None:
     size = 5_000_001
     upstream.respond("/big", size=size)
     body = get(f"{upstream.url}/big").content
@@ -124,7 +124,7 @@ def test_a_body_can_be_cut_read_slowly_or_not_at_all(upstream: RecordingUpstream
     assert early.startswith(b"HTTP/1.1 413 ")
 
 
-def test_it_serves_a_unix_socket(tmp_path: Path) -> None:
+def test_the_upstream_can_listen_on_a_unix_socket(tmp_path: Path) -> None:
     with RecordingUpstream(unix=tmp_path / "up.sock") as upstream:
         transport = httpx.HTTPTransport(uds=upstream.url.removeprefix("unix:"))
         with httpx.Client(transport=transport) as http:
@@ -134,7 +134,7 @@ def test_it_serves_a_unix_socket(tmp_path: Path) -> None:
 # WebSocket
 
 
-def test_three_megabytes_are_echoed(upstream: RecordingUpstream) -> None:
+def test_a_websocket_message_of_three_megabytes_is_echoed(upstream: RecordingUpstream) -> None:
     message = bytes(range(256)) * 12_288
     offered = [Subprotocol("streamlit"), Subprotocol("xsrf"), Subprotocol("session")]
     with connect(f"{upstream.ws_url}/ws", subprotocols=offered, max_size=None, proxy=None) as client:
@@ -152,7 +152,7 @@ def test_three_megabytes_are_echoed(upstream: RecordingUpstream) -> None:
     assert not upstream.websockets_open
 
 
-def test_fragments_are_echoed_frame_by_frame(upstream: RecordingUpstream) -> None:
+def test_websocket_fragments_are_echoed_frame_by_frame(upstream: RecordingUpstream) -> None:
     with connect(f"{upstream.ws_url}/ws", proxy=None) as client:
         client.send(["one ", "two ", "three"])
         assert list(client.recv_streaming()) == ["one ", "two ", "three", ""]
@@ -160,7 +160,7 @@ def test_fragments_are_echoed_frame_by_frame(upstream: RecordingUpstream) -> Non
 
 
 @pytest.mark.parametrize("frame_size", [None, 70_001])
-def test_a_message_of_any_size_can_be_sent(upstream: RecordingUpstream, frame_size: int | None) -> None:
+def test_a_websocket_message_of_any_size_can_be_sent(upstream: RecordingUpstream, frame_size: int | None) -> None:
     size = 300_000
     with connect(f"{upstream.ws_url}/ws", max_size=None, proxy=None) as client:
         upstream.wait_for(lambda it: len(it.websockets_open) == 1)
@@ -170,7 +170,7 @@ def test_a_message_of_any_size_can_be_sent(upstream: RecordingUpstream, frame_si
     assert hashlib.sha256(message).hexdigest() == pattern_sha256(size)
 
 
-def test_the_server_can_greet_close_and_vanish(upstream: RecordingUpstream) -> None:
+def test_the_websocket_server_can_greet_close_and_disconnect(upstream: RecordingUpstream) -> None:
     def greet(opened: UpstreamWebSocket) -> None:
         opened.send("hello")
         opened.close(4401, "expired")
@@ -189,7 +189,7 @@ def test_the_server_can_greet_close_and_vanish(upstream: RecordingUpstream) -> N
     assert upstream.websockets[-1].wait_closed() == 1006
 
 
-def test_reading_can_be_paused(upstream: RecordingUpstream) -> None:
+def test_reading_from_a_websocket_can_be_paused(upstream: RecordingUpstream) -> None:
     with connect(f"{upstream.ws_url}/ws", proxy=None) as client:
         upstream.wait_for(lambda it: len(it.websockets_open) == 1)
         opened = upstream.websockets_open[0]
@@ -201,7 +201,7 @@ def test_reading_can_be_paused(upstream: RecordingUpstream) -> None:
         assert client.recv(timeout=5) == "x"
 
 
-def test_an_upgrade_can_be_refused_with_any_answer(upstream: RecordingUpstream) -> None:
+def test_a_websocket_upgrade_can_be_refused_with_any_answer(upstream: RecordingUpstream) -> None:
     upstream.respond("/no", status=403, body="not you")
     with pytest.raises(InvalidStatus) as refused, connect(f"{upstream.ws_url}/no", proxy=None):
         pass

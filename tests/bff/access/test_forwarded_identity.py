@@ -35,13 +35,13 @@ def route(**keys: object) -> RouteSettings:
     ],
     ids=["everything", "a prefix", "two names in the person's order", "another case", "nothing"],
 )
-def test_only_groups_that_match_a_glob_go_out(globs: list[str], groups: tuple[str, ...]) -> None:
+def test_only_groups_that_match_a_glob_are_forwarded(globs: list[str], groups: tuple[str, ...]) -> None:
     seen = forwarded(ADA, globs)
     assert seen.groups == groups
     assert globs == ["*"] or seen.claims["groups"] == list(groups)
 
 
-def test_a_kit_client_sees_the_groups_of_all_its_pages() -> None:
+def test_a_kit_client_gets_the_groups_of_all_its_pages() -> None:
     one, two = route(kit="dash", groups_forwarded=["a*"]), route(kit="dash", groups_forwarded=["b*", "a*"])
     assert forwarded_to_kit("dash", [one, two, route(groups_forwarded=["c*"])]) == ("a*", "b*")
     assert forwarded_to_kit("elsewhere", [one]) == ("*",)
@@ -49,7 +49,7 @@ def test_a_kit_client_sees_the_groups_of_all_its_pages() -> None:
 
 @pytest.mark.parametrize("kit", ["", "dash"])
 @pytest.mark.parametrize("token", ["none", "assertion"])
-def test_headers_and_assertions_of_a_request_share_one_bound(kit: str, token: str) -> None:
+def test_the_headers_and_the_assertion_of_a_request_have_the_same_size_limit(kit: str, token: str) -> None:
     one = route(kit=kit, token=token)
     assertions = (bool(kit) + (token == "assertion")) * assertion_line_bytes(one)
     assert assertion_line_bytes(one) <= IDENTITY_LINE_BYTES
@@ -78,14 +78,14 @@ def test_headers_and_assertions_of_a_request_share_one_bound(kit: str, token: st
         "nothing more can go",
     ],
 )
-def test_groups_go_first_and_then_what_is_longest(
+def test_groups_are_left_out_first_and_then_the_longest_values(
     sizes: dict[str, int], surplus: int, too_long: list[str], omitted: tuple[str, ...]
 ) -> None:
     assert choose_omitted(sizes, surplus=surplus, too_long=frozenset(too_long)) == omitted
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 99)), st.integers(-50, 500))
-def test_enough_goes_whenever_enough_may_go(sizes: dict[str, int], surplus: int) -> None:
+def test_enough_is_left_out_to_fit_the_limit_where_that_is_possible(sizes: dict[str, int], surplus: int) -> None:
     omitted = choose_omitted(sizes, surplus=surplus)
     assert sum(sizes[name] for name in omitted) >= min(surplus, sum(sizes.values()))
     if surplus <= 0:

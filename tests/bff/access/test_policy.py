@@ -39,7 +39,9 @@ def decision(*, auth: Any = "required", provider: str = "", **require: Any) -> D
         pytest.param(decision(acr_any=["gold"]), StepUp("acr"), id="too weak a sign-in"),
     ],
 )
-def test_a_person_gets_through_by_provider_and_requirements(found: Decision, expected: Decision) -> None:
+def test_the_provider_and_the_requirements_decide_whether_a_person_is_allowed(
+    found: Decision, expected: Decision
+) -> None:
     assert found == expected
 
 

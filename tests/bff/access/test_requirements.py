@@ -70,21 +70,21 @@ UNMET: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("wanted", MET)
-def test_a_requirement_that_holds(wanted: dict[str, Any]) -> None:
+def test_a_requirement_that_the_person_meets_is_not_missing(wanted: dict[str, Any]) -> None:
     assert missing(**wanted) == ""
 
 
 @pytest.mark.parametrize(("key", "wanted"), UNMET)
-def test_a_requirement_that_does_not_hold_is_named(key: str, wanted: dict[str, Any]) -> None:
+def test_a_requirement_that_the_person_does_not_meet_is_named(key: str, wanted: dict[str, Any]) -> None:
     assert missing(**wanted) == key
 
 
 @pytest.mark.parametrize("wanted", [wanted for wanted in MET if wanted])
-def test_a_person_without_claims_meets_nothing(wanted: dict[str, Any]) -> None:
+def test_a_person_without_claims_meets_no_requirement(wanted: dict[str, Any]) -> None:
     assert missing(NOBODY, now=10**9, **wanted) != ""
 
 
-def test_every_key_must_hold_not_just_one() -> None:
+def test_all_keys_of_a_requirement_must_be_met() -> None:
     assert missing(roles_any=("analyst",), groups_any=("ops",)) == "groups_any"
 
 
@@ -92,13 +92,13 @@ def test_scopes_come_from_the_token() -> None:
     assert missing(scopes=("openid", "models:read"), scopes_all=("models:read",)) == ""
 
 
-def test_an_unverified_address_never_counts() -> None:
+def test_an_unverified_email_meets_no_requirement() -> None:
     unverified = replace(ADA, email_verified=False)
     assert missing(unverified, emails=("ada@example.com",)) == "emails"
     assert missing(unverified, email_domains=("example.com",)) == "email_domains"
 
 
-def test_an_unverified_address_does_not_count_as_a_claim_either() -> None:
+def test_an_unverified_email_meets_no_requirement_on_the_claim_email() -> None:
     named = replace(ADA, claims={"email": "ada@example.com", "team": "a"})
     assert missing(named, claims={"email": "ada@example.com", "team": "a"}) == ""
     assert missing(replace(named, email_verified=False), claims={"email": "ada@example.com"}) == "claims"
@@ -121,11 +121,11 @@ def test_an_unverified_address_does_not_count_as_a_claim_either() -> None:
         "",
     ],
 )
-def test_no_trick_address_is_of_the_domain(email: str) -> None:
+def test_an_email_that_only_looks_like_the_domain_does_not_meet_email_domains(email: str) -> None:
     assert missing(replace(ADA, email=email), email_domains=("corp.com",)) == "email_domains"
 
 
-def test_a_look_alike_letter_does_not_turn_into_another_persons_address() -> None:
+def test_an_email_with_a_look_alike_letter_is_not_another_persons_email() -> None:
     """U+212A KELVIN SIGN is k in lower case."""
     assert missing(replace(ADA, email="\u212aim@corp.com"), emails=("kim@corp.com",)) == "emails"
     assert missing(replace(ADA, email="zoë@corp.com"), emails=("zoë@corp.com",)) == ""
@@ -136,11 +136,11 @@ def test_an_authentication_in_the_future_is_not_recent() -> None:
     assert missing(later, max_age_seconds=100_000) == "max_age"
 
 
-def test_without_a_clock_the_age_is_left_out() -> None:
+def test_the_age_of_the_sign_in_is_not_checked_without_a_clock() -> None:
     assert missing(now=None, max_age_seconds=1) == ""
 
 
-def test_step_up_fixes_exactly_what_a_new_authentication_can() -> None:
+def test_step_up_is_offered_only_for_requirements_that_a_new_authentication_can_meet() -> None:
     assert {"acr", "max_age"} == STEP_UP
 
 
@@ -152,17 +152,17 @@ class TestLocalRoles:
         "analyst": Requirements(emails=("ada@example.com",)),
     }
 
-    def test_are_added_to_what_the_provider_says_once(self) -> None:
+    def test_local_roles_are_added_once_to_the_roles_of_the_provider(self) -> None:
         assert with_local_roles(ADA, self.RULES).roles == ("analyst", "viewer", "science")
 
-    def test_do_not_build_on_each_other(self) -> None:
+    def test_a_local_role_does_not_lead_to_another_local_role(self) -> None:
         assert "boss" not in with_local_roles(ADA, self.RULES).roles
 
-    def test_see_the_scopes_of_the_session(self) -> None:
+    def test_local_role_rules_can_ask_for_scopes_of_the_session(self) -> None:
         assert "reader" in with_local_roles(ADA, self.RULES, scopes=frozenset({"models:read"})).roles
 
-    def test_without_rules_the_person_is_the_same_object(self) -> None:
+    def test_without_local_role_rules_the_identity_is_unchanged(self) -> None:
         assert with_local_roles(ADA, {}) is ADA
 
-    def test_nobody_gets_what_they_do_not_meet(self) -> None:
+    def test_a_person_who_does_not_meet_a_rule_gets_no_local_role(self) -> None:
         assert with_local_roles(NOBODY, self.RULES).roles == ()

@@ -46,7 +46,7 @@ def ask(url: str, key: str = "", *, method: str = "GET", headers: Any = None, **
     return httpx.request(method, url, headers=[*own, *(headers or [])], **more)
 
 
-def test_a_key_of_the_file_opens_what_it_is_good_for(keys_file: Path) -> None:
+def test_a_key_from_the_file_opens_the_routes_of_its_scopes(keys_file: Path) -> None:
     with serving(api_with(APIKey.from_env({"VESTIBULE_API_KEYS_FILE": str(keys_file)}))) as url:
         assert ask(url + "/who", NIGHTLY.key).json() == {"name": "nightly", "scopes": ["imports:write", "models:read"]}
         assert ask(url + "/who", BARE.key).json() == {"name": "bare", "scopes": []}
@@ -64,7 +64,7 @@ def test_a_file_to_which_everybody_may_add_a_key_stops_the_api(keys_file: Path) 
         APIKey.from_env({"VESTIBULE_API_KEYS_FILE": str(keys_file)})
 
 
-def test_every_key_that_is_not_right_gets_the_same_answer(keys_file: Path) -> None:
+def test_every_wrong_key_gets_the_same_answer(keys_file: Path) -> None:
     with serving(api_with(APIKey.from_env({"VESTIBULE_API_KEYS_FILE": str(keys_file)}))) as url:
         answers = [
             ask(url + "/who"),
@@ -83,7 +83,7 @@ def test_every_key_that_is_not_right_gets_the_same_answer(keys_file: Path) -> No
     assert {answer.headers["www-authenticate"] for answer in answers} == {'APIKey realm="api"'}
 
 
-def test_a_minted_key_is_random_and_only_its_hash_is_kept() -> None:
+def test_a_new_key_is_random_and_only_its_hash_is_kept() -> None:
     first, second = mint_api_key("nightly"), mint_api_key("nightly")
     assert first.key != second.key
     assert first.key not in first.line
@@ -92,7 +92,7 @@ def test_a_minted_key_is_random_and_only_its_hash_is_kept() -> None:
     assert len(first.key) == len("vak_") + 43
 
 
-def test_two_keys_of_one_name_are_good_at_a_time() -> None:
+def test_two_keys_with_the_same_name_work_at_the_same_time() -> None:
     old, new = mint_api_key("nightly"), mint_api_key("nightly")
     api_key = APIKey.from_env({"VESTIBULE_API_KEYS": f"{old.line}\n{new.line}"})
     assert api_key.find(old.key) == api_key.find(new.key) == KeyHolder("nightly", frozenset())
@@ -117,7 +117,7 @@ def test_a_line_that_cannot_be_read_is_named_by_its_number_and_not_shown(line: s
     assert HASH[:10] not in str(caught.value)
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
+def test_the_error_names_the_setting_that_is_missing(tmp_path: Path) -> None:
     for environ in ({}, {"VESTIBULE_API_KEYS": READER.line, "VESTIBULE_API_KEYS_FILE": "x"}):
         with pytest.raises(APIKeyMisconfigured, match="exactly one of VESTIBULE_API_KEYS_FILE and VESTIBULE_API_KEYS"):
             APIKey.from_env(environ)
@@ -129,7 +129,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         APIKey([READER.line, READER.line])
 
 
-def test_swagger_offers_authorize() -> None:
+def test_swagger_has_an_authorize_button_for_api_keys() -> None:
     document = api_with(APIKey([READER.line])).openapi()
     assert document["components"]["securitySchemes"]["APIKey"] == {
         "type": "apiKey",

@@ -69,12 +69,12 @@ def get(url: str, token: str = "", *, params: dict[str, str] | None = None, **he
     return httpx.get(url, params=params, headers=bearer | headers, timeout=10)
 
 
-def test_a_token_of_the_provider_opens(api: str, provider: FakeProvider) -> None:
+def test_a_token_from_the_provider_is_accepted(api: str, provider: FakeProvider) -> None:
     answer = get(api + "/me", provider.access_token("alice", audience="reports", scopes=["b", "a"]))
     assert answer.json() == {"sub": "alice", "roles": ["analyst", "admin"], "scopes": ["a", "b"]}
 
 
-def test_no_token_is_401_without_an_error_code(api: str) -> None:
+def test_a_request_without_a_token_gets_401_without_an_error_code(api: str) -> None:
     answer = get(api + "/me")
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="api"')
 
@@ -92,7 +92,7 @@ def test_no_token_is_401_without_an_error_code(api: str) -> None:
         ({"cnf": {"jkt": "x"}}, "bearer_kind"),
     ],
 )
-def test_a_token_for_something_else_is_refused_by_name(
+def test_a_token_with_a_wrong_claim_is_refused_with_the_code_of_the_claim(
     api: str, provider: FakeProvider, claims: dict[str, Any], code: str
 ) -> None:
     token = provider.access_token("alice", audience="reports", **claims)
@@ -106,7 +106,7 @@ def test_a_token_for_something_else_is_refused_by_name(
     assert token not in answer.text
 
 
-def test_one_token_in_one_place(api: str, provider: FakeProvider) -> None:
+def test_a_request_with_two_tokens_is_refused(api: str, provider: FakeProvider) -> None:
     token = provider.access_token("alice", audience="reports")
     twice = [("Authorization", f"Bearer {token}")] * 2
     assert httpx.get(api + "/me", headers=twice).status_code == 400
@@ -115,12 +115,12 @@ def test_one_token_in_one_place(api: str, provider: FakeProvider) -> None:
 
 
 @pytest.mark.parametrize("authorization", ["Basic YTpi", "Bearer", "Bearer  a.b.c", "Bearer a b"])
-def test_what_is_no_bearer_token_is_401(api: str, authorization: str) -> None:
+def test_an_authorization_header_without_a_bearer_token_gets_401(api: str, authorization: str) -> None:
     answer = get(api + "/me", Authorization=authorization)
     assert (answer.status_code, answer.json()["detail"]["error"]) == (401, "invalid_token")
 
 
-def test_one_of_the_roles_is_enough_and_none_is_403(api: str, provider: FakeProvider) -> None:
+def test_one_of_the_roles_is_enough_and_a_caller_without_any_gets_403(api: str, provider: FakeProvider) -> None:
     assert get(api + "/analysts", provider.access_token("alice", audience="reports")).json() == "analysts"
     answer = get(api + "/analysts", provider.access_token("bob", audience="reports"))
     assert answer.status_code == 403
@@ -139,7 +139,7 @@ def test_one_of_the_roles_is_enough_and_none_is_403(api: str, provider: FakeProv
         ("/url", {"https://example": {"com/roles": ["analyst"]}}, 403),
     ],
 )
-def test_roles_are_read_where_the_api_says_and_nowhere_else(
+def test_roles_are_read_only_from_the_configured_claim(
     api: str, provider: FakeProvider, path: str, claims: dict[str, Any], status: int
 ) -> None:
     token = provider.access_token("alice", audience="reports", **claims)
@@ -155,13 +155,13 @@ def test_every_scope_is_needed_and_the_challenge_names_them(api: str, provider: 
     assert 'scope="models:read' in answer.headers["www-authenticate"]
 
 
-def test_names_that_cannot_stand_in_a_header_do_not_break_the_refusal(api: str, provider: FakeProvider) -> None:
+def test_role_names_that_a_header_cannot_hold_do_not_break_the_403_answer(api: str, provider: FakeProvider) -> None:
     answer = get(api + "/odd", provider.access_token("alice", audience="reports"))
     assert answer.status_code == 403
     assert "a ?quoted? ? ????" in answer.headers["www-authenticate"]
 
 
-def test_swagger_offers_authorize_on_every_guarded_route(api: str) -> None:
+def test_swagger_has_an_authorize_button_on_every_guarded_route(api: str) -> None:
     document = get(api + "/openapi.json").json()
     assert document["components"]["securitySchemes"]["Bearer"] == {
         "type": "http",
@@ -187,7 +187,7 @@ def test_a_new_key_is_fetched_at_once_and_an_unknown_one_is_401(provider: FakePr
         assert provider.key_fetches == fetched, "a stranger's kid causes no fetch per request"
 
 
-def test_an_outage_of_the_provider_is_503_until_keys_were_had_and_nothing_after(provider: FakeProvider) -> None:
+def test_a_provider_that_is_down_gives_503_only_while_no_keys_are_known(provider: FakeProvider) -> None:
     with serving(api_with(JWTBearer.from_env(provider.variables()))) as url:
         token = provider.access_token("alice")
         provider.is_down = True
@@ -213,7 +213,7 @@ def test_an_outage_of_the_provider_is_503_until_keys_were_had_and_nothing_after(
         Reply(status=302, headers=(("Location", "/elsewhere"),)),
     ],
 )
-def test_keys_that_cannot_be_read_are_503_and_never_500(reply: Reply) -> None:
+def test_an_unreadable_key_set_gives_503_and_not_500(reply: Reply) -> None:
     with RecordingUpstream() as upstream:
         upstream.respond_with("/keys", reply)
         bearer = JWTBearer(ISSUER, "api", jwks_url=upstream.url + "/keys")
@@ -231,14 +231,14 @@ def test_keys_that_cannot_be_read_are_503_and_never_500(reply: Reply) -> None:
         (jwt_of({}, key=signing_key("ES256"), header={"typ": "vestibule-handshake+jwt"}), "bearer_typ"),
     ],
 )
-def test_for_what_can_be_no_token_nothing_is_fetched(token: str, code: str) -> None:
+def test_no_keys_are_fetched_for_a_text_that_cannot_be_a_token(token: str, code: str) -> None:
     with RecordingUpstream() as upstream, serving(api_with(JWTBearer(ISSUER, "api", jwks_url=upstream.url))) as url:
         answer = get(url + "/me", token)
         assert (answer.status_code, answer.json()["detail"]["error_description"]) == (401, code)
         assert upstream.requests == []
 
 
-def test_a_jwks_host_that_is_not_there_is_503() -> None:
+def test_an_unreachable_jwks_host_gives_503() -> None:
     sock = bind_socket("127.0.0.1")
     bearer = JWTBearer(ISSUER, "api", jwks_url=f"http://127.0.0.1:{sock.getsockname()[1]}/keys")
     with serving(api_with(bearer)) as url:
@@ -271,7 +271,7 @@ def published_keys(*algs: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
-async def test_each_algorithm_counts_when_it_is_configured_and_only_then(alg: str) -> None:
+async def test_an_algorithm_is_accepted_only_when_it_is_configured(alg: str) -> None:
     with published_keys(alg) as url:
         variables = {"VESTIBULE_JWT__ISSUER": ISSUER, "VESTIBULE_JWT__AUDIENCE": "api", "VESTIBULE_JWT__JWKS_URL": url}
         bearer = JWTBearer.from_env(variables | {"VESTIBULE_JWT__ALGORITHMS": f" {alg} ,"})
@@ -281,7 +281,7 @@ async def test_each_algorithm_counts_when_it_is_configured_and_only_then(alg: st
             await JWTBearer.from_env(variables | {"VESTIBULE_JWT__ALGORITHMS": other}).verify(_token(alg))
 
 
-async def test_a_plain_jwt_counts_only_where_the_api_says_so() -> None:
+async def test_a_token_with_type_jwt_is_accepted_only_where_the_api_allows_it() -> None:
     with published_keys("ES256") as url:
         strict = JWTBearer(ISSUER, "api", jwks_url=url)
         lenient = JWTBearer(ISSUER, "api", jwks_url=url, token_types=("at+jwt", "jwt"))
@@ -294,7 +294,7 @@ async def test_a_plain_jwt_counts_only_where_the_api_says_so() -> None:
                 await lenient.verify(_token("ES256", typ=typ))
 
 
-async def test_scopes_are_read_as_the_large_providers_write_them() -> None:
+async def test_scopes_are_read_from_each_form_that_large_providers_use() -> None:
     with published_keys("ES256") as url:
         bearer = JWTBearer(ISSUER, "api", jwks_url=url)
         for claims in ({"scope": "a b"}, {"scp": "a b"}, {"scp": ["a", "b", 1]}):
@@ -321,7 +321,7 @@ async def test_scopes_are_read_as_the_large_providers_write_them() -> None:
         ({"ISSUER": ISSUER, "AUDIENCE": "api", "JWKS_URI": "https://x/k"}, "no setting VESTIBULE_JWT__JWKS_URI"),
     ],
 )
-def test_what_is_missing_or_wrong_is_named_and_no_secret_shown(variables: dict[str, str], named: str) -> None:
+def test_a_missing_or_wrong_setting_is_named_without_showing_a_secret(variables: dict[str, str], named: str) -> None:
     environ = {f"VESTIBULE_JWT__{name}": value for name, value in variables.items()}
     with pytest.raises(JWTBearerMisconfigured) as caught:
         JWTBearer.from_env(environ)
@@ -329,7 +329,7 @@ def test_what_is_missing_or_wrong_is_named_and_no_secret_shown(variables: dict[s
     assert SECRET not in str(caught.value)
 
 
-def test_a_requirement_of_nothing_is_refused_when_it_is_written() -> None:
+def test_a_requirement_without_roles_or_scopes_is_refused_when_it_is_created() -> None:
     bearer = JWTBearer(ISSUER, "api", hs256_secret=SECRET)
     with pytest.raises(ValueError, match="at least one scope"):
         RequireScopes(bearer)
@@ -337,7 +337,7 @@ def test_a_requirement_of_nothing_is_refused_when_it_is_written() -> None:
         RequireRoles(bearer)
 
 
-async def test_a_ca_file_that_cannot_be_read_is_an_outage_and_no_crash() -> None:
+async def test_an_unreadable_ca_file_gives_503_and_not_500() -> None:
     bearer = JWTBearer(ISSUER, "api", jwks_url="https://127.0.0.1:9/keys", ca_file="/nowhere/ca.pem")
     with pytest.raises(Exception, match="provider_unreachable"):
         await bearer.verify(_token("ES256"))

@@ -33,7 +33,7 @@ def get(url: str, token: str, **headers: str) -> httpx.Response:
     return httpx.get(url, headers={"Authorization": f"Bearer {token}"} | headers)
 
 
-def test_a_minted_token_opens_the_api_on_this_machine() -> None:
+def test_a_development_token_opens_the_api_on_this_machine() -> None:
     token = mint_development_token("ada", roles=["analyst"], scopes=["models:read"], secret=SECRET)
     with serving(api()) as url:
         answer = get(url + "/me", token)
@@ -49,7 +49,7 @@ def test_a_minted_token_opens_the_api_on_this_machine() -> None:
     "headers",
     [{"X-Forwarded-For": "127.0.0.1"}, {"Forwarded": "for=127.0.0.1"}, {"X-Real-IP": "::1"}, {"Via": "1.1 proxy"}],
 )
-def test_behind_a_proxy_on_this_machine_it_opens_nothing(headers: dict[str, str]) -> None:
+def test_a_development_token_is_refused_behind_a_proxy_on_this_machine(headers: dict[str, str]) -> None:
     token = mint_development_token("ada", secret=SECRET)
     with serving(api(), proxy_headers=False) as url:
         answer = get(url + "/me", token, **headers)
@@ -58,7 +58,7 @@ def test_behind_a_proxy_on_this_machine_it_opens_nothing(headers: dict[str, str]
 
 
 @pytest.mark.parametrize("client", [("10.0.0.7", 4711), ("2001:db8::1", 4711), ("testclient", 50000), None])
-async def test_from_elsewhere_it_opens_nothing(client: tuple[str, int] | None) -> None:
+async def test_a_development_token_is_refused_from_another_machine(client: tuple[str, int] | None) -> None:
     transport = httpx.ASGITransport(api(), client=client)  # type: ignore[arg-type]  # None is what unix sockets have
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         token = mint_development_token("ada", secret=SECRET)
@@ -67,16 +67,16 @@ async def test_from_elsewhere_it_opens_nothing(client: tuple[str, int] | None) -
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
-def test_loopback_is_known_in_every_spelling(host: str) -> None:
+def test_every_spelling_of_a_loopback_address_is_loopback(host: str) -> None:
     assert is_from_loopback({"headers": [], "client": (host, 1)})
 
 
 @pytest.mark.parametrize("host", ["::ffff:10.0.0.1", "0.0.0.0", "", "localhost.evil.example"])
-def test_what_is_not_loopback_is_not_taken_for_it(host: str) -> None:
+def test_other_addresses_are_not_loopback(host: str) -> None:
     assert not is_from_loopback({"headers": [], "client": (host, 1)})
 
 
-async def test_without_knowing_where_it_came_from_it_opens_nothing() -> None:
+async def test_a_development_token_is_refused_when_the_client_address_is_unknown() -> None:
     with pytest.raises(InvalidToken, match="bearer_development"):
         await JWTBearer.from_env(ENVIRON).verify(mint_development_token("ada", secret=SECRET))
 
@@ -91,7 +91,7 @@ async def test_without_knowing_where_it_came_from_it_opens_nothing() -> None:
         (jwt_of({"iss": DEV_ISSUER}, key=SECRET, header={"typ": "JWT"}), "bearer_typ"),
     ],
 )
-def test_another_token_opens_nothing(token: str, code: str) -> None:
+def test_a_wrong_token_is_refused_in_development(token: str, code: str) -> None:
     with serving(api()) as url:
         assert get(url + "/me", token).json()["detail"]["error_description"].partition(":")[0] == code
 
@@ -108,25 +108,29 @@ def test_another_token_opens_nothing(token: str, code: str) -> None:
         ({"VESTIBULE_JWT__HS256_SECRET": SECRET}, "exactly one of"),
     ],
 )
-def test_beside_a_real_issuer_the_api_does_not_start_and_says_why(over: dict[str, str], named: str) -> None:
+def test_a_development_secret_with_settings_of_a_real_provider_stops_the_start_with_the_reason(
+    over: dict[str, str], named: str
+) -> None:
     with pytest.raises(JWTBearerMisconfigured, match=named) as caught:
         JWTBearer.from_env(ENVIRON | over)
     assert SECRET not in str(caught.value)
 
 
-def test_issuer_and_audience_of_this_machine_may_be_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_development_secret_may_have_an_issuer_and_an_audience_of_this_machine(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     own = {"VESTIBULE_JWT__ISSUER": "http://localhost:8000", "VESTIBULE_JWT__AUDIENCE": "api"}
     rules = JWTBearer.from_env(ENVIRON | own).rules
     assert (rules.issuer, rules.audience) == ("http://localhost:8000", "api")
     assert "VESTIBULE_DEV_SECRET is set" in caplog.text
 
 
-def test_minting_without_a_secret_says_which_variable() -> None:
+def test_creating_a_token_without_a_secret_names_the_missing_variable() -> None:
     with pytest.raises(JWTBearerMisconfigured, match="VESTIBULE_DEV_SECRET is not set"):
         mint_development_token("ada")
 
 
-def test_the_command_prints_a_token_that_opens() -> None:
+def test_the_command_prints_a_token_that_the_api_accepts() -> None:
     command = [sys.executable, "-m", "bff.api.development_tokens", "ada", "analyst", "admin", "--scope", "models:read"]
     done = subprocess.run(command, env=ENVIRON, capture_output=True, text=True, check=True)
     with serving(api()) as url:

@@ -49,7 +49,7 @@ def code_of(text: str, *, rules: BearerRules = RULES) -> str:
     return refused.value.code
 
 
-def test_a_valid_token_names_its_caller() -> None:
+def test_a_valid_token_gives_its_caller() -> None:
     caller = validate(token())
     assert (caller.sub, caller.iss, caller.aud) == ("alice", ISSUER, ("api", "other"))
     assert (caller.exp, caller.iat, caller.name) == (NOW + 60, NOW, "Alice")
@@ -69,11 +69,11 @@ def test_one_role_of_several_is_enough_and_every_scope_is_needed() -> None:
 
 
 @pytest.mark.parametrize("aud", ["api", ["api"], ["api", 5]])
-def test_an_audience_may_be_one_of_several(aud: object) -> None:
+def test_the_own_audience_may_be_one_of_several_in_the_token(aud: object) -> None:
     assert "api" in validate(token(aud=aud)).aud
 
 
-def test_every_key_of_an_allowed_algorithm_counts() -> None:
+def test_a_token_signed_by_any_key_of_an_allowed_algorithm_is_accepted() -> None:
     assert validate(token(key=signing_key("ES256", "e1"))).sub == "alice"
     assert code_of(token(), rules=replace(RULES, algorithms=("ES256",))) == "bearer_alg"
 
@@ -93,7 +93,7 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("code", "change"), BROKEN, ids=[f"{n}-{code}" for n, (code, _) in enumerate(BROKEN)])
-def test_one_broken_claim_breaks_the_token(code: str, change: dict[str, Any]) -> None:
+def test_one_wrong_claim_is_enough_to_refuse_an_access_token(code: str, change: dict[str, Any]) -> None:
     assert code_of(token(**change)) == f"bearer_{code}"
 
 
@@ -141,7 +141,7 @@ def test_a_refusal_names_what_was_expected_and_found() -> None:
 @pytest.mark.parametrize(
     "typ", ["", "JWT", "logout+jwt", "dpop+jwt", "id+jwt", "vestibule-handshake+jwt", "at+jwt2", "secevent+jwt"]
 )
-def test_by_default_only_access_tokens_count(typ: str) -> None:
+def test_only_access_token_types_are_accepted_by_default(typ: str) -> None:
     assert code_of(token(header={"typ": typ})) == "bearer_typ"
 
 
@@ -156,27 +156,27 @@ def test_unsigned_tokens_are_refused(alg: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["pem", "der", "empty", "bom"])
-def test_a_public_key_is_no_shared_secret(form: str) -> None:
+def test_a_token_signed_with_the_public_key_as_a_shared_secret_is_refused(form: str) -> None:
     key = signing_key("RS256")
     secret = {"pem": key.public_pem, "der": key.public_der, "empty": b"", "bom": b"\xef\xbb\xbf" + key.public_pem}[form]
     assert code_of(token(key=secret, alg="HS256", header={"kid": "k1"})) == "bearer_alg"
     assert code_of(token(key=secret, alg="HS256", header={"kid": "k1", "alg": "RS256"})) == "bearer_signature"
 
 
-def test_a_shared_secret_among_the_allowed_algorithms_opens_nothing_with_public_keys() -> None:
+def test_allowing_a_shared_secret_algorithm_does_not_accept_tokens_signed_with_public_keys() -> None:
     rules = replace(RULES, algorithms=("HS256", "none"))
     with pytest.raises(UnknownKey):
         validate(token(key=signing_key("RS256").public_pem, alg="HS256", header={"kid": "k1"}), rules=rules)
 
 
 @pytest.mark.parametrize("kid", ["../../dev/null", "' OR 1", "*", "k" * 256, "\u00fc"])
-def test_a_kid_is_a_name_to_look_up_and_nothing_more(kid: str) -> None:
+def test_a_strange_kid_is_only_an_unknown_key_name(kid: str) -> None:
     with pytest.raises(UnknownKey):
         validate(token(header={"kid": kid}))
 
 
 @pytest.mark.parametrize("kid", ["k" * 257, 5, ["k1"]])
-def test_a_kid_of_another_shape_is_malformed(kid: object) -> None:
+def test_a_token_whose_kid_is_not_a_usable_text_is_malformed(kid: object) -> None:
     assert code_of(token(header={"kid": kid})) == "bearer_malformed"
 
 
@@ -188,26 +188,26 @@ def test_critical_extensions_are_refused(extension: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "change", [lambda t: t + "=", lambda t: " " + t, lambda t: t + ".", lambda t: t + "\n", lambda t: t.split(".")[0]]
 )
-def test_a_token_has_one_spelling(change: Any) -> None:
+def test_a_token_in_another_spelling_is_malformed(change: Any) -> None:
     assert code_of(change(token())) == "bearer_malformed"
 
 
-def test_times_hold_within_the_leeway() -> None:
+def test_exp_and_nbf_are_checked_with_the_leeway() -> None:
     assert validate(token(exp=NOW - 9, iat=NOW + 10, nbf=NOW + 10)).sub == "alice"
 
 
-def test_roles_are_read_where_the_rules_say() -> None:
+def test_roles_are_read_from_the_claim_in_the_rules() -> None:
     nested = token(roles=OMIT, realm_access={"roles": ["admin"]})
     assert validate(nested, rules=replace(RULES, roles_claim="realm_access.roles")).roles == ("admin",)
     assert validate(nested).roles == ()
 
 
 @pytest.mark.parametrize("scope", [5, None, {"a": 1}, ""])
-def test_an_unreadable_scope_gives_none(scope: object) -> None:
+def test_an_unreadable_scope_claim_gives_no_scopes(scope: object) -> None:
     assert validate(token(scope=scope)).scopes == frozenset()
 
 
-def test_an_email_is_verified_by_true_alone() -> None:
+def test_an_email_is_verified_only_when_the_claim_is_true() -> None:
     for value in ("true", 1, None):
         assert not validate(token(email_verified=value)).email_verified
 
@@ -221,26 +221,26 @@ class TestDevelopment:
             self.validate(text, secret=secret)
         return refused.value.code
 
-    def test_the_shared_secret_signs(self) -> None:
+    def test_a_token_signed_with_the_development_secret_is_accepted(self) -> None:
         assert self.validate(token(key=SECRET, alg="HS256")).roles == ("analyst",)
 
-    def test_nothing_else_does(self) -> None:
+    def test_a_token_signed_with_another_key_is_refused_in_development(self) -> None:
         assert self.code_of(token(key=SECRET[:-1] + "x", alg="HS256")) == "bearer_signature"
         assert self.code_of(token()) == "bearer_alg"
         assert self.code_of(token(key=SECRET, alg="HS512")) == "bearer_alg"
         assert self.code_of(token(alg="none")) == "bearer_malformed"
 
-    def test_the_rules_are_the_same(self) -> None:
+    def test_a_development_token_must_meet_the_same_rules(self) -> None:
         assert self.code_of(token(key=SECRET, alg="HS256", aud="other")) == "bearer_aud"
         assert self.code_of(token(key=SECRET, alg="HS256", exp=NOW - 10)) == "bearer_exp"
         assert self.code_of(token(key=SECRET, alg="HS256", header={"typ": "vestibule-handshake+jwt"})) == "bearer_typ"
         assert self.code_of(token(key=SECRET, alg="HS256", header={"crit": ["x"]})) == "bearer_crit"
 
-    def test_a_payload_that_is_no_object_is_malformed(self) -> None:
+    def test_a_development_token_whose_payload_is_not_an_object_is_malformed(self) -> None:
         listed = jwt_of(b"[1]", key=SECRET, alg="HS256", header={"typ": "at+jwt"})
         assert self.code_of(listed) == "bearer_malformed"
 
-    def test_a_public_key_as_the_secret_verifies_nothing(self) -> None:
+    def test_a_public_key_as_the_development_secret_verifies_no_token(self) -> None:
         pem = signing_key("RS256").public_pem
         assert self.code_of(token(key=pem, alg="HS256"), secret=pem.decode()) == "bearer_signature"
 
@@ -248,7 +248,7 @@ class TestDevelopment:
 @given(
     st.one_of(st.text(max_size=80), st.lists(st.binary(max_size=40).map(b64url), min_size=3, max_size=3).map(".".join))
 )
-def test_no_text_is_more_than_an_invalid_token(text: str) -> None:
+def test_any_text_as_a_token_gives_at_most_invalid_token(text: str) -> None:
     with pytest.raises(InvalidToken):
         validate(text)
     with pytest.raises(InvalidToken):

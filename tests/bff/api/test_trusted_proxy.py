@@ -63,7 +63,7 @@ def get(url: str, *headers: tuple[str, str]) -> httpx.Response:
 USER = ("X-Auth-Request-User", "ada")
 
 
-def test_what_the_gateway_sends_is_read_as_it_was_meant(api: str) -> None:
+def test_the_identity_that_the_gateway_sends_is_read_correctly(api: str) -> None:
     sent = [
         (n.decode(), v.decode()) for n, v in build_identity_headers("x-auth-request", ADA, subject_key="k-1").headers
     ]
@@ -78,13 +78,13 @@ def test_what_the_gateway_sends_is_read_as_it_was_meant(api: str) -> None:
     }
 
 
-def test_what_the_gateway_sends_for_nobody_is_401(api: str) -> None:
+def test_the_empty_identity_headers_of_the_gateway_give_401(api: str) -> None:
     sent = [(n.decode(), v.decode()) for n, v in build_identity_headers("x-auth-request", None).headers]
     assert get(api + "/me", *sent).status_code == 401
     assert get(api + "/me").status_code == 401
 
 
-def test_roles_open_and_close(api: str) -> None:
+def test_a_role_requirement_lets_in_only_callers_with_the_role(api: str) -> None:
     assert get(api + "/analysts", USER, ("X-Auth-Request-Roles", "viewer,analyst")).json() == "analysts"
     answer = get(api + "/analysts", USER, ("X-Auth-Request-Roles", "viewer"))
     assert (answer.status_code, answer.json()["detail"]["error"]) == (403, "insufficient_scope")
@@ -113,14 +113,16 @@ def test_headers_that_can_be_read_in_two_ways_are_refused(api: str, headers: lis
     assert (answer.status_code, answer.json()["detail"]["error"]) == (400, "proxy_headers")
 
 
-def test_raw_bytes_beyond_ascii_are_refused(api: str) -> None:
+def test_header_bytes_outside_ascii_are_refused(api: str) -> None:
     host, port = api.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as peer:
         peer.sendall(b"GET /me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Auth-Request-User: ad\xe9\r\n\r\n")
         assert b" 400 " in peer.recv(65536).split(b"\r\n")[0]
 
 
-def test_nobody_is_believed_by_default_and_the_log_says_who_tried(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_proxy_is_trusted_by_default_and_the_log_names_the_address_that_tried(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING), serving(api_behind(TrustedProxyUser())) as url:
         answer = get(url + "/me", USER)
     assert (answer.status_code, answer.json()["detail"]["error"]) == (403, "proxy_untrusted")
@@ -128,7 +130,7 @@ def test_nobody_is_believed_by_default_and_the_log_says_who_tried(caplog: pytest
 
 
 @pytest.mark.parametrize("forwarded", ["10.0.0.5", "10.0.0.5:4711", "[fd00::5]:4711, 192.0.2.1", "fd00::5"])
-def test_an_address_that_came_by_a_header_is_no_peer(caplog: pytest.LogCaptureFixture, forwarded: str) -> None:
+def test_an_address_from_a_header_is_not_taken_as_the_peer(caplog: pytest.LogCaptureFixture, forwarded: str) -> None:
     app = api_behind(TrustedProxyUser(["10.0.0.0/8", "fd00::/8"]))
     with caplog.at_level(logging.WARNING), serving(app, proxy_headers=True, forwarded_allow_ips="*") as url:
         answer = get(url + "/me", USER, ("X-Forwarded-For", forwarded))
@@ -136,14 +138,14 @@ def test_an_address_that_came_by_a_header_is_no_peer(caplog: pytest.LogCaptureFi
     assert "--no-proxy-headers" in caplog.text
 
 
-def test_the_networks_come_from_the_environment() -> None:
+def test_the_trusted_networks_come_from_the_environment() -> None:
     user = TrustedProxyUser.from_env({"VESTIBULE_API_TRUSTED_PROXIES": "10.0.0.0/24, 127.0.0.1"})
     with serving(api_behind(user), proxy_headers=False) as url:
         assert get(url + "/me", USER).json()["sub"] == "ada"
 
 
 @pytest.mark.parametrize("text", ["", " , ", "10.0.0.1/24", "proxy.internal", "0.0.0.0/0", "::/0"])
-def test_networks_that_are_none_are_named(text: str) -> None:
+def test_invalid_trusted_networks_are_named_in_the_error(text: str) -> None:
     with pytest.raises(TrustedProxyMisconfigured, match="VESTIBULE_API_TRUSTED_PROXIES"):
         TrustedProxyUser.from_env({"VESTIBULE_API_TRUSTED_PROXIES": text})
 

@@ -44,7 +44,7 @@ def api() -> Iterator[str]:
         yield url
 
 
-def test_the_front_door_is_answered_and_the_application_does_not_see_the_secret(api: str) -> None:
+def test_the_front_door_gets_an_answer_and_the_application_does_not_see_the_secret(api: str) -> None:
     answer = httpx.get(f"{api}/names", headers={HEADER: SECRET})
     assert answer.status_code == 200
     assert HEADER.lower() not in answer.json()
@@ -62,7 +62,9 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
 
 @pytest.mark.parametrize("headers", REFUSED.values(), ids=REFUSED.keys())
 @pytest.mark.parametrize("path", ["/names", "/docs", "/openapi.json", "/missing", "/healthz/"])
-def test_everybody_else_is_refused_on_every_path(api: str, headers: list[tuple[str, str]], path: str) -> None:
+def test_a_request_without_the_secret_is_refused_on_every_path(
+    api: str, headers: list[tuple[str, str]], path: str
+) -> None:
     answer = httpx.get(api + path, headers=headers)
     assert (answer.status_code, answer.json()["error"]) == (403, "proxy_untrusted")
 
@@ -107,7 +109,7 @@ def test_a_secret_that_everybody_may_read_or_change_stops_the_api(tmp_path: Path
     ],
     ids=["neither", "too short", "no such file", "both"],
 )
-def test_a_secret_that_is_none_stops_the_api(environ: dict[str, str]) -> None:
+def test_an_unusable_secret_stops_the_api(environ: dict[str, str]) -> None:
     with pytest.raises(UpstreamSecretMisconfigured, match="VESTIBULE_API_UPSTREAM_SECRET") as raised:
         read_upstream_secret(environ)
     assert SECRET not in str(raised.value)

@@ -40,7 +40,9 @@ async def test_asynchronous_code_awaits_the_same_answer(verifier: TokenVerifier,
     assert (caller.sub, caller.roles) == ("alice", ("analyst", "admin"))
 
 
-def test_without_keys_the_token_is_neither_good_nor_bad(verifier: TokenVerifier, fake_provider: FakeProvider) -> None:
+def test_without_keys_the_check_raises_an_outage_and_not_an_invalid_token(
+    verifier: TokenVerifier, fake_provider: FakeProvider
+) -> None:
     token = fake_provider.access_token("alice", audience="api")
     fake_provider.is_down = True
     with pytest.raises(ProviderUnavailable):

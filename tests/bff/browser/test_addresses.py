@@ -25,5 +25,5 @@ GROUPS = {
 
 
 @pytest.mark.parametrize("text", GROUPS)
-def test_an_address_counts_as_its_group(text: str) -> None:
+def test_an_address_is_counted_under_its_network_group(text: str) -> None:
     assert address_group(text) == GROUPS[text]

@@ -25,7 +25,7 @@ SECURE = CookieNames.for_origin(secure=True)
 PLAIN = CookieNames.for_origin(secure=False)
 
 
-def test_names_are_host_bound_on_https_and_bare_on_plain_http() -> None:
+def test_cookie_names_have_the_host_prefix_on_https_and_no_prefix_on_plain_http() -> None:
     assert (SECURE.session, SECURE.transaction_prefix, SECURE.secure) == (NAME, "__Host-vestibule-tx-", True)
     assert (PLAIN.session, PLAIN.transaction_prefix, PLAIN.secure) == ("vestibule", "vestibule-tx-", False)
 
@@ -49,7 +49,7 @@ def test_only_cookie_headers_are_read() -> None:
         [b'$Version="1', SENT],
     ],
 )
-def test_the_session_cookie_is_found_wherever_it_stands(headers: list[bytes]) -> None:
+def test_the_session_cookie_is_found_at_any_position(headers: list[bytes]) -> None:
     assert find_session_cookie(headers, NAME) == VALUE
 
 
@@ -57,7 +57,7 @@ def test_the_session_cookie_is_found_wherever_it_stands(headers: list[bytes]) ->
     "prefix",
     [b"\xa0", b"\x85", b"\x1f", b"\t", b"\xe2\x80\x80", b"\x0b", b"\x00", b"=", b'"', b"%20", b"x"],
 )
-def test_a_prefixed_name_is_another_cookie(prefix: bytes) -> None:
+def test_a_cookie_with_characters_before_its_name_is_another_cookie(prefix: bytes) -> None:
     """Parsers that trim exotic white space turn these into ours."""
     assert find_cookie([prefix + SENT], NAME) is None
 
@@ -77,7 +77,7 @@ def test_a_prefixed_name_is_another_cookie(prefix: bytes) -> None:
         b";;;",
     ],
 )
-def test_other_spellings_of_the_name_are_nothing(header: bytes) -> None:
+def test_other_spellings_of_the_session_cookies_name_are_ignored(header: bytes) -> None:
     assert find_cookie([header], NAME) is None
 
 
@@ -85,7 +85,7 @@ def test_other_spellings_of_the_name_are_nothing(header: bytes) -> None:
     "value",
     ["", '"' + VALUE + '"', VALUE + " x", "\\073" + VALUE[4:], VALUE[:-1], VALUE + "=", VALUE.replace(".", ","), "ü"],
 )
-def test_a_value_of_another_shape_is_no_session_cookie(value: str) -> None:
+def test_a_session_cookie_with_a_malformed_value_is_ignored(value: str) -> None:
     assert find_session_cookie([f"{NAME}={value}".encode()], NAME) is None
 
 
@@ -93,7 +93,7 @@ def test_a_value_of_another_shape_is_no_session_cookie(value: str) -> None:
     "headers",
     [[SENT + b"; " + SENT], [SENT, SENT], [SENT + b"; a=1; " + NAME.encode() + b"=evil"], [NAME.encode() + b"=", SENT]],
 )
-def test_two_cookies_of_the_name_are_a_duplicate_in_any_order(headers: list[bytes]) -> None:
+def test_two_session_cookies_are_a_duplicate_in_any_order(headers: list[bytes]) -> None:
     with pytest.raises(DuplicateCookie):
         find_session_cookie(headers, NAME)
 
@@ -102,16 +102,16 @@ def test_a_look_alike_beside_the_real_cookie_does_not_hide_it() -> None:
     assert find_cookie([b"\xa0" + SENT + b"; " + SENT], NAME) == VALUE
 
 
-def test_a_name_that_only_occurs_inside_a_value_is_no_cookie() -> None:
+def test_the_cookie_name_inside_the_value_of_another_cookie_is_ignored() -> None:
     assert find_cookie([b"a=" + SENT], NAME) is None
 
 
-def test_ck_3_ours_is_found_among_any_number_of_foreign_cookies() -> None:
+def test_ck_3_the_session_cookie_is_found_among_any_number_of_foreign_cookies() -> None:
     assert find_cookie([b"a=1; " * 5_000 + SENT], NAME) == VALUE
     assert len(split_cookies([b"a=1; " * 5_000, SENT])) == 5_001
 
 
-def test_pairs_are_kept_byte_for_byte() -> None:
+def test_cookie_pairs_are_kept_byte_for_byte() -> None:
     assert split_cookies([b'a="1;b=2"; c==3; =4; \xff=\xfe']) == [
         (b"a", b'"1'),
         (b"b", b'2"'),
@@ -123,7 +123,7 @@ def test_pairs_are_kept_byte_for_byte() -> None:
 
 @given(st.lists(st.binary(max_size=60), max_size=4))
 @example([SENT, b"\xa0" + SENT])
-def test_whatever_bytes_come_only_an_exact_pair_yields_a_value(noise: list[bytes]) -> None:
+def test_any_bytes_give_a_value_only_for_an_exact_cookie_pair(noise: list[bytes]) -> None:
     try:
         value = find_cookie(noise, NAME)
     except DuplicateCookie:
@@ -132,18 +132,18 @@ def test_whatever_bytes_come_only_an_exact_pair_yields_a_value(noise: list[bytes
     assert value is None or f"{NAME}={value}".encode() in exact
 
 
-def test_only_well_formed_transaction_cookies_of_this_origin_are_listed() -> None:
+def test_only_well_formed_transaction_cookies_of_this_origin_are_found() -> None:
     sent = b"__Host-vestibule-tx-00ff00ff=1; vestibule-tx-11111111=1; __Host-vestibule-tx-XYZ=1; " + SENT
     assert transaction_cookie_names([sent], SECURE) == ["__Host-vestibule-tx-00ff00ff"]
     assert transaction_cookie_names([sent], PLAIN) == ["vestibule-tx-11111111"]
 
 
-def test_a_cookie_is_set_with_every_attribute_and_no_domain() -> None:
+def test_a_cookie_is_set_with_all_security_attributes_and_without_a_domain() -> None:
     assert build_set_cookie("n", "v", secure=True) == "n=v; Path=/; Secure; HttpOnly; SameSite=Lax"
     assert build_set_cookie("n", "v", secure=False) == "n=v; Path=/; HttpOnly; SameSite=Lax"
     persistent = build_set_cookie("n", "v", secure=True, max_age=60, same_site="None")
     assert persistent == "n=v; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=60"
 
 
-def test_clearing_keeps_the_attributes_a_host_cookie_needs() -> None:
+def test_clearing_a_cookie_keeps_the_attributes_that_a_host_cookie_needs() -> None:
     assert build_clear_cookie("n", secure=True) == "n=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"

@@ -19,7 +19,7 @@ def scope(*hosts: bytes, client: tuple[str, int] | None = ("192.0.2.1", 5)) -> d
     return {"type": "http", "headers": headers, "client": client}
 
 
-def test_the_host_chooses_among_the_configured_origins() -> None:
+def test_the_host_header_selects_one_of_the_configured_origins() -> None:
     facts = facts_of(scope(b"B.example"), ORIGINS)
     assert (facts.urls.base, facts.address, facts.fetch.site) == ("https://b.example", "192.0.2.1", "none")
 
@@ -35,24 +35,24 @@ def test_the_host_chooses_among_the_configured_origins() -> None:
         (b"",),
     ],
 )
-def test_any_other_host_is_misdirected(hosts: tuple[bytes, ...]) -> None:
+def test_a_host_that_is_not_configured_is_misdirected(hosts: tuple[bytes, ...]) -> None:
     with pytest.raises(Misdirected):
         facts_of(scope(*hosts), ORIGINS)
 
 
-def test_facts_are_found_once_per_request() -> None:
+def test_the_facts_of_a_request_are_worked_out_once() -> None:
     request = scope(b"b.example", client=None)
     facts = facts_of(request, ORIGINS)
     assert facts.address == ""
     assert facts_of(request, ORIGINS) is facts
 
 
-def test_what_the_gateway_found_is_believed() -> None:
+def test_the_facts_that_the_gateway_worked_out_are_used() -> None:
     facts = RequestFacts(ORIGINS["b.example"], "203.0.113.9", "r-1", FetchMetadata())
     assert facts_of({SCOPE_KEY: facts, "headers": []}, ORIGINS) is facts
 
 
-def test_request_ids_are_plain_and_never_repeat() -> None:
+def test_request_ids_are_plain_text_and_never_repeat() -> None:
     ids = {new_request_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(len(name) == 24 and name.isalnum() for name in ids)
@@ -69,6 +69,6 @@ def test_request_ids_are_plain_and_never_repeat() -> None:
         pytest.param({}, False, id="a program that says nothing"),
     ],
 )
-def test_a_page_is_for_whoever_shows_it_in_a_window(headers: dict[str, str], *, page: bool) -> None:
+def test_a_page_is_sent_only_to_a_browser_that_shows_it_in_a_window(headers: dict[str, str], *, page: bool) -> None:
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     assert wants_page(FetchMetadata.from_headers(raw), raw) is page

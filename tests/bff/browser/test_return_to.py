@@ -49,12 +49,12 @@ class TestTheBrowsersView:
             ("java\rscript:alert(1)", OPAQUE),
         ],
     )
-    def test_resolves(self, text: str, expected: str) -> None:
+    def test_the_resolver_of_these_tests_finds_the_same_origin_as_browsers(self, text: str, expected: str) -> None:
         assert origin_of(text, base=OWN_ORIGIN) == expected
 
 
 @pytest.mark.parametrize("number", OPEN_REDIRECTS)
-def test_no_payload_leads_away_in_any_encoding(number: str) -> None:
+def test_no_payload_in_any_encoding_leads_to_another_site(number: str) -> None:
     for payload in encoded(number):
         result = target(payload)
         assert stays(result), payload
@@ -62,7 +62,7 @@ def test_no_payload_leads_away_in_any_encoding(number: str) -> None:
 
 
 @pytest.mark.parametrize("number", OPEN_REDIRECTS)
-def test_every_raw_payload_falls_back_and_is_not_echoed(number: str) -> None:
+def test_every_raw_payload_gives_the_fallback_and_is_not_repeated(number: str) -> None:
     for payload in OPEN_REDIRECTS[number]:
         assert target(payload) == "/fallback", payload
 
@@ -78,19 +78,19 @@ def test_the_fragment_is_dropped() -> None:
     assert target("/#x") == "/"
 
 
-def test_a_target_of_the_greatest_length_is_kept_and_a_longer_one_is_not() -> None:
+def test_a_target_of_the_maximal_length_is_kept_and_a_longer_one_is_not() -> None:
     longest = "/" + "a" * (MAX_RETURN_TO - 1)
     assert target(longest) == longest
     assert target(longest + "a") == "/fallback"
 
 
-def test_deeper_encoding_than_three_levels_is_refused() -> None:
+def test_a_target_encoded_more_than_three_times_is_refused() -> None:
     assert target("/a%252525252520b") == "/fallback"
     assert target("/a%252520b") == "/a%252520b"
 
 
 @pytest.mark.parametrize("path", ["/auth/logout", "/auth%2flogout", "/%61uth/logout", "/a%75th/logout?x=1"])
-def test_what_is_allowed_is_asked_of_the_decoded_path(path: str) -> None:
+def test_the_rule_for_targets_is_asked_about_the_decoded_path(path: str) -> None:
     """Else an encoded letter makes the sign-out page a target."""
     asked: list[str] = []
 
@@ -102,7 +102,7 @@ def test_what_is_allowed_is_asked_of_the_decoded_path(path: str) -> None:
     assert asked == ["/auth/logout"]
 
 
-def test_what_is_not_allowed_falls_back() -> None:
+def test_a_target_that_is_not_allowed_gives_the_fallback() -> None:
     assert local_target("/api/x", own_origin=OWN_ORIGIN, allowed=lambda path: path != "/api/x", fallback="/home") == (
         "/home"
     )
@@ -118,7 +118,7 @@ TEXTS = st.lists(st.one_of(SYNTAX, st.text(max_size=3)), max_size=12).map("".joi
 @given(st.one_of(TEXTS, TEXTS.map(lambda text: "/" + text), TEXTS.map(lambda text: OWN_ORIGIN + "/" + text)))
 @example("/%2525252f/evil.com")
 @example(OWN_ORIGIN + "//evil.com")
-def test_whatever_is_sent_the_browser_stays_here(text: str) -> None:
+def test_any_text_as_target_keeps_the_browser_on_this_origin(text: str) -> None:
     result = target(text)
     assert stays(result)
     assert result.isascii()
@@ -141,7 +141,7 @@ class TestOtherOrigins:
         assert is_allowed_origin_target(url, KIT_ORIGINS)
 
     @pytest.mark.parametrize("number", OPEN_REDIRECTS)
-    def test_no_payload_is_one(self, number: str) -> None:
+    def test_no_payload_is_accepted_as_an_absolute_target(self, number: str) -> None:
         for payload in encoded(number):
             assert not is_allowed_origin_target(payload, KIT_ORIGINS), payload
 
@@ -167,11 +167,11 @@ class TestOtherOrigins:
             "https://gw.example/" + "a" * MAX_RETURN_TO,
         ],
     )
-    def test_nothing_but_an_exact_origin_with_a_plain_path_is_one(self, url: str) -> None:
+    def test_only_an_exact_origin_with_a_plain_path_is_an_absolute_target(self, url: str) -> None:
         assert not is_allowed_origin_target(url, KIT_ORIGINS)
 
     @given(TEXTS)
-    def test_whatever_is_allowed_a_browser_ends_on_an_allowed_origin(self, text: str) -> None:
+    def test_any_accepted_absolute_target_leads_a_browser_to_an_allowed_origin(self, text: str) -> None:
         for url in (text, "https://" + text, "https://gw.example" + text):
             if is_allowed_origin_target(url, KIT_ORIGINS):
                 assert origin_of(url, base="https://elsewhere.example") in (

@@ -14,7 +14,7 @@ def is_page(response: httpx.Response) -> bool:
     return response.status_code == 200 and "<h1>Sign in</h1>" in response.text
 
 
-def test_the_person_goes_back_with_code_state_and_issuer(party: RelyingParty, provider: FakeProvider) -> None:
+def test_the_browser_returns_with_code_state_and_issuer(party: RelyingParty, provider: FakeProvider) -> None:
     back = party.browser.submit(party.ask(), "#person-alice")
     told = sent_back(back)
     assert told.keys() == {"code", "state", "iss"}
@@ -22,7 +22,7 @@ def test_the_person_goes_back_with_code_state_and_issuer(party: RelyingParty, pr
     assert (back.status_code, back.headers["cache-control"]) == (303, "no-store")
 
 
-def test_a_request_may_come_as_a_form(party: RelyingParty, provider: FakeProvider) -> None:
+def test_an_authorization_request_may_be_a_posted_form(party: RelyingParty, provider: FakeProvider) -> None:
     url = httpx.URL(party.authorization_url())
     page = party.browser.post(provider.issuer + "/authorize", data=dict(url.params), initiator="http://localhost:9/")
     assert is_page(page)
@@ -41,7 +41,9 @@ def test_a_request_may_come_as_a_form(party: RelyingParty, provider: FakeProvide
     ],
     ids=["another client", "no client", "no address", "a script", "a relative address", "a fragment"],
 )
-def test_a_request_whose_sender_is_not_sure_stays_here(party: RelyingParty, changes: dict[str, str | None]) -> None:
+def test_a_request_with_a_wrong_client_or_address_gets_a_400_page_and_no_redirect(
+    party: RelyingParty, changes: dict[str, str | None]
+) -> None:
     refused = party.ask(**changes)
     assert refused.status_code == 400
     assert "location" not in refused.headers
@@ -49,7 +51,7 @@ def test_a_request_whose_sender_is_not_sure_stays_here(party: RelyingParty, chan
 
 
 @pytest.mark.parametrize("uri", [CALLBACK + "/", CALLBACK + "?x=1", "http://LOCALHOST:9/callback"])
-def test_a_registered_address_counts_character_by_character(
+def test_a_redirect_uri_must_match_the_registered_one_exactly(
     party: RelyingParty, provider: FakeProvider, uri: str
 ) -> None:
     provider.client.redirect_uris = (CALLBACK,)
@@ -77,7 +79,7 @@ def test_a_registered_address_counts_character_by_character(
     ],
     ids=lambda value: " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else value,
 )
-def test_everything_else_that_is_wrong_goes_back_with_a_code(
+def test_any_other_mistake_returns_to_the_client_with_an_error_code(
     party: RelyingParty, provider: FakeProvider, changes: dict[str, str | None], error: str
 ) -> None:
     told = sent_back(party.ask(**changes))
@@ -89,29 +91,29 @@ def test_a_parameter_that_comes_twice_is_refused(party: RelyingParty) -> None:
     assert party.browser.get(party.authorization_url() + "&state=again").status_code == 400
 
 
-def test_cancel_goes_back_with_access_denied(party: RelyingParty) -> None:
+def test_cancel_returns_to_the_client_with_access_denied(party: RelyingParty) -> None:
     assert sent_back(party.browser.submit(party.ask(), "#cancel"))["error"] == "access_denied"
 
 
-def test_the_form_checks_the_request_again(party: RelyingParty, provider: FakeProvider) -> None:
+def test_the_posted_sign_in_form_checks_the_request_again(party: RelyingParty, provider: FakeProvider) -> None:
     page = party.ask()
     provider.client.redirect_uris = ("http://localhost:9/another",)
     assert party.browser.submit(page, "#person-alice").status_code == 400
 
 
-def test_a_form_of_another_site_signs_nobody_in(party: RelyingParty, provider: FakeProvider) -> None:
+def test_a_form_posted_by_another_site_signs_nobody_in(party: RelyingParty, provider: FakeProvider) -> None:
     action = httpx.URL(party.authorization_url()).copy_with(path="/sign-in")
     refused = party.browser.post(action, data={"sub": "alice"}, cross_site=True)
     assert refused.status_code == 403
     assert provider.sessions.all() == []
 
 
-def test_nobody_unknown_is_signed_in_by_a_button(party: RelyingParty) -> None:
+def test_the_button_of_an_unknown_person_signs_nobody_in(party: RelyingParty) -> None:
     action = httpx.URL(party.authorization_url()).copy_with(path="/sign-in")
     assert party.browser.post(action, data={"sub": "mallory"}).status_code == 400
 
 
-def test_single_sign_on_answers_without_a_page(party: RelyingParty) -> None:
+def test_a_signed_in_browser_gets_an_answer_without_a_page(party: RelyingParty) -> None:
     first = claims_of(party.sign_in()["id_token"])
     for changes in ({}, {"prompt": "none"}):
         tokens = party.exchange(party.ask(**changes)).json()
@@ -119,13 +121,15 @@ def test_single_sign_on_answers_without_a_page(party: RelyingParty) -> None:
         assert (again["sub"], again["sid"]) == ("alice", first["sid"])
 
 
-def test_single_sign_on_is_of_one_browser(party: RelyingParty, other_party: RelyingParty) -> None:
+def test_another_browser_does_not_share_the_sign_in(party: RelyingParty, other_party: RelyingParty) -> None:
     party.sign_in()
     assert is_page(other_party.ask())
 
 
 @pytest.mark.parametrize("prompt", ["login", "consent", "select_account", "login consent"])
-def test_a_prompt_asks_whoever_is_signed_in(party: RelyingParty, clock: FakeClock, prompt: str) -> None:
+def test_the_prompt_parameter_shows_the_page_to_a_signed_in_person(
+    party: RelyingParty, clock: FakeClock, prompt: str
+) -> None:
     first = claims_of(party.sign_in()["id_token"])
     clock.advance(100)
     page = party.ask(prompt=prompt)
@@ -136,7 +140,7 @@ def test_a_prompt_asks_whoever_is_signed_in(party: RelyingParty, clock: FakeCloc
     assert again["auth_time"] == first["auth_time"] + 100
 
 
-def test_max_age_asks_when_the_sign_in_is_older(party: RelyingParty, clock: FakeClock) -> None:
+def test_max_age_shows_the_page_when_the_sign_in_is_older(party: RelyingParty, clock: FakeClock) -> None:
     party.sign_in()
     clock.advance(60)
     assert "code" in sent_back(party.ask(max_age="61"))
@@ -145,7 +149,7 @@ def test_max_age_asks_when_the_sign_in_is_older(party: RelyingParty, clock: Fake
     assert sent_back(party.ask(max_age="60", prompt="none"))["error"] == "login_required"
 
 
-def test_a_stronger_sign_in_is_asked_for_and_then_stated(party: RelyingParty) -> None:
+def test_a_requested_acr_is_asked_for_and_stated_in_the_token(party: RelyingParty) -> None:
     assert "acr" not in claims_of(party.sign_in()["id_token"])
     page = party.ask(acr_values="gold silver")
     assert is_page(page)
@@ -158,7 +162,7 @@ def test_ui_locales_and_unknown_parameters_change_nothing(party: RelyingParty) -
     assert is_page(party.ask(ui_locales="de", display="touch", colour="blue"))
 
 
-def test_another_person_ends_the_session_of_the_first(party: RelyingParty, provider: FakeProvider) -> None:
+def test_signing_in_another_person_ends_the_session_of_the_first(party: RelyingParty, provider: FakeProvider) -> None:
     first = party.sign_in()
     second = party.sign_in("bob", prompt="select_account")
     assert claims_of(first["id_token"])["sid"] != claims_of(second["id_token"])["sid"]
@@ -167,14 +171,14 @@ def test_another_person_ends_the_session_of_the_first(party: RelyingParty, provi
     assert party.userinfo(first["access_token"]).status_code == 401
 
 
-def test_the_cookie_is_kept_from_scripts_and_other_sites(party: RelyingParty, provider: FakeProvider) -> None:
+def test_the_cookie_is_hidden_from_scripts_and_other_sites(party: RelyingParty, provider: FakeProvider) -> None:
     party.sign_in()
     cookie = party.browser.cookies[provider.cookie_name]
     assert (cookie.httponly, cookie.samesite, cookie.path) == (True, "Lax", "/")
     assert cookie.value not in {session.sid for session in provider.sessions.all()}
 
 
-def test_without_the_page_the_next_person_is_signed_in_at_once() -> None:
+def test_with_the_page_switched_off_the_next_person_is_signed_in_at_once() -> None:
     with FakeProvider() as provider, CookieClient() as browser:
         party = RelyingParty(provider, browser)
         provider.next_person = "bob"

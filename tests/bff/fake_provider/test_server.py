@@ -48,7 +48,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
         "a query that is broken",
     ],
 )
-def test_a_request_that_cannot_be_read_has_its_status(
+def test_an_unreadable_request_gets_its_error_status(
     provider: FakeProvider, method: str, path: str, how: dict[str, object], status: int
 ) -> None:
     with httpx.Client() as http:
@@ -56,13 +56,13 @@ def test_a_request_that_cannot_be_read_has_its_status(
     assert answer.status_code == status
 
 
-def test_an_outage_is_503_everywhere(provider: FakeProvider) -> None:
+def test_every_path_answers_503_during_an_outage(provider: FakeProvider) -> None:
     provider.is_down = True
     for path in ("/jwks.json", "/", "/authorize", "/.well-known/openid-configuration"):
         assert httpx.get(provider.issuer + path).status_code == 503
 
 
-def test_a_client_that_leaves_early_is_no_trouble(provider: FakeProvider, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_client_that_leaves_early_does_no_harm(provider: FakeProvider, capfd: pytest.CaptureFixture[str]) -> None:
     for sent in (b"", b"GET / HT", b"POST /token HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"):
         with socket.create_connection(("127.0.0.1", int(provider.issuer.rpartition(":")[2]))) as connection:
             connection.sendall(sent)
@@ -127,7 +127,7 @@ def running(port: int) -> Iterator[Process]:
     process.communicate()
 
 
-def test_the_process_serves_what_standard_input_says(running: Process, port: int) -> None:
+def test_the_process_serves_the_configuration_from_standard_input(running: Process, port: int) -> None:
     query = {"client_id": "vestibule", "redirect_uri": "http://localhost:9/callback", "response_type": "code"}
     query |= {"scope": "openid", "code_challenge": "x" * 43, "code_challenge_method": "S256"}
     page = httpx.get(f"http://127.0.0.1:{port}/authorize", params=query)
@@ -138,7 +138,7 @@ def test_the_process_serves_what_standard_input_says(running: Process, port: int
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_process_in_silence(running: Process, sent: signal.Signals) -> None:
+def test_a_signal_ends_the_process_without_output(running: Process, sent: signal.Signals) -> None:
     running.send_signal(sent)
     assert running.wait(10) == 0
     assert running.stdout
@@ -150,7 +150,7 @@ def test_a_signal_ends_the_process_in_silence(running: Process, sent: signal.Sig
     [{"unknown": 1}, {"port": "x"}, {"client": {"name": "no secret"}}, {"people": [{"name": "nobody"}]}],
     ids=["an unknown key", "no port", "no secret", "a person without sub"],
 )
-def test_a_configuration_that_cannot_be_used_is_named_without_its_secret(changes: dict[str, object]) -> None:
+def test_an_unusable_configuration_is_reported_without_its_secret(changes: dict[str, object]) -> None:
     process = started(configuration(**changes))
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 2
@@ -159,7 +159,7 @@ def test_a_configuration_that_cannot_be_used_is_named_without_its_secret(changes
     assert "Traceback" not in said
 
 
-def test_a_taken_port_is_named() -> None:
+def test_a_port_in_use_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -36,7 +36,7 @@ def test_the_people_are_listed_with_their_roles(party: RelyingParty, provider: F
 
 
 @pytest.mark.parametrize("hint", ["bob", "bob@example.com"])
-def test_a_login_hint_puts_the_finger_on_a_person(party: RelyingParty, hint: str) -> None:
+def test_a_login_hint_marks_the_persons_button(party: RelyingParty, hint: str) -> None:
     page = party.ask(login_hint=hint).text
     [button] = re.findall(r"<button[^>]*autofocus[^>]*>", page)
     assert 'value="bob"' in button
@@ -44,7 +44,7 @@ def test_a_login_hint_puts_the_finger_on_a_person(party: RelyingParty, hint: str
     assert "<details open" not in page
 
 
-def test_a_login_hint_of_nobody_here_is_filled_in(party: RelyingParty) -> None:
+def test_a_login_hint_of_an_unknown_person_is_filled_into_the_form(party: RelyingParty) -> None:
     page = party.ask(login_hint="dora@example.org")
     assert "<details open" in page.text
     tokens = party.exchange(party.browser.submit(page, "#somebody-else")).json()
@@ -65,7 +65,7 @@ def test_a_login_hint_of_nobody_here_is_filled_in(party: RelyingParty) -> None:
         ("<b>", "b"),
     ],
 )
-def test_any_name_signs_in_and_has_a_plain_sub(party: RelyingParty, name: str, sub: str) -> None:
+def test_any_name_can_sign_in_and_gets_a_plain_ascii_sub(party: RelyingParty, name: str, sub: str) -> None:
     tokens = party.exchange(type_in(party, party.ask(), name=name)).json()
     claims = claims_of(tokens["id_token"])
     assert claims["sub"] == sub
@@ -74,7 +74,7 @@ def test_any_name_signs_in_and_has_a_plain_sub(party: RelyingParty, name: str, s
     assert party.userinfo(tokens["access_token"]).json()["name"] == claims["name"]
 
 
-def test_roles_groups_and_further_claims_are_in_every_token(party: RelyingParty) -> None:
+def test_roles_groups_and_other_claims_are_in_every_token(party: RelyingParty) -> None:
     typed = {"name": "Eve", "roles": "analyst, Data Steward,analyst,", "groups": "science"}
     typed["claims"] = '{"department": "physics", "realm_access": {"roles": ["x"]}}'
     tokens = party.exchange(type_in(party, party.ask(), **typed)).json()
@@ -87,12 +87,12 @@ def test_roles_groups_and_further_claims_are_in_every_token(party: RelyingParty)
         assert (claims["department"], claims["realm_access"]) == ("physics", {"roles": ["x"]})
 
 
-def test_a_typed_person_is_on_the_list_the_next_time(party: RelyingParty, other_party: RelyingParty) -> None:
+def test_a_person_who_was_typed_in_is_on_the_list_the_next_time(party: RelyingParty, other_party: RelyingParty) -> None:
     type_in(party, party.ask(), name="Zoë Müller", roles="analyst")
     assert "zoe-muller · analyst" in other_party.ask().text
 
 
-def test_a_name_from_the_list_keeps_its_roles_unless_others_are_entered(party: RelyingParty) -> None:
+def test_a_person_from_the_list_keeps_their_roles_unless_others_are_entered(party: RelyingParty) -> None:
     kept = party.exchange(type_in(party, party.ask(), name="alice")).json()
     assert claims_of(kept["id_token"])["roles"] == ["analyst", "admin"]
     changed = party.exchange(type_in(party, party.ask(prompt="login"), name="alice", roles="viewer")).json()
@@ -128,7 +128,7 @@ def test_a_name_from_the_list_keeps_its_roles_unless_others_are_entered(party: R
         "claims of the provider",
     ],
 )
-def test_a_field_that_cannot_be_used_is_named_and_the_rest_kept(
+def test_a_wrong_field_is_named_and_the_other_fields_are_kept(
     party: RelyingParty, provider: FakeProvider, fields: dict[str, str], words: str
 ) -> None:
     page = type_in(party, party.ask(), **({"name": "Eve", "roles": "analyst"} | fields))
@@ -143,7 +143,7 @@ def test_a_field_that_cannot_be_used_is_named_and_the_rest_kept(
     assert "code" in sent_back(type_in(party, page, name="Eve", roles="", groups="", claims=""))
 
 
-def test_nothing_that_is_typed_or_configured_becomes_markup(party: RelyingParty, provider: FakeProvider) -> None:
+def test_typed_and_configured_text_is_escaped(party: RelyingParty, provider: FakeProvider) -> None:
     attack = '"><script>alert(1)</script>'
     provider.client.name = attack
     provider.people["eve"] = Person("eve", attack, attack, [attack])
@@ -155,7 +155,7 @@ def test_nothing_that_is_typed_or_configured_becomes_markup(party: RelyingParty,
     assert page.text.count("&lt;script&gt;") >= 4
 
 
-def test_every_page_is_dressed_by_itself_and_runs_nothing(party: RelyingParty, provider: FakeProvider) -> None:
+def test_every_page_brings_its_own_style_and_runs_no_script(party: RelyingParty, provider: FakeProvider) -> None:
     """No script, no address but the provider's own: the page is whole without a network."""
     desk = party.ask()
     party.sign_in()
@@ -175,7 +175,7 @@ def test_every_page_is_dressed_by_itself_and_runs_nothing(party: RelyingParty, p
         assert page.headers["cache-control"] == "no-store"
 
 
-def test_the_pages_wear_the_style_of_the_rest(party: RelyingParty) -> None:
+def test_the_pages_have_the_same_style_as_the_front_door(party: RelyingParty) -> None:
     ours = render_page("sign_in.html", choices=[]).body.decode()
     style = re.search(r"<style[^>]*>(.*?)</style>", ours, re.DOTALL)
     assert style

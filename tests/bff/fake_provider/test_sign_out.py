@@ -35,7 +35,7 @@ def told(listener: RecordingUpstream) -> list[str]:
     return [parse_qs(request.body.decode())["logout_token"][0] for request in listener.requests]
 
 
-def test_an_id_token_ends_its_session_at_once(party: RelyingParty, provider: FakeProvider) -> None:
+def test_a_sign_out_with_an_id_token_ends_its_session_at_once(party: RelyingParty, provider: FakeProvider) -> None:
     tokens = party.sign_in()
     back = log_out(party, id_token_hint=tokens["id_token"])
     assert (back.status_code, back.headers["location"]) == (303, AFTERWARDS + "&state=the-state")
@@ -45,13 +45,13 @@ def test_an_id_token_ends_its_session_at_once(party: RelyingParty, provider: Fak
     assert "<h1>Sign in</h1>" in party.ask().text
 
 
-def test_an_id_token_that_has_expired_is_good_enough(party: RelyingParty, clock: FakeClock) -> None:
+def test_a_sign_out_accepts_an_expired_id_token(party: RelyingParty, clock: FakeClock) -> None:
     tokens = party.sign_in()
     clock.advance(100_000)
     assert log_out(party, id_token_hint=tokens["id_token"]).status_code == 303
 
 
-def test_the_request_may_come_as_a_form(party: RelyingParty, provider: FakeProvider) -> None:
+def test_a_sign_out_request_may_be_a_posted_form(party: RelyingParty, provider: FakeProvider) -> None:
     form = {"id_token_hint": party.sign_in()["id_token"], "post_logout_redirect_uri": AFTERWARDS}
     back = party.browser.post(provider.issuer + "/logout", data=form, cross_site=True)
     assert back.headers["location"] == AFTERWARDS
@@ -59,7 +59,7 @@ def test_the_request_may_come_as_a_form(party: RelyingParty, provider: FakeProvi
 
 
 @pytest.mark.parametrize("hint", ["", "x.y.z", "access token", "somebody else"])
-def test_without_an_id_token_of_this_person_there_is_a_question(
+def test_without_an_id_token_of_this_person_the_provider_asks_first(
     party: RelyingParty, other_party: RelyingParty, provider: FakeProvider, hint: str
 ) -> None:
     other, own = other_party.sign_in("bob"), party.sign_in()
@@ -73,11 +73,11 @@ def test_without_an_id_token_of_this_person_there_is_a_question(
     assert [session.sub for session in provider.sessions.all()] == ["bob"]
 
 
-def test_whoever_is_signed_out_already_goes_straight_back(party: RelyingParty) -> None:
+def test_a_person_who_is_already_signed_out_is_sent_back_at_once(party: RelyingParty) -> None:
     assert log_out(party).headers["location"] == AFTERWARDS + "&state=the-state"
 
 
-def test_a_client_that_is_not_known_names_no_address(party: RelyingParty) -> None:
+def test_an_unknown_client_cannot_set_the_return_address(party: RelyingParty) -> None:
     stays = log_out(party, client_id="")
     assert "location" not in stays.headers
     assert "You are signed out" in stays.text
@@ -85,7 +85,7 @@ def test_a_client_that_is_not_known_names_no_address(party: RelyingParty) -> Non
 
 
 @pytest.mark.parametrize("uri", ["http://evil.example/", "javascript:alert(1)", AFTERWARDS + "&more=1"])
-def test_an_address_that_is_not_registered_is_refused_and_nothing_ends(
+def test_an_unregistered_return_address_is_refused_and_no_session_ends(
     party: RelyingParty, provider: FakeProvider, uri: str
 ) -> None:
     provider.client.post_logout_redirect_uris = (AFTERWARDS,)
@@ -97,7 +97,7 @@ def test_an_address_that_is_not_registered_is_refused_and_nothing_ends(
 
 
 @pytest.mark.parametrize("path", ["/logout/confirmed", "/sessions/end"])
-def test_a_form_of_another_site_signs_nobody_out(party: RelyingParty, provider: FakeProvider, path: str) -> None:
+def test_a_form_posted_by_another_site_signs_nobody_out(party: RelyingParty, provider: FakeProvider, path: str) -> None:
     party.sign_in()
     [session] = provider.sessions.all()
     refused = party.browser.post(provider.issuer + path, data={"sid": session.sid}, cross_site=True)
@@ -105,7 +105,7 @@ def test_a_form_of_another_site_signs_nobody_out(party: RelyingParty, provider: 
     assert provider.sessions.all() == [session]
 
 
-def test_the_client_hears_of_every_end(
+def test_the_client_is_told_about_every_ended_session(
     party: RelyingParty, provider: FakeProvider, listener: RecordingUpstream, clock: FakeClock
 ) -> None:
     provider.client.backchannel_logout_uri = listener.url + "/ended"
@@ -125,7 +125,9 @@ def test_the_client_hears_of_every_end(
     assert listener.last.target == b"/ended"
 
 
-def test_a_session_ends_once(party: RelyingParty, provider: FakeProvider, listener: RecordingUpstream) -> None:
+def test_an_ended_session_is_reported_once(
+    party: RelyingParty, provider: FakeProvider, listener: RecordingUpstream
+) -> None:
     provider.client.backchannel_logout_uri = listener.url + "/ended"
     party.sign_in()
     [session] = provider.sessions.all()
@@ -135,7 +137,7 @@ def test_a_session_ends_once(party: RelyingParty, provider: FakeProvider, listen
     assert len(told(listener)) == 1
 
 
-def test_a_client_that_refuses_or_is_gone_is_named(
+def test_a_client_that_refuses_the_logout_or_is_unreachable_is_named(
     party: RelyingParty, provider: FakeProvider, listener: RecordingUpstream
 ) -> None:
     listener.respond("/*", status=400)

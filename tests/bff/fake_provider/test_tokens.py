@@ -42,7 +42,9 @@ def test_the_id_token_passes_every_check_of_the_sign_in(
     assert claims["at_hash"] == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-async def test_the_access_token_opens_an_api(provider: FakeProvider, tokens: dict[str, str], clock: FakeClock) -> None:
+async def test_an_api_accepts_the_access_token(
+    provider: FakeProvider, tokens: dict[str, str], clock: FakeClock
+) -> None:
     assert header_of(tokens["access_token"])["typ"] == "at+jwt"
     bearer = JWTBearer(provider.issuer, "api", jwks_url=provider.jwks_url, algorithms=("ES256",), clock=clock)
     caller = await bearer.verify(tokens["access_token"])
@@ -61,18 +63,20 @@ async def test_the_access_token_opens_an_api(provider: FakeProvider, tokens: dic
     ],
     ids=["another verifier", "no verifier", "another address", "no address", "another code", "another grant type"],
 )
-def test_a_code_is_good_only_as_it_was_asked_for(party: RelyingParty, changes: dict[str, str], error: str) -> None:
+def test_a_code_works_only_with_the_parameters_of_its_request(
+    party: RelyingParty, changes: dict[str, str], error: str
+) -> None:
     refused = party.exchange(party.browser.submit(party.ask(), "#person-alice"), **changes)
     assert (refused.status_code, refused.json()["error"]) == (400, error)
 
 
-def test_a_wrong_verifier_uses_the_code_up(party: RelyingParty) -> None:
+def test_a_wrong_verifier_makes_the_code_unusable(party: RelyingParty) -> None:
     back = party.browser.submit(party.ask(), "#person-alice")
     assert party.exchange(back, code_verifier="x" * 43).status_code == 400
     assert party.exchange(back).status_code == 400
 
 
-def test_a_code_lives_for_a_minute(party: RelyingParty, clock: FakeClock) -> None:
+def test_a_code_is_valid_for_a_minute(party: RelyingParty, clock: FakeClock) -> None:
     early, late = (party.browser.submit(party.ask(prompt="login"), "#person-alice") for _ in range(2))
     clock.advance(59)
     assert party.exchange(early).status_code == 200
@@ -80,7 +84,7 @@ def test_a_code_lives_for_a_minute(party: RelyingParty, clock: FakeClock) -> Non
     assert party.exchange(late).json()["error"] == "invalid_grant"
 
 
-def test_a_code_that_is_used_again_ends_what_it_granted(party: RelyingParty) -> None:
+def test_a_second_use_of_a_code_revokes_its_tokens(party: RelyingParty) -> None:
     back = party.browser.submit(party.ask(), "#person-alice")
     tokens = party.exchange(back).json()
     assert party.userinfo(tokens["access_token"]).status_code == 200
@@ -89,7 +93,7 @@ def test_a_code_that_is_used_again_ends_what_it_granted(party: RelyingParty) -> 
     assert party.refresh(tokens["refresh_token"]).status_code == 400
 
 
-def test_a_refresh_rotates_and_renews_the_id_token(
+def test_a_refresh_gives_a_new_refresh_token_and_a_new_id_token(
     party: RelyingParty, tokens: dict[str, str], provider: FakeProvider, clock: FakeClock
 ) -> None:
     clock.advance(200)
@@ -106,21 +110,25 @@ def test_a_refresh_rotates_and_renews_the_id_token(
     assert party.refresh(fresh["refresh_token"]).status_code == 200
 
 
-def test_a_refresh_token_that_is_used_again_ends_the_whole_family(party: RelyingParty, tokens: dict[str, str]) -> None:
+def test_a_second_use_of_a_refresh_token_revokes_all_tokens_of_its_sign_in(
+    party: RelyingParty, tokens: dict[str, str]
+) -> None:
     fresh = party.refresh(tokens["refresh_token"]).json()
     assert party.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
     assert party.refresh(fresh["refresh_token"]).json()["error"] == "invalid_grant"
     assert party.userinfo(fresh["access_token"]).status_code == 401
 
 
-def test_the_family_of_another_sign_in_goes_on(party: RelyingParty, tokens: dict[str, str]) -> None:
+def test_a_second_use_of_a_refresh_token_leaves_other_sign_ins_alone(
+    party: RelyingParty, tokens: dict[str, str]
+) -> None:
     second = party.exchange(party.ask()).json()
     for _ in range(2):
         party.refresh(tokens["refresh_token"])
     assert party.refresh(second["refresh_token"]).status_code == 200
 
 
-def test_a_refresh_may_narrow_the_scope_and_never_widen_it(party: RelyingParty, tokens: dict[str, str]) -> None:
+def test_a_refresh_can_ask_for_fewer_scopes_but_not_for_more(party: RelyingParty, tokens: dict[str, str]) -> None:
     wider = party.refresh(tokens["refresh_token"], scope="openid admin")
     assert wider.json()["error"] == "invalid_scope"
     narrow = party.refresh(tokens["refresh_token"], scope="openid").json()
@@ -145,7 +153,7 @@ BASIC = base64.b64encode(b"vestibule:wrong").decode()
     ids=["none", "no secret", "wrong secret", "not ascii", "wrong basic", "broken basic", "two places", "two clients"],
 )
 @pytest.mark.parametrize("path", ["/token", "/revoke"])
-def test_only_the_client_with_its_secret_is_served(
+def test_only_a_client_with_the_right_secret_gets_tokens(
     provider: FakeProvider, path: str, form: dict[str, str], headers: dict[str, str], status: int
 ) -> None:
     sent = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"} | form
@@ -154,7 +162,7 @@ def test_only_the_client_with_its_secret_is_served(
     assert refused.json()["error"] == ("invalid_client" if status == 401 else "invalid_request")
 
 
-def test_a_secret_may_also_come_in_the_form(party: RelyingParty, provider: FakeProvider) -> None:
+def test_the_client_secret_may_also_be_in_the_form(party: RelyingParty, provider: FakeProvider) -> None:
     code = sent_back(party.browser.submit(party.ask(), "#person-alice"))["code"]
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
     form |= {"client_id": "vestibule", "client_secret": provider.client_secret}
@@ -162,20 +170,20 @@ def test_a_secret_may_also_come_in_the_form(party: RelyingParty, provider: FakeP
 
 
 @pytest.mark.parametrize("which", ["refresh_token", "access_token"])
-def test_revocation_ends_the_grant(party: RelyingParty, tokens: dict[str, str], which: str) -> None:
+def test_a_revocation_ends_the_tokens_of_the_sign_in(party: RelyingParty, tokens: dict[str, str], which: str) -> None:
     assert party.post("/revoke", token=tokens[which]).status_code == 200
     assert party.userinfo(tokens["access_token"]).status_code == 401
     assert party.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
 
 
-def test_revocation_of_what_nobody_knows_is_done_already(party: RelyingParty, tokens: dict[str, str]) -> None:
+def test_the_revocation_of_an_unknown_token_succeeds(party: RelyingParty, tokens: dict[str, str]) -> None:
     assert party.post("/revoke", token="unknown").status_code == 200
     assert party.post("/revoke", token=tokens["id_token"]).status_code == 200
     assert party.userinfo(tokens["access_token"]).status_code == 200
     assert party.post("/revoke").json()["error"] == "invalid_request"
 
 
-def test_userinfo_says_what_the_id_token_says(
+def test_userinfo_has_the_same_claims_as_the_id_token(
     party: RelyingParty, tokens: dict[str, str], provider: FakeProvider
 ) -> None:
     told = party.userinfo(tokens["access_token"]).json()
@@ -183,7 +191,7 @@ def test_userinfo_says_what_the_id_token_says(
     assert told.items() <= claims_of(tokens["id_token"]).items()
 
 
-def test_userinfo_wants_a_live_access_token_of_this_provider(
+def test_userinfo_needs_a_valid_access_token_of_this_provider(
     party: RelyingParty, tokens: dict[str, str], provider: FakeProvider, clock: FakeClock
 ) -> None:
     for wrong in ("x", tokens["id_token"], tokens["access_token"][:-4] + "AAAA"):
@@ -195,7 +203,7 @@ def test_userinfo_wants_a_live_access_token_of_this_provider(
     assert party.userinfo(tokens["access_token"]).status_code == 401
 
 
-def test_after_a_rotation_another_key_signs(party: RelyingParty, provider: FakeProvider) -> None:
+def test_after_a_key_rotation_tokens_are_signed_with_the_new_key(party: RelyingParty, provider: FakeProvider) -> None:
     before = parse_jwks(httpx.get(provider.jwks_url).json())
     provider.rotate_keys()
     after = parse_jwks(httpx.get(provider.jwks_url).json())

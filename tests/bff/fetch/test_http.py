@@ -50,14 +50,14 @@ async def code_of(http: httpx.AsyncClient, provider: FakeProvider, **over: Any) 
     return failed.value.code
 
 
-async def test_an_answer_comes_with_status_type_and_body(http: httpx.AsyncClient, provider: FakeProvider) -> None:
+async def test_an_answer_has_its_status_type_and_body(http: httpx.AsyncClient, provider: FakeProvider) -> None:
     answer = await call(http, provider)
     assert (answer.status, answer.content_type) == (200, "application/json")
     assert answer.body.startswith(b'{"keys":')
     assert "keys" not in repr(answer)
 
 
-async def test_a_refusal_is_an_answer(http: httpx.AsyncClient, provider: FakeProvider) -> None:
+async def test_a_4xx_answer_is_returned_and_not_raised(http: httpx.AsyncClient, provider: FakeProvider) -> None:
     provider.bend.jwks.raw(404, body="no")
     assert (await call(http, provider)).status == 404
 
@@ -70,7 +70,7 @@ async def test_redirects_are_not_followed(http: httpx.AsyncClient, provider: Fak
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 599])
-async def test_a_provider_in_trouble_is_unavailable(
+async def test_a_provider_that_answers_with_a_server_error_is_unavailable(
     http: httpx.AsyncClient, provider: FakeProvider, status: int
 ) -> None:
     provider.bend.jwks.raw(status, json={"error": "invalid_grant"})
@@ -87,7 +87,9 @@ async def test_a_provider_in_trouble_is_unavailable(
         b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",
     ],
 )
-async def test_a_broken_answer_is_unavailable(http: httpx.AsyncClient, provider: FakeProvider, wire: bytes) -> None:
+async def test_a_provider_that_sends_a_broken_answer_is_unavailable(
+    http: httpx.AsyncClient, provider: FakeProvider, wire: bytes
+) -> None:
     provider.bend.jwks.wire(wire)
     assert await code_of(http, provider) == "provider_unreachable"
 
@@ -110,7 +112,9 @@ async def test_a_compressed_body_is_not_unpacked(http: httpx.AsyncClient, provid
     assert (await call(http, provider)).body == b"{}"
 
 
-async def test_a_dripping_answer_ends_at_the_deadline(http: httpx.AsyncClient, provider: FakeProvider) -> None:
+async def test_a_call_with_a_very_slow_answer_ends_at_the_deadline(
+    http: httpx.AsyncClient, provider: FakeProvider
+) -> None:
     """Each byte comes in time; the whole does not."""
     provider.bend.jwks.drip(chunk=1, every=0.03)
     before = time.monotonic()
@@ -118,18 +122,20 @@ async def test_a_dripping_answer_ends_at_the_deadline(http: httpx.AsyncClient, p
     assert time.monotonic() - before < 8, "the answer takes twelve seconds"
 
 
-async def test_a_silent_provider_ends_at_the_deadline(http: httpx.AsyncClient, provider: FakeProvider) -> None:
+async def test_a_call_to_a_silent_provider_ends_at_the_deadline(
+    http: httpx.AsyncClient, provider: FakeProvider
+) -> None:
     with provider.bend.jwks.hold():
         assert await code_of(http, provider, deadline=0.2) == "provider_timeout"
 
 
-async def test_the_clients_own_time_out_is_one_too(provider: FakeProvider) -> None:
+async def test_a_timeout_of_the_http_client_is_reported_as_a_provider_timeout(provider: FakeProvider) -> None:
     async with http_client_for(provider_settings(http_timeout_seconds=0.2)) as http:
         with provider.bend.jwks.hold():
             assert await code_of(http, provider) == "provider_timeout"
 
 
-async def test_nobody_at_the_address_is_unreachable(http: httpx.AsyncClient) -> None:
+async def test_an_address_where_nothing_listens_is_unreachable(http: httpx.AsyncClient) -> None:
     with bind_socket("127.0.0.1") as bound:
         port = bound.getsockname()[1]
         for url in (f"http://127.0.0.1:{port}/", "http://nobody.invalid/", "http://[bad/", "ftp://127.0.0.1/"):
@@ -138,7 +144,7 @@ async def test_nobody_at_the_address_is_unreachable(http: httpx.AsyncClient) -> 
             assert failed.value.code == "provider_unreachable", url
 
 
-async def test_leaving_is_leaving_and_no_outage(http: httpx.AsyncClient, provider: FakeProvider) -> None:
+async def test_a_cancelled_call_is_not_reported_as_an_outage(http: httpx.AsyncClient, provider: FakeProvider) -> None:
     with provider.bend.jwks.hold():
         waiting = asyncio.create_task(call(http, provider))
         await asyncio.sleep(0.1)
@@ -147,7 +153,7 @@ async def test_leaving_is_leaving_and_no_outage(http: httpx.AsyncClient, provide
             await waiting
 
 
-async def test_a_form_is_posted_as_it_is(http: httpx.AsyncClient, provider: FakeProvider) -> None:
+async def test_a_form_is_posted_unchanged(http: httpx.AsyncClient, provider: FakeProvider) -> None:
     await call_provider(
         http, "POST", provider.url + "/token", deadline=5, form={"a": "b&c=ü +"}, headers={"Authorization": "Basic x"}
     )
@@ -156,13 +162,13 @@ async def test_a_form_is_posted_as_it_is(http: httpx.AsyncClient, provider: Fake
 
 
 class TestTheClient:
-    async def test_remembers_no_cookie(self, http: httpx.AsyncClient, provider: FakeProvider) -> None:
+    async def test_the_client_remembers_no_cookies(self, http: httpx.AsyncClient, provider: FakeProvider) -> None:
         provider.bend.jwks.raw(headers={"set-cookie": "sticky=1; Path=/"})
         for _ in range(2):
             await call(http, provider)
         assert "cookie" not in provider.hits[-1].headers
 
-    async def test_ignores_proxies_of_the_environment(
+    async def test_the_client_ignores_proxies_from_the_environment(
         self, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
@@ -171,13 +177,15 @@ class TestTheClient:
             assert (await call(http, provider)).status == 200
 
     @pytest.mark.parametrize("kind", ["provider", "api"])
-    async def test_asks_for_no_encoding_it_would_refuse(self, provider: FakeProvider, kind: str) -> None:
+    async def test_the_client_does_not_ask_for_an_encoding_that_it_would_refuse(
+        self, provider: FakeProvider, kind: str
+    ) -> None:
         async with http_client_for(provider_settings()) if kind == "provider" else build_http_client(5) as http:
             await call(http, provider)
         (hit,) = provider.hits
         assert hit.headers["accept-encoding"] == "identity"
 
-    async def test_trusts_no_self_made_certificate(self, tmp_path: Path) -> None:
+    async def test_the_client_does_not_trust_a_self_signed_certificate(self, tmp_path: Path) -> None:
         authority = make_authority(tmp_path)
         with FakeProvider(tls=authority.issue("127.0.0.1")) as provider:
             async with http_client_for(provider_settings()) as http:
@@ -186,7 +194,7 @@ class TestTheClient:
                 assert (await call(http, provider)).status == 200
             assert len(provider.hits) == 1
 
-    async def test_trusts_no_certificate_of_another_host(self, tmp_path: Path) -> None:
+    async def test_the_client_does_not_trust_a_certificate_of_another_host(self, tmp_path: Path) -> None:
         authority = make_authority(tmp_path)
         with FakeProvider(tls=authority.issue("idp.example.com")) as provider:
             async with http_client_for(provider_settings(ca_file=str(authority.ca_file))) as http:

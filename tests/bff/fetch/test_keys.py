@@ -73,7 +73,7 @@ async def passes(keys: ProviderKeys, text: str, *, from_provider: bool = False) 
 
 
 class TestFetching:
-    async def test_happens_when_keys_are_needed_and_once_while_they_are_fresh(
+    async def test_keys_are_fetched_when_needed_and_once_while_they_are_fresh(
         self, keys: ProviderKeys, publisher: Publisher, clock: FakeClock
     ) -> None:
         assert publisher.fetches == 0
@@ -83,11 +83,11 @@ class TestFetching:
         await keys.current()
         assert publisher.fetches == 1
 
-    async def test_is_shared_by_all_who_wait(self, keys: ProviderKeys, publisher: Publisher) -> None:
+    async def test_callers_that_wait_share_one_fetch(self, keys: ProviderKeys, publisher: Publisher) -> None:
         assert all(await asyncio.gather(*(passes(keys, token("one")) for _ in range(300))))
         assert publisher.fetches == 1
 
-    async def test_goes_on_when_the_first_who_waits_leaves(self, keys: ProviderKeys, publisher: Publisher) -> None:
+    async def test_a_fetch_goes_on_when_the_first_caller_leaves(self, keys: ProviderKeys, publisher: Publisher) -> None:
         publisher.gate = asyncio.Event()
         first, second = (asyncio.create_task(keys.current()) for _ in range(2))
         await asyncio.sleep(0)
@@ -97,7 +97,7 @@ class TestFetching:
         assert [key.kid for key in await second] == ["one"]
         assert publisher.fetches == 1
 
-    async def test_that_fails_for_the_first_time_is_told_and_tried_again(
+    async def test_a_failed_first_fetch_is_raised_and_tried_again(
         self, keys: ProviderKeys, publisher: Publisher
     ) -> None:
         publisher.failure = True
@@ -116,13 +116,15 @@ class TestRotation:
         assert await passes(keys, token("two"))
         assert publisher.fetches == 2
 
-    async def test_twice_in_a_row_works(self, keys: ProviderKeys, publisher: Publisher) -> None:
+    async def test_two_key_rotations_in_a_row_work(self, keys: ProviderKeys, publisher: Publisher) -> None:
         assert await passes(keys, token("one"))
         for kid in ("two", "three"):
             publisher.kids = [kid]
             assert await passes(keys, token(kid))
 
-    async def test_all_requests_of_that_moment_pass(self, keys: ProviderKeys, publisher: Publisher) -> None:
+    async def test_all_requests_at_the_moment_of_a_rotation_pass(
+        self, keys: ProviderKeys, publisher: Publisher
+    ) -> None:
         """Not only as many as the budget has fetches."""
         assert await passes(keys, token("one"))
         publisher.kids = ["two"]
@@ -139,7 +141,7 @@ class TestRotation:
 
 
 class TestUnknownNames:
-    async def test_a_storm_fetches_no_more_than_the_burst(
+    async def test_many_unknown_key_names_cause_no_more_fetches_than_the_burst(
         self, keys: ProviderKeys, publisher: Publisher, clock: FakeClock
     ) -> None:
         assert await passes(keys, token("one"))
@@ -149,12 +151,14 @@ class TestUnknownNames:
         assert publisher.fetches == 1 + BURST
         assert await passes(keys, token("one"))
 
-    async def test_a_parallel_storm_does_not_either(self, keys: ProviderKeys, publisher: Publisher) -> None:
+    async def test_many_unknown_key_names_in_parallel_cause_no_more_fetches_than_the_burst(
+        self, keys: ProviderKeys, publisher: Publisher
+    ) -> None:
         assert await passes(keys, token("one"))
         await asyncio.gather(*(passes(keys, unknown(f"x{number}")) for number in range(300)))
         assert publisher.fetches <= 1 + BURST
 
-    async def test_afterwards_one_fetch_per_cooldown_is_left(
+    async def test_after_the_burst_there_is_one_fetch_per_cooldown(
         self, keys: ProviderKeys, publisher: Publisher, clock: FakeClock
     ) -> None:
         await keys.current()
@@ -166,7 +170,7 @@ class TestUnknownNames:
             await passes(keys, unknown(f"y{number}"))
         assert publisher.fetches == before + 1
 
-    async def test_the_same_unknown_name_is_not_asked_for_again_for_a_minute(
+    async def test_the_same_unknown_key_name_causes_no_fetch_for_a_minute(
         self, keys: ProviderKeys, publisher: Publisher, clock: FakeClock
     ) -> None:
         await keys.current()
@@ -178,7 +182,7 @@ class TestUnknownNames:
         assert not await passes(keys, unknown("x"))
         assert publisher.fetches == 3
 
-    async def test_a_fetch_under_way_is_not_waited_for_on_behalf_of_a_known_stranger(
+    async def test_a_key_name_already_known_to_be_missing_does_not_wait_for_a_running_fetch(
         self, keys: ProviderKeys, publisher: Publisher
     ) -> None:
         assert not await passes(keys, unknown("x"))
@@ -190,7 +194,9 @@ class TestUnknownNames:
         publisher.gate.set()
         await refreshing
 
-    async def test_remembered_names_are_bounded(self, keys: ProviderKeys, clock: FakeClock) -> None:
+    async def test_the_number_of_remembered_unknown_key_names_is_limited(
+        self, keys: ProviderKeys, clock: FakeClock
+    ) -> None:
         await keys.current()
         for number in range(MAX_UNKNOWN + 50):
             clock.advance(COOLDOWN_SECONDS / 100)
@@ -198,7 +204,7 @@ class TestUnknownNames:
         assert len(keys._from_strangers._unknown) == MAX_UNKNOWN
         assert "x0" not in keys._from_strangers._unknown
 
-    async def test_of_strangers_never_keep_the_providers_own_tokens_waiting(
+    async def test_unknown_key_names_from_strangers_do_not_delay_the_tokens_of_the_provider(
         self, keys: ProviderKeys, publisher: Publisher
     ) -> None:
         """DM-4: anybody can post a logout token; what the provider answers is not theirs to spend."""
@@ -212,7 +218,9 @@ class TestUnknownNames:
 
 
 class TestTokensThatNameNoKey:
-    async def test_are_tried_against_a_fresh_set_once_they_fail(self, keys: ProviderKeys, publisher: Publisher) -> None:
+    async def test_a_token_without_a_kid_that_fails_is_tried_again_with_fresh_keys(
+        self, keys: ProviderKeys, publisher: Publisher
+    ) -> None:
         """Small providers name none, and have new keys after a restart."""
         nameless = jwt_of({"sub": "alice"}, key=signing_key("EdDSA", "two"), drop=("kid",))
         assert await passes(keys, token("one"))
@@ -220,7 +228,7 @@ class TestTokensThatNameNoKey:
         assert await passes(keys, nameless)
         assert publisher.fetches == 2
 
-    async def test_and_are_nobodys_fetch_no_more_than_the_burst_and_hinder_no_other(
+    async def test_forged_tokens_without_a_kid_cause_no_more_fetches_than_the_burst_and_block_no_good_token(
         self, keys: ProviderKeys, publisher: Publisher, clock: FakeClock
     ) -> None:
         forged = jwt_of({"sub": "alice"}, key=signing_key("EdDSA", "evil"), drop=("kid",))
@@ -232,7 +240,7 @@ class TestTokensThatNameNoKey:
         publisher.kids = ["two"]
         assert await passes(keys, jwt_of({"sub": "alice"}, key=signing_key("EdDSA", "two"), drop=("kid",)))
 
-    async def test_another_fault_of_theirs_is_told_as_it_is(self, keys: ProviderKeys) -> None:
+    async def test_a_token_without_a_kid_keeps_the_code_of_any_other_error(self, keys: ProviderKeys) -> None:
         forged = jwt_of({"sub": "alice"}, key=signing_key("EdDSA", "evil"), drop=("kid",))
         with pytest.raises(InvalidToken) as refused:
             await passes(keys, forged + "=")
@@ -240,7 +248,7 @@ class TestTokensThatNameNoKey:
 
 
 class TestOtherFaults:
-    async def test_another_fault_than_an_unknown_key_fetches_nothing(
+    async def test_an_error_other_than_an_unknown_key_causes_no_fetch(
         self, keys: ProviderKeys, publisher: Publisher
     ) -> None:
         await keys.current()
@@ -251,7 +259,7 @@ class TestOtherFaults:
 
 
 class TestOutages:
-    async def test_the_last_good_keys_serve_for_a_day(
+    async def test_the_last_good_keys_are_used_for_a_day_during_an_outage(
         self, keys: ProviderKeys, publisher: Publisher, clock: FakeClock
     ) -> None:
         assert await passes(keys, token("one"))
@@ -262,7 +270,7 @@ class TestOutages:
         with pytest.raises(ProviderUnavailable):
             await keys.current()
 
-    async def test_the_provider_is_asked_again_only_after_a_pause(
+    async def test_the_provider_is_asked_for_keys_again_only_after_a_pause(
         self, keys: ProviderKeys, publisher: Publisher, clock: FakeClock
     ) -> None:
         await keys.current()
@@ -275,7 +283,7 @@ class TestOutages:
         await keys.current()
         assert publisher.fetches == 3
 
-    async def test_an_unknown_name_meanwhile_is_an_outage_and_not_a_verdict(
+    async def test_an_unknown_key_name_during_an_outage_raises_an_outage_and_not_an_invalid_token(
         self, keys: ProviderKeys, publisher: Publisher
     ) -> None:
         await keys.current()
@@ -284,7 +292,9 @@ class TestOutages:
             await passes(keys, unknown("x"))
         assert await passes(keys, token("one"))
 
-    async def test_recovery_needs_no_restart(self, keys: ProviderKeys, publisher: Publisher, clock: FakeClock) -> None:
+    async def test_keys_are_fetched_again_after_an_outage_without_a_restart(
+        self, keys: ProviderKeys, publisher: Publisher, clock: FakeClock
+    ) -> None:
         await keys.current()
         publisher.failure = True
         clock.advance(FRESH_SECONDS)

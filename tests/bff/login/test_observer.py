@@ -55,7 +55,7 @@ async def door(bench: Bench, notes: Notes) -> AsyncIterator[Door]:
     bench.fake.options.auto_login = ""
 
 
-async def test_a_finished_sign_in_is_told_with_its_session_its_tokens_and_its_claims(door: Door, notes: Notes) -> None:
+async def test_the_observer_gets_session_tokens_and_claims_of_a_finished_sign_in(door: Door, notes: Notes) -> None:
     finished = await door.walk()
     session = finished.opened.session
     assert notes.all == (1, [], [])
@@ -64,7 +64,7 @@ async def test_a_finished_sign_in_is_told_with_its_session_its_tokens_and_its_cl
     assert notes.sources[0]["id_token"]["sub"] == "alice"
 
 
-async def test_a_sign_in_that_the_person_cancelled_is_told_as_denied(door: Door, notes: Notes) -> None:
+async def test_the_observer_hears_that_a_cancelled_sign_in_was_denied(door: Door, notes: Notes) -> None:
     door.fake.bend.authorization.json(
         lambda answer: {"error": "access_denied", "state": answer["state"], "iss": answer["iss"]}
     )
@@ -74,7 +74,9 @@ async def test_a_sign_in_that_the_person_cancelled_is_told_as_denied(door: Door,
     assert notes.all == (0, ["access_denied"], [])
 
 
-async def test_a_callback_that_is_refused_is_told_once_and_still_raised(door: Door, notes: Notes) -> None:
+async def test_the_observer_hears_of_a_refused_callback_once_and_the_error_is_still_raised(
+    door: Door, notes: Notes
+) -> None:
     parameters: Pairs = await door.authorize(await door.start())
     with pytest.raises(CallbackRejected) as refused:
         await door.finish(parameters, browser())
@@ -82,16 +84,14 @@ async def test_a_callback_that_is_refused_is_told_once_and_still_raised(door: Do
     assert notes.all == (0, [], ["callback_foreign_browser"])
 
 
-async def test_an_id_token_that_is_not_acceptable_is_told_as_refused_and_not_as_signed_in(
-    door: Door, notes: Notes
-) -> None:
+async def test_the_observer_hears_that_a_sign_in_with_a_bad_id_token_was_refused(door: Door, notes: Notes) -> None:
     door.fake.bend.id_token.claims(lambda claims: claims | {"aud": "somebody-else"})
     with pytest.raises(AuthError):
         await door.walk()
     assert notes.all == (0, [], ["id_token_aud"])
 
 
-async def test_a_sign_in_that_cannot_start_is_told_as_refused(door: Door, notes: Notes) -> None:
+async def test_the_observer_hears_that_a_sign_in_that_cannot_start_was_refused(door: Door, notes: Notes) -> None:
     door.fake.bend.par.raw(500)
     with pytest.raises(ProviderUnavailable) as refused:
         await door.start()

@@ -97,7 +97,7 @@ async def code_of(work: Any) -> str:
 
 
 class TestAWholeSignIn:
-    async def test_opens_a_session_and_leads_back(self, door: Door) -> None:
+    async def test_a_sign_in_opens_a_session_and_leads_back(self, door: Door) -> None:
         finished = await door.walk()
         session = finished.opened.session
         assert finished.return_to == "/report?team=red"
@@ -110,7 +110,7 @@ class TestAWholeSignIn:
         assert session.tokens.expires_at == door.bench.clock() + 99
         assert await resume(door.bench.sessions, finished.opened.cookie) is not None
 
-    async def test_sends_the_browser_only_what_it_must_carry(self, door: Door) -> None:
+    async def test_a_sign_in_gives_the_browser_only_what_it_needs(self, door: Door) -> None:
         started = await door.start(prompt="login")
         sent = dict(parse_qsl(urlsplit(started.url).query))
         assert sent.keys() == {"client_id", "request_uri"}
@@ -120,30 +120,30 @@ class TestAWholeSignIn:
         assert "code_verifier" not in pushed
         assert started.url not in repr(started)
 
-    async def test_binds_the_browser_across_sites_only_for_a_form_post(self, door: Door) -> None:
+    async def test_the_binding_cookie_is_sent_across_sites_only_for_form_post(self, door: Door) -> None:
         assert "SameSite=Lax" in (await door.start()).set_cookies[0]
         posting = Door(door.bench, response_mode="form_post")
         assert "SameSite=None" in (await posting.start()).set_cookies[0]
         assert door.fake.hits_of("par")[-1].form["response_mode"] == "form_post"
         await posting.provider.aclose()
 
-    async def test_takes_a_missing_scope_for_what_was_asked(self, door: Door) -> None:
+    async def test_a_token_response_without_a_scope_has_the_requested_scope(self, door: Door) -> None:
         """RFC 6749 section 5.1: it may be left out when it is the same."""
         door.fake.bend.token.json(lambda answer: {name: v for name, v in answer.items() if name != "scope"})
         assert (await door.walk()).opened.session.tokens.scope == "openid profile email"
 
-    async def test_without_userinfo_asks_nothing_there(self, door: Door) -> None:
+    async def test_a_sign_in_does_not_call_userinfo_when_it_is_switched_off(self, door: Door) -> None:
         bare = Door(door.bench, userinfo="never")
         await bare.walk()
         assert door.fake.hits_of("userinfo") == []
         await bare.provider.aclose()
 
-    async def test_reads_no_roles_from_an_opaque_access_token(self, door: Door) -> None:
+    async def test_a_sign_in_reads_no_roles_from_an_opaque_access_token(self, door: Door) -> None:
         door.fake.bend.access_token.raw(lambda token: "opaque", times=1)
         door.fake.bend.userinfo.raw(json={"sub": "alice", "groups": ["ops"]})
         assert (await door.walk()).opened.session.identity.groups == ("ops", "science")
 
-    async def test_carries_a_kit_client_and_its_binding(self, door: Door) -> None:
+    async def test_a_sign_in_keeps_the_kit_client_and_its_binding(self, door: Door) -> None:
         finished = await door.walk(kit_client="dash", kit_binding="b")
         assert (finished.kit_client, finished.kit_binding) == ("dash", "b")
 
@@ -155,11 +155,11 @@ class TestItsEvents:
             await door.finish(await door.authorize(started), browser(*started.set_cookies))
         return [(line["event"], line.get("reason", "")) for line in logs]
 
-    async def test_are_one_at_its_start_and_one_at_its_end(self, door: Door) -> None:
+    async def test_a_sign_in_writes_one_event_at_its_start_and_one_at_its_end(self, door: Door) -> None:
         assert await self.outcome(door) == [("login_started", ""), ("login_ok", "")]
 
     @pytest.mark.parametrize(("error", "reason"), [("access_denied", "access_denied"), ("not a code", "denied")])
-    async def test_tell_why_it_failed(self, door: Door, error: str, reason: str) -> None:
+    async def test_the_event_of_a_failed_sign_in_has_the_reason(self, door: Door, error: str, reason: str) -> None:
         door.fake.bend.authorization.json(
             lambda answer: {"error": error, "state": answer["state"], "iss": answer["iss"]}
         )
@@ -167,25 +167,25 @@ class TestItsEvents:
 
 
 class TestAuthentication:
-    async def test_the_stricter_age_and_the_pages_strength_are_asked_for(self, door: Door) -> None:
+    async def test_a_sign_in_asks_for_the_stricter_max_age_and_the_acr_of_the_page(self, door: Door) -> None:
         await door.start(demands=Demands(max_age=60, acr_values=("2", "3")), max_age=600.0)
         pushed = door.fake.hits_of("par")[-1].form
         assert (pushed["max_age"], pushed["acr_values"]) == ("60", "2 3")
 
-    async def test_and_enforced(self, door: Door) -> None:
+    async def test_the_requested_max_age_and_acr_are_enforced(self, door: Door) -> None:
         started = await door.start(demands=Demands(acr_values=("2",)))
         parameters = await door.authorize(started)
         assert await code_of(door.finish(parameters, browser(*started.set_cookies))) == "id_token_acr"
 
 
 class TestTheSessionBefore:
-    async def test_ends_with_the_new_one(self, door: Door) -> None:
+    async def test_a_new_sign_in_ends_the_session_before(self, door: Door) -> None:
         first = (await door.walk()).opened
         await door.walk(session_cookie(first))
         assert await resume(door.bench.sessions, first.cookie) is None
         assert SessionsEnded(EndReason.SUPERSEDED, name=first.session.name) in door.bench.events
 
-    async def test_of_another_tab_that_signed_in_meanwhile_ends_too(self, door: Door) -> None:
+    async def test_a_session_that_another_tab_opened_during_the_sign_in_ends_too(self, door: Door) -> None:
         """Its cookie is about to be overwritten: nobody could ever sign it out."""
         slow, quick = await door.start(), await door.start()
         first = await door.finish(await door.authorize(quick), browser(*quick.set_cookies))
@@ -196,7 +196,7 @@ class TestTheSessionBefore:
         assert await resume(door.bench.sessions, first.opened.cookie) is None
         assert await resume(door.bench.sessions, second.opened.cookie) is not None
 
-    async def test_is_not_looked_for_in_cookies_that_are_no_ones(self, door: Door) -> None:
+    async def test_a_duplicate_or_broken_session_cookie_ends_no_session(self, door: Door) -> None:
         first = (await door.walk()).opened
         other = session_cookie(first).replace("=", "=x", 1)
         for cookies in ([session_cookie(first)] * 2, [other], ["__Host-vestibule="]):
@@ -206,7 +206,7 @@ class TestTheSessionBefore:
 
 
 class TestRefusedCallbacks:
-    async def test_ask_nothing_of_the_provider(self, door: Door) -> None:
+    async def test_a_refused_callback_makes_no_request_to_the_provider(self, door: Door) -> None:
         started, other = await door.start(), await door.start()
         parameters = await door.authorize(started)
         bound = browser(*started.set_cookies)
@@ -221,7 +221,7 @@ class TestRefusedCallbacks:
         assert await code_of(door.finish(parameters, bound)) == "callback_unknown", "that used it up"
         assert door.fake.hits_of("token") == []
 
-    async def test_of_a_hundred_at_once_one_is_answered(self, door: Door) -> None:
+    async def test_one_of_a_hundred_parallel_callbacks_succeeds(self, door: Door) -> None:
         started = await door.start()
         parameters = await door.authorize(started)
         bound = browser(*started.set_cookies)
@@ -230,7 +230,7 @@ class TestRefusedCallbacks:
         assert sum(isinstance(outcome, CallbackRejected) for outcome in outcomes) == 99
         assert len(door.fake.hits_of("token")) == 1
 
-    async def test_a_denial_tells_where_to_go_back_to(self, door: Door) -> None:
+    async def test_a_denied_sign_in_has_the_target_to_return_to(self, door: Door) -> None:
         started = await door.start()
         door.fake.bend.authorization.json(
             lambda answer: {"error": "access_denied", "state": answer["state"], "iss": answer["iss"]}
@@ -239,7 +239,7 @@ class TestRefusedCallbacks:
         outcome = await door.finish(parameters, browser(*started.set_cookies))
         assert outcome == LoginDenied("access_denied", "/report?team=red", "corp")
 
-    async def test_a_cookie_of_the_named_transaction_is_cleared(self, door: Door) -> None:
+    async def test_a_refused_callback_clears_the_cookie_of_its_transaction(self, door: Door) -> None:
         started = await door.start()
         parameters = await door.authorize(started)
         bound = browser(*started.set_cookies)
@@ -259,27 +259,27 @@ class TestAFailedCompletion:
         assert not door.bench.store._records
         return code
 
-    async def test_revokes_what_it_was_given(self, door: Door) -> None:
+    async def test_a_failed_sign_in_revokes_the_tokens_it_received(self, door: Door) -> None:
         door.fake.bend.id_token.claims(lambda claims: claims | {"nonce": OMIT})
         assert await self.attempt(door) == "id_token_nonce"
         assert len(door.fake.hits_of("revocation")) == 1
 
-    async def test_without_an_id_token_is_one(self, door: Door) -> None:
+    async def test_a_sign_in_without_an_id_token_fails(self, door: Door) -> None:
         door.fake.bend.token.json(lambda answer: {name: v for name, v in answer.items() if name != "id_token"})
         assert await self.attempt(door) == "id_token_missing"
 
-    async def test_with_userinfo_of_another_person_is_one(self, door: Door) -> None:
+    async def test_a_sign_in_with_userinfo_of_another_person_fails(self, door: Door) -> None:
         door.fake.bend.userinfo.raw(json={"sub": "bob"})
         assert await self.attempt(door) == "userinfo_sub"
 
-    async def test_with_a_refused_code_is_one(self, door: Door) -> None:
+    async def test_a_sign_in_with_a_refused_code_fails(self, door: Door) -> None:
         door.fake.bend.token.raw(400, json={"error": "invalid_grant"})
         assert await self.attempt(door) == "token_refused"
         door.fake.bend.token.raw(404)
         assert await self.attempt(door) == "token_refused"
         assert door.fake.hits_of("revocation") == []
 
-    async def test_after_a_logout_meanwhile_is_one(self, door: Door) -> None:
+    async def test_a_sign_in_fails_when_a_logout_arrives_during_it(self, door: Door) -> None:
         started = await door.start()
         parameters = await door.authorize(started)
         door.bench.clock.advance(1)
@@ -292,7 +292,7 @@ class TestAFailedCompletion:
 
 
 class TestPushedRequests:
-    async def test_are_used_where_there_are_any_unless_switched_off(self, door: Door) -> None:
+    async def test_pushed_requests_are_used_where_the_provider_has_them_unless_switched_off(self, door: Door) -> None:
         off = Door(door.bench, par="off")
         plain = dict(parse_qsl(urlsplit((await off.start()).url).query))
         assert plain["code_challenge_method"] == "S256"
@@ -303,7 +303,7 @@ class TestPushedRequests:
         await off.provider.aclose()
         await bare.provider.aclose()
 
-    async def test_that_fail_leave_neither_a_plain_request_nor_a_transaction(self, door: Door) -> None:
+    async def test_a_failed_pushed_request_leaves_no_plain_request_and_no_transaction(self, door: Door) -> None:
         door.fake.bend.par.raw(400, json={"error": "invalid_request"})
         with pytest.raises(ProviderUnavailable):
             await door.start()
@@ -311,7 +311,9 @@ class TestPushedRequests:
 
 
 class TestSigningOut:
-    async def test_ends_the_session_first_and_then_names_the_way_to_the_provider(self, door: Door) -> None:
+    async def test_a_sign_out_ends_the_session_first_and_then_gives_the_address_of_the_provider(
+        self, door: Door
+    ) -> None:
         opened = (await door.walk()).opened
         left = await door.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
         assert await resume(door.bench.sessions, opened.cookie) is None
@@ -325,7 +327,7 @@ class TestSigningOut:
         (revoked,) = door.fake.hits_of("revocation")
         assert revoked.form["token"] == opened.session.tokens.refresh_token
 
-    async def test_everywhere_ends_and_revokes_all_of_the_persons(self, door: Door) -> None:
+    async def test_a_sign_out_everywhere_ends_and_revokes_all_sessions_of_the_person(self, door: Door) -> None:
         opened = [(await door.walk()).opened for _ in range(3)]
         door.bench.clock.advance(1)
         await door.sign_in.start_logout(opened[0].session, everywhere=True, urls=URLS)
@@ -335,7 +337,7 @@ class TestSigningOut:
             each.session.tokens.refresh_token for each in opened
         }
 
-    async def test_works_without_the_provider(self, door: Door) -> None:
+    async def test_a_sign_out_works_without_the_provider(self, door: Door) -> None:
         opened = (await door.walk()).opened
         unreachable = Door(door.bench, http_timeout_seconds=0.2)
         door.fake.bend.discovery.raw(500)
@@ -355,7 +357,7 @@ class TestSigningOut:
         await bare.sign_in.drain()
         await bare.provider.aclose()
 
-    async def test_shows_no_hint_where_that_is_switched_off(self, door: Door) -> None:
+    async def test_a_sign_out_sends_no_id_token_hint_when_it_is_switched_off(self, door: Door) -> None:
         opened = (await door.walk()).opened
         quiet = Door(door.bench, id_token_hint=False)
         left = await quiet.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
@@ -364,7 +366,7 @@ class TestSigningOut:
         await quiet.sign_in.drain()
         await quiet.provider.aclose()
 
-    async def test_that_cannot_be_stored_is_not_reported_as_done(
+    async def test_a_sign_out_that_cannot_be_stored_is_an_error(
         self, door: Door, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         opened = (await door.walk()).opened
@@ -378,7 +380,7 @@ class TestSigningOut:
         assert door.fake.hits_of("revocation") == []
 
 
-async def test_an_invalid_token_is_refused_by_its_rule_without_repeating_it(door: Door) -> None:
+async def test_an_invalid_token_is_refused_with_the_name_of_the_rule_and_is_not_repeated(door: Door) -> None:
     """The code names the rule; what the token said of the person is for nobody."""
     door.fake.bend.id_token.claims(lambda claims: claims | {"nonce": "mallory"})
     started = await door.start()

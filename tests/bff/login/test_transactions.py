@@ -41,22 +41,22 @@ async def reason(transactions: Transactions, state: str, *, address: str = ADDRE
 
 
 class TestKeeping:
-    async def test_a_transaction_comes_back_whole_and_once(self, transactions: Transactions) -> None:
+    async def test_a_transaction_can_be_taken_once_with_all_its_values(self, transactions: Transactions) -> None:
         kept = transaction(replaces="ab" * 32, max_age=60.0, acr_values=("2", "3"), kit_client="dash", kit_binding="b")
         await transactions.keep(kept, address=ADDRESS)
         assert await transactions.take(kept.state, address=ADDRESS) == kept
         assert await reason(transactions, kept.state) == "callback_unknown"
 
-    async def test_of_a_hundred_callbacks_one_gets_it(self, transactions: Transactions) -> None:
+    async def test_one_of_a_hundred_callbacks_gets_the_transaction(self, transactions: Transactions) -> None:
         await transactions.keep(transaction(), address=ADDRESS)
         outcomes = await asyncio.gather(*(reason(transactions, "s" * 43) for _ in range(100)))
         assert sorted(set(outcomes)) == ["", "callback_unknown"]
         assert outcomes.count("") == 1
 
-    async def test_a_state_nobody_started_is_unknown(self, transactions: Transactions) -> None:
+    async def test_a_state_without_a_transaction_is_unknown(self, transactions: Transactions) -> None:
         assert await reason(transactions, new_state()) == "callback_unknown"
 
-    async def test_it_lives_ten_minutes(self, transactions: Transactions, clock: FakeClock) -> None:
+    async def test_a_transaction_is_valid_for_ten_minutes(self, transactions: Transactions, clock: FakeClock) -> None:
         await transactions.keep(transaction(), address=ADDRESS)
         clock.advance(600)
         assert await reason(transactions, "s" * 43) == "callback_unknown"
@@ -65,7 +65,7 @@ class TestKeeping:
         await transactions.keep(transaction(), address=ADDRESS)
         assert await reason(transactions, "s" * 43, address="203.0.113.9") == ""
 
-    async def test_the_store_sees_neither_secrets_nor_address(
+    async def test_the_store_does_not_see_the_secrets_or_the_address(
         self, transactions: Transactions, store: MemoryStore
     ) -> None:
         await transactions.keep(transaction(), address=ADDRESS)
@@ -73,14 +73,14 @@ class TestKeeping:
         for secret in ("s" * 43, "n" * 43, "v" * 43, "team=red", ADDRESS):
             assert secret not in dump
 
-    async def test_it_opens_after_a_key_rotation(self, store: MemoryStore) -> None:
+    async def test_a_transaction_can_be_opened_after_a_key_rotation(self, store: MemoryStore) -> None:
         limits = LimitSettings()
         await Transactions(store, keyring(OLD_KEY), limits).keep(transaction(), address=ADDRESS)
         rotated = Transactions(store, keyring(KEY, OLD_KEY), limits)
         assert await rotated.take("s" * 43, address=ADDRESS) == transaction()
 
     @pytest.mark.parametrize("change", [{"state": 1, "new": 2}, {"acr_values": None}])
-    async def test_a_record_of_another_schema_is_unknown(
+    async def test_a_transaction_with_another_schema_is_unknown(
         self, transactions: Transactions, store: MemoryStore, change: dict[str, Any]
     ) -> None:
         await transactions.keep(transaction(), address=ADDRESS)
@@ -89,7 +89,7 @@ class TestKeeping:
         store._values["login"][name].value = keyring().seal(table, purpose="transaction", name=name)
         assert await reason(transactions, "s" * 43) == "callback_unknown"
 
-    async def test_a_record_moved_to_another_name_is_unknown(
+    async def test_a_transaction_moved_to_another_name_is_unknown(
         self, transactions: Transactions, store: MemoryStore
     ) -> None:
         await transactions.keep(transaction(), address=ADDRESS)
@@ -105,7 +105,7 @@ class TestCaps:
         await transactions.keep(transaction(state=state), address=address)
         return state
 
-    async def test_one_address_has_its_share(self, transactions: Transactions) -> None:
+    async def test_the_number_of_transactions_of_one_address_is_limited(self, transactions: Transactions) -> None:
         for _ in range(3):
             state = await self.start(transactions)
         with pytest.raises(Unavailable) as refused:
@@ -115,13 +115,13 @@ class TestCaps:
         await transactions.take(state, address=ADDRESS)
         await self.start(transactions)
 
-    async def test_all_addresses_together_have_theirs(self, transactions: Transactions) -> None:
+    async def test_the_number_of_transactions_of_all_addresses_is_limited(self, transactions: Transactions) -> None:
         for number in range(5):
             await self.start(transactions, f"192.0.2.{number}")
         with pytest.raises(Unavailable):
             await self.start(transactions, "203.0.113.9")
 
-    async def test_a_flood_of_refused_sign_ins_leaves_nothing_behind(
+    async def test_many_refused_sign_ins_leave_no_transactions(
         self, transactions: Transactions, store: MemoryStore
     ) -> None:
         for number in range(5):
@@ -132,7 +132,7 @@ class TestCaps:
                 await self.start(transactions, f"203.0.113.{number}")
         assert sum(map(len, store._values.values())) == kept == 10
 
-    async def test_unfinished_ones_make_room_when_they_expire(
+    async def test_an_expired_transaction_gives_its_place_back(
         self, transactions: Transactions, clock: FakeClock
     ) -> None:
         for _ in range(3):
@@ -154,27 +154,29 @@ class TestBinding:
     def is_bound(self, transactions: Transactions, state: str, sent: list[bytes], *, now: float = 1000.0) -> bool:
         return transactions.is_bound(state, names=SECURE, sent=sent, now=now)
 
-    def test_the_browser_that_started_is_bound_for_ten_minutes(self, transactions: Transactions) -> None:
+    def test_the_binding_cookie_is_valid_for_ten_minutes(self, transactions: Transactions) -> None:
         (cookie,) = self.cookies(transactions, "s" * 43)
         sent = self.sent_back(cookie)
         for now, bound in ((1000, True), (940, True), (1600, True), (1601, False), (939, False)):
             assert self.is_bound(transactions, "s" * 43, sent, now=now) is bound
 
-    def test_the_cookie_is_short_and_tells_nothing(self, transactions: Transactions) -> None:
+    def test_the_binding_cookie_is_short_and_contains_no_information(self, transactions: Transactions) -> None:
         (cookie,) = self.cookies(transactions, "s" * 43)
         assert cookie.startswith(cookie_name("s" * 43, SECURE) + "=1000.")
         assert cookie.endswith("; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600")
         assert len(self.sent_back(cookie)[0]) <= 100
         assert "s" * 43 not in cookie
 
-    def test_it_crosses_sites_only_for_a_form_post_on_https(self, transactions: Transactions) -> None:
+    def test_the_binding_cookie_is_sent_across_sites_only_for_form_post_on_https(
+        self, transactions: Transactions
+    ) -> None:
         assert "SameSite=None" in self.cookies(transactions, "s" * 43, cross_site=True)[0]
         plain = self.cookies(transactions, "s" * 43, cross_site=True, names=PLAIN)[0]
         assert "SameSite=Lax" in plain
         assert "Secure" not in plain
         assert plain.startswith("vestibule-tx-")
 
-    def test_another_browser_is_not_bound(self, transactions: Transactions) -> None:
+    def test_another_browser_without_the_binding_cookie_is_not_bound(self, transactions: Transactions) -> None:
         own, other = new_state(), new_state()
         (cookie,) = self.cookies(transactions, other)
         assert not self.is_bound(transactions, own, [])
@@ -185,7 +187,7 @@ class TestBinding:
         assert not self.is_bound(transactions, own, [renamed])
 
     @pytest.mark.parametrize("change", ["stamp", "signature", "empty", "letters", "endless", "digits", "bare"])
-    def test_a_changed_cookie_binds_nothing(self, transactions: Transactions, change: str) -> None:
+    def test_a_changed_binding_cookie_is_not_accepted(self, transactions: Transactions, change: str) -> None:
         (cookie,) = self.cookies(transactions, "s" * 43)
         name, _, value = cookie.partition(";")[0].partition("=")
         stamp, _, signature = value.partition(".")
@@ -201,18 +203,18 @@ class TestBinding:
         sent = f"{name}={values[change]}".encode("latin-1")
         assert not self.is_bound(transactions, "s" * 43, [sent])
 
-    def test_two_cookies_of_the_name_are_told_apart_from_none(self, transactions: Transactions) -> None:
+    def test_two_binding_cookies_are_an_error_of_their_own(self, transactions: Transactions) -> None:
         (cookie,) = self.cookies(transactions, "s" * 43)
         with pytest.raises(DuplicateCookie):
             self.is_bound(transactions, "s" * 43, self.sent_back(cookie) * 2)
 
-    def test_a_signature_for_another_purpose_binds_nothing(self, transactions: Transactions) -> None:
+    def test_a_binding_cookie_signed_for_another_purpose_is_not_accepted(self, transactions: Transactions) -> None:
         stamp = "1000"
         signature = keyring().sign("s" * 43 + "|" + stamp, purpose="session").rpartition(".")[2]
         sent = f"{cookie_name('s' * 43, SECURE)}={stamp}.{signature}".encode()
         assert not self.is_bound(transactions, "s" * 43, [sent])
 
-    def test_a_cookie_signed_under_the_old_key_still_binds(self, store: MemoryStore) -> None:
+    def test_a_binding_cookie_signed_with_the_old_key_is_accepted(self, store: MemoryStore) -> None:
         limits = LimitSettings()
         (cookie,) = self.cookies(Transactions(store, keyring(OLD_KEY), limits), "s" * 43)
         rotated = Transactions(store, keyring(KEY, OLD_KEY), limits)

@@ -39,11 +39,11 @@ CLAIMS: dict[str, Any] = {
         ("", None),
     ],
 )
-def test_a_path_finds_what_it_names(path: str, expected: object) -> None:
+def test_a_claim_path_finds_its_value(path: str, expected: object) -> None:
     assert claim_at(CLAIMS, path) == expected
 
 
-def test_a_url_shaped_name_is_never_read_as_a_path() -> None:
+def test_a_claim_name_that_is_a_url_is_not_read_as_a_path() -> None:
     assert claim_at({"https://example": {"com/roles": ["admin"]}}, "https://example.com/roles") is None
 
 
@@ -80,7 +80,7 @@ def test_names_are_read_in_the_forms_that_providers_write(value: object, expecte
     assert names_at({"roles": value}, "roles") == expected
 
 
-def test_a_list_of_names_counts_whole_or_not_at_all() -> None:
+def test_a_list_of_names_is_read_completely_or_not_at_all() -> None:
     names = [str(number) for number in range(MAX_VALUES)]
     assert names_at({"roles": names}, "roles") == tuple(names)
     assert names_at({"roles": [*names, "one more"]}, "roles") == ()
@@ -102,7 +102,7 @@ def test_without_a_path_there_are_no_names() -> None:
         (None, ""),
     ],
 )
-def test_text_is_one_printable_line(value: object, expected: str) -> None:
+def test_a_text_claim_is_read_only_when_it_is_one_printable_line(value: object, expected: str) -> None:
     assert text_at({"name": value}, "name") == expected
     assert text_at({}, "name") == ""
 
@@ -115,7 +115,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text("ab.", max_size=4), JSON, max_size=4), st.text("ab.", max_size=6))
-def test_any_path_on_any_claims_gives_names_or_none(claims: dict[str, Any], path: str) -> None:
+def test_any_path_in_any_claims_gives_a_list_of_names(claims: dict[str, Any], path: str) -> None:
     names = names_at(claims, path)
     assert all(isinstance(name, str) and name for name in names)
     if names:

@@ -23,7 +23,7 @@ def authenticated(credentials: ClientCredentials) -> tuple[dict[str, str], dict[
     return result.form, result.headers
 
 
-def test_basic_encodes_id_and_secret_before_it_joins_them() -> None:
+def test_client_secret_basic_encodes_id_and_secret_before_joining_them() -> None:
     """RFC 6749 section 2.3.1: else a colon or a plus sign in either breaks the pair."""
     form, headers = authenticated(BASIC)
     client_id, _, secret = b64decode(headers["Authorization"].removeprefix("Basic ")).decode().partition(":")
@@ -31,19 +31,19 @@ def test_basic_encodes_id_and_secret_before_it_joins_them() -> None:
     assert form == FORM
 
 
-def test_post_sends_both_in_the_form_and_no_header() -> None:
+def test_client_secret_post_sends_id_and_secret_in_the_form_without_a_header() -> None:
     form, headers = authenticated(replace(BASIC, method="client_secret_post"))
     assert form == FORM | {"client_id": BASIC.client_id, "client_secret": BASIC.secret}
     assert headers == {}
 
 
-def test_a_public_client_only_names_itself() -> None:
+def test_a_public_client_sends_only_its_id() -> None:
     form, headers = authenticated(replace(BASIC, method="none"))
     assert (form, headers) == (FORM | {"client_id": BASIC.client_id}, {})
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
-def test_tk_2_a_client_with_a_key_signs_a_short_assertion_for_the_issuer_alone(alg: str) -> None:
+def test_tk_2_a_client_with_a_key_signs_a_short_lived_assertion_for_the_issuer_only(alg: str) -> None:
     key = signing_key({"PS256": "RS256"}.get(alg, alg))
     credentials = replace(
         BASIC, method="private_key_jwt", private_key_pem=key.private_pem.decode(), key_id="k-9", key_alg=alg
@@ -71,11 +71,11 @@ def test_an_assertion_names_its_key_only_when_it_has_a_name() -> None:
         assert jwt.get_unverified_header(assertion).get("kid") == expected
 
 
-def test_an_unknown_method_never_falls_back_to_a_weaker_one() -> None:
+def test_an_unknown_authentication_method_is_an_error_and_not_a_weaker_method() -> None:
     with pytest.raises(ValueError, match="tls_client_auth"):
         authenticated(replace(BASIC, method="tls_client_auth"))
 
 
-def test_the_callers_form_is_left_as_it_was_and_nothing_is_printed() -> None:
+def test_the_form_of_the_caller_is_not_changed_and_no_secret_is_printed() -> None:
     assert "client_id" not in FORM
     assert BASIC.secret not in repr(BASIC) + repr(authenticate_form(FORM, BASIC, now=NOW, random=os.urandom))

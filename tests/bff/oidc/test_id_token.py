@@ -55,47 +55,47 @@ def code_of(token: str, **over: Any) -> str:
     return refused.value.code
 
 
-def test_a_token_that_meets_everything_gives_its_claims() -> None:
+def test_a_valid_id_token_gives_its_claims() -> None:
     assert validate(jwt_of(claims())) == CLAIMS
 
 
 class TestSignature:
     """IT-1 to IT-4."""
 
-    def test_of_another_key_with_the_same_name(self) -> None:
+    def test_a_signature_by_another_key_with_the_same_kid_is_refused(self) -> None:
         stranger = generate_key("RS256", kid="k1")
         assert code_of(jwt_of(claims(), key=stranger)) == "id_token_signature"
 
-    def test_of_an_unknown_key(self) -> None:
+    def test_a_signature_by_an_unknown_key_is_refused(self) -> None:
         with pytest.raises(UnknownKey):
             validate(jwt_of(claims(), header={"kid": "k9"}))
 
-    def test_missing_or_stripped(self) -> None:
+    def test_a_missing_or_stripped_signature_is_refused(self) -> None:
         head, body, _ = jwt_of(claims()).split(".")
         for token in ("", f"{head}.{body}.", f"{head}.{body}", jwt_of(claims(), alg="none")):
             assert code_of(token) == "id_token_malformed"
 
-    def test_by_a_shared_secret(self) -> None:
+    def test_a_signature_with_a_shared_secret_is_refused(self) -> None:
         assert code_of(jwt_of(claims(), key="unit-test-secret", alg="HS256")) == "id_token_alg"
 
-    def test_with_an_algorithm_that_is_not_the_pinned_one(self) -> None:
+    def test_a_signature_with_another_algorithm_than_the_pinned_one_is_refused(self) -> None:
         assert code_of(jwt_of(claims(), alg="PS256", key=signing_key())) == "id_token_alg"
         key = signing_key("ES256")
         with pytest.raises(InvalidToken) as refused:
             validate_id_token(jwt_of(claims(), key=key), keys=published(key), expected=EXPECTED)
         assert refused.value.code == "id_token_alg"
 
-    def test_under_a_lying_header(self) -> None:
+    def test_a_signature_with_a_false_algorithm_in_the_header_is_refused(self) -> None:
         assert (
             code_of(jwt_of(claims(), alg="PS256", key=signing_key(), header={"alg": "RS256"})) == "id_token_signature"
         )
 
-    def test_by_a_key_on_another_curve(self) -> None:
+    def test_a_signature_by_a_key_on_another_curve_is_refused(self) -> None:
         key = generate_key("ES256", kid="k1", curve="P-384")
         with pytest.raises(UnknownKey):
             validate_id_token(jwt_of(claims(), key=key), keys=published(key), expected=replace(EXPECTED, alg="ES256"))
 
-    def test_with_critical_extensions(self) -> None:
+    def test_an_id_token_with_critical_extensions_is_refused(self) -> None:
         assert code_of(jwt_of(claims(), header={"crit": ["x"], "x": 1})) == "id_token_crit"
         assert code_of(jwt_of(claims(), header={"b64": False})) == "id_token_crit"
 
@@ -104,7 +104,7 @@ BROKEN = broken_claims(issuer=ISSUER, client_id=CLIENT_ID, nonce=NONCE, now=NOW)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_one_broken_claim_breaks_the_token(fault: str) -> None:
+def test_one_wrong_claim_is_enough_to_refuse_an_id_token(fault: str) -> None:
     """IT-5 to IT-9."""
     code, change = BROKEN[fault]
     assert code_of(jwt_of(claims(**change))) == code
@@ -123,7 +123,7 @@ def test_a_provider_may_date_its_tokens_back(seconds: int) -> None:
     assert validate(jwt_of(claims(iat=NOW - seconds, nbf=NOW - seconds)))
 
 
-def test_a_token_that_ends_at_the_end_of_its_leeway_is_over() -> None:
+def test_a_token_is_expired_at_the_last_second_of_the_leeway() -> None:
     assert code_of(jwt_of(claims(exp=NOW - 60))) == "id_token_exp"
     assert code_of(jwt_of(claims(nbf=NOW + 61))) == "id_token_nbf"
 
@@ -131,19 +131,19 @@ def test_a_token_that_ends_at_the_end_of_its_leeway_is_over() -> None:
 @pytest.mark.parametrize(
     "value", ["AAAA", 5, half_hash("RS256", "access-2"), [half_hash("RS256", "access-1")]], ids=str
 )
-def test_the_access_token_hash_is_of_this_access_token(value: Any) -> None:
+def test_at_hash_must_match_the_access_token(value: Any) -> None:
     """IT-11."""
     assert code_of(jwt_of(claims(at_hash=value))) == "id_token_at_hash"
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "1e400"])
-def test_a_time_that_is_no_number_breaks_the_token(literal: str) -> None:
+def test_a_time_that_is_not_a_number_is_refused(literal: str) -> None:
     payload = f'{{"iss":"{ISSUER}","aud":"{CLIENT_ID}","sub":"a","iat":{NOW},"exp":{literal}}}'.encode()
     assert code_of(jwt_of(payload)) in ("id_token_malformed", "id_token_exp")
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "logout+jwt", "dpop+jwt", "secevent+jwt", "vestibule-handshake+jwt"])
-def test_another_kind_of_token_is_no_id_token(typ: str) -> None:
+def test_a_token_of_another_type_is_not_an_id_token(typ: str) -> None:
     """IT-10."""
     assert code_of(jwt_of(claims(), header={"typ": typ})) == "id_token_typ"
 
@@ -164,12 +164,12 @@ def test_another_kind_of_token_is_no_id_token(typ: str) -> None:
         {"extra": {"nested": [1, None]}},
     ],
 )
-def test_what_is_within_the_rules_passes(change: dict[str, Any]) -> None:
+def test_unusual_but_allowed_claims_are_accepted(change: dict[str, Any]) -> None:
     assert validate(jwt_of(claims(**change)))["iss"] == ISSUER
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
-def test_the_access_token_hash_follows_the_algorithm(alg: str) -> None:
+def test_at_hash_uses_the_hash_of_the_signing_algorithm(alg: str) -> None:
     key = signing_key(alg)
     good = jwt_of(claims(at_hash=half_hash(alg, "access-1")), key=key)
     assert validate(good, alg=alg)
@@ -177,14 +177,14 @@ def test_the_access_token_hash_follows_the_algorithm(alg: str) -> None:
 
 
 @pytest.mark.parametrize("alg", ["RS256", "EdDSA"])
-def test_the_code_hash_follows_the_algorithm_and_is_checked_where_there_is_a_code(alg: str) -> None:
+def test_c_hash_uses_the_hash_of_the_signing_algorithm_and_is_checked_where_there_is_a_code(alg: str) -> None:
     good = jwt_of(claims(c_hash=half_hash(alg, "code-1")), key=signing_key(alg))
     assert validate(good, alg=alg, code="code-1")
     assert code_of(good, alg=alg, code="code-2") == "id_token_c_hash"
     assert validate(good, alg=alg, code=""), "a refresh has none"
 
 
-def test_a_hash_that_cannot_be_checked_breaks_the_token() -> None:
+def test_a_hash_claim_that_cannot_be_checked_is_refused() -> None:
     assert code_of(jwt_of(claims(at_hash=half_hash("RS256", ""))), access_token="") == "id_token_at_hash"
 
 
@@ -192,31 +192,31 @@ class TestAuthentication:
     """IT-11: what was asked for is enforced."""
 
     @pytest.mark.parametrize("auth_time", [OMIT, None, "5", True, NOW - 161])
-    def test_that_is_too_old_or_not_told(self, auth_time: object) -> None:
+    def test_an_auth_time_that_is_too_old_or_missing_is_refused(self, auth_time: object) -> None:
         assert code_of(jwt_of(claims(auth_time=auth_time)), max_age=100) == "id_token_auth_time"
 
-    def test_that_is_recent_enough(self) -> None:
+    def test_a_recent_auth_time_is_accepted(self) -> None:
         assert validate(jwt_of(claims(auth_time=NOW - 160)), max_age=100)
         assert validate(jwt_of(claims(auth_time=NOW)), max_age=0)
 
-    def test_is_not_looked_at_when_not_asked_for(self) -> None:
+    def test_auth_time_and_acr_are_not_checked_when_not_requested(self) -> None:
         assert validate(jwt_of(claims(auth_time=1, acr="0")))
 
     @pytest.mark.parametrize("acr", [OMIT, None, "1", ["2"], 2])
-    def test_of_another_strength(self, acr: object) -> None:
+    def test_another_acr_than_requested_is_refused(self, acr: object) -> None:
         assert code_of(jwt_of(claims(acr=acr)), acr_values=("2", "3")) == "id_token_acr"
 
-    def test_of_the_strength_asked_for(self) -> None:
+    def test_the_requested_acr_is_accepted(self) -> None:
         assert validate(jwt_of(claims(acr="3")), acr_values=("2", "3"))
 
 
 class TestRefreshedTokens:
     """IT-14."""
 
-    def test_need_no_nonce(self) -> None:
+    def test_a_refreshed_id_token_needs_no_nonce(self) -> None:
         assert validate(jwt_of(claims(nonce=OMIT)), nonce=None)
 
-    def test_may_come_long_after_the_sign_in(self) -> None:
+    def test_a_refreshed_id_token_may_come_long_after_the_sign_in(self) -> None:
         later = NOW + 50_000
         for iat in (later, later - MAX_EARLY_SECONDS):
             assert validate(jwt_of(claims(iat=iat, exp=later + 60)), nonce=None, asked_at=later, now=later)
@@ -226,12 +226,12 @@ class TestRefreshedTokens:
         assert code_of(old, nonce=None, asked_at=NOW) == "id_token_iat"
 
     @pytest.mark.parametrize("change", [{"sub": "bob"}, {"iss": "https://evil.example"}, {"sub": OMIT}])
-    def test_of_another_person_are_refused(self, change: dict[str, Any]) -> None:
+    def test_a_refreshed_id_token_of_another_person_is_refused(self, change: dict[str, Any]) -> None:
         with pytest.raises(InvalidToken) as refused:
             check_same_person(claims(**change), issuer=ISSUER, sub="alice")
         assert refused.value.code == "refresh_subject"
 
-    def test_of_the_same_person_pass(self) -> None:
+    def test_a_refreshed_id_token_of_the_same_person_is_accepted(self) -> None:
         check_same_person(CLAIMS, issuer=ISSUER, sub="alice")
 
 
@@ -239,7 +239,7 @@ class TestRefreshedTokens:
     ("value", "expected"),
     [("a", True), ("x" * 255, True), ("~ !", True), ("", False), ("x" * 256, False), ("é", False), ("\x7f", False)],
 )
-def test_a_subject_is_printable_ascii_of_bounded_length(value: str, expected: bool) -> None:
+def test_a_sub_must_be_printable_ascii_of_limited_length(value: str, expected: bool) -> None:
     assert is_subject(value) is expected
 
 
@@ -253,7 +253,7 @@ KEYS = published(KEY)
 
 
 @given(st.sampled_from([*CLAIMS, "azp", "nbf", "at_hash", "auth_time", "acr"]), JSON)
-def test_no_signed_claim_is_more_than_an_invalid_token(name: str, value: Any) -> None:
+def test_any_signed_claim_gives_at_most_invalid_token(name: str, value: Any) -> None:
     expected = replace(EXPECTED, alg="EdDSA", max_age=60, acr_values=("1",))
     token = jwt_of(claims(auth_time=NOW, acr="1") | {name: value}, key=KEY)
     code = ""

@@ -72,21 +72,21 @@ UNSUITABLE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", UNSUITABLE)
-def test_an_unsuitable_member_is_skipped_and_spoils_nothing(name: str) -> None:
+def test_an_unusable_key_is_skipped_and_the_others_are_kept(name: str) -> None:
     assert kids(UNSUITABLE[name]) == []
     assert kids(UNSUITABLE[name], RSA, UNSUITABLE[name], EC) == ["k1", "k1"]
 
 
-def test_a_provider_may_publish_decoys() -> None:
+def test_a_key_set_with_keys_for_other_purposes_is_read() -> None:
     assert set(kids(*decoy_jwks(), RSA)) == {"k1", "decoy-ed25519"}
 
 
 @pytest.mark.parametrize("document", [{}, {"keys": None}, {"keys": {}}, {"keys": "x"}, {"keys": []}])
-def test_a_document_without_keys_has_none(document: dict[str, Any]) -> None:
+def test_a_document_without_keys_gives_no_keys(document: dict[str, Any]) -> None:
     assert parse_jwks(document) == ()
 
 
-def test_only_the_first_hundred_members_are_read() -> None:
+def test_only_the_first_hundred_keys_are_read() -> None:
     assert len(kids(*[EC] * (MAX_KEYS + 50))) == MAX_KEYS
 
 
@@ -96,20 +96,20 @@ class TestChoice:
     def chosen(self, kid: str | None, alg: str) -> list[tuple[str, str]]:
         return [(key.kid, key.kty) for key in choose_keys(self.KEYS, kid=kid, alg=alg)]
 
-    def test_is_by_name_and_algorithm(self) -> None:
+    def test_a_key_is_chosen_by_kid_and_algorithm(self) -> None:
         assert self.chosen("k1", "RS256") == [("k1", "RSA")]
         assert self.chosen("k1", "ES256") == [("k1", "EC")]
         assert self.chosen("k2", "ES256") == []
         assert self.chosen("k3", "RS256") == []
 
-    def test_without_a_name_is_by_algorithm(self) -> None:
+    def test_without_a_kid_keys_are_chosen_by_algorithm(self) -> None:
         assert self.chosen(None, "RS256") == [("k1", "RSA"), ("k2", "RSA")]
 
-    def test_keeps_a_key_to_its_stated_algorithm(self) -> None:
+    def test_a_key_with_a_stated_algorithm_is_chosen_only_for_that_algorithm(self) -> None:
         assert self.chosen("k1", "PS256") == []
 
     @pytest.mark.parametrize("alg", ["none", "HS256", "RS512", "", "RSA"])
-    def test_has_nothing_for_other_algorithms(self, alg: str) -> None:
+    def test_no_key_is_chosen_for_another_algorithm(self, alg: str) -> None:
         assert self.chosen("k1", alg) == []
 
 
@@ -118,5 +118,5 @@ NAMES = st.sampled_from(["kty", "crv", "n", "e", "x", "y", "kid", "alg", "use", 
 
 
 @given(st.sampled_from([RSA, EC, OKP]), st.dictionaries(NAMES, JSON, min_size=1, max_size=3))
-def test_no_member_is_fatal(member: dict[str, Any], over: dict[str, Any]) -> None:
+def test_no_member_of_a_key_set_causes_an_error(member: dict[str, Any], over: dict[str, Any]) -> None:
     assert "good" in kids(member | over, EC | {"kid": "good"})

@@ -49,23 +49,23 @@ def code_of(text: str) -> str:
     return refused.value.code
 
 
-def test_a_valid_token_says_whom_to_sign_out() -> None:
+def test_a_valid_logout_token_gives_the_person_or_session_to_sign_out() -> None:
     assert validate(token()) == LogoutToken("j-1", "alice", "sid-1", NOW + 120)
     assert validate(token(sub=OMIT)) == LogoutToken("j-1", "", "sid-1", NOW + 120)
     assert validate(token(sid=OMIT)) == LogoutToken("j-1", "alice", "", NOW + 120)
 
 
 @pytest.mark.parametrize("typ", ["logout+jwt", "application/logout+jwt", "JWT", ""])
-def test_types_of_conforming_providers_pass(typ: str) -> None:
+def test_the_token_types_that_conforming_providers_send_are_accepted(typ: str) -> None:
     assert validate(token(typ=typ)).sub == "alice"
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "secevent+jwt", "dpop+jwt", "logout"])
-def test_another_type_does_not(typ: str) -> None:
+def test_a_logout_token_of_another_type_is_refused(typ: str) -> None:
     assert code_of(token(typ=typ)) == "logout_token_typ"
 
 
-def test_a_far_expiry_is_bounded() -> None:
+def test_the_expiry_of_a_logout_token_is_limited() -> None:
     assert validate(token(exp=NOW + 10**8)).expires_at == NOW + 2 * MAX_AGE_SECONDS
 
 
@@ -112,16 +112,16 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("code", "change"), BROKEN, ids=[f"{n}-{code}" for n, (code, _) in enumerate(BROKEN)])
-def test_one_broken_claim_breaks_the_token(code: str, change: dict[str, Any]) -> None:
+def test_one_wrong_claim_is_enough_to_refuse_a_logout_token(code: str, change: dict[str, Any]) -> None:
     assert code_of(token(**change)) == f"logout_token_{code}"
 
 
 @pytest.mark.parametrize("wild", ["*", "?", "[a]", "%", "ali*"])
-def test_wildcards_are_plain_names(wild: str) -> None:
+def test_wildcard_characters_in_names_are_plain_text(wild: str) -> None:
     assert validate(token(sub=wild, sid=OMIT)).sub == wild
 
 
-def test_signatures_are_held_to_the_rules_of_id_tokens() -> None:
+def test_logout_tokens_must_meet_the_signature_rules_of_id_tokens() -> None:
     assert code_of(jwt_of(claims(), alg="none")) == "logout_token_malformed"
     assert code_of(jwt_of(claims(), key="secret", alg="HS256")) == "logout_token_alg"
     assert code_of(jwt_of(claims(), key=signing_key("RS256", "other"))) == "logout_token_unknown_key"
@@ -132,6 +132,6 @@ def test_signatures_are_held_to_the_rules_of_id_tokens() -> None:
     assert code_of(jwt_of(claims(), header={"crit": ["x"]})) == "logout_token_crit"
 
 
-def test_an_id_token_is_no_logout_token() -> None:
+def test_an_id_token_is_refused_as_a_logout_token() -> None:
     id_token = {"iss": ISSUER, "aud": CLIENT_ID, "sub": "alice", "sid": "s", "iat": NOW, "exp": NOW + 60, "nonce": "n"}
     assert code_of(jwt_of(id_token)) == "logout_token_events"

@@ -25,7 +25,7 @@ def code_of(**over: Any) -> str:
     return refused.value.code
 
 
-def test_every_endpoint_is_read() -> None:
+def test_all_endpoints_of_the_document_are_read() -> None:
     metadata = parsed()
     assert metadata.issuer == ISSUER
     for name in (*REQUIRED, *OPTIONAL):
@@ -34,17 +34,17 @@ def test_every_endpoint_is_read() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIONAL)
-def test_an_endpoint_the_provider_lacks_is_empty(name: str) -> None:
+def test_an_endpoint_that_the_provider_does_not_have_is_empty(name: str) -> None:
     assert getattr(parsed(**{name: None}), name) == ""
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_an_endpoint_nobody_can_do_without_must_be_there(name: str) -> None:
+def test_a_document_without_a_necessary_endpoint_is_refused(name: str) -> None:
     assert code_of(**{name: None}) == "discovery_endpoint"
 
 
 @pytest.mark.parametrize("issuer", [ISSUER + "/", ISSUER.upper(), BASE, "https://evil.example", None, [ISSUER], ""])
-def test_the_document_must_be_of_exactly_this_issuer(issuer: object) -> None:
+def test_a_document_of_another_issuer_is_refused(issuer: object) -> None:
     with pytest.raises(InvalidToken) as refused:
         parse_metadata(DOCUMENT | {"issuer": issuer}, issuer=ISSUER, allowed_hosts=frozenset())
     assert refused.value.code == "discovery_issuer"
@@ -89,12 +89,12 @@ BAD_URLS: list[Any] = [
 
 
 @pytest.mark.parametrize("url", BAD_URLS, ids=[str(number) for number in range(len(BAD_URLS))])
-def test_no_endpoint_lies_elsewhere(url: Any) -> None:
+def test_an_endpoint_on_another_host_is_refused(url: Any) -> None:
     for name in (*REQUIRED, *OPTIONAL):
         assert code_of(**{name: url}) == "discovery_endpoint", name
 
 
-def test_an_endpoint_may_lie_on_a_host_that_is_allowed() -> None:
+def test_an_endpoint_may_be_on_an_allowed_host() -> None:
     allowed = frozenset({"keys.example.com", "idp.example.com:8443"})
     assert parsed(jwks_uri="https://KEYS.example.com/jwks", allowed=allowed).jwks_uri == "https://KEYS.example.com/jwks"
     assert parsed(token_endpoint="https://idp.example.com:8443/t", allowed=allowed)
@@ -115,7 +115,7 @@ def test_a_plain_http_issuer_on_loopback_may_have_plain_http_endpoints() -> None
         parse_metadata(document | {"jwks_uri": "ftp://127.0.0.1:9000/x"}, issuer=local, allowed_hosts=frozenset())
 
 
-def test_flags_are_true_only_when_they_are_true() -> None:
+def test_a_flag_is_set_only_by_the_json_value_true() -> None:
     names = {
         "require_pushed_authorization_requests": "requires_par",
         "authorization_response_iss_parameter_supported": "sends_iss",
@@ -126,7 +126,7 @@ def test_flags_are_true_only_when_they_are_true() -> None:
             assert getattr(parsed(**{wire: value}), name) is False
 
 
-def test_nothing_else_of_a_document_has_any_effect() -> None:
+def test_other_members_of_the_document_have_no_effect() -> None:
     """A provider cannot switch off PKCE, widen scopes, or choose algorithms and transport options."""
     hostile = {
         "scope": "admin",
@@ -150,5 +150,5 @@ def test_nothing_else_of_a_document_has_any_effect() -> None:
 
 
 @pytest.mark.parametrize("issuer", [ISSUER, ISSUER + "/"])
-def test_the_document_lies_below_the_issuers_path(issuer: str) -> None:
+def test_the_discovery_address_is_below_the_path_of_the_issuer(issuer: str) -> None:
     assert discovery_url(issuer) == ISSUER + "/.well-known/openid-configuration"

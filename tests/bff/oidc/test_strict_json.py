@@ -58,18 +58,18 @@ def test_an_object_is_read(body: bytes) -> None:
         b'{"a":1,}',
     ],
 )
-def test_anything_else_is_refused(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
     assert refused(body)
 
 
-def test_nesting_is_bounded_and_brackets_in_strings_do_not_count() -> None:
+def test_nesting_is_limited_and_brackets_in_strings_are_not_counted() -> None:
     deepest = b'{"a":' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}"
     assert not refused(deepest)
     assert refused(b'{"a":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}")
     assert not refused(b'{"a":"' + b"[" * 1000 + b'"}')
 
 
-def test_size_is_bounded() -> None:
+def test_the_size_of_a_body_is_limited() -> None:
     assert not refused(b'{"a":"' + b"x" * 20 + b'"}', max_bytes=28)
     assert refused(b'{"a":"' + b"x" * 20 + b'"}', max_bytes=27)
     assert refused(b'{"a":"' + b"x" * MAX_BYTES + b'"}')
@@ -107,7 +107,7 @@ HALF = MAX_BYTES // 2
         "unescaped",
     ],
 )
-def test_hostile_bodies_of_full_size_cost_no_more_than_their_length(body: bytes) -> None:
+def test_reading_hostile_bodies_takes_time_proportional_to_their_length(body: bytes) -> None:
     """A quadratic reader takes minutes for these."""
     before = time.thread_time()
     refused(body)
@@ -115,7 +115,7 @@ def test_hostile_bodies_of_full_size_cost_no_more_than_their_length(body: bytes)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_are_more_than_a_refusal(body: bytes) -> None:
+def test_any_bytes_give_at_most_a_refusal(body: bytes) -> None:
     if not refused(body):
         assert isinstance(json.loads(body), dict)
 
@@ -123,5 +123,5 @@ def test_no_bytes_are_more_than_a_refusal(body: bytes) -> None:
 @given(
     st.dictionaries(st.text(), st.recursive(st.none() | st.text() | st.integers(), st.lists, max_leaves=8), max_size=4)
 )
-def test_whatever_json_can_say_is_read_back(value: dict[str, Any]) -> None:
+def test_any_json_object_is_read_back_unchanged(value: dict[str, Any]) -> None:
     assert parse_object(json.dumps(value).encode(), code="x") == value

@@ -48,7 +48,7 @@ def code_of(body: bytes) -> str:
 
 
 class TestRequests:
-    def test_a_code_comes_with_its_verifier_and_redirect_uri(self) -> None:
+    def test_a_code_request_has_the_verifier_and_the_redirect_uri(self) -> None:
         assert build_code_grant("c-1", transaction()) == {
             "grant_type": "authorization_code",
             "code": "c-1",
@@ -59,7 +59,7 @@ class TestRequests:
     def test_a_refresh_never_asks_for_a_scope(self) -> None:
         assert build_refresh_grant("r-1") == {"grant_type": "refresh_token", "refresh_token": "r-1"}
 
-    def test_client_credentials_name_scope_and_audience_when_there_are_any(self) -> None:
+    def test_a_client_credentials_request_has_scope_and_audience_where_they_are_set(self) -> None:
         assert build_client_credentials_grant(scope="", audience="") == {"grant_type": "client_credentials"}
         assert build_client_credentials_grant(scope="a b", audience="api") == {
             "grant_type": "client_credentials",
@@ -67,7 +67,7 @@ class TestRequests:
             "audience": "api",
         }
 
-    def test_an_exchange_names_the_subject_token_and_its_type(self) -> None:
+    def test_a_token_exchange_has_the_subject_token_and_its_type(self) -> None:
         form = build_exchange_grant("t-1", audience="api", resource="", scope="")
         kind = "urn:ietf:params:oauth:token-type:access_token"
         assert form == {
@@ -78,26 +78,26 @@ class TestRequests:
             "audience": "api",
         }
 
-    def test_a_revocation_hints_at_the_kind_of_token(self) -> None:
+    def test_a_revocation_says_the_type_of_the_token(self) -> None:
         assert build_revocation("r-1") == {"token": "r-1", "token_type_hint": "refresh_token"}
 
 
 class TestSuccess:
-    def test_is_read_in_full(self) -> None:
+    def test_a_token_response_is_read_completely(self) -> None:
         assert parsed() == TokenResponse(
             access_token="access-1", expires_in=300, refresh_token="refresh-1", id_token="id-1", scope="openid email"
         )
 
-    def test_needs_no_more_than_a_token_and_its_type(self) -> None:
+    def test_a_token_response_needs_only_a_token_and_its_type(self) -> None:
         body = b'{"access_token":"a","token_type":"bearer"}'
         assert parse_token_answer(200, body) == TokenResponse(access_token="a")
 
     @pytest.mark.parametrize("kind", ["Bearer", "bearer", "bEaReR"])
-    def test_takes_the_type_in_any_case(self, kind: str) -> None:
+    def test_the_token_type_may_have_any_case(self, kind: str) -> None:
         assert parsed(token_type=kind).access_token == "access-1"
 
     @pytest.mark.parametrize("kind", ["DPoP", "mac", "", "Bearer ", None, ["Bearer"], 5, "N_A"])
-    def test_of_another_type_is_refused(self, kind: object) -> None:
+    def test_a_token_response_with_another_type_is_refused(self, kind: object) -> None:
         assert code_of(json.dumps(GOOD | {"token_type": kind}).encode()) == "token_response_type"
 
     @pytest.mark.parametrize(
@@ -122,10 +122,10 @@ class TestSuccess:
             ({}, None),
         ],
     )
-    def test_believes_only_a_sane_lifetime(self, value: object, expected: int | None) -> None:
+    def test_an_implausible_lifetime_in_a_token_response_is_ignored(self, value: object, expected: int | None) -> None:
         assert parsed(expires_in=value).expires_in == expected
 
-    def test_takes_an_infinite_lifetime_for_none(self) -> None:
+    def test_an_infinite_lifetime_in_a_token_response_is_ignored(self) -> None:
         body = b'{"access_token":"a","token_type":"bearer","expires_in":1e400}'
         assert parse_token_answer(200, body) == TokenResponse(access_token="a")
 
@@ -174,25 +174,25 @@ class TestSuccess:
         assert (refused.value.refresh_token, refused.value.is_rotated) == (refresh_token, is_rotated)
         assert not refresh_token or refresh_token not in str(refused.value)
 
-    def test_without_an_access_token_is_refused(self) -> None:
+    def test_a_token_response_without_an_access_token_is_refused(self) -> None:
         assert code_of(b'{"token_type":"bearer"}') == "token_response_token"
         assert code_of(b'{"token_type":"bearer","access_token":null}') == "token_response_token"
 
-    def test_with_a_token_of_the_greatest_size_is_read(self) -> None:
+    def test_a_token_of_the_maximal_size_is_read(self) -> None:
         assert len(parsed(access_token="x" * MAX_TOKEN).access_token) == MAX_TOKEN
 
     @pytest.mark.parametrize("scope", [None, 5, ["openid"]])
-    def test_with_no_readable_scope_says_nothing_of_it(self, scope: object) -> None:
+    def test_a_token_response_with_an_unreadable_scope_has_no_scope(self, scope: object) -> None:
         assert parsed(scope=scope).scope is None
         assert parsed(scope="").scope == ""
 
     @pytest.mark.parametrize(
         "body", [b"", b"<html>", b"[]", b'{"access_token":"a","access_token":"b","token_type":"bearer"}', b"\xff"]
     )
-    def test_that_is_no_object_is_refused(self, body: bytes) -> None:
+    def test_a_token_response_that_is_not_an_object_is_refused(self, body: bytes) -> None:
         assert code_of(body) == "token_response_malformed"
 
-    def test_shows_no_token_when_printed(self) -> None:
+    def test_a_printed_token_response_shows_no_token(self) -> None:
         assert "access-1" not in repr(parsed())
         assert "refresh-1" not in repr(parsed())
         assert "id-1" not in repr(parsed())
@@ -200,10 +200,10 @@ class TestSuccess:
 
 class TestRefusal:
     @pytest.mark.parametrize("status", [201, 204, 302, 400, 401, 403])
-    def test_is_every_status_but_200(self, status: int) -> None:
+    def test_a_token_response_with_a_status_other_than_200_is_a_refusal(self, status: int) -> None:
         assert parse_token_answer(status, json.dumps(GOOD).encode()) == GrantRefused("", status)
 
-    def test_gives_the_error_code(self) -> None:
+    def test_a_refusal_has_the_error_code_of_the_provider(self) -> None:
         body = b'{"error":"invalid_grant","error_description":"token r-1 is dead"}'
         assert parse_token_answer(400, body) == GrantRefused("invalid_grant", 400)
 
@@ -219,12 +219,12 @@ class TestRefusal:
             b'{"error":"A"}',
         ],
     )
-    def test_without_a_readable_code_has_none(self, body: bytes) -> None:
+    def test_a_refusal_without_a_readable_error_code_has_no_code(self, body: bytes) -> None:
         assert parse_token_answer(400, body) == GrantRefused("", 400)
 
 
 @given(st.sampled_from([200, 400]), st.binary(max_size=200))
-def test_no_answer_is_more_than_a_refusal(status: int, body: bytes) -> None:
+def test_any_token_response_gives_at_most_a_refusal(status: int, body: bytes) -> None:
     code = "token_response_"
     try:
         parse_token_answer(status, body)
@@ -234,7 +234,7 @@ def test_no_answer_is_more_than_a_refusal(status: int, body: bytes) -> None:
 
 
 @given(st.sampled_from(list(GOOD)), st.recursive(st.none() | st.floats() | st.integers() | st.text(), st.lists))
-def test_no_member_is_more_than_a_refusal(name: str, value: Any) -> None:
+def test_any_member_of_a_token_response_gives_at_most_a_refusal(name: str, value: Any) -> None:
     try:
         response = parse_token_answer(200, json.dumps(GOOD | {name: value}).encode())
     except InvalidToken:
@@ -271,7 +271,7 @@ def test_a_token_says_itself_how_long_it_lives_where_the_response_does_not(case:
 
 
 @pytest.mark.parametrize(("expires_in", "ends"), [(300, 1299.0), (5, 1004.0), (2, 1001.6), (0, 1000.0), (None, None)])
-def test_a_token_is_given_up_before_a_provider_that_counts_whole_seconds_does(
+def test_a_token_expires_here_before_it_expires_at_a_provider_that_rounds_to_seconds(
     expires_in: int | None, ends: float | None
 ) -> None:
     assert TokenResponse(access_token="a", expires_in=expires_in, asked_at=1000.0).expires_at(assumed=None) == ends

@@ -34,23 +34,23 @@ def code_of(body: bytes, content_type: str = "application/json") -> str:
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain", ""])
-def test_json_of_the_same_person_is_read(content_type: str) -> None:
+def test_userinfo_of_the_same_person_is_read(content_type: str) -> None:
     assert parse(json.dumps(CLAIMS).encode(), content_type) == CLAIMS
 
 
 @pytest.mark.parametrize("sub", ["bob", "", "Alice", "alice ", None, 5, ["alice"], "\ud800", "älice", "alice\x00"])
-def test_of_another_person_is_refused(sub: object) -> None:
+def test_userinfo_of_another_person_is_refused(sub: object) -> None:
     assert code_of(json.dumps(CLAIMS | {"sub": sub}).encode()) == "userinfo_sub"
     assert code_of(json.dumps({"name": "Alice"}).encode()) == "userinfo_sub"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"sub":"alice","sub":"bob"}'])
-def test_that_is_no_object_is_refused(body: bytes) -> None:
+def test_userinfo_that_is_not_an_object_is_refused(body: bytes) -> None:
     assert code_of(body) == "userinfo_malformed"
 
 
 @pytest.mark.parametrize("content_type", ["application/jwt", "Application/JWT; charset=utf-8"])
-def test_a_signed_answer_is_verified(content_type: str) -> None:
+def test_signed_userinfo_is_verified(content_type: str) -> None:
     assert parse(jwt_of(SIGNED).encode() + b"\n", content_type) == SIGNED
 
 
@@ -69,15 +69,15 @@ def test_a_signed_answer_is_verified(content_type: str) -> None:
         ("\xff", "userinfo_malformed"),
     ],
 )
-def test_a_signed_answer_that_breaks_a_rule_is_refused(token: str, code: str) -> None:
+def test_signed_userinfo_that_breaks_a_rule_is_refused(token: str, code: str) -> None:
     assert code_of(token.encode("latin-1"), "application/jwt") == code
 
 
-def test_a_signed_answer_under_another_content_type_is_not_taken_for_json() -> None:
+def test_signed_userinfo_with_another_content_type_is_not_read_as_json() -> None:
     assert code_of(jwt_of(SIGNED).encode()) == "userinfo_malformed"
 
 
-def test_merging_adds_and_replaces_all_but_the_protected_claims() -> None:
+def test_userinfo_adds_and_replaces_all_claims_except_the_protected_ones() -> None:
     id_token = {"iss": ISSUER, "sub": "alice", "name": "Old", "acr": "1"}
     hostile = dict.fromkeys(PROTECTED, "evil") | {"name": "New", "unit": "b7"}
     assert merge_claims(id_token, hostile) == id_token | {"name": "New", "unit": "b7"}

@@ -79,7 +79,7 @@ class TestDiscoveryElsewhere:
 class TestAnswering:
     """Whether a browser may be sent there."""
 
-    async def test_a_provider_that_has_just_answered_is_not_asked(
+    async def test_a_provider_that_has_just_answered_is_not_checked_again(
         self, provider: Provider, fake: FakeProvider, clock: FakeClock
     ) -> None:
         known = await provider.answering_metadata()
@@ -87,14 +87,16 @@ class TestAnswering:
         assert await provider.answering_metadata() is known
         assert endpoints(fake) == ["discovery"]
 
-    async def test_any_answer_of_its_counts(self, provider: Provider, fake: FakeProvider, clock: FakeClock) -> None:
+    async def test_any_answer_of_the_provider_counts_as_a_sign_of_life(
+        self, provider: Provider, fake: FakeProvider, clock: FakeClock
+    ) -> None:
         await provider.metadata()
         clock.advance(HEARD_SECONDS)
         await provider.refresh_keys()
         await provider.answering_metadata()
         assert endpoints(fake) == ["discovery", "jwks"]
 
-    async def test_after_a_silence_it_is_asked_once_for_all(
+    async def test_a_provider_that_was_silent_is_checked_once_for_all_callers(
         self, provider: Provider, fake: FakeProvider, clock: FakeClock
     ) -> None:
         await provider.metadata()
@@ -102,7 +104,7 @@ class TestAnswering:
         await asyncio.gather(*(provider.answering_metadata() for _ in range(50)))
         assert endpoints(fake) == ["discovery", "discovery"]
 
-    async def test_one_that_is_down_is_unavailable_however_well_it_is_known(
+    async def test_a_provider_that_is_down_is_unavailable_even_when_its_metadata_is_cached(
         self, provider: Provider, fake: FakeProvider, clock: FakeClock
     ) -> None:
         known = await provider.metadata()
@@ -116,7 +118,7 @@ class TestAnswering:
         assert (await provider.answering_metadata()).token_endpoint == known.token_endpoint
         assert not provider.is_silent
 
-    async def test_one_that_is_down_is_asked_again_after_a_while_and_not_for_each_who_comes(
+    async def test_a_provider_that_is_down_is_checked_again_after_a_while_and_not_for_each_caller(
         self, provider: Provider, fake: FakeProvider, clock: FakeClock
     ) -> None:
         await provider.metadata()
@@ -130,14 +132,18 @@ class TestAnswering:
         assert await code_of(provider.answering_metadata()) == "provider_error"
         assert len(fake.hits) == 2
 
-    async def test_a_refusal_elsewhere_is_an_answer(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_an_error_from_the_token_endpoint_counts_as_an_answer(
+        self, provider: Provider, fake: FakeProvider
+    ) -> None:
         """Else whoever sends junk codes would have the document fetched each time."""
         known = await provider.metadata()
         fake.bend.token.raw(429)
         assert await code_of(provider.request_token({"grant_type": "x"})) == "provider_error"
         assert await provider.answering_metadata() is known
 
-    async def test_a_call_that_failed_makes_it_doubtful_at_once(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_after_a_failed_call_the_provider_is_checked_before_the_next_sign_in(
+        self, provider: Provider, fake: FakeProvider
+    ) -> None:
         await provider.metadata()
         fake.bend.jwks.drop()
         fake.bend.discovery.raw(500)
@@ -145,7 +151,7 @@ class TestAnswering:
         assert provider.is_silent
         assert await code_of(provider.answering_metadata()) == "provider_error"
 
-    async def test_one_that_hangs_keeps_nobody_waiting(
+    async def test_a_provider_that_hangs_does_not_keep_callers_waiting(
         self, provider: Provider, fake: FakeProvider, clock: FakeClock
     ) -> None:
         await provider.metadata()
@@ -157,7 +163,7 @@ class TestAnswering:
         await provider.answering_metadata()
 
     @pytest.mark.parametrize("bend", [{"body": "<html>maintenance"}, {"json": {"issuer": "x"}}])
-    async def test_nonsense_is_an_answer_and_what_is_known_still_counts(
+    async def test_an_unreadable_document_counts_as_an_answer_and_the_cached_one_is_used(
         self, provider: Provider, fake: FakeProvider, clock: FakeClock, bend: dict[str, Any]
     ) -> None:
         known = await provider.metadata()
@@ -167,13 +173,15 @@ class TestAnswering:
 
 
 class TestMetadata:
-    async def test_nothing_is_fetched_before_it_is_needed(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_metadata_is_not_fetched_before_it_is_needed(self, provider: Provider, fake: FakeProvider) -> None:
         assert not provider.is_known
         assert (provider.name, provider.issuer, fake.hits) == ("corp", fake.issuer, [])
         assert (await provider.metadata()).token_endpoint == fake.url + "/token"
         assert provider.is_known
 
-    async def test_it_is_fetched_once_an_hour(self, provider: Provider, fake: FakeProvider, clock: FakeClock) -> None:
+    async def test_metadata_is_fetched_once_an_hour(
+        self, provider: Provider, fake: FakeProvider, clock: FakeClock
+    ) -> None:
         await provider.metadata()
         clock.advance(METADATA_FRESH_SECONDS - 1)
         await provider.metadata()
@@ -188,7 +196,9 @@ class TestMetadata:
         await asyncio.gather(*(provider.keys.current() for _ in range(300)))
         assert endpoints(fake) == ["discovery", "jwks"]
 
-    async def test_all_who_wait_for_a_dead_provider_wait_once(self, fake: FakeProvider, clock: FakeClock) -> None:
+    async def test_callers_that_wait_for_a_dead_provider_share_one_timeout(
+        self, fake: FakeProvider, clock: FakeClock
+    ) -> None:
         """Not one after the other, each for its own time-out."""
         provider = provider_of(fake, clock, http_timeout_seconds=0.3)
         with fake.bend.discovery.hold():
@@ -210,7 +220,7 @@ class TestMetadata:
             ({"json": {}}, "discovery_issuer"),
         ],
     )
-    async def test_a_document_that_cannot_be_had_or_believed_is_an_outage(
+    async def test_metadata_that_is_unreachable_or_invalid_is_an_outage(
         self, provider: Provider, fake: FakeProvider, bend: dict[str, Any], code: str
     ) -> None:
         fake.bend.discovery.raw(**bend)
@@ -219,21 +229,21 @@ class TestMetadata:
         assert failed.value.code == code
         assert not provider.is_known
 
-    async def test_no_endpoint_of_a_document_of_another_issuer_is_used(
+    async def test_no_endpoint_from_a_document_of_another_issuer_is_used(
         self, provider: Provider, fake: FakeProvider
     ) -> None:
         fake.bend.discovery.json(lambda document: document | {"issuer": document["issuer"] + "/"})
         assert await code_of(provider.request_token({"grant_type": "refresh_token"})) == "discovery_issuer"
         assert endpoints(fake) == ["discovery"]
 
-    async def test_an_endpoint_elsewhere_is_never_called(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_an_endpoint_on_another_host_is_never_called(self, provider: Provider, fake: FakeProvider) -> None:
         with FakeProvider() as evil:
             fake.bend.discovery.json(lambda document: document | {"token_endpoint": evil.url + "/token"})
             assert await code_of(provider.request_token({})) == "discovery_endpoint"
             assert evil.hits == []
 
     @pytest.mark.parametrize("bend", [{"status": 503}, {"body": "<html>maintenance"}, {"json": {"issuer": "x"}}])
-    async def test_what_was_known_serves_for_a_day_while_nothing_better_can_be_had(
+    async def test_cached_metadata_is_used_for_a_day_while_no_new_document_is_available(
         self, provider: Provider, fake: FakeProvider, clock: FakeClock, bend: dict[str, Any]
     ) -> None:
         known = await provider.metadata()
@@ -246,7 +256,7 @@ class TestMetadata:
         with pytest.raises(ProviderUnavailable):
             await provider.metadata()
 
-    async def test_a_provider_that_is_down_is_asked_again_after_a_pause(
+    async def test_metadata_is_requested_again_after_a_pause_when_the_provider_is_down(
         self, provider: Provider, fake: FakeProvider, clock: FakeClock
     ) -> None:
         await provider.metadata()
@@ -264,7 +274,7 @@ class TestMetadata:
 
 
 class TestSplitHorizon:
-    async def test_the_issuers_host_is_reached_by_way_of_the_backchannel(self, clock: FakeClock) -> None:
+    async def test_requests_to_the_host_of_the_issuer_go_to_the_backchannel_address(self, clock: FakeClock) -> None:
         with FakeProvider(issuer="https://idp.example.com/realms/corp", issuer_path="/realms/corp") as fake:
             provider = provider_of(fake, clock, backchannel_url=fake.url)
             metadata = await provider.metadata()
@@ -276,7 +286,7 @@ class TestSplitHorizon:
             ]
             await provider.aclose()
 
-    async def test_an_endpoint_may_name_the_backchannel_itself(self, fake: FakeProvider, clock: FakeClock) -> None:
+    async def test_an_endpoint_may_have_the_backchannel_address(self, fake: FakeProvider, clock: FakeClock) -> None:
         with FakeProvider(issuer=fake.issuer) as inside:
             inside.bend.discovery.json(lambda document: document | {"jwks_uri": inside.url + "/jwks"})
             provider = provider_of(fake, clock, backchannel_url=inside.url)

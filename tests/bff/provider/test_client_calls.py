@@ -49,7 +49,7 @@ class TestKeys:
         clock.advance(700)
         assert await provider.keys.current() == known
 
-    async def test_decoys_in_the_key_set_do_no_harm(
+    async def test_keys_for_other_purposes_in_the_key_set_do_no_harm(
         self, provider: Provider, fake: FakeProvider, clock: FakeClock
     ) -> None:
         fake.options.jwks_decoys = True
@@ -60,7 +60,7 @@ class TestKeys:
 
 
 class TestCalls:
-    async def test_a_refused_grant_is_an_outcome(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_a_refused_grant_is_returned_and_not_raised(self, provider: Provider, fake: FakeProvider) -> None:
         answer = await provider.request_token({"grant_type": "refresh_token", "refresh_token": "unknown"})
         assert answer == GrantRefused("invalid_grant", 400)
         (hit,) = fake.hits_of("token")
@@ -72,7 +72,7 @@ class TestCalls:
         assert len(fake.hits_of("token")) == 1
 
     @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "none"])
-    async def test_each_call_proves_the_client_by_the_configured_method(
+    async def test_each_call_authenticates_the_client_with_the_configured_method(
         self, fake: FakeProvider, clock: FakeClock, method: str
     ) -> None:
         fake.clients["other"] = Client("other", "other-unit-test-secret", method)  # type: ignore[arg-type]  # a name
@@ -86,7 +86,9 @@ class TestCalls:
         assert not any("secret" in str(hit.query) for hit in hits)
         await provider.aclose()
 
-    async def test_userinfo_is_asked_with_the_token_in_the_header(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_the_userinfo_request_has_the_token_in_the_header(
+        self, provider: Provider, fake: FakeProvider
+    ) -> None:
         answer = await provider.request_token({"grant_type": "client_credentials", "scope": "openid"})
         assert isinstance(answer, TokenResponse)
         fake.bend.userinfo.raw(json={"sub": "alice", "name": "Alice"}, process=True)
@@ -102,7 +104,7 @@ class TestCalls:
         fake.bend.userinfo.raw(json={"sub": "bob"})
         assert await code_of(provider.fetch_userinfo("unknown", sub="alice")) == "userinfo_sub"
 
-    async def test_signed_userinfo_under_a_key_not_seen_yet_is_believed(
+    async def test_signed_userinfo_with_a_new_key_is_accepted(
         self, provider: Provider, fake: FakeProvider, clock: FakeClock
     ) -> None:
         await provider.keys.current()
@@ -128,14 +130,16 @@ class TestCalls:
             assert (await provider.fetch_userinfo("a", sub="alice"))["sub"] == "alice"
         await provider.aclose()
 
-    async def test_a_provider_without_userinfo_says_nothing_there(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_a_provider_without_a_userinfo_endpoint_gives_no_userinfo(
+        self, provider: Provider, fake: FakeProvider
+    ) -> None:
         fake.bend.discovery.json(lambda document: document | {"userinfo_endpoint": None})
         assert await provider.fetch_userinfo("a", sub="alice") == {}
         assert fake.hits_of("userinfo") == []
 
 
 class TestPushedRequests:
-    async def test_give_a_request_uri(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_a_pushed_request_gives_a_request_uri(self, provider: Provider, fake: FakeProvider) -> None:
         fake.bend.par.raw(201, json={"request_uri": "urn:x:1", "expires_in": 60})
         assert await provider.push_authorization({"state": "s"}) == "urn:x:1"
         (hit,) = fake.hits_of("par")
@@ -155,7 +159,7 @@ class TestPushedRequests:
             ({"status": 201, "body": "<html>"}, "par_malformed"),
         ],
     )
-    async def test_that_fail_are_an_outage_and_never_a_plain_request(
+    async def test_a_failed_pushed_request_is_an_outage_and_not_a_plain_request(
         self, provider: Provider, fake: FakeProvider, bend: dict[str, Any], code: str
     ) -> None:
         fake.bend.par.raw(**bend)
@@ -163,13 +167,15 @@ class TestPushedRequests:
             await provider.push_authorization({"state": "s"})
         assert failed.value.code == code
 
-    async def test_need_an_endpoint(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_a_pushed_request_needs_an_endpoint(self, provider: Provider, fake: FakeProvider) -> None:
         fake.bend.discovery.json(lambda document: document | {"pushed_authorization_request_endpoint": None})
         assert await code_of(provider.push_authorization({})) == "par_refused"
 
 
 class TestRevocation:
-    async def test_tells_whether_it_worked_and_is_never_an_error(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_a_revocation_returns_whether_it_worked_and_raises_no_error(
+        self, provider: Provider, fake: FakeProvider
+    ) -> None:
         assert await provider.revoke("r-1")
         (hit,) = fake.hits_of("revocation")
         assert (hit.form["token"], hit.form["token_type_hint"]) == ("r-1", "refresh_token")
@@ -177,7 +183,7 @@ class TestRevocation:
             fake.bend.revocation.raw(status, times=1)
             assert not await provider.revoke("r-1")
 
-    async def test_of_a_silent_provider_is_given_up_after_two_seconds(
+    async def test_a_revocation_at_a_silent_provider_ends_after_two_seconds(
         self, fake: FakeProvider, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("bff.provider.client.REVOCATION_SECONDS", 0.2)
@@ -190,11 +196,13 @@ class TestRevocation:
             await provider.metadata()
         await provider.aclose()
 
-    async def test_where_there_is_none_does_nothing(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_a_revocation_without_an_endpoint_does_nothing(self, provider: Provider, fake: FakeProvider) -> None:
         fake.bend.discovery.json(lambda document: document | {"revocation_endpoint": None})
         assert not await provider.revoke("r-1")
         assert fake.hits_of("revocation") == []
 
-    async def test_at_a_provider_that_is_down_does_nothing(self, provider: Provider, fake: FakeProvider) -> None:
+    async def test_a_revocation_at_a_provider_that_is_down_does_nothing(
+        self, provider: Provider, fake: FakeProvider
+    ) -> None:
         fake.bend.discovery.raw(500)
         assert not await provider.revoke("r-1")

@@ -53,12 +53,12 @@ def test_the_standard_claims_become_fields_and_the_others_are_kept() -> None:
 
 
 @pytest.mark.parametrize("value", [False, None, 1, 1.0, "false", "True", "1", "yes", [True], {"x": 1}])
-def test_only_true_verifies_an_email(value: object) -> None:
+def test_an_email_is_verified_only_by_the_json_value_true(value: object) -> None:
     assert not identity(id_token=ID_TOKEN | {"email_verified": value}).email_verified
 
 
 @pytest.mark.parametrize("value", [True, "true"])
-def test_true_and_its_text_verify_an_email(value: object) -> None:
+def test_an_email_is_verified_by_true_and_by_the_text_true_where_that_is_allowed(value: object) -> None:
     assert identity(id_token=ID_TOKEN | {"email_verified": value}).email_verified
 
 
@@ -67,17 +67,19 @@ SILENT = {name: value for name, value in ID_TOKEN.items() if name != "email_veri
 
 
 @pytest.mark.parametrize("claims", [SILENT, SILENT | {"email_verified": None}, SILENT | {"email_verified": ""}])
-def test_an_address_of_which_nothing_is_said_is_verified_only_where_that_is_assumed(claims: dict[str, Any]) -> None:
+def test_an_email_without_email_verified_is_verified_only_where_the_settings_assume_it(claims: dict[str, Any]) -> None:
     assert not identity(id_token=claims).email_verified
     assert identity(id_token=claims, settings=ASSUMING).email_verified
 
 
 @pytest.mark.parametrize("value", [False, 0, 1, "false", "True", "yes", [True]], ids=repr)
-def test_what_is_said_against_an_address_holds_where_its_verification_is_assumed(value: object) -> None:
+def test_an_email_that_the_provider_calls_unverified_is_unverified_even_where_the_settings_assume_verification(
+    value: object,
+) -> None:
     assert not identity(id_token=ID_TOKEN | {"email_verified": value}, settings=ASSUMING).email_verified
 
 
-def test_nobody_without_an_address_has_a_verified_one() -> None:
+def test_an_identity_without_an_email_has_no_verified_email() -> None:
     claims = {name: value for name, value in ID_TOKEN.items() if name != "email"}
     for settings in ({}, ASSUMING):
         person = identity(id_token=claims, settings=settings)
@@ -108,7 +110,7 @@ OTHER = "ceo@example.com"
         "no-address",
     ],
 )
-def test_the_word_about_one_address_is_never_taken_for_another(
+def test_email_verified_of_one_source_does_not_count_for_the_email_of_another_source(
     userinfo: dict[str, Any], expected: tuple[str, bool]
 ) -> None:
     person = identity(userinfo=userinfo)
@@ -129,7 +131,7 @@ def test_the_word_about_one_address_is_never_taken_for_another(
     ],
     ids=["changed", "changed-and-verified", "same", "not-spoken-of", "denied", "same-and-denied"],
 )
-def test_a_refresh_keeps_the_word_about_an_address_only_for_that_address(
+def test_a_refresh_keeps_email_verified_only_for_the_same_email(
     renewed: dict[str, Any], expected: tuple[str, bool]
 ) -> None:
     bare = {name: value for name, value in ID_TOKEN.items() if not name.startswith("email")}
@@ -137,13 +139,13 @@ def test_a_refresh_keeps_the_word_about_an_address_only_for_that_address(
     assert (person.email, person.email_verified) == expected
 
 
-def test_a_word_of_a_later_refresh_does_not_verify_an_older_address() -> None:
+def test_email_verified_in_a_later_refresh_does_not_verify_an_older_email() -> None:
     bare = {name: value for name, value in ID_TOKEN.items() if not name.startswith("email")}
     unverified = identity(id_token=ID_TOKEN | {"email_verified": False})
     assert not identity(id_token=bare | {"email_verified": True}, before=unverified).email_verified
 
 
-def test_an_unverified_address_is_no_role_or_group() -> None:
+def test_an_unverified_email_is_not_used_as_a_role_or_group() -> None:
     settings = {"roles_claim": "email", "groups_claim": "email", "roles_from": ["id_token"]}
     assert identity(settings=settings).groups == ("alice@example.com",)
     person = identity(id_token=ID_TOKEN | {"email_verified": False}, settings=settings)
@@ -151,7 +153,7 @@ def test_an_unverified_address_is_no_role_or_group() -> None:
 
 
 @pytest.mark.parametrize("value", [-1, 2**40, 10**400, float("nan"), float("inf"), "5", None, [5]])
-def test_an_impossible_time_of_authentication_is_none(value: object) -> None:
+def test_an_impossible_auth_time_is_ignored(value: object) -> None:
     assert identity(id_token=ID_TOKEN | {"auth_time": value}).auth_time == 0
 
 
@@ -163,7 +165,7 @@ def test_userinfo_adds_to_the_id_token_but_never_replaces_who_it_is() -> None:
     assert (person.name, person.claims["unit"]) == ("Ada", "b")
 
 
-def test_roles_are_joined_over_the_configured_sources() -> None:
+def test_roles_of_all_configured_sources_are_joined() -> None:
     def roles(*names: str) -> dict[str, Any]:
         return {"realm_access": {"roles": list(names)}}
 
@@ -190,29 +192,29 @@ class TestOnARefresh:
     )
     BARE: ClassVar[dict[str, Any]] = {"iss": ISSUER, "sub": "alice"}
 
-    def test_what_the_new_token_does_not_speak_of_stays(self) -> None:
+    def test_roles_and_groups_that_the_new_token_does_not_mention_are_kept(self) -> None:
         person = identity(id_token=self.BARE, before=self.BEFORE)
         assert (person.roles, person.groups, person.email) == (("analyst",), ("science",), "old@example.com")
         assert (person.expires_at, person.claims["unit"]) == (99, "a")
 
-    def test_what_it_speaks_of_is_replaced_and_an_empty_list_takes_every_role(self) -> None:
+    def test_roles_in_the_new_token_replace_the_old_ones_and_an_empty_list_removes_all(self) -> None:
         spoken = self.BARE | {"realm_access": {"roles": []}, "groups": ["ops"], "email": "new@example.com"}
         person = identity(id_token=spoken, before=self.BEFORE)
         assert (person.roles, person.groups, person.email) == ((), ("ops",), "new@example.com")
 
     @pytest.mark.parametrize("source", ["id_token", "access_token"])
-    def test_a_source_that_had_them_and_has_the_claim_no_more_leaves_none(self, source: str) -> None:
+    def test_roles_are_removed_when_their_source_no_longer_has_the_claim(self, source: str) -> None:
         """Some providers leave a claim out once nothing is left in it: the last role must not outlive its removal."""
         found = FoundIn(roles=(source,))
         person = identity(id_token=self.BARE, access_token={"sub": "alice"}, before=self.BEFORE, found_in=found)
         assert (person.roles, person.groups) == ((), ("science",))
 
-    def test_a_source_that_is_not_asked_again_leaves_them(self) -> None:
+    def test_roles_from_a_source_that_is_not_asked_again_are_kept(self) -> None:
         found = FoundIn(roles=("userinfo",), groups=("access_token",))
         person = identity(id_token=self.BARE, before=self.BEFORE, found_in=found)
         assert (person.roles, person.groups) == (("analyst",), ("science",))
 
-    def test_where_they_are_is_found_by_path_among_the_sources_that_count(self) -> None:
+    def test_the_source_of_roles_is_found_by_the_claim_path_among_the_configured_sources(self) -> None:
         sources: dict[str, dict[str, Any]] = {
             "id_token": {"groups": []},
             "userinfo": {"realm_access": {"roles": ["a"]}},
@@ -223,11 +225,11 @@ class TestOnARefresh:
         assert found == FoundIn(roles=("userinfo",), groups=("id_token",))
         assert found.joined(FoundIn(roles=("id_token", "userinfo"))) == FoundIn(("userinfo", "id_token"), ("id_token",))
 
-    def test_without_a_roles_path_nothing_is_carried_over(self) -> None:
+    def test_without_a_claim_path_for_roles_no_roles_are_kept(self) -> None:
         assert identity(id_token=self.BARE, before=self.BEFORE, settings={"roles_claim": ""}).roles == ()
 
 
-def test_a_claim_too_large_to_keep_does_not_take_the_others_with_it() -> None:
+def test_a_claim_that_is_too_large_is_left_out_and_the_others_are_kept() -> None:
     """A person with very many groups can still be signed out by `sid`."""
     large = {"iss": ISSUER, "sub": "alice", "groups": ["g" * 200] * 200, "unit": "a", "sid": "sid-1"}
     person = identity(id_token=large)
@@ -235,7 +237,7 @@ def test_a_claim_too_large_to_keep_does_not_take_the_others_with_it() -> None:
     assert len(person.groups) == 1
 
 
-def test_many_claims_are_kept_up_to_the_bound_and_sid_among_them() -> None:
+def test_claims_are_kept_up_to_the_limit_and_sid_is_always_kept() -> None:
     many = {f"claim{number}": "x" * 100 for number in range(400)}
     bare = {"iss": ISSUER, "sub": "alice"}
     filling = {"unit": "x" * (MAX_CLAIMS_BYTES - len("unit") - 2)}
@@ -258,7 +260,7 @@ def test_a_long_list_leaves_no_room_for_itself_alone() -> None:
 
 
 class TestUnverifiedClaims:
-    def test_are_read_from_a_jwt(self) -> None:
+    def test_unverified_claims_are_read_from_a_jwt(self) -> None:
         assert unverified_claims(jwt_of({"realm_access": {"roles": ["a"]}})) == {"realm_access": {"roles": ["a"]}}
 
     @pytest.mark.parametrize(
@@ -277,7 +279,7 @@ class TestUnverifiedClaims:
             f"a.{b64url(b'{}' + b' ' * 65_536)}.c",
         ],
     )
-    def test_of_anything_else_are_none(self, token: str) -> None:
+    def test_a_text_that_is_not_a_jwt_has_no_unverified_claims(self, token: str) -> None:
         assert unverified_claims(token) == {}
 
 

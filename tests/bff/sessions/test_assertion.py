@@ -42,7 +42,9 @@ def read(assertions: Assertions, token: str) -> dict[str, Any]:
 
 
 class TestForAnUpstream:
-    def test_it_is_an_access_token_of_the_route_for_a_minute(self, assertions: Assertions) -> None:
+    def test_an_assertion_for_an_upstream_is_an_access_token_of_the_route_for_a_minute(
+        self, assertions: Assertions
+    ) -> None:
         token = assertions.for_upstream(session(), audience="models-api").token
         assert jwt.get_unverified_header(token)["typ"] == "at+jwt"
         claims = read(assertions, token)
@@ -54,26 +56,26 @@ class TestForAnUpstream:
             "vestibule",
         )
 
-    def test_it_never_outlives_the_session(self, assertions: Assertions) -> None:
+    def test_an_assertion_does_not_last_longer_than_the_session(self, assertions: Assertions) -> None:
         token = assertions.for_upstream(session(absolute_expires_at=NOW + 10.9), audience="a").token
         assert read(assertions, token)["exp"] == NOW + 10
 
-    def test_it_has_no_scope_when_the_session_has_none(self, assertions: Assertions) -> None:
+    def test_an_assertion_has_no_scope_when_the_session_has_none(self, assertions: Assertions) -> None:
         assert "scope" not in read(
             assertions, assertions.for_upstream(session(tokens=tokens(scope="")), audience="a").token
         )
 
-    def test_no_two_are_alike(self, assertions: Assertions) -> None:
+    def test_no_two_assertions_are_the_same(self, assertions: Assertions) -> None:
         identifiers = {
             read(assertions, assertions.for_upstream(session(), audience="a").token)["jti"] for _ in range(50)
         }
         assert len(identifiers) == 50
 
-    def test_it_carries_no_token_of_the_provider(self, assertions: Assertions) -> None:
+    def test_an_assertion_contains_no_token_of_the_provider(self, assertions: Assertions) -> None:
         claims = str(read(assertions, assertions.for_upstream(session(), audience="a").token))
         assert not any(secret in claims for secret in ("access-1", "refresh-1", "id-token-1"))
 
-    def test_bearer_accepts_it(self, assertions: Assertions) -> None:
+    def test_the_bearer_check_accepts_an_assertion_for_an_upstream(self, assertions: Assertions) -> None:
         token = assertions.for_upstream(session(), audience="models-api").token
         caller = validate_bearer(token, keys=published(assertions), rules=RULES, now=NOW)
         assert (caller.sub, caller.roles, caller.has_scope("models:read")) == ("alice", ("analyst",), True)
@@ -83,7 +85,7 @@ class TestForAHandshake:
     def token(self, assertions: Assertions) -> str:
         return assertions.for_handshake(session(), client="dash", routes=ROUTES).token
 
-    def test_it_tells_a_page_who_is_there_as_long_as_the_session_lasts(self, assertions: Assertions) -> None:
+    def test_a_handshake_assertion_names_the_person_until_the_session_ends(self, assertions: Assertions) -> None:
         token = self.token(assertions)
         assert jwt.get_unverified_header(token)["typ"] == "vestibule-handshake+jwt"
         claims = read(assertions, token)
@@ -91,7 +93,7 @@ class TestForAHandshake:
         assert claims["exp"] == claims["session_expires_at"] == NOW + 43_200
         assert (claims["name"], claims["routes"]) == (ALICE.name, ROUTES)
 
-    def test_bearer_refuses_it_whatever_audience_it_expects(self, assertions: Assertions) -> None:
+    def test_the_bearer_check_refuses_a_handshake_assertion_for_every_audience(self, assertions: Assertions) -> None:
         rules = BearerRules(URL, "kit:dash", ("ES256",), 0)
         with pytest.raises(InvalidToken) as refused:
             validate_bearer(self.token(assertions), keys=published(assertions), rules=rules, now=NOW)
@@ -99,13 +101,13 @@ class TestForAHandshake:
 
 
 class TestKeys:
-    def test_all_are_published_and_the_first_signs(self, assertions: Assertions) -> None:
+    def test_all_assertion_keys_are_published_and_the_first_one_signs(self, assertions: Assertions) -> None:
         document = assertions.jwks()
         assert len(document["keys"]) == 2
         signed = jwt.get_unverified_header(assertions.for_upstream(session(), audience="a").token)["kid"]
         assert signed == document["keys"][0]["kid"]
 
-    def test_only_public_members_are_published(self, assertions: Assertions) -> None:
+    def test_only_the_public_parts_of_assertion_keys_are_published(self, assertions: Assertions) -> None:
         for key in assertions.jwks()["keys"]:
             assert key.keys() == {"kty", "crv", "x", "y", "kid", "use", "alg"}
 

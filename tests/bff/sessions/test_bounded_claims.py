@@ -30,14 +30,14 @@ def claims_of(token: str) -> dict[str, Any]:
     return claims
 
 
-def test_groups_that_fit_are_all_there_and_nothing_is_marked(assertions: Assertions) -> None:
+def test_groups_that_fit_are_all_sent_and_no_omission_is_marked(assertions: Assertions) -> None:
     made = assertions.for_upstream(session(identity=replace(ALICE, groups=GROUPS[:40])), audience="a")
     claims = claims_of(made.token)
     assert (claims["groups"], made.omitted) == (list(GROUPS[:40]), ())
     assert not {"omitted", "identity"} & claims.keys()
 
 
-def test_groups_that_do_not_fit_are_left_out_whole(assertions: Assertions) -> None:
+def test_groups_that_do_not_fit_are_left_out_completely(assertions: Assertions) -> None:
     made = assertions.for_upstream(session(identity=replace(ALICE, groups=GROUPS)), audience="a")
     claims = claims_of(made.token)
     assert (claims["omitted"], made.omitted) == (["groups"], ("groups",))
@@ -62,7 +62,7 @@ people = st.builds(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(person=people, scope=st.integers(0, 5_000), routes=st.integers(0, 60), most=st.integers(2_560, 4_096))
-def test_no_person_makes_a_line_longer_than_its_bound(
+def test_no_identity_makes_a_header_line_longer_than_the_limit(
     assertions: Assertions, person: Identity, scope: int, routes: int, most: int
 ) -> None:
     who = session(identity=person, tokens=tokens(scope="s" * scope))
@@ -79,32 +79,32 @@ def test_no_person_makes_a_line_longer_than_its_bound(
 
 
 class TestAnAssertionThatComesBack:
-    def test_one_that_left_something_out_names_its_session_and_route(self, assertions: Assertions) -> None:
+    def test_an_assertion_with_an_omission_names_its_session_and_route(self, assertions: Assertions) -> None:
         who = session(identity=replace(ALICE, groups=GROUPS))
         presented = assertions.read(assertions.for_upstream(who, audience="a", route="api").token)
         assert (presented.record_name, presented.route) == (who.name, "api")
         assert who.name not in str(presented.claims)
 
-    def test_one_that_left_nothing_out_needs_no_session(self, assertions: Assertions) -> None:
+    def test_an_assertion_without_an_omission_needs_no_session(self, assertions: Assertions) -> None:
         presented = assertions.read(assertions.for_upstream(session(), audience="a").token)
         assert (presented.record_name, presented.claims["sub"]) == ("", ALICE.sub)
 
-    def test_a_handshake_assertion_is_not_taken(self, assertions: Assertions) -> None:
+    def test_a_handshake_assertion_is_not_accepted_as_a_reference(self, assertions: Assertions) -> None:
         page = assertions.for_handshake(session(), client="dash", routes={})
         with pytest.raises(InvalidToken, match="bearer_typ"):
             assertions.read(page.token)
 
-    def test_an_expired_one_is_not_taken(self, assertions: Assertions) -> None:
+    def test_an_expired_assertion_is_not_accepted_as_a_reference(self, assertions: Assertions) -> None:
         old = Assertions(keyring(KEY), issuer=URL, clock=FakeClock(NOW - 71)).for_upstream(session(), audience="a")
         with pytest.raises(InvalidToken, match="bearer_exp"):
             assertions.read(old.token)
 
-    def test_one_of_another_front_door_is_not_taken(self, assertions: Assertions) -> None:
+    def test_an_assertion_of_another_front_door_is_not_accepted_as_a_reference(self, assertions: Assertions) -> None:
         other = Assertions(keyring(KEY), issuer="https://other.example.com", clock=FakeClock(NOW))
         with pytest.raises(InvalidToken, match="bearer_iss"):
             assertions.read(other.for_upstream(session(), audience="a").token)
 
-    def test_a_reference_made_for_another_audience_opens_nothing(self, assertions: Assertions) -> None:
+    def test_a_reference_for_another_audience_gives_nothing(self, assertions: Assertions) -> None:
         who = session(identity=replace(ALICE, groups=GROUPS))
         claims = claims_of(assertions.for_upstream(who, audience="a").token) | {"aud": "b"}
         key = keyring(KEY).assertion_keys()[0]

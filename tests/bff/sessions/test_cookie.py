@@ -31,7 +31,7 @@ def read(*headers: str) -> tuple[str, list[MutableMapping[str, Any]]]:
     return name, events
 
 
-def test_a_signed_cookie_names_its_record() -> None:
+def test_a_signed_session_cookie_gives_its_record() -> None:
     assert read(f"theme=dark; {NAMES.session}={SIGNED}") == (record_name(ID), [])
 
 
@@ -44,12 +44,12 @@ def test_a_signed_cookie_names_its_record() -> None:
         pytest.param(f"vestibule={SIGNED}", id="the name without its prefix"),
     ],
 )
-def test_what_is_no_cookie_of_ours_names_nobody_and_is_no_event(header: str) -> None:
+def test_a_foreign_or_broken_cookie_gives_no_session_and_no_event(header: str) -> None:
     assert read(header) == ("", [])
 
 
 @pytest.mark.parametrize("separator", ["; ", None], ids=["in one header", "in two headers"])
-def test_two_session_cookies_name_nobody_and_leave_a_line(separator: str | None) -> None:
+def test_two_session_cookies_give_no_session_and_one_log_line(separator: str | None) -> None:
     cookie = f"{NAMES.session}={SIGNED}"
     name, events = read(separator.join([cookie, cookie])) if separator else read(cookie, cookie)
     assert (name, [event["event"] for event in events]) == ("", ["duplicate_cookie"])

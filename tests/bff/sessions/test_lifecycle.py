@@ -28,7 +28,7 @@ async def sign_in(sessions: Sessions, clock: FakeClock, **over: Any) -> Opened:
 
 
 class TestOpening:
-    async def test_gives_a_cookie_that_resumes_it(self, sessions: Sessions, clock: FakeClock) -> None:
+    async def test_opening_a_session_gives_a_cookie_that_resumes_it(self, sessions: Sessions, clock: FakeClock) -> None:
         start = clock()
         opened = await sign_in(sessions, clock, device="Firefox on Linux")
         resumed = await resume(sessions, opened.cookie)
@@ -37,11 +37,11 @@ class TestOpening:
         assert resumed.identity.expires_at == int(start + 3600)
         assert (resumed.revision, resumed.device, resumed.tokens.access_token) == (0, "Firefox on Linux", "access-1")
 
-    async def test_is_under_a_fresh_id_each_time(self, sessions: Sessions, clock: FakeClock) -> None:
+    async def test_each_opened_session_has_a_new_id(self, sessions: Sessions, clock: FakeClock) -> None:
         opened = [await sign_in(sessions, clock) for _ in range(50)]
         assert len({one.cookie for one in opened}) == len({one.session.name for one in opened}) == 50
 
-    async def test_leaves_nothing_in_the_store_that_opens_it(
+    async def test_the_store_contains_nothing_that_opens_a_session(
         self, sessions: Sessions, store: MemoryStore, clock: FakeClock
     ) -> None:
         opened = await sign_in(sessions, clock)
@@ -53,7 +53,7 @@ class TestOpening:
         assert name == opened.session.name == record_name(session_id)
         assert await resume(sessions, name) is None
 
-    async def test_ends_the_session_it_replaces(
+    async def test_opening_a_session_ends_the_one_it_replaces(
         self, sessions: Sessions, clock: FakeClock, events: list[SessionEvent]
     ) -> None:
         old = await sign_in(sessions, clock)
@@ -62,7 +62,7 @@ class TestOpening:
         assert events == [SessionsEnded(EndReason.SUPERSEDED, name=old.session.name)]
 
     @pytest.mark.parametrize("identity", [BOB, COUSIN])
-    async def test_of_another_person_signs_the_old_one_out(
+    async def test_opening_a_session_of_another_person_signs_the_old_person_out(
         self, sessions: Sessions, clock: FakeClock, events: list[SessionEvent], identity: Any
     ) -> None:
         old = await sign_in(sessions, clock)
@@ -71,11 +71,15 @@ class TestOpening:
         assert await resume(sessions, new.cookie) is not None
         assert events == [SessionsEnded(EndReason.LOGOUT, name=old.session.name)]
 
-    async def test_in_place_of_one_that_is_gone_does_no_harm(self, sessions: Sessions, clock: FakeClock) -> None:
+    async def test_replacing_a_session_that_no_longer_exists_does_no_harm(
+        self, sessions: Sessions, clock: FakeClock
+    ) -> None:
         new = await sign_in(sessions, clock, replaces="ab" * 32)
         assert await resume(sessions, new.cookie) is not None
 
-    async def test_never_takes_over_a_record_that_is_there(self, store: MemoryStore, clock: FakeClock) -> None:
+    async def test_opening_a_session_never_takes_over_an_existing_record(
+        self, store: MemoryStore, clock: FakeClock
+    ) -> None:
         """A random source that repeats itself must not hand one person's session to another."""
         stuck = Sessions(store, keyring(), session_settings(), random=bytes)
         first = await stuck.open(opening(clock))
@@ -89,19 +93,21 @@ class TestCookies:
     @pytest.mark.parametrize(
         "change", [lambda c: c[:-2] + "AA", lambda c: c.partition(".")[0], lambda c: "", str.upper]
     )
-    async def test_that_were_changed_are_nothing(self, sessions: Sessions, clock: FakeClock, change: Any) -> None:
+    async def test_a_changed_cookie_resumes_no_session(self, sessions: Sessions, clock: FakeClock, change: Any) -> None:
         opened = await sign_in(sessions, clock)
         assert sessions.name_of(change(opened.cookie)) is None
         assert await resume(sessions, change(opened.cookie)) is None
 
-    async def test_of_another_purpose_are_nothing(self, sessions: Sessions, clock: FakeClock) -> None:
+    async def test_a_cookie_signed_for_another_purpose_resumes_no_session(
+        self, sessions: Sessions, clock: FakeClock
+    ) -> None:
         session_id = (await sign_in(sessions, clock)).cookie.partition(".")[0]
         assert sessions.name_of(keyring().sign(session_id, purpose="transaction")) is None
 
-    async def test_signed_for_an_id_nobody_has_are_nobody(self, sessions: Sessions) -> None:
+    async def test_a_signed_cookie_for_an_unknown_id_resumes_no_session(self, sessions: Sessions) -> None:
         assert await resume(sessions, keyring().sign("x" * 43, purpose="session")) is None
 
-    async def test_and_records_survive_a_new_key(self, store: MemoryStore, clock: FakeClock) -> None:
+    async def test_cookies_and_records_still_work_after_a_new_key(self, store: MemoryStore, clock: FakeClock) -> None:
         before = await sign_in(Sessions(store, keyring(OLD_KEY), session_settings()), clock)
         rotated = Sessions(store, keyring(KEY, OLD_KEY), session_settings())
         resumed = await resume(rotated, before.cookie)
@@ -113,7 +119,7 @@ class TestCookies:
 
 
 class TestRecords:
-    async def test_that_were_tampered_with_sign_nobody_in(
+    async def test_a_changed_record_signs_nobody_in(
         self, sessions: Sessions, store: MemoryStore, clock: FakeClock
     ) -> None:
         opened, other = await sign_in(sessions, clock), await sign_in(sessions, clock, identity=BOB)
@@ -125,7 +131,7 @@ class TestRecords:
             record.sealed = bad
             assert await sessions.load(opened.session.name) is None
 
-    async def test_of_another_schema_sign_nobody_in(
+    async def test_a_record_of_another_schema_signs_nobody_in(
         self, sessions: Sessions, store: MemoryStore, clock: FakeClock
     ) -> None:
         opened = await sign_in(sessions, clock)
@@ -137,7 +143,7 @@ class TestRecords:
 
 
 class TestTimes:
-    async def test_idle_time_slides_only_when_touched(self, sessions: Sessions, clock: FakeClock) -> None:
+    async def test_the_idle_time_is_extended_only_by_activity(self, sessions: Sessions, clock: FakeClock) -> None:
         opened = await sign_in(sessions, clock)
         clock.advance(500)
         assert await sessions.touch(opened.session) == clock() + 600
@@ -147,7 +153,7 @@ class TestTimes:
         assert await resume(sessions, opened.cookie) is None
         assert await sessions.touch(opened.session) is None
 
-    async def test_neither_touching_nor_rewriting_moves_the_absolute_end(
+    async def test_activity_and_rewriting_do_not_move_the_absolute_end(
         self, sessions: Sessions, clock: FakeClock
     ) -> None:
         opened = await sign_in(sessions, clock)
@@ -162,7 +168,7 @@ class TestTimes:
         clock.set(opened.session.absolute_expires_at)
         assert await resume(sessions, opened.cookie) is None
 
-    async def test_the_sealed_absolute_end_counts_even_if_the_store_forgot_it(
+    async def test_the_sealed_absolute_end_is_enforced_even_if_the_store_lost_it(
         self, sessions: Sessions, store: MemoryStore, clock: FakeClock
     ) -> None:
         opened = await sign_in(sessions, clock)
@@ -173,7 +179,7 @@ class TestTimes:
 
 
 class TestRewriting:
-    async def test_counts_the_revision_and_tells_everybody(
+    async def test_rewriting_a_record_raises_its_revision_and_tells_all_processes(
         self, sessions: Sessions, clock: FakeClock, events: list[SessionEvent]
     ) -> None:
         opened = await sign_in(sessions, clock)
@@ -187,7 +193,7 @@ class TestRewriting:
         assert resumed.sid == "sid-1"
         assert events == [SessionChanged(opened.session.name)]
 
-    async def test_an_older_copy_cannot_write_over_a_newer_one(self, sessions: Sessions, clock: FakeClock) -> None:
+    async def test_an_older_copy_cannot_overwrite_a_newer_record(self, sessions: Sessions, clock: FakeClock) -> None:
         opened = await sign_in(sessions, clock)
         assert await sessions.rewrite(opened.session, tokens=tokens(access_token="new"), identity=ALICE)
         assert await sessions.rewrite(opened.session, tokens=tokens(access_token="old"), identity=ALICE) is None
@@ -195,7 +201,7 @@ class TestRewriting:
         assert resumed is not None
         assert resumed.tokens.access_token == "new"
 
-    async def test_nothing_rises_from_the_dead(
+    async def test_rewriting_an_ended_session_does_not_restore_it(
         self, sessions: Sessions, store: MemoryStore, clock: FakeClock, events: list[SessionEvent]
     ) -> None:
         opened = await sign_in(sessions, clock)
@@ -207,7 +213,7 @@ class TestRewriting:
 
 
 class TestListing:
-    async def test_a_persons_sessions_come_newest_first_without_the_dead(
+    async def test_the_sessions_of_a_person_are_listed_newest_first_without_ended_ones(
         self, sessions: Sessions, clock: FakeClock
     ) -> None:
         opened = [await sign_in(sessions, clock) for _ in range(4)]
@@ -217,14 +223,16 @@ class TestListing:
         assert [one.name for one in listed] == [opened[index].session.name for index in (3, 2, 0)]
         assert await sessions.of_person(ISSUER, "nobody") == []
 
-    async def test_a_provider_sessions_too(self, sessions: Sessions, clock: FakeClock) -> None:
+    async def test_the_sessions_of_a_provider_session_are_listed_newest_first_without_ended_ones(
+        self, sessions: Sessions, clock: FakeClock
+    ) -> None:
         opened = await sign_in(sessions, clock, sid="s-9")
         await sign_in(sessions, clock, sid="s-8")
         assert [one.name for one in await sessions.of_provider_session(ISSUER, "s-9")] == [opened.session.name]
 
 
 class TestCap:
-    async def test_the_oldest_beyond_it_end(
+    async def test_the_oldest_sessions_over_the_limit_end(
         self, store: MemoryStore, clock: FakeClock, events: list[SessionEvent]
     ) -> None:
         capped = Sessions(store, keyring(), session_settings(max_per_person=2))
@@ -233,7 +241,9 @@ class TestCap:
         assert alive == [False, True, True]
         assert events == [SessionsEnded(EndReason.REVOKED, name=opened[0].session.name)]
 
-    async def test_the_one_just_opened_never_ends_itself(self, store: MemoryStore, clock: FakeClock) -> None:
+    async def test_a_session_that_was_just_opened_is_not_ended_by_the_limit(
+        self, store: MemoryStore, clock: FakeClock
+    ) -> None:
         """Not even when the clock says that all are of the same age."""
         capped = Sessions(store, keyring(), session_settings(max_per_person=1))
         for _ in range(20):
@@ -242,7 +252,7 @@ class TestCap:
             assert await resume(capped, opened.cookie) is not None
         assert len(store._records) == 1
 
-    async def test_is_per_person(self, store: MemoryStore, clock: FakeClock) -> None:
+    async def test_the_limit_of_sessions_is_counted_for_each_person(self, store: MemoryStore, clock: FakeClock) -> None:
         capped = Sessions(store, keyring(), session_settings(max_per_person=1))
         opened = [await sign_in(capped, clock, identity=person) for person in (ALICE, BOB, COUSIN)]
         assert all([await resume(capped, one.cookie) for one in opened])

@@ -58,11 +58,11 @@ def test_a_record_is_read_back_as_it_was_written(before: Session) -> None:
         pytest.param("openid  profile openid", {"openid", "profile"}, id="two, one of them twice"),
     ],
 )
-def test_the_names_in_a_scope_are_told_apart(scope: str, scopes: set[str]) -> None:
+def test_the_names_in_a_scope_are_separated(scope: str, scopes: set[str]) -> None:
     assert tokens(scope=scope).scopes == scopes
 
 
-def test_name_revision_and_idle_time_lie_beside_the_sealed_part() -> None:
+def test_name_revision_and_idle_time_are_stored_next_to_the_sealed_part() -> None:
     table = json.loads(dump_session(session(revision=7)))
     assert not {"name", "revision", "idle_expires_at"} & table.keys()
 
@@ -86,7 +86,7 @@ def test_a_record_of_another_schema_is_refused(data: bytes) -> None:
         load_session(data, name="n", revision=0, idle_expires_at=0)
 
 
-def test_no_token_shows_when_a_session_is_printed() -> None:
+def test_a_printed_session_shows_no_token() -> None:
     shown = repr(session())
     assert not any(secret in shown for secret in ("access-1", "refresh-1", "id-token-1"))
 
@@ -100,7 +100,7 @@ EVENTS: list[SessionEvent] = [
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_an_event_passes_the_wire_unchanged(event: SessionEvent) -> None:
+def test_an_event_is_read_back_as_it_was_written(event: SessionEvent) -> None:
     assert event_from_wire(event_to_wire(event)) == event
 
 

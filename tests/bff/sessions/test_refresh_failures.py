@@ -33,7 +33,7 @@ OUTAGES: list[dict[str, Any]] = [
 
 class TestOutages:
     @pytest.mark.parametrize("bend", OUTAGES, ids=[str(number) for number in range(len(OUTAGES))])
-    async def test_keep_the_session_and_its_live_token(self, bench: Bench, bend: dict[str, Any]) -> None:
+    async def test_an_outage_keeps_the_session_and_its_valid_token(self, bench: Bench, bend: dict[str, Any]) -> None:
         """SL-8: whatever is not the provider's own no to this grant."""
         session = await bench.sign_in()
         bench.fake.bend.token.raw(**bend)
@@ -53,7 +53,9 @@ class TestOutages:
             ({"status": 200, "body": "<html>"}, "token_response_malformed"),
         ],
     )
-    async def test_leave_one_event_with_the_reason(self, bench: Bench, bend: dict[str, Any], reason: str) -> None:
+    async def test_an_outage_during_a_refresh_leaves_one_event_with_the_reason(
+        self, bench: Bench, bend: dict[str, Any], reason: str
+    ) -> None:
         session = await bench.sign_in()
         bench.fake.bend.token.raw(**bend)
         bench.clock.advance(LIFETIME)
@@ -63,7 +65,7 @@ class TestOutages:
         pause = bench.tokens._retry_at[session.name] - bench.clock()
         assert RETRY_SECONDS * 0.5 <= pause <= RETRY_SECONDS * 1.5
 
-    async def test_of_the_whole_provider_do_too(self, bench: Bench) -> None:
+    async def test_a_refresh_while_the_provider_is_down_leaves_one_event_with_the_reason(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.clock.advance(4000)
         bench.fake.bend.discovery.raw(200, body="<html>captive portal")
@@ -71,7 +73,7 @@ class TestOutages:
         assert await bench.tokens.access_token(session) == RefreshFailed(RETRY_SECONDS)
         assert await bench.again(session) is not None
 
-    async def test_are_followed_by_a_pause_and_then_by_a_new_try(self, bench: Bench) -> None:
+    async def test_after_an_outage_the_refresh_pauses_and_then_tries_again(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.fake.bend.token.raw(503, times=1)
         bench.clock.advance(LIFETIME)
@@ -82,7 +84,7 @@ class TestOutages:
         assert isinstance(await bench.tokens.access_token(session), BearerToken)
         assert bench.tokens._retry_at == {}
 
-    async def test_do_not_spend_a_refresh_token_on_an_answer_nobody_could_verify(self, bench: Bench) -> None:
+    async def test_no_refresh_token_is_used_while_the_answer_could_not_be_verified(self, bench: Bench) -> None:
         session = await bench.sign_in()
         fresh = bench.new_provider()
         bench.fake.bend.jwks.raw(500)
@@ -92,7 +94,7 @@ class TestOutages:
         assert bench.fake.hits_of("token") == []
         await fresh.aclose()
 
-    async def test_between_grant_and_keys_keep_what_was_granted(self, bench: Bench) -> None:
+    async def test_an_outage_between_the_grant_and_the_keys_keeps_the_new_tokens(self, bench: Bench) -> None:
         """The old refresh token is spent: without the new one the next refresh would be the end (TK-6)."""
         session = await bench.sign_in()
         await bench.provider.keys.current()
@@ -110,7 +112,7 @@ class TestOutages:
         assert renewed is not None
         assert renewed.tokens.id_token != session.tokens.id_token
 
-    async def test_a_key_that_stays_unknown_keeps_it_too(self, bench: Bench) -> None:
+    async def test_a_refreshed_id_token_with_an_unknown_key_keeps_the_new_tokens(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.fake.bend.id_token.header(lambda header: {**header, "kid": "of-tomorrow"}, times=1)
         bench.clock.advance(LIFETIME)
@@ -119,7 +121,7 @@ class TestOutages:
         assert stored is not None
         assert stored.tokens.id_token == session.tokens.id_token
 
-    async def test_an_id_token_nobody_can_verify_that_speaks_of_somebody_else_ends_it(self, bench: Bench) -> None:
+    async def test_an_unverifiable_id_token_of_another_person_ends_the_session(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.fake.bend.id_token.header(lambda header: {**header, "kid": "of-tomorrow"}, times=1)
         bench.fake.bend.id_token.claims(lambda claims: {**claims, "sub": "bob"}, times=1)
@@ -127,7 +129,7 @@ class TestOutages:
         assert await bench.tokens.access_token(session) == SessionOver()
         assert await bench.again(session) is None
 
-    async def test_of_the_store_let_whoever_holds_a_grant_keep_it_first(self, bench: Bench) -> None:
+    async def test_after_a_store_outage_a_refresh_waits_until_events_are_heard_again(self, bench: Bench) -> None:
         session = await bench.sign_in()
 
         class Deaf(type(bench.store)):  # type: ignore[misc]  # the store of this bench, as one that has just come back
@@ -143,7 +145,7 @@ class TestOutages:
 
 
 class TestTheEndOfASession:
-    async def test_is_the_providers_no(self, bench: Bench) -> None:
+    async def test_a_refusal_of_the_refresh_token_by_the_provider_ends_the_session(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.fake.revoke_refresh_tokens()
         bench.clock.advance(LIFETIME)
@@ -153,7 +155,7 @@ class TestTheEndOfASession:
         assert bench.events == [SessionsEnded(EndReason.EXPIRED, name=session.name)]
         assert bench.grants == 0
 
-    async def test_leaves_one_event_and_so_does_a_refresh(self, bench: Bench) -> None:
+    async def test_the_end_of_a_session_and_a_refresh_leave_one_event_each(self, bench: Bench) -> None:
         session = await bench.sign_in()
         with capture_logs() as logs:
             bench.clock.advance(LIFETIME)
@@ -176,7 +178,7 @@ class TestTheEndOfASession:
     )
 
     @pytest.mark.parametrize("change", BROKEN)
-    async def test_is_an_id_token_that_breaks_a_rule_or_speaks_of_another_person(
+    async def test_a_refreshed_id_token_that_is_invalid_or_of_another_person_ends_the_session(
         self, bench: Bench, change: dict[str, Any]
     ) -> None:
         session = await bench.sign_in()
@@ -186,7 +188,7 @@ class TestTheEndOfASession:
         assert await bench.again(session) is None
         assert bench.events == [SessionsEnded(EndReason.REVOKED, name=session.name)]
 
-    async def test_meanwhile_wins_over_the_grant(self, bench: Bench) -> None:
+    async def test_a_session_that_ends_during_a_refresh_stays_ended(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
         with bench.fake.bend.token.hold() as gate:
@@ -196,14 +198,14 @@ class TestTheEndOfASession:
         assert await waiting == SessionOver()
         assert not bench.store._records
 
-    async def test_before_it_asks_for_nothing(self, bench: Bench) -> None:
+    async def test_a_session_that_ended_before_the_refresh_makes_no_token_request(self, bench: Bench) -> None:
         session = await bench.sign_in()
         await bench.sessions.end(session.name, EndReason.LOGOUT)
         bench.clock.advance(LIFETIME)
         assert await bench.tokens.access_token(session) == SessionOver()
         assert bench.grants == 0
 
-    async def test_is_noticed_while_another_process_has_the_lock(self, bench: Bench) -> None:
+    async def test_the_end_of_the_session_is_noticed_while_another_process_has_the_lock(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
         await bench.store.lock(f"refresh:{session.name}", "another", seconds=LOCK_SECONDS)
@@ -214,7 +216,7 @@ class TestTheEndOfASession:
 
 
 class TestTheLock:
-    async def test_of_a_process_that_died_frees_itself(self, bench: Bench) -> None:
+    async def test_the_refresh_lock_of_a_dead_process_is_released(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
         await bench.store.lock(f"refresh:{session.name}", "dead", seconds=LOCK_SECONDS)
@@ -224,7 +226,9 @@ class TestTheLock:
         bench.clock.advance(LOCK_SECONDS)
         assert isinstance(await waiting, BearerToken)
 
-    async def test_is_kept_while_the_provider_is_slow(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_the_refresh_lock_is_kept_while_the_provider_is_slow(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("bff.sessions.refresh.LOCK_RENEW_SECONDS", 0.01)
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
@@ -237,7 +241,7 @@ class TestTheLock:
                 assert not await bench.store.lock(f"refresh:{session.name}", "another", seconds=1)
         assert isinstance(await waiting, BearerToken)
 
-    async def test_is_given_up_at_the_end(self, bench: Bench) -> None:
+    async def test_the_refresh_lock_is_released_after_the_refresh(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
         await bench.tokens.access_token(session)
@@ -245,7 +249,7 @@ class TestTheLock:
 
 
 class TestTheRecordMeanwhile:
-    async def test_rewritten_by_others_still_gets_the_new_tokens(self, bench: Bench) -> None:
+    async def test_a_record_that_others_rewrote_still_gets_the_new_tokens(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
         with bench.fake.bend.token.hold() as gate:
@@ -257,7 +261,7 @@ class TestTheRecordMeanwhile:
         assert stored is not None
         assert (stored.tokens.access_token, stored.revision) == (fresh, 2)
 
-    async def test_with_a_later_grant_is_not_overwritten_by_a_late_result(self, bench: Bench) -> None:
+    async def test_a_record_with_a_later_grant_is_not_overwritten_by_a_late_result(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
         later = replace(session.tokens, access_token="later", obtained_at=bench.clock(), expires_at=bench.clock() + 50)
@@ -270,7 +274,7 @@ class TestTheRecordMeanwhile:
         assert stored is not None
         assert stored.tokens == later
 
-    async def test_with_a_later_grant_is_not_ended_by_a_late_refusal(self, bench: Bench) -> None:
+    async def test_a_record_with_a_later_grant_is_not_ended_by_a_late_refusal(self, bench: Bench) -> None:
         """SL-5: a holder that slept past its lock hears that its refresh token was used, which another process did."""
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
@@ -287,7 +291,7 @@ class TestTheRecordMeanwhile:
 
 
 class TestTheStoreMeanwhile:
-    async def test_out_of_reach_costs_nobody_the_granted_token(self, bench: Bench) -> None:
+    async def test_an_unreachable_store_does_not_lose_the_granted_token(self, bench: Bench) -> None:
         """The refresh token is spent: what came for it is kept until it can be written; who waits hears at once."""
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
@@ -307,7 +311,9 @@ class TestTheStoreMeanwhile:
             stored.tokens.access_token, stored.tokens.expires_at
         )
 
-    async def test_out_of_reach_for_too_long_is_given_up(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_saving_a_granted_token_is_given_up_after_a_long_store_outage(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("bff.sessions.refresh.STORE_GIVE_UP_SECONDS", 0.3)
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
@@ -319,13 +325,13 @@ class TestTheStoreMeanwhile:
 
 
 class TestWithoutMeans:
-    async def test_a_provider_that_is_no_longer_configured_gives_nothing(self, bench: Bench) -> None:
+    async def test_a_session_of_a_provider_that_is_no_longer_configured_gets_no_token(self, bench: Bench) -> None:
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
         assert await bench.new_refresher(other=bench.provider).access_token(session) == NoToken()
         assert await bench.again(session) is not None
 
-    async def test_a_record_that_lost_its_refresh_token_meanwhile_gives_nothing(self, bench: Bench) -> None:
+    async def test_a_record_that_lost_its_refresh_token_during_the_wait_gets_no_token(self, bench: Bench) -> None:
         session = await bench.sign_in()
         without = replace(session.tokens, refresh_token="")
         assert await bench.sessions.rewrite(session, tokens=without, identity=session.identity)

@@ -14,7 +14,7 @@ from tests.fakes import FakeClock
 
 
 class TestEnding:
-    async def test_one_session_ends_it_alone(
+    async def test_ending_one_session_leaves_the_others(
         self, sessions: Sessions, clock: FakeClock, events: list[SessionEvent]
     ) -> None:
         one, other = await sign_in(sessions, clock), await sign_in(sessions, clock)
@@ -24,7 +24,7 @@ class TestEnding:
         assert await resume(sessions, other.cookie) is not None
         assert events == [SessionsEnded(EndReason.REVOKED, name=one.session.name)] * 2
 
-    async def test_a_person_ends_all_of_theirs_and_nobody_elses(
+    async def test_ending_a_person_ends_all_their_sessions_and_no_others(
         self, sessions: Sessions, clock: FakeClock, events: list[SessionEvent]
     ) -> None:
         hers = [await sign_in(sessions, clock, sid=f"sid-{number}") for number in range(3)]
@@ -37,7 +37,9 @@ class TestEnding:
         assert isinstance(event, SessionsEnded)
         assert event.owner in {name for names in sessions.owners_of(hers[0].session) for name in names}
 
-    async def test_a_provider_session_ends_what_came_of_it(self, sessions: Sessions, clock: FakeClock) -> None:
+    async def test_ending_a_provider_session_ends_the_sessions_that_it_opened(
+        self, sessions: Sessions, clock: FakeClock
+    ) -> None:
         one, other = await sign_in(sessions, clock, sid="s-1"), await sign_in(sessions, clock, sid="s-2")
         shared = await sign_in(sessions, clock, sid="s-1", identity=BOB)
         foreign = await sign_in(sessions, clock, sid="s-1", identity=COUSIN)
@@ -48,7 +50,7 @@ class TestEnding:
         alive = [await resume(sessions, each.cookie) is not None for each in (one, other, shared, foreign)]
         assert alive == [False, True, False, True]
 
-    async def test_everybody_ends_everybody_who_was_there(
+    async def test_ending_everybody_ends_all_existing_sessions(
         self, sessions: Sessions, clock: FakeClock, events: list[SessionEvent]
     ) -> None:
         before = [await sign_in(sessions, clock, identity=person) for person in (ALICE, BOB, COUSIN)]
@@ -61,7 +63,7 @@ class TestEnding:
         assert [await resume(sessions, one.cookie) for one in before] == [None] * 3
         assert await resume(sessions, after.cookie) is not None
 
-    async def test_clean_up_takes_garbage_along_and_leaves_a_later_sign_in(
+    async def test_clean_up_removes_broken_records_and_leaves_a_later_sign_in(
         self, sessions: Sessions, store: MemoryStore, clock: FakeClock
     ) -> None:
         garbled, later = await sign_in(sessions, clock), await sign_in(sessions, clock, login_started_at=clock() + 9)
@@ -71,13 +73,13 @@ class TestEnding:
         assert await resume(sessions, later.cookie) is not None
 
     @pytest.mark.parametrize("wild", ["*", "?", "[a-z]*", "ali*", "%"])
-    async def test_wildcards_end_nobody(self, sessions: Sessions, clock: FakeClock, wild: str) -> None:
+    async def test_wildcard_characters_end_no_session(self, sessions: Sessions, clock: FakeClock, wild: str) -> None:
         opened = await sign_in(sessions, clock)
         await sessions.end_person(ISSUER, wild, EndReason.LOGOUT)
         await sessions.end_provider_session(ISSUER, wild, EndReason.LOGOUT)
         assert await resume(sessions, opened.cookie) is not None
 
-    async def test_a_session_without_a_sid_is_ended_by_no_sid(self, sessions: Sessions, clock: FakeClock) -> None:
+    async def test_a_session_without_a_sid_cannot_be_ended_by_a_sid(self, sessions: Sessions, clock: FakeClock) -> None:
         opened = await sign_in(sessions, clock, sid="")
         await sessions.end_provider_session(ISSUER, "", EndReason.LOGOUT)
         assert await resume(sessions, opened.cookie) is not None
@@ -98,7 +100,7 @@ class TestBarriers:
                 await sessions.end_everybody(EndReason.LOGOUT)
 
     @END
-    async def test_a_sign_in_under_way_dies(
+    async def test_a_sign_in_that_started_before_the_barrier_opens_no_session(
         self, sessions: Sessions, store: MemoryStore, clock: FakeClock, by: str
     ) -> None:
         under_way = opening(clock)
@@ -109,21 +111,23 @@ class TestBarriers:
         assert not store._records
 
     @END
-    async def test_one_that_started_in_the_same_instant_dies_too(
+    async def test_a_sign_in_that_started_at_the_time_of_the_barrier_opens_no_session(
         self, sessions: Sessions, clock: FakeClock, by: str
     ) -> None:
         await self.end(sessions, by)
         assert await sessions.open(opening(clock)) is None
 
     @END
-    async def test_a_later_one_lives(self, sessions: Sessions, clock: FakeClock, by: str) -> None:
+    async def test_a_sign_in_that_started_after_the_barrier_opens_a_session(
+        self, sessions: Sessions, clock: FakeClock, by: str
+    ) -> None:
         await self.end(sessions, by)
         clock.advance(0.001)
         opened = await sessions.open(opening(clock))
         assert opened is not None
         assert await resume(sessions, opened.cookie) is not None
 
-    async def test_a_record_that_clean_up_missed_is_dead_and_removed_when_met(
+    async def test_a_record_that_clean_up_missed_is_refused_and_removed_when_it_is_read(
         self, sessions: Sessions, store: MemoryStore, clock: FakeClock
     ) -> None:
         opened = await sign_in(sessions, clock)
@@ -133,7 +137,7 @@ class TestBarriers:
         assert await resume(sessions, opened.cookie) is None
         assert not store._records
 
-    async def test_a_barrier_under_an_old_key_still_holds_after_a_rotation(
+    async def test_a_barrier_written_with_an_old_key_still_works_after_a_rotation(
         self, store: MemoryStore, clock: FakeClock
     ) -> None:
         old = Sessions(store, keyring(OLD_KEY), session_settings())
@@ -143,7 +147,7 @@ class TestBarriers:
         rotated = Sessions(store, keyring(KEY, OLD_KEY), session_settings())
         assert await rotated.open(under_way) is None
 
-    async def test_records_listed_under_an_old_key_are_found_after_a_rotation(
+    async def test_records_listed_with_an_old_key_are_found_after_a_rotation(
         self, store: MemoryStore, clock: FakeClock
     ) -> None:
         opened = await sign_in(Sessions(store, keyring(OLD_KEY), session_settings()), clock)

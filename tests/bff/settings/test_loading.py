@@ -53,21 +53,21 @@ def faults(file: Path | None, environ: dict[str, str] | None = None, **overrides
 
 
 class TestPrecedence:
-    def test_the_file_stands_over_the_defaults(self, file: Path) -> None:
+    def test_the_file_overrides_the_defaults(self, file: Path) -> None:
         settings = load_settings(file, environ={})
         assert (settings.server.bind, settings.server.workers) == ("127.0.0.1:8001", 1)
 
-    def test_the_environment_stands_over_the_file_key_by_key(self, file: Path) -> None:
+    def test_the_environment_overrides_the_file_key_by_key(self, file: Path) -> None:
         settings = load_settings(file, environ={"VESTIBULE_SERVER__BIND": "127.0.0.1:8002", "OTHER": "x"})
         assert settings.server.bind == "127.0.0.1:8002"
         assert settings.server.public_url == "https://apps.example.com"
 
-    def test_the_command_line_stands_over_the_environment(self, file: Path) -> None:
+    def test_the_command_line_overrides_the_environment(self, file: Path) -> None:
         environ = {"VESTIBULE_SERVER__BIND": "127.0.0.1:8002"}
         settings = load_settings(file, environ=environ, overrides={"server": {"bind": "127.0.0.1:8003"}})
         assert settings.server.bind == "127.0.0.1:8003"
 
-    def test_the_environment_reaches_tables_below_tables_and_lists(self, file: Path) -> None:
+    def test_the_environment_can_set_nested_tables_and_lists(self, file: Path) -> None:
         environ = {
             "VESTIBULE_PROVIDERS__CORP__DISPLAY_NAME": "Corporate",
             "VESTIBULE_SERVER__TRUSTED_PROXIES": '["10.0.0.0/8"]',
@@ -78,7 +78,7 @@ class TestPrecedence:
         assert [str(network) for network in settings.server.trusted_proxies] == ["10.0.0.0/8"]
         assert settings.log.level == "debug"
 
-    def test_a_secret_of_a_higher_source_replaces_the_other_spelling_of_a_lower_one(
+    def test_a_secret_in_a_stronger_source_replaces_the_secret_file_of_a_weaker_one(
         self, file: Path, tmp_path: Path
     ) -> None:
         (tmp_path / "other").write_text("another-unit-test-secret")
@@ -92,7 +92,7 @@ class TestPrecedence:
         )
         assert by_file.providers["corp"].client_secret.get_secret_value() == "another-unit-test-secret"
 
-    def test_the_process_environment_is_not_read_behind_ones_back(
+    def test_the_process_environment_is_read_only_when_it_is_passed_in(
         self, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("VESTIBULE_SERVER__BIND", "127.0.0.1:9999")
@@ -100,20 +100,20 @@ class TestPrecedence:
 
 
 class TestSecretsInFiles:
-    def test_keys_are_lines_newest_first_and_blank_lines_do_not_count(self, file: Path) -> None:
+    def test_a_key_file_has_one_key_per_line_newest_first_and_blank_lines_are_ignored(self, file: Path) -> None:
         keys = [key.get_secret_value().encode() for key in load_settings(file, environ={}).secrets.keys]
         assert keys == [KEY, OLD_KEY]
 
-    def test_a_relative_path_is_taken_from_the_folder_of_the_configuration(self, file: Path) -> None:
+    def test_a_relative_path_starts_at_the_folder_of_the_configuration(self, file: Path) -> None:
         assert load_settings(file, environ={}).providers["corp"].client_secret.get_secret_value() == "unit-test-secret"
 
-    def test_an_absolute_path_is_taken_as_it_is(self, file: Path, tmp_path: Path) -> None:
+    def test_an_absolute_path_is_used_unchanged(self, file: Path, tmp_path: Path) -> None:
         (tmp_path / "abs").write_text("absolute-unit-test-secret")
         (tmp_path / "abs").chmod(0o600)
         settings = load_settings(file, environ={"VESTIBULE_PROVIDERS__CORP__CLIENT_SECRET_FILE": str(tmp_path / "abs")})
         assert settings.providers["corp"].client_secret.get_secret_value() == "absolute-unit-test-secret"
 
-    def test_a_file_that_cannot_be_read_is_named(self, file: Path) -> None:
+    def test_a_secret_file_that_cannot_be_read_is_named(self, file: Path) -> None:
         (file.parent / "keys").unlink()
         (file.parent / "secrets" / "oidc").write_bytes(b"\xff\xfe")
         found = faults(file)
@@ -122,19 +122,19 @@ class TestSecretsInFiles:
         assert found["providers.corp.client_secret_file"].message == "secrets/oidc cannot be read: UnicodeDecodeError"
         assert len(found) == 2, "a secret that could not be read is not missed a second time"
 
-    def test_an_empty_file_says_what_belongs_into_it(self, file: Path) -> None:
+    def test_the_error_for_an_empty_secret_file_says_what_it_must_contain(self, file: Path) -> None:
         (file.parent / "secrets" / "oidc").write_text("\n")
         (fault,) = faults(file).values()
         assert (fault.key, fault.message) == ("providers.corp.client_secret_file", "secrets/oidc is empty")
         assert "the provider issued" in fault.fix
 
-    def test_an_open_file_is_one_fault_and_its_secret_is_not_missed_as_well(self, file: Path) -> None:
+    def test_a_secret_file_that_others_can_read_gives_one_error_and_not_a_missing_secret_too(self, file: Path) -> None:
         (file.parent / "secrets" / "oidc").chmod(0o644)
         (fault,) = faults(file).values()
         assert fault.key == "providers.corp.client_secret_file"
         assert fault.fix == f"chmod 600 {file.parent / 'secrets' / 'oidc'}"
 
-    def test_relative_paths_of_certificates_and_pythons_count_from_the_file_too(self, file: Path) -> None:
+    def test_relative_paths_of_certificates_and_pythons_start_at_the_folder_of_the_file_too(self, file: Path) -> None:
         streamlit = '[[routes]]\nid = "page"\nupstream = "streamlit:app.py"\nstreamlit = {python = "env/bin/python"}\n'
         tls = '[server.tls]\ncertificate_file = "tls.pem"\nkey_file = "/etc/tls.key"\n'
         text = TOML.replace("[providers.corp]", "[providers.corp]\nca_file = 'ca.pem'") + streamlit + tls
@@ -156,7 +156,7 @@ class TestSecretsInFiles:
         file.write_text(f'{TOML}\n{route}upstream_secret_file = "missing"\n')
         assert faults(file)["routes[1].upstream_secret_file"].route == "extra"
 
-    def test_a_secret_given_twice_in_one_source_is_a_fault(self, file: Path) -> None:
+    def test_a_secret_that_one_source_gives_twice_is_an_error(self, file: Path) -> None:
         file.write_text(TOML.replace("keys_file", 'admin_token = "a"\nadmin_token_file = "keys"\nkeys_file'))
         assert faults(file)["secrets.admin_token_file"].message == "given beside admin_token"
 
@@ -167,13 +167,13 @@ class TestSecretsInFiles:
 
 
 class TestFaults:
-    def test_a_missing_file_says_what_to_run(self, tmp_path: Path) -> None:
+    def test_the_error_for_a_missing_file_names_the_command_to_run(self, tmp_path: Path) -> None:
         fault = faults(tmp_path / "nothing.toml")[""]
         assert (fault.message, fault.fix) == ("no such file", "run `vestibule init`")
         assert str(fault).startswith(str(tmp_path / "nothing.toml") + ": no such file")
 
     @pytest.mark.parametrize("content", [b"[server", b"\xff\xfe", b"a = 1\na = 2"])
-    def test_a_file_that_is_no_toml_is_named(self, tmp_path: Path, content: bytes) -> None:
+    def test_a_file_that_is_not_toml_is_named(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "vestibule.toml"
         path.write_bytes(content)
         assert faults(path)[""].message.startswith("not readable as TOML: ")
@@ -181,7 +181,7 @@ class TestFaults:
     def test_a_folder_in_place_of_the_file_is_named(self, tmp_path: Path) -> None:
         assert faults(tmp_path)[""].message.startswith("not readable as TOML: ")
 
-    def test_everything_wrong_is_told_at_once(self, file: Path) -> None:
+    def test_all_errors_are_reported_at_once(self, file: Path) -> None:
         (file.parent / "keys").unlink()
         file.write_text(TOML + 'colour = "blue"\n[sever]\nx = 1\n[session]\nidle_seconds = "soon"\n')
         found = faults(file, {"VESTIBULE_COLOUR": "red", "VESTIBULE_SERVER_BIND": "x"})
@@ -200,15 +200,15 @@ class TestFaults:
         file.write_text(TOML.replace("client_id", "#client_id"))
         assert faults(file)["providers.corp.client_id"].message == "missing"
 
-    def test_a_validators_own_words_are_kept(self, file: Path) -> None:
+    def test_the_message_of_a_validator_is_kept(self, file: Path) -> None:
         fault = faults(file, {"VESTIBULE_PROVIDERS__CORP__SCOPES": '["profile"]'})["VESTIBULE_PROVIDERS__CORP__SCOPES"]
         assert fault.message.startswith('add "openid"')
 
-    def test_an_unknown_key_in_the_environment_is_a_fault_too(self, file: Path) -> None:
+    def test_an_unknown_key_in_the_environment_is_an_error(self, file: Path) -> None:
         assert faults(file, {"VESTIBULE_SERVER__COLOUR": "red"})["VESTIBULE_SERVER__COLOUR"].message == "unknown key"
 
     @pytest.mark.parametrize("name", ["VESTIBULE_SECRETS__KEYS", "VESTIBULE_SERVER", "VESTIBULE_ROUTES"])
-    def test_an_unreadable_variable_is_named_and_its_value_is_not(self, file: Path, name: str) -> None:
+    def test_an_unreadable_variable_is_named_without_its_value(self, file: Path, name: str) -> None:
         found = faults(file, {name: "not-json-but-perhaps-a-secret"})
         assert found[name].message == "cannot be read as JSON"
         assert "perhaps-a-secret" not in str(list(found.values()))
@@ -216,16 +216,16 @@ class TestFaults:
     @pytest.mark.parametrize(
         "name", ["VESTIBULE_KIT__URL", "VESTIBULE_JWT__ISSUER", "VESTIBULE_DEV_SECRET", "VESTIBULE_TEST_X", "PATH"]
     )
-    def test_variables_of_the_kit_and_of_apis_are_left_alone(self, file: Path, name: str) -> None:
+    def test_variables_of_the_kit_and_of_apis_are_ignored(self, file: Path, name: str) -> None:
         assert load_settings(file, environ={name: "x"}).server.bind == "127.0.0.1:8001"
 
     @pytest.mark.parametrize("table", [5, "x", ["x"], True])
     @pytest.mark.parametrize("name", ["server", "secrets", "store", "providers", "kit_clients", "routes", "roles"])
-    def test_a_table_of_another_type_is_a_fault_and_no_trace(self, name: str, table: object) -> None:
+    def test_a_table_of_another_type_is_an_error_without_a_traceback(self, name: str, table: object) -> None:
         with pytest.raises(ConfigurationError):
             parse_settings({name: table})
 
-    def test_without_a_file_the_faults_name_the_settings(self) -> None:
+    def test_without_a_file_the_errors_name_the_settings(self) -> None:
         found = faults(None)
         assert {"secrets.keys", "providers"} <= found.keys()
         assert {fault.file for fault in found.values()} == {"settings"}
@@ -259,14 +259,14 @@ def lines(environ: dict[str, str] | None = None, /, **changes: Any) -> list[str]
 class TestEverythingAtOnce:
     """All faults of form are told at once; when the forms hold, all faults of rules at once."""
 
-    def test_the_tables_they_start_from_are_in_order(self) -> None:
+    def test_the_tables_that_these_tests_change_are_valid(self) -> None:
         assert lines() == []
 
-    def test_all_faults_of_form_are_told_at_once(self) -> None:
+    def test_all_errors_of_form_are_reported_at_once(self) -> None:
         found = lines(kit_clients__pages__origins="x", server__public_url="http://apps.example.com", session__x=1)
         assert sorted(line.split(": ")[1] for line in found) == ["kit_clients.pages.origins", "session.x"]
 
-    def test_all_faults_of_rules_are_told_at_once_when_the_forms_hold(self) -> None:
+    def test_all_errors_of_rules_are_reported_at_once_when_the_forms_are_valid(self) -> None:
         found = lines(server__public_url="http://apps.example.com", kit_clients__pages__origins=["http://a.example"])
         assert sorted(line.split(": ")[1] for line in found) == ["kit_clients.pages.origins", "server.public_url"]
 
@@ -294,11 +294,11 @@ class TestEverythingAtOnce:
         ],
         ids=str,
     )
-    def test_one_broken_value_is_one_line(self, changes: dict[str, Any]) -> None:
+    def test_one_wrong_value_gives_one_line(self, changes: dict[str, Any]) -> None:
         found = lines(**changes)
         assert len(found) == 1, found
 
-    def test_a_missing_key_is_one_line_too(self) -> None:
+    def test_a_missing_key_gives_one_line(self) -> None:
         assert lines(providers__corp={"client_id": "x", "client_secret": "unit-test-secret"}) == [
             "file: providers.corp.issuer: missing; set it"
         ]
@@ -340,7 +340,7 @@ class TestWords:
             ({"server__colour": "x"}, "server.colour: unknown key; remove it or correct its spelling"),
         ],
     )
-    def test_a_fault_says_what_to_write(self, changes: dict[str, Any], line: str) -> None:
+    def test_an_error_says_what_to_write(self, changes: dict[str, Any], line: str) -> None:
         assert lines(**changes) == [f"file: {line}"]
 
     @pytest.mark.parametrize(
@@ -368,11 +368,11 @@ class TestWords:
             ),
         ],
     )
-    def test_a_fault_of_the_environment_names_the_variable(self, name: str, value: str, line: str) -> None:
+    def test_an_error_in_the_environment_names_the_variable(self, name: str, value: str, line: str) -> None:
         assert lines({name: value}) == [f"environment: {line}"]
 
 
-def test_the_error_passes_through_context_managers_unchanged() -> None:
+def test_a_settings_error_passes_through_context_managers_unchanged() -> None:
     """Python writes to an exception on its way: a frozen one turns into another error there."""
 
     @contextlib.contextmanager
@@ -384,7 +384,7 @@ def test_the_error_passes_through_context_managers_unchanged() -> None:
     assert str(error.value).count("\n") == len(error.value.faults) - 1
 
 
-def test_settings_cannot_be_changed_once_read(file: Path) -> None:
+def test_settings_cannot_be_changed_after_loading(file: Path) -> None:
     settings = load_settings(file, environ={})
     with pytest.raises(ValueError, match="frozen"):
         settings.server.bind = "0.0.0.0:1"  # type: ignore[misc]  # what is tried
@@ -392,7 +392,7 @@ def test_settings_cannot_be_changed_once_read(file: Path) -> None:
         settings.log = settings.log  # type: ignore[misc]  # what is tried
 
 
-def test_settings_can_be_built_in_code_without_any_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_can_be_built_in_code_without_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VESTIBULE_LOG__LEVEL", "error")
     settings = Settings(providers={"corp": ProviderSettings(issuer=ISSUER, client_id=CLIENT_ID)})
     assert (settings.log.level, settings.is_development) == ("info", False)

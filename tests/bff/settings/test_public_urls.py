@@ -8,7 +8,7 @@ from bff.settings.public_urls import PublicUrls, all_origins, canonical_origin, 
 from tests.bff.factories import settings
 
 
-def test_urls_to_register_lie_below_the_public_url_and_the_auth_path() -> None:
+def test_the_urls_to_register_are_below_the_public_url_and_the_auth_path() -> None:
     urls = PublicUrls("https://Apps.example.com:8443/base", "/sso")
     assert (urls.origin, urls.host) == ("https://apps.example.com:8443", "apps.example.com:8443")
     assert (urls.base_path, urls.auth) == ("/base", "https://Apps.example.com:8443/base/sso")
@@ -21,11 +21,11 @@ def test_urls_to_register_lie_below_the_public_url_and_the_auth_path() -> None:
 
 
 @pytest.mark.parametrize(("base", "expected"), [("https://a.example", True), ("http://localhost:8000", False)])
-def test_a_url_is_secure_by_its_scheme(base: str, expected: bool) -> None:
+def test_only_an_https_url_is_secure(base: str, expected: bool) -> None:
     assert PublicUrls(base).is_secure is expected
 
 
-def test_every_origin_is_served_under_its_host_and_the_path_of_the_public_url() -> None:
+def test_every_origin_has_its_host_and_the_path_of_the_public_url() -> None:
     server = settings(
         server={"public_url": "https://a.example/base/", "origins": ["https://B.example", "https://c.example:8443/"]}
     ).server
@@ -67,7 +67,7 @@ def test_a_route_is_served_at_the_origin_of_its_host(host: str, origin: str) -> 
         ("", ""),
     ],
 )
-def test_the_own_port_of_a_scheme_makes_no_difference_to_an_origin(given: str, expected: str) -> None:
+def test_the_default_port_of_a_scheme_makes_no_difference_to_an_origin(given: str, expected: str) -> None:
     assert canonical_origin(given) == expected
 
 
@@ -79,11 +79,11 @@ def test_the_own_port_of_a_scheme_makes_no_difference_to_an_origin(given: str, e
         ("https://a.example:80", ["a.example:80"]),
     ],
 )
-def test_an_origin_is_found_by_every_host_header_that_names_it(public_url: str, hosts: list[str]) -> None:
+def test_every_host_header_that_names_an_origin_finds_it(public_url: str, hosts: list[str]) -> None:
     server = settings(server={"public_url": public_url}).server
     assert sorted(origins_by_host(server)) == hosts
 
 
-def test_a_public_url_with_the_own_port_has_the_origin_that_browsers_write() -> None:
+def test_a_public_url_with_the_default_port_has_the_origin_that_browsers_send() -> None:
     urls = PublicUrls("https://a.example:443/base")
     assert (urls.origin, urls.host, urls.base_path) == ("https://a.example", "a.example", "/base")

@@ -200,7 +200,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("key", "tables"), REFUSED, ids=[f"{number}-{key}" for number, (key, _) in enumerate(REFUSED)])
-def test_an_unsafe_setting_is_refused_by_its_key_and_with_a_fix(key: str, tables: dict[str, Any]) -> None:
+def test_an_unsafe_setting_is_refused_with_its_key_and_a_fix(key: str, tables: dict[str, Any]) -> None:
     found = {fault.key: fault for fault in faults(**tables)}
     assert key in found
     assert found[key].message
@@ -246,7 +246,7 @@ def test_an_unsafe_setting_is_refused_by_its_key_and_with_a_fix(key: str, tables
         routes({"token": "assertion", "audience": "api", "kit": "dash"}) | kit(),
     ],
 )
-def test_a_safe_configuration_starts(tables: dict[str, Any]) -> None:
+def test_a_safe_configuration_is_accepted(tables: dict[str, Any]) -> None:
     assert faults(**tables) == []
 
 
@@ -269,7 +269,7 @@ def test_an_elliptic_client_key_must_be_on_the_curve_of_its_algorithm() -> None:
     assert [fault.message for fault in signed(pem, "ES256")] == ["is not on the curve P-256"]
 
 
-def test_all_faults_are_reported_at_once_with_file_key_and_fix() -> None:
+def test_all_broken_rules_are_reported_at_once_with_file_key_and_fix() -> None:
     found = faults(
         server={"public_url": "http://apps.example.com", "bind": "x"},
         secrets={"keys": []},
@@ -288,7 +288,7 @@ def test_all_faults_are_reported_at_once_with_file_key_and_fix() -> None:
     assert all(fault.fix in str(fault) for fault in found)
 
 
-def test_no_fault_repeats_a_secret() -> None:
+def test_no_error_message_repeats_a_secret() -> None:
     found = faults(
         secrets={"keys": ["leaky-key"], "admin_token": "leaky-admin"},
         providers=provider(client_secret="changeme", client_auth="private_key_jwt", client_key="leaky-pem"),
@@ -304,18 +304,18 @@ class TestDefaultsThatDepend:
         parsed: Settings = parse_settings(raw(**routes(over)))
         return parsed.route("api")
 
-    def test_a_bare_upstream_is_a_list_of_one(self) -> None:
+    def test_a_single_upstream_is_read_as_a_list_of_one(self) -> None:
         assert self.route().upstream == ("http://127.0.0.1:9001",)
 
-    def test_a_streamlit_child_is_a_page_that_sees_few_headers_and_no_other_cookies(self) -> None:
+    def test_a_streamlit_app_is_a_page_route_that_gets_few_headers_and_no_other_cookies(self) -> None:
         route = self.route(upstream="streamlit:app.py")
         assert (route.kind, route.forward_cookies) == ("page", ("_streamlit_*",))
         assert "authorization" not in route.forward_headers
         assert route.max_body_bytes == 209_715_200
 
-    def test_an_api_takes_ten_megabytes(self) -> None:
+    def test_an_api_route_accepts_bodies_up_to_ten_megabytes(self) -> None:
         route = self.route()
         assert (route.kind, route.max_body_bytes) == ("api", 10_485_760)
 
-    def test_an_unknown_route_is_none(self) -> None:
+    def test_an_unknown_route_name_gives_none(self) -> None:
         assert parse_settings(raw()).route("nowhere") is None

@@ -30,12 +30,12 @@ def warned(*networks: str, secret: str = "", upstream: str = "streamlit:app.py")
 @pytest.mark.parametrize(
     "network", ["127.0.0.1/32", "127.0.0.0/8", "::1/128", "::/8", "::ffff:127.0.0.1/128", "126.0.0.0/7"]
 )
-def test_a_proxy_on_loopback_beside_pages_is_warned_of(network: str) -> None:
+def test_trusting_a_loopback_proxy_gives_a_warning_when_pages_run_on_this_machine(network: str) -> None:
     assert warned(network) == ["server.trusted_proxies"]
     assert warned("10.0.0.0/8", network) == ["server.trusted_proxies"]
 
 
-def test_nobody_is_warned_where_no_page_can_be_the_proxy() -> None:
+def test_there_is_no_warning_where_no_page_can_be_the_proxy() -> None:
     assert warned() == []
     assert warned("10.0.0.0/8", "fd00::/8") == []
     assert warned("127.0.0.1/32", secret=SECRET) == []

@@ -55,7 +55,7 @@ class StoreContract:
         assert (record.sealed, record.revision) == (b"sealed-0", 0)
         assert record.idle_expires_at == pytest.approx(now + 600, abs=1)
 
-    async def test_any_bytes_come_back_as_they_were(self, store: Store) -> None:
+    async def test_any_bytes_are_read_back_unchanged(self, store: Store) -> None:
         name, sealed = fresh(), bytes(range(256)) * 20
         ends = await store.now() + HOUR
         assert await store.create(name, sealed, owners=[], idle_seconds=60, absolute_expires_at=ends)
@@ -63,7 +63,7 @@ class StoreContract:
         assert record is not None
         assert record.sealed == sealed
 
-    async def test_a_taken_name_is_not_written_to(self, store: Store) -> None:
+    async def test_a_name_in_use_is_not_written_again(self, store: Store) -> None:
         name = await created(store)
         ends = await store.now() + HOUR
         for sealed in (b"other", b"sealed-0"):
@@ -72,14 +72,14 @@ class StoreContract:
         assert record is not None
         assert record.sealed == b"sealed-0"
 
-    async def test_one_of_many_creators_of_a_name_succeeds(self, store: Store) -> None:
+    async def test_only_one_of_many_creators_of_a_name_succeeds(self, store: Store) -> None:
         name, ends = fresh(), await store.now() + HOUR
         outcomes = await asyncio.gather(
             *(store.create(name, b"%d" % n, owners=[], idle_seconds=60, absolute_expires_at=ends) for n in range(20))
         )
         assert outcomes.count(True) == 1
 
-    async def test_nothing_is_at_an_unknown_name(self, store: Store) -> None:
+    async def test_an_unknown_name_has_no_record(self, store: Store) -> None:
         name, ends = fresh(), await store.now() + HOUR
         assert await store.load(name) is None
         assert not await store.replace(name, b"x", revision=0)
@@ -87,7 +87,7 @@ class StoreContract:
         assert not await store.delete(name)
         assert await store.load(name) is None, "nothing of this may create it"
 
-    async def test_replacing_counts_the_revision_and_leaves_the_idle_time(self, store: Store) -> None:
+    async def test_replacing_a_record_raises_the_revision_and_keeps_the_idle_time(self, store: Store) -> None:
         name = await created(store, idle=600)
         before = await store.load(name)
         await asyncio.sleep(0.05)
@@ -98,13 +98,13 @@ class StoreContract:
         assert (after.sealed, after.revision) == (b"sealed-1", 1)
         assert after.idle_expires_at == pytest.approx(before.idle_expires_at, abs=0.01)
 
-    async def test_replacing_needs_the_revision_that_is_there(self, store: Store) -> None:
+    async def test_replacing_a_record_needs_the_current_revision(self, store: Store) -> None:
         name = await created(store)
         assert not await store.replace(name, b"x", revision=1)
         assert await store.replace(name, b"sealed-1", revision=0)
         assert not await store.replace(name, b"sealed-1", revision=0)
 
-    async def test_one_of_many_replacers_of_a_revision_succeeds(self, store: Store) -> None:
+    async def test_only_one_of_many_replacers_of_a_revision_succeeds(self, store: Store) -> None:
         name = await created(store)
         outcomes = await asyncio.gather(*(store.replace(name, b"%d" % n, revision=0) for n in range(20)))
         assert outcomes.count(True) == 1
@@ -122,7 +122,7 @@ class StoreContract:
 
     # -- idle and absolute end ---------------------------------------------------------------------------------------
 
-    async def test_an_idle_record_is_gone(self, store: Store) -> None:
+    async def test_a_record_is_gone_after_its_idle_time(self, store: Store) -> None:
         name = await created(store, idle=SHORT)
         await asyncio.sleep(SHORT + 0.05)
         assert await store.load(name) is None
@@ -166,7 +166,7 @@ class StoreContract:
         assert set(await store.owned_by(other)) == {names[0], names[2]}
         assert await store.owned_by(fresh("owner")) == []
 
-    async def test_what_is_over_is_listed_no_more(self, store: Store) -> None:
+    async def test_ended_records_are_not_listed(self, store: Store) -> None:
         owner = fresh("owner")
         kept, idle, deleted = (
             await created(store, owner),
@@ -217,7 +217,7 @@ class StoreContract:
         await asyncio.sleep(SHORT + 0.05)
         assert not await store.lock(lock, "b", seconds=60), "it was extended"
 
-    async def test_a_lock_is_given_up_by_its_holder_alone(self, store: Store) -> None:
+    async def test_only_its_holder_can_release_a_lock(self, store: Store) -> None:
         lock = fresh("lock")
         assert await store.lock(lock, "a", seconds=60)
         await store.unlock(lock, "b")
@@ -225,7 +225,7 @@ class StoreContract:
         await store.unlock(lock, "a")
         assert await store.lock(lock, "b", seconds=60)
 
-    async def test_a_lock_whose_holder_is_gone_frees_itself(self, store: Store) -> None:
+    async def test_a_lock_whose_holder_is_gone_is_released(self, store: Store) -> None:
         lock = fresh("lock")
         assert await store.lock(lock, "a", seconds=SHORT)
         await asyncio.sleep(SHORT + 0.05)
@@ -233,12 +233,12 @@ class StoreContract:
         await store.unlock(lock, "a")
         assert not await store.lock(lock, "c", seconds=60)
 
-    async def test_one_of_many_gets_a_lock(self, store: Store) -> None:
+    async def test_only_one_of_many_gets_a_lock(self, store: Store) -> None:
         lock = fresh("lock")
         outcomes = await asyncio.gather(*(store.lock(lock, str(n), seconds=60) for n in range(20)))
         assert outcomes.count(True) == 1
 
-    async def test_who_has_a_lock_can_be_asked(self, store: Store) -> None:
+    async def test_the_store_tells_whether_a_lock_is_held(self, store: Store) -> None:
         lock = fresh("lock")
         assert await store.holder_of(lock) is None
         assert await store.lock(lock, "a", seconds=SHORT)
@@ -256,7 +256,7 @@ class StoreContract:
 
     # -- short-lived values ------------------------------------------------------------------------------------------
 
-    async def test_a_value_is_taken_once(self, store: Store) -> None:
+    async def test_a_value_can_be_taken_once(self, store: Store) -> None:
         kind, name = fresh("kind"), fresh("value")
         for value in (bytes(range(256)), b""):
             assert await store.put_once(kind, name, value, seconds=60, cap=10)
@@ -264,13 +264,13 @@ class StoreContract:
             assert await store.take_once(kind, name) == value
             assert await store.take_once(kind, name) is None
 
-    async def test_one_of_many_takers_gets_the_value(self, store: Store) -> None:
+    async def test_only_one_of_many_takers_gets_the_value(self, store: Store) -> None:
         kind, name = fresh("kind"), fresh("value")
         await store.put_once(kind, name, b"v", seconds=60, cap=10)
         taken = await asyncio.gather(*(store.take_once(kind, name) for _ in range(100)))
         assert sorted(value for value in taken if value is not None) == [b"v"]
 
-    async def test_the_name_of_a_value_is_taken_while_it_lives(self, store: Store) -> None:
+    async def test_the_name_of_a_value_cannot_be_used_again_until_it_expires(self, store: Store) -> None:
         kind, name = fresh("kind"), fresh("value")
         assert await store.put_once(kind, name, b"1", seconds=SHORT, cap=10)
         for value in (b"2", b"1"):
@@ -280,7 +280,7 @@ class StoreContract:
         assert await store.put_once(kind, name, b"3", seconds=60, cap=10)
         assert await store.take_once(kind, name) == b"3"
 
-    async def test_a_kind_holds_as_many_values_as_it_may(self, store: Store) -> None:
+    async def test_the_number_of_values_of_a_kind_is_limited(self, store: Store) -> None:
         kind, names = fresh("kind"), [fresh("value") for _ in range(4)]
         for name in names[:3]:
             assert await store.put_once(kind, name, b"v", seconds=60, cap=3)
@@ -290,13 +290,13 @@ class StoreContract:
         assert await store.take_once(kind, names[0]) == b"v"
         assert await store.put_once(kind, names[3], b"v", seconds=60, cap=3)
 
-    async def test_an_expired_value_gives_its_place_up(self, store: Store) -> None:
+    async def test_an_expired_value_gives_its_place_back(self, store: Store) -> None:
         kind = fresh("kind")
         assert await store.put_once(kind, fresh("value"), b"v", seconds=SHORT, cap=1)
         await asyncio.sleep(SHORT + 0.05)
         assert await store.put_once(kind, fresh("value"), b"v", seconds=60, cap=1)
 
-    async def test_the_cap_holds_against_many_at_once(self, store: Store) -> None:
+    async def test_the_limit_of_values_holds_for_parallel_writers(self, store: Store) -> None:
         kind = fresh("kind")
         outcomes = await asyncio.gather(
             *(store.put_once(kind, fresh("value"), b"v", seconds=60, cap=5) for _ in range(40)), return_exceptions=True
@@ -304,7 +304,7 @@ class StoreContract:
         assert outcomes.count(True) == 5
         assert sum(isinstance(outcome, TooMany) for outcome in outcomes) == 35
 
-    async def test_a_kept_value_replaces_the_older_one_and_can_be_looked_at(self, store: Store) -> None:
+    async def test_a_kept_value_replaces_the_older_one_and_can_be_read_without_taking_it(self, store: Store) -> None:
         kind, name = fresh("kind"), fresh("value")
         assert await store.peek(kind, name) is None
         await store.keep(kind, name, b"1", seconds=SHORT, cap=1)
@@ -315,7 +315,7 @@ class StoreContract:
             await store.keep(kind, fresh("value"), b"3", seconds=60, cap=1)
         assert await store.take_once(kind, name) == b""
 
-    async def test_a_value_kept_for_less_long_frees_its_place_sooner(self, store: Store) -> None:
+    async def test_a_value_with_a_shorter_life_gives_its_place_back_sooner(self, store: Store) -> None:
         kind, name = fresh("kind"), fresh("value")
         await store.keep(kind, name, b"1", seconds=60, cap=1)
         await store.keep(kind, name, b"2", seconds=SHORT, cap=1)
@@ -352,9 +352,9 @@ class StoreContract:
         await asyncio.sleep(0.1)
         assert told == []
 
-    async def test_it_hears_soon_after_somebody_listens(self, store: Store) -> None:
+    async def test_the_store_hears_events_soon_after_a_listener_is_added(self, store: Store) -> None:
         store.subscribe(lambda event: None)
         await until(lambda: store.is_hearing)
 
-    async def test_it_answers(self, store: Store) -> None:
+    async def test_the_store_answers_a_ping(self, store: Store) -> None:
         await store.ping()

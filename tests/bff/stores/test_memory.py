@@ -31,7 +31,7 @@ def held(store: MemoryStore) -> int:
     return sum(len(container) for container in containers)
 
 
-async def test_a_record_lives_to_the_very_end_of_its_idle_time(store: MemoryStore, clock: FakeClock) -> None:
+async def test_a_record_can_be_read_until_the_end_of_its_idle_time(store: MemoryStore, clock: FakeClock) -> None:
     await create(store, idle=600)
     clock.advance(599.9)
     assert await store.load("r") is not None
@@ -39,7 +39,7 @@ async def test_a_record_lives_to_the_very_end_of_its_idle_time(store: MemoryStor
     assert await store.load("r") is None
 
 
-async def test_touching_slides_and_stops_at_the_absolute_end(store: MemoryStore, clock: FakeClock) -> None:
+async def test_touching_extends_a_record_at_most_to_its_absolute_end(store: MemoryStore, clock: FakeClock) -> None:
     ends = clock() + LIFETIME
     await create(store, idle=600)
     for _ in range(5):
@@ -59,7 +59,7 @@ async def test_an_earlier_absolute_end_shortens_a_record(store: MemoryStore, clo
     assert await store.load("r") is None
 
 
-async def test_the_name_of_a_record_that_is_over_is_free(store: MemoryStore, clock: FakeClock) -> None:
+async def test_the_name_of_an_ended_record_can_be_used_again(store: MemoryStore, clock: FakeClock) -> None:
     await create(store)
     await store.touch("r", idle_seconds=1, absolute_expires_at=clock() + 10)
     clock.advance(10)
@@ -69,7 +69,7 @@ async def test_the_name_of_a_record_that_is_over_is_free(store: MemoryStore, clo
     assert record.revision == 0
 
 
-async def test_a_touched_record_is_not_swept_at_its_first_end(store: MemoryStore, clock: FakeClock) -> None:
+async def test_a_touched_record_is_not_removed_at_its_first_end(store: MemoryStore, clock: FakeClock) -> None:
     await create(store, idle=10, owners=["alice"])
     clock.advance(9)
     await store.touch("r", idle_seconds=10, absolute_expires_at=clock() + LIFETIME)
@@ -93,7 +93,7 @@ async def test_a_barrier_lasts_its_seconds_and_a_later_one_renews_it(store: Memo
     assert await store.barriers(["alice"]) == 0
 
 
-async def test_a_lock_frees_itself_at_its_end(store: MemoryStore, clock: FakeClock) -> None:
+async def test_a_lock_is_released_at_its_end(store: MemoryStore, clock: FakeClock) -> None:
     assert await store.lock("l", "a", seconds=10)
     clock.advance(9.9)
     assert not await store.lock("l", "b", seconds=10)
@@ -101,7 +101,7 @@ async def test_a_lock_frees_itself_at_its_end(store: MemoryStore, clock: FakeClo
     assert await store.lock("l", "b", seconds=10)
 
 
-async def test_a_value_lives_to_the_very_end_of_its_seconds(store: MemoryStore, clock: FakeClock) -> None:
+async def test_a_value_can_be_read_until_the_end_of_its_time(store: MemoryStore, clock: FakeClock) -> None:
     for name in ("peeked", "taken"):
         await store.put_once("k", name, b"v", seconds=10, cap=5)
     clock.advance(9.9)
@@ -111,7 +111,9 @@ async def test_a_value_lives_to_the_very_end_of_its_seconds(store: MemoryStore, 
     assert await store.take_once("k", "taken") is None
 
 
-async def test_a_value_put_again_outlives_the_end_of_the_first(store: MemoryStore, clock: FakeClock) -> None:
+async def test_a_value_that_is_written_again_is_kept_after_the_end_of_the_first(
+    store: MemoryStore, clock: FakeClock
+) -> None:
     await store.put_once("k", "n", b"1", seconds=10, cap=1)
     await store.take_once("k", "n")
     await store.put_once("k", "n", b"2", seconds=100, cap=1)
@@ -121,7 +123,7 @@ async def test_a_value_put_again_outlives_the_end_of_the_first(store: MemoryStor
     assert await store.peek("k", "n") == b"2"
 
 
-async def test_memory_is_bounded_by_what_is_alive(store: MemoryStore, clock: FakeClock) -> None:
+async def test_ended_records_do_not_stay_in_memory(store: MemoryStore, clock: FakeClock) -> None:
     """A thousand sign-ins from a thousand addresses, sessions of a thousand people: nothing is left of them."""
     for number in range(1000):
         await store.put_once(f"login-from:{number}", "n", b"", seconds=10, cap=1)
@@ -149,7 +151,7 @@ async def test_deleting_forgets_owners_too(store: MemoryStore) -> None:
     assert store._owned == {"alice": {"b"}}
 
 
-async def test_listeners_are_told_in_order_until_they_leave_or_the_store_closes(store: MemoryStore) -> None:
+async def test_listeners_get_events_in_order_until_they_leave_or_the_store_closes(store: MemoryStore) -> None:
     told: list[tuple[str, SessionEvent]] = []
     leave = store.subscribe(lambda event: told.append(("one", event)))
     store.subscribe(lambda event: told.append(("two", event)))
@@ -162,7 +164,7 @@ async def test_listeners_are_told_in_order_until_they_leave_or_the_store_closes(
     assert told == [("one", changed), ("two", changed), ("two", ended)]
 
 
-async def test_a_listener_may_leave_while_it_is_told(store: MemoryStore) -> None:
+async def test_a_listener_can_leave_while_it_gets_an_event(store: MemoryStore) -> None:
     told: list[SessionEvent] = []
 
     def once(event: SessionEvent) -> None:
@@ -175,7 +177,7 @@ async def test_a_listener_may_leave_while_it_is_told(store: MemoryStore) -> None
     assert told == [SessionChanged("r")]
 
 
-async def test_it_is_always_heard_and_answers(store: MemoryStore, clock: FakeClock) -> None:
+async def test_the_memory_store_always_hears_events_and_answers(store: MemoryStore, clock: FakeClock) -> None:
     assert store.is_hearing
     assert await store.now() == clock()
     await store.ping()

@@ -35,7 +35,7 @@ class World:
         return StoreClock(self.ask, monotonic=lambda: self.here)
 
 
-async def test_one_answer_serves_for_two_seconds() -> None:
+async def test_one_answer_of_the_store_is_used_for_two_seconds() -> None:
     world = World()
     clock = world.clock()
     for _ in range(10):
@@ -47,13 +47,13 @@ async def test_one_answer_serves_for_two_seconds() -> None:
     assert world.questions == 2
 
 
-async def test_a_slow_answer_makes_it_late_and_never_early() -> None:
+async def test_a_slow_answer_makes_the_clock_late_and_never_early() -> None:
     world = World()
     world.travel = 0.4
     assert await world.clock().now() == pytest.approx(world.there - 0.4)
 
 
-async def test_it_does_not_go_back_when_an_answer_is_slower_than_the_last() -> None:
+async def test_the_clock_does_not_go_back_when_an_answer_is_slower_than_the_last() -> None:
     world = World()
     clock = world.clock()
     before = await clock.now()
@@ -62,7 +62,7 @@ async def test_it_does_not_go_back_when_an_answer_is_slower_than_the_last() -> N
     assert await clock.now() == before
 
 
-async def test_it_follows_a_store_whose_clock_is_another() -> None:
+async def test_the_clock_follows_a_store_with_a_different_clock() -> None:
     world = World()
     clock = world.clock()
     await clock.now()
@@ -71,7 +71,7 @@ async def test_it_follows_a_store_whose_clock_is_another() -> None:
     assert await clock.now() == world.there
 
 
-async def test_what_comes_after_a_barrier_is_later_than_it() -> None:
+async def test_a_time_read_after_a_barrier_is_later_than_the_barrier() -> None:
     world = World()
     clock = world.clock()
     at = await clock.now() + 0.01
@@ -79,7 +79,7 @@ async def test_what_comes_after_a_barrier_is_later_than_it() -> None:
     assert await clock.now() > at
 
 
-async def test_without_an_answer_there_is_no_time() -> None:
+async def test_without_an_answer_of_the_store_the_time_is_unknown() -> None:
     world = World()
     clock = world.clock()
     await clock.now()

@@ -48,7 +48,9 @@ async def test_another_process_hears_an_event(standalone: Deployment, open_redis
         await heard(told, SessionsEnded(EndReason.REVOKED, name="some-record"))
 
 
-async def test_it_costs_four_heartbeats_a_second(standalone: Deployment, open_redis: OpenRedis, prefix: str) -> None:
+async def test_listening_costs_four_heartbeats_a_second(
+    standalone: Deployment, open_redis: OpenRedis, prefix: str
+) -> None:
     store = open_redis(standalone.url)
     store.subscribe(lambda event: None)
     await until(lambda: store.is_hearing)
@@ -75,7 +77,7 @@ async def test_a_store_of_another_prefix_hears_nothing(
     assert told == [EverythingUnknown()]
 
 
-async def test_listening_before_there_is_a_loop_begins_with_the_first_operation(
+async def test_listening_that_starts_before_the_event_loop_begins_with_the_first_operation(
     standalone: Deployment, open_redis: OpenRedis
 ) -> None:
     store = open_redis(standalone.url)
@@ -86,7 +88,7 @@ async def test_listening_before_there_is_a_loop_begins_with_the_first_operation(
     await heard(told, EverythingUnknown())
 
 
-async def test_an_event_of_a_later_version_makes_everything_unknown(
+async def test_an_event_of_a_later_version_means_that_events_may_be_lost(
     standalone: Deployment, open_redis: OpenRedis, prefix: str
 ) -> None:
     store = open_redis(standalone.url)
@@ -118,7 +120,7 @@ async def test_a_lost_heartbeat_means_that_events_may_be_lost(
     await until(lambda: store.is_hearing)
 
 
-async def test_a_listener_that_fails_does_not_end_the_listening(standalone: Deployment, open_redis: OpenRedis) -> None:
+async def test_an_error_in_a_listener_does_not_end_the_listening(standalone: Deployment, open_redis: OpenRedis) -> None:
     here, there = open_redis(standalone.url), open_redis(standalone.url)
     told: list[SessionEvent] = []
 
@@ -137,7 +139,7 @@ async def test_a_listener_that_fails_does_not_end_the_listening(standalone: Depl
     await heard(told, SessionChanged("good"))
 
 
-async def test_a_closed_store_tells_nobody_and_hears_nothing(standalone: Deployment, open_redis: OpenRedis) -> None:
+async def test_a_closed_store_sends_and_receives_no_events(standalone: Deployment, open_redis: OpenRedis) -> None:
     here, there = open_redis(standalone.url), open_redis(standalone.url)
     told: list[SessionEvent] = []
     there.subscribe(told.append)
@@ -160,5 +162,5 @@ async def test_a_closed_store_tells_nobody_and_hears_nothing(standalone: Deploym
     ],
     ids=lambda event: type(event).__name__,
 )
-def test_an_event_comes_over_the_wire_as_it_was(event: SessionEvent) -> None:
+def test_an_event_arrives_unchanged(event: SessionEvent) -> None:
     assert event_from_wire(event_to_wire(event)) == event

@@ -121,7 +121,7 @@ async def test_a_cluster_failover_loses_nothing_that_was_confirmed(
         await load.check()
 
 
-async def test_slots_that_move_under_load_lose_nothing_and_fail_nothing(
+async def test_moving_cluster_slots_under_load_loses_no_record_and_fails_no_operation(
     component: Callable[[str], Path], tmp_path: Path, open_redis: OpenRedis, prefix: str
 ) -> None:
     with redis_servers.cluster(component("redis-server"), tmp_path) as deployment:
@@ -137,7 +137,7 @@ async def test_slots_that_move_under_load_lose_nothing_and_fail_nothing(
         await load.check()
 
 
-async def test_confirmation_is_asked_for_where_a_cluster_has_replicas(
+async def test_writes_wait_for_confirmation_where_a_cluster_has_replicas(
     component: Callable[[str], Path], tmp_path: Path, open_redis: OpenRedis
 ) -> None:
     with redis_servers.cluster(component("redis-server"), tmp_path, replicas=True) as deployment:

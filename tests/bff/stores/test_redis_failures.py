@@ -67,7 +67,7 @@ async def failures(operations: dict[str, Callable[[], object]]) -> dict[str, obj
     return dict(zip(operations, outcomes, strict=True))
 
 
-async def test_a_cut_fails_every_operation_at_once_and_nothing_after_it(
+async def test_a_broken_connection_fails_every_operation_at_once_and_operations_work_after_it(
     standalone: Deployment, open_redis: OpenRedis
 ) -> None:
     async with behind_proxy(standalone, open_redis, seconds=60) as (proxy, store):
@@ -84,7 +84,9 @@ async def test_a_cut_fails_every_operation_at_once_and_nothing_after_it(
         assert await store.replace(name, b"x", revision=0)
 
 
-async def test_silence_fails_every_operation_within_the_time_out(standalone: Deployment, open_redis: OpenRedis) -> None:
+async def test_a_silent_store_fails_every_operation_within_the_timeout(
+    standalone: Deployment, open_redis: OpenRedis
+) -> None:
     async with behind_proxy(standalone, open_redis) as (proxy, store):
         name = await created(store)
         proxy.hold()
@@ -95,7 +97,9 @@ async def test_silence_fails_every_operation_within_the_time_out(standalone: Dep
         assert await store.load(name) is not None
 
 
-async def test_the_time_is_not_known_for_long_without_the_store(standalone: Deployment, open_redis: OpenRedis) -> None:
+async def test_the_time_becomes_unknown_soon_after_the_store_is_unreachable(
+    standalone: Deployment, open_redis: OpenRedis
+) -> None:
     async with behind_proxy(standalone, open_redis) as (proxy, store):
         await store.now()
         proxy.cut()
@@ -105,7 +109,7 @@ async def test_the_time_is_not_known_for_long_without_the_store(standalone: Depl
             await store.now()
 
 
-async def test_it_knows_that_it_does_not_hear_and_that_it_missed_something(
+async def test_a_disconnected_listener_knows_that_it_missed_events(
     standalone: Deployment, open_redis: OpenRedis
 ) -> None:
     async with behind_proxy(standalone, open_redis) as (proxy, store):
@@ -124,7 +128,7 @@ async def test_it_knows_that_it_does_not_hear_and_that_it_missed_something(
             await until(lambda: store.is_hearing)
 
 
-async def test_a_restarted_connection_costs_no_operation(standalone: Deployment, open_redis: OpenRedis) -> None:
+async def test_a_new_connection_loses_no_operation(standalone: Deployment, open_redis: OpenRedis) -> None:
     store = open_redis(standalone.url)
     name = await created(store)
     with standalone.servers[0].client() as raw:
@@ -175,9 +179,7 @@ async def test_cancelled_commands_never_mix_replies(standalone: Deployment, open
             assert record.sealed == b"%d" % number
 
 
-async def test_a_server_that_only_reads_is_unavailable_for_writing(
-    standalone: Deployment, open_redis: OpenRedis
-) -> None:
+async def test_a_read_only_server_is_unavailable_for_writing(standalone: Deployment, open_redis: OpenRedis) -> None:
     store = open_redis(standalone.url)
     name = await created(store)
     with standalone.servers[0].client() as raw:
@@ -191,7 +193,9 @@ async def test_a_server_that_only_reads_is_unavailable_for_writing(
     assert await store.delete(name)
 
 
-async def test_a_full_server_refuses_sign_ins_and_keeps_sessions(standalone: Deployment, open_redis: OpenRedis) -> None:
+async def test_a_full_server_refuses_new_sign_ins_and_keeps_sessions(
+    standalone: Deployment, open_redis: OpenRedis
+) -> None:
     store = open_redis(standalone.url)
     name = await created(store)
     with standalone.servers[0].client() as raw:
@@ -205,7 +209,7 @@ async def test_a_full_server_refuses_sign_ins_and_keeps_sessions(standalone: Dep
             raw.config_set("maxmemory", 0)
 
 
-async def test_what_no_replica_confirms_is_not_reported_as_done(
+async def test_a_write_that_no_replica_confirms_is_not_reported_as_done(
     deployment_of: Callable[[str], Deployment], open_redis: OpenRedis
 ) -> None:
     deployment = deployment_of("sentinel")
@@ -239,13 +243,13 @@ async def until_confirmed(store: RedisStore, name: str) -> None:
     raise AssertionError("the replica never confirms")
 
 
-async def test_a_number_of_replicas_can_be_demanded_by_the_url(standalone: Deployment, open_redis: OpenRedis) -> None:
+async def test_the_url_can_set_how_many_replicas_must_confirm(standalone: Deployment, open_redis: OpenRedis) -> None:
     store = open_redis(standalone.url + "?replicas=1")
     with pytest.raises(StoreUnavailable, match="0 of 1"):
         await store.set_barrier(fresh("owner"), seconds=60)
 
 
-async def test_no_failure_shows_a_password(
+async def test_no_error_message_shows_a_password(
     deployment_of: Callable[[str], Deployment], open_redis: OpenRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -262,7 +266,7 @@ async def test_no_failure_shows_a_password(
     assert "WRONGPASS" in shown or "AuthenticationError" in shown
 
 
-async def test_a_server_of_another_name_or_authority_is_not_talked_to(
+async def test_a_server_with_a_certificate_of_another_name_or_authority_is_not_used(
     deployment_of: Callable[[str], Deployment], open_redis: OpenRedis
 ) -> None:
     deployment = deployment_of("secured")
@@ -275,7 +279,7 @@ async def test_a_server_of_another_name_or_authority_is_not_talked_to(
     assert await open_redis(deployment.url).load("x") is None
 
 
-async def test_a_person_of_the_server_without_the_rights_is_told_which_kind_is_missing(
+async def test_a_redis_user_without_rights_gets_an_error_that_names_the_missing_kind(
     standalone: Deployment, open_redis: OpenRedis
 ) -> None:
     with standalone.servers[0].client() as raw:
@@ -285,7 +289,7 @@ async def test_a_person_of_the_server_without_the_rights_is_told_which_kind_is_m
         await store.load("x")
 
 
-async def test_a_cap_is_no_outage(standalone: Deployment, open_redis: OpenRedis) -> None:
+async def test_a_reached_limit_is_not_reported_as_an_outage(standalone: Deployment, open_redis: OpenRedis) -> None:
     store = open_redis(standalone.url)
     with pytest.raises(TooMany):
         await store.put_once(fresh("kind"), "x", b"", seconds=60, cap=0)

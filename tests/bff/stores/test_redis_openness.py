@@ -39,7 +39,7 @@ async def test_a_deployment_without_a_password_is_open(deployment_of: Callable[[
     assert await is_open(deployment_of(kind).url)
 
 
-async def test_a_password_closes_it(own_server: Callable[[], Server]) -> None:
+async def test_a_deployment_with_a_password_is_not_open(own_server: Callable[[], Server]) -> None:
     server = own_server()
     with server.client() as client:
         client.config_set("requirepass", PASSWORD)
@@ -47,7 +47,9 @@ async def test_a_password_closes_it(own_server: Callable[[], Server]) -> None:
     assert not await is_open(f"redis://127.0.0.1:{server.port}/0")
 
 
-async def test_a_user_of_ours_does_not_close_the_default_one(own_server: Callable[[], Server]) -> None:
+async def test_a_deployment_whose_default_user_has_no_password_is_open_although_our_user_has_one(
+    own_server: Callable[[], Server],
+) -> None:
     server = own_server()
     with server.client() as client:
         client.execute_command("ACL", "SETUSER", "vestibule", "on", f">{PASSWORD}", "~*", "&*", "+@all")
@@ -58,16 +60,18 @@ async def test_a_user_of_ours_does_not_close_the_default_one(own_server: Callabl
     assert not await is_open(url)
 
 
-async def test_a_default_user_without_our_keys_is_no_way_in(own_server: Callable[[], Server]) -> None:
+async def test_a_deployment_whose_default_user_cannot_reach_our_keys_is_not_open(
+    own_server: Callable[[], Server],
+) -> None:
     server = own_server()
     with server.client() as client:
         client.execute_command("ACL", "SETUSER", "default", "resetkeys", "~other:*")
     assert not await is_open(f"redis://127.0.0.1:{server.port}/0")
 
 
-async def test_client_certificates_close_it(deployment_of: Callable[[str], Deployment]) -> None:
+async def test_a_deployment_with_client_certificates_is_not_open(deployment_of: Callable[[str], Deployment]) -> None:
     assert not await is_open(deployment_of("secured").url)
 
 
-async def test_a_server_that_is_not_there_is_not_open() -> None:
+async def test_an_unreachable_server_is_not_reported_as_open() -> None:
     assert not await is_open(f"redis://127.0.0.1:{free_port()}/0")

@@ -28,11 +28,11 @@ def test_user_and_password_are_percent_decoded() -> None:
     assert (target.addresses, target.db) == ((Address("::1", 6380),), 3)
 
 
-def test_a_password_without_a_user_is_that_of_the_default_user() -> None:
+def test_a_password_without_a_user_belongs_to_the_default_user() -> None:
     assert parse_redis_url(f"redis://:{SECRET}@h").login == Login("", SECRET)
 
 
-def test_rediss_checks_against_the_authority_it_names() -> None:
+def test_a_rediss_url_checks_certificates_with_the_authority_it_names() -> None:
     target = parse_redis_url("rediss://h:1?ca_file=/ca.pem&certificate_file=/c.pem&key_file=/k.pem")
     assert target.tls == TlsFiles("/ca.pem", "/c.pem", "/k.pem")
     assert parse_redis_url("rediss://h").tls == TlsFiles()
@@ -81,7 +81,7 @@ def test_a_cluster_is_a_list_of_nodes_and_may_use_tls() -> None:
         "redis+cluster://a?replicas=many",
     ],
 )
-def test_what_names_no_deployment_is_refused_and_never_repeated(rest: str) -> None:
+def test_an_invalid_url_is_refused_and_not_repeated(rest: str) -> None:
     url = rest.replace("://", f"://user:{SECRET}@", 1)
     with pytest.raises(RedisUrlRejected) as caught:
         parse_redis_url(url)
@@ -108,7 +108,7 @@ async def test_the_url_chooses_the_store_and_opens_no_connection() -> None:
         await store.aclose()
 
 
-def test_a_missing_certificate_file_is_seen_at_the_start(tmp_path: Path) -> None:
+def test_a_missing_certificate_file_is_an_error_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(StoreNotSupported, match="no such file for ca_file") as caught:
         open_with(f"rediss://u:{SECRET}@h?ca_file={tmp_path / 'nowhere.pem'}")
     assert SECRET not in str(caught.value)

@@ -63,7 +63,7 @@ def spoil(request: pytest.FixtureRequest, raw: redis.Redis, prefix: str) -> Call
     return put
 
 
-async def test_garbage_in_place_of_a_record_is_no_session(store: RedisStore, spoil: Callable[[str], None]) -> None:
+async def test_an_unreadable_record_gives_no_session(store: RedisStore, spoil: Callable[[str], None]) -> None:
     name, ends = fresh(), await store.now() + 60
     spoil(f"session:{name}")
     assert await store.load(name) is None
@@ -75,7 +75,7 @@ async def test_garbage_in_place_of_a_record_is_no_session(store: RedisStore, spo
     assert await store.create(name, b"x", owners=[], idle_seconds=60, absolute_expires_at=ends)
 
 
-async def test_garbage_in_place_of_a_list_gives_way(store: RedisStore, spoil: Callable[[str], None]) -> None:
+async def test_an_unreadable_list_is_replaced(store: RedisStore, spoil: Callable[[str], None]) -> None:
     owner = fresh("owner")
     spoil(f"owner:{owner}")
     assert await store.owned_by(owner) == []
@@ -92,14 +92,14 @@ async def test_a_barrier_that_cannot_be_read_ends_everything(store: RedisStore, 
     assert await store.barriers([owner]) == at <= await store.now()
 
 
-async def test_garbage_in_place_of_a_lock_holds_nobody_up(store: RedisStore, spoil: Callable[[str], None]) -> None:
+async def test_an_unreadable_lock_does_not_block_anybody(store: RedisStore, spoil: Callable[[str], None]) -> None:
     lock = fresh("lock")
     spoil(f"lock:{lock}")
     assert await store.lock(lock, "a", seconds=60)
     assert not await store.lock(lock, "b", seconds=60)
 
 
-async def test_garbage_in_place_of_a_value_is_no_value(store: RedisStore, spoil: Callable[[str], None]) -> None:
+async def test_an_unreadable_value_gives_no_value(store: RedisStore, spoil: Callable[[str], None]) -> None:
     kind, name = fresh("kind"), fresh("value")
     spoil(f"places:{kind}")
     spoil(f"value:{kind}:{name}")
@@ -109,7 +109,7 @@ async def test_garbage_in_place_of_a_value_is_no_value(store: RedisStore, spoil:
     assert await store.take_once(kind, name) == b"v"
 
 
-async def test_a_flood_of_values_neither_passes_its_cap_nor_touches_a_session(
+async def test_many_values_stay_within_their_limit_and_leave_sessions_alone(
     store: RedisStore, raw: redis.Redis, prefix: str
 ) -> None:
     session, kind = await created(store), fresh("kind")
@@ -130,7 +130,7 @@ async def test_a_flood_of_values_neither_passes_its_cap_nor_touches_a_session(
     assert await store.load(session) is not None
 
 
-async def test_whatever_is_written_has_an_end(store: RedisStore, raw: redis.Redis, prefix: str) -> None:
+async def test_every_written_key_expires(store: RedisStore, raw: redis.Redis, prefix: str) -> None:
     owner, kind = fresh("owner"), fresh("kind")
     name = await created(store, owner, idle=60)
     await store.replace(name, b"x", revision=0)
@@ -146,7 +146,7 @@ async def test_whatever_is_written_has_an_end(store: RedisStore, raw: redis.Redi
     assert [key for key in keys if not 0 < raw.ttl(key) <= 3600] == []
 
 
-async def test_a_list_of_an_owner_forgets_what_is_over(store: RedisStore, raw: redis.Redis, prefix: str) -> None:
+async def test_the_list_of_an_owner_drops_ended_records(store: RedisStore, raw: redis.Redis, prefix: str) -> None:
     owner = fresh("owner")
     names = [await created(store, owner) for _ in range(5)]
     for name in names[1:]:
@@ -155,7 +155,7 @@ async def test_a_list_of_an_owner_forgets_what_is_over(store: RedisStore, raw: r
     assert raw.zcard(f"{prefix}owner:{owner}") == 1
 
 
-async def test_one_taker_in_two_processes_gets_a_value(store: RedisStore, standalone: Deployment, prefix: str) -> None:
+async def test_only_one_of_two_processes_gets_a_value(store: RedisStore, standalone: Deployment, prefix: str) -> None:
     kind = fresh("kind")
     async with neighbour(standalone.url, prefix) as other:
         theirs = 0
@@ -170,7 +170,7 @@ async def test_one_taker_in_two_processes_gets_a_value(store: RedisStore, standa
         assert 0 <= theirs <= 20
 
 
-async def test_forgotten_scripts_are_sent_again(store: RedisStore, raw: redis.Redis) -> None:
+async def test_scripts_that_the_server_forgot_are_sent_again(store: RedisStore, raw: redis.Redis) -> None:
     name = await created(store)
     raw.script_flush()
     assert await store.load(name) is not None
@@ -178,7 +178,7 @@ async def test_forgotten_scripts_are_sent_again(store: RedisStore, raw: redis.Re
     assert await store.barriers([fresh("owner"), fresh("owner")]) == 0
 
 
-async def test_the_policy_that_may_throw_sessions_away_is_known(store: RedisStore, raw: redis.Redis) -> None:
+async def test_an_eviction_policy_that_may_delete_sessions_is_noticed(store: RedisStore, raw: redis.Redis) -> None:
     assert await store.eviction_policy() == "noeviction"
     raw.config_set("maxmemory-policy", "allkeys-lru")
     try:

@@ -67,7 +67,7 @@ async def test_a_caller_is_signed_in_without_a_network() -> None:
     assert (await ask(app, "/me", headers)).json() == expected
 
 
-async def test_the_checks_of_the_api_stay_in_force() -> None:
+async def test_the_checks_of_the_api_still_apply_in_tests() -> None:
     app = api_with(bearer_of())
     headers = bearer_for(app)
     assert (await ask(app, "/me")).status_code == 401
@@ -78,7 +78,7 @@ async def test_the_checks_of_the_api_stay_in_force() -> None:
     assert (await ask(app, "/inner/models", headers)).status_code == 403
 
 
-async def test_roles_and_scopes_are_put_where_the_api_looks_for_them() -> None:
+async def test_roles_and_scopes_are_in_the_claims_that_the_api_reads() -> None:
     app = api_with(bearer_of(roles_claim="https://example.com/roles"))
     headers = bearer_for(app, roles=["analyst"], scopes=["models:read"])
     assert (await ask(app, "/me", headers)).json()["roles"] == ["analyst"]
@@ -86,7 +86,7 @@ async def test_roles_and_scopes_are_put_where_the_api_looks_for_them() -> None:
     assert (await ask(app, "/inner/models", headers)).json() == "models"
 
 
-async def test_the_clock_of_the_api_counts() -> None:
+async def test_the_clock_of_the_api_is_used() -> None:
     clock = FakeClock()
     app = api_with(bearer_of(clock=clock))
     headers = bearer_for(app, seconds=60)
@@ -95,7 +95,7 @@ async def test_the_clock_of_the_api_counts() -> None:
     assert (await ask(app, "/me", headers)).json()["detail"]["error_description"] == "bearer_exp"
 
 
-async def test_after_the_test_the_api_trusts_nobody_but_its_issuer() -> None:
+async def test_after_the_test_the_api_trusts_only_its_issuer() -> None:
     app = api_with(bearer_of())
     with running_test():
         headers = bearer_for(app)
@@ -104,18 +104,18 @@ async def test_after_the_test_the_api_trusts_nobody_but_its_issuer() -> None:
     assert (await ask(app, "/me", headers)).status_code == 401
 
 
-async def test_a_caller_of_one_api_is_nobody_at_another() -> None:
+async def test_a_caller_of_one_api_is_refused_by_another() -> None:
     one, other = api_with(bearer_of()), api_with(bearer_of())
     headers = bearer_for(one)
     assert (await ask(other, "/me", headers)).status_code == 401
 
 
-def test_an_api_that_asks_nobody_is_named() -> None:
+def test_an_api_without_a_bearer_check_is_named_in_the_error() -> None:
     with pytest.raises(LookupError, match="no route"):
         bearer_for(FastAPI())
 
 
-def test_of_several_issuers_one_has_to_be_picked() -> None:
+def test_with_several_issuers_one_must_be_chosen() -> None:
     people, machines = bearer_of(), bearer_of(issuer="https://machines.example.com")
     app = api_with(people)
     app.include_router(api_with(machines).router, prefix="/machines")
@@ -137,7 +137,7 @@ bearer_for(app)
 """
 
 
-def test_outside_a_test_nobody_is_signed_in() -> None:
+def test_after_the_test_no_caller_is_signed_in() -> None:
     done = subprocess.run([sys.executable, "-c", OUTSIDE], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"{NotUnderTest.__name__}: bff.testing works inside a pytest test only" in done.stderr
@@ -169,7 +169,7 @@ def test_nothing_is_left_of_the_test_before(fake_provider):
 """
 
 
-def test_the_plugin_comes_with_the_installation(tmp_path: Path) -> None:
+def test_the_pytest_plugin_is_installed_with_the_package(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(OWN_TESTS)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_own.py"],
@@ -183,7 +183,7 @@ def test_the_plugin_comes_with_the_installation(tmp_path: Path) -> None:
     assert "2 passed" in done.stdout
 
 
-def test_the_plugin_itself_brings_no_server_library_into_a_test_run() -> None:
+def test_the_pytest_plugin_imports_no_server_library() -> None:
     """Who has the kit alone has neither FastAPI nor cryptography's weight, and runs tests all the same."""
     look = "import bff.pytest_plugin, sys; print({'fastapi', 'httpx', 'jwt', 'cryptography'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
@@ -235,7 +235,7 @@ def door(provider: FakeProvider) -> Iterator[str]:
         yield url
 
 
-async def test_the_small_provider_signs_in_and_out_for_the_whole_front_door(door: str, provider: FakeProvider) -> None:
+async def test_the_fake_provider_signs_a_person_in_and_out_at_the_front_door(door: str, provider: FakeProvider) -> None:
     with CookieClient() as browser:
         me = browser.walk(browser.get(door + "/me"))[-1].json()
         assert (me["sub"], me["roles"]) == ("alice", ["analyst", "admin"])
@@ -247,7 +247,7 @@ async def test_the_small_provider_signs_in_and_out_for_the_whole_front_door(door
         assert browser.walk(browser.get(door + "/me"))[-1].json()["sub"] == "bob"
 
 
-def test_a_session_that_ends_at_the_small_provider_ends_here(door: str, provider: FakeProvider) -> None:
+def test_a_session_that_ends_at_the_fake_provider_ends_at_the_front_door(door: str, provider: FakeProvider) -> None:
     provider.client.backchannel_logout_uri = f"{door}/auth/backchannel-logout/corp"
     with CookieClient() as browser:
         assert browser.walk(browser.get(door + "/me"))[-1].json()["sub"] == "alice"

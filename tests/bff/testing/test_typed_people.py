@@ -14,5 +14,5 @@ def test_roles_and_groups_are_separated_by_commas_or_semicolons(text: str) -> No
     assert list(person.groups) == ["analyst", "boss"]
 
 
-def test_a_role_may_be_two_words() -> None:
+def test_a_role_may_have_two_words() -> None:
     assert list(read_person(Typed(name="zoe", roles="data analyst, boss"), known={}).roles) == ["data analyst", "boss"]

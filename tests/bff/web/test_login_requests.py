@@ -29,7 +29,7 @@ def streamlit_provider(payload: bytes) -> str:
 
 
 class TestParameters:
-    def test_every_known_one_is_read(self) -> None:
+    def test_every_known_parameter_is_read(self) -> None:
         query = urlencode(
             {
                 "return_to": "/report?x=1",
@@ -48,14 +48,14 @@ class TestParameters:
         assert (request.max_age, request.ui_locales) == (60.0, "de-AT en")
         assert (request.kit_client, request.kit_binding) == ("dash", "b")
 
-    def test_none_at_all_is_a_request_too(self) -> None:
+    def test_a_request_without_parameters_is_accepted(self) -> None:
         request, return_to = parse_login_request(b"", providers=PROVIDERS)
         assert (request.provider, request.prompt, request.max_age, return_to) == ("", "", None, "")
 
-    def test_empty_ones_count_as_absent(self) -> None:
+    def test_empty_parameters_are_ignored(self) -> None:
         assert parsed(provider="", prompt="", max_age="", return_to="") == ("", "")
 
-    def test_protocol_parameters_of_the_client_are_ignored(self) -> None:
+    def test_protocol_parameters_from_the_browser_are_ignored(self) -> None:
         evil = {
             "scope": "admin",
             "client_id": "x",
@@ -71,13 +71,13 @@ class TestParameters:
         assert request == plain
 
     @pytest.mark.parametrize("query", [*REPEATED_PARAMETERS, "prompt=bogus&prompt=none", "provider=corp&provider="])
-    def test_a_repeated_one_is_refused(self, query: str) -> None:
+    def test_a_repeated_parameter_is_refused(self, query: str) -> None:
         with pytest.raises(BadRequest) as refused:
             parse_login_request(query.encode(), providers=PROVIDERS)
         assert refused.value.code == "login_parameters"
 
     @pytest.mark.parametrize("query", FOREIGN_SPELLINGS)
-    def test_another_spelling_of_the_return_target_is_not_read(self, query: str) -> None:
+    def test_other_names_for_the_return_target_are_ignored(self, query: str) -> None:
         assert parse_login_request(query.encode(), providers=PROVIDERS)[1] == ""
 
     @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ class TestParameters:
             {"max_age": "123456789"},
         ],
     )
-    def test_a_value_out_of_bounds_is_refused(self, parameters: dict[str, str]) -> None:
+    def test_a_value_that_is_too_long_or_malformed_is_refused(self, parameters: dict[str, str]) -> None:
         with pytest.raises(BadRequest) as refused:
             parsed(**parameters)
         assert refused.value.code == "login_parameters"
@@ -107,22 +107,22 @@ class TestParameters:
         "query",
         [b"return_to=%ff", "return_to=ü".encode(), b"&".join(b"a=1" for _ in range(101)), b"\xff\xfe"],
     )
-    def test_what_is_no_form_encoding_is_refused(self, query: bytes) -> None:
+    def test_a_query_that_is_not_form_encoded_is_refused(self, query: bytes) -> None:
         with pytest.raises(BadRequest) as refused:
             query_pairs(query, code="login_parameters")
         assert refused.value.code == "login_parameters"
 
-    def test_pairs_keep_their_order_and_blank_values(self) -> None:
+    def test_form_pairs_keep_their_order_and_blank_values(self) -> None:
         assert query_pairs(b"b=2&a=&b=%C3%BC+x", code="x") == [("b", "2"), ("a", ""), ("b", "ü x")]
 
 
 class TestProvider:
-    def test_an_unknown_one_is_refused(self) -> None:
+    def test_an_unknown_provider_is_refused(self) -> None:
         with pytest.raises(BadRequest) as refused:
             parsed(provider="evil")
         assert refused.value.code == "unknown_provider"
 
-    def test_the_name_in_streamlits_token_is_used(self) -> None:
+    def test_the_provider_named_in_the_streamlit_token_is_used(self) -> None:
         assert parsed(provider=streamlit_provider(b'{"provider":"partner"}')) == ("partner", "")
 
     @pytest.mark.parametrize(
@@ -142,18 +142,18 @@ class TestProvider:
             b'{"a":' * 1000,
         ],
     )
-    def test_a_token_that_names_no_provider_is_refused(self, payload: bytes) -> None:
+    def test_a_streamlit_token_without_a_provider_is_refused(self, payload: bytes) -> None:
         with pytest.raises(BadRequest) as refused:
             parsed(provider=streamlit_provider(payload))
         assert refused.value.code == "unknown_provider"
 
     @pytest.mark.parametrize("text", ["a.b", "..", "a.!.c", "a.ü.c", "a.A.c", "." * 500])
-    def test_a_broken_token_is_refused(self, text: str) -> None:
+    def test_a_broken_streamlit_token_is_refused(self, text: str) -> None:
         with pytest.raises(BadRequest):
             parsed(provider=text)
 
     @given(st.binary(max_size=80))
-    def test_no_payload_is_more_than_a_refusal(self, payload: bytes) -> None:
+    def test_any_streamlit_token_payload_gives_at_most_a_refusal(self, payload: bytes) -> None:
         try:
             provider, _ = parsed(provider=streamlit_provider(payload))
         except BadRequest:
@@ -162,7 +162,7 @@ class TestProvider:
 
 
 @given(st.binary(max_size=200))
-def test_no_query_is_more_than_a_refusal(query: bytes) -> None:
+def test_any_query_gives_at_most_a_refusal(query: bytes) -> None:
     try:
         request, _ = parse_login_request(query, providers=PROVIDERS)
     except BadRequest:
@@ -188,18 +188,18 @@ class TestWhoMayAsk:
             {},
         ],
     )
-    def test_a_top_level_navigation_may(self, fetch: dict[str, str]) -> None:
+    def test_a_top_level_navigation_can_start_a_sign_in(self, fetch: dict[str, str]) -> None:
         assert asks(**fetch) is None
 
     @pytest.mark.parametrize(
         "fetch",
         [{"mode": "cors", "dest": "empty"}, {"mode": "same-origin", "dest": "empty"}, {"mode": "cors"}],
     )
-    def test_a_script_is_told_that_a_sign_in_is_needed(self, fetch: dict[str, str]) -> None:
+    def test_a_script_gets_login_required(self, fetch: dict[str, str]) -> None:
         assert asks(**fetch) is LoginRequired
 
     @pytest.mark.parametrize("value", [b"XMLHttpRequest", b"xmlhttprequest"])
-    def test_an_old_script_too(self, value: bytes) -> None:
+    def test_a_script_in_an_old_browser_gets_login_required(self, value: bytes) -> None:
         assert asks((b"x-requested-with", value)) is LoginRequired
 
     @pytest.mark.parametrize(
@@ -216,11 +216,11 @@ class TestWhoMayAsk:
             {"mode": "navigate", "dest": "?"},
         ],
     )
-    def test_nothing_embedded_may(self, fetch: dict[str, str]) -> None:
+    def test_embedded_content_cannot_start_a_sign_in(self, fetch: dict[str, str]) -> None:
         assert asks(**fetch) is Forbidden
 
     @pytest.mark.parametrize(
         "header", [(b"sec-purpose", b"prefetch"), (b"sec-purpose", b"prefetch;prerender"), (b"purpose", b"prefetch")]
     )
-    def test_no_prefetch_may(self, header: tuple[bytes, bytes]) -> None:
+    def test_a_prefetch_cannot_start_a_sign_in(self, header: tuple[bytes, bytes]) -> None:
         assert asks(header, mode="navigate", dest="document") is Forbidden

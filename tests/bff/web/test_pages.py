@@ -32,7 +32,7 @@ def test_each_session_has_the_id_of_the_log() -> None:
     assert '<code class="id">000000000002</code>' in page
 
 
-def test_what_a_browser_calls_itself_is_text() -> None:
+def test_the_name_of_a_browser_is_shown_as_text() -> None:
     page = account(session(1, device='"><script>x</script>'), name="<b>", email="", roles=())
     assert "<script>" not in page
     assert "<b>" not in page

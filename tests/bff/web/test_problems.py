@@ -71,14 +71,14 @@ def test_every_error_has_a_page(kind: type[AuthError]) -> None:
 
 
 @pytest.mark.parametrize("code", ["login_cancelled", "callback_denied"])
-def test_who_cancels_is_not_told_of_a_fault(code: str) -> None:
+def test_a_person_who_cancels_does_not_see_an_error(code: str) -> None:
     text = problem(errors.CallbackRejected(code), navigation=True).body.decode()
     assert "<h1>You are not signed in</h1>" in text
     assert "mark warn" not in text
     assert "mark warn" in problem(errors.CallbackRejected(), navigation=True).body.decode()
 
 
-def test_only_a_missing_sign_in_names_the_way_to_it() -> None:
+def test_only_login_required_has_the_address_of_the_sign_in() -> None:
     document = json.loads(problem(errors.LoginRequired(), navigation=False).body)
     assert document["login_url"] == "/base/auth/login?return_to=%2Freport%3Fx%3D1"
     assert "login_url" not in json.loads(problem(errors.Forbidden(), navigation=False).body)
@@ -104,17 +104,17 @@ def test_only_a_missing_sign_in_names_the_way_to_it() -> None:
         (errors.UpstreamFailed(status=504), ["/report?x=1"]),
     ],
 )
-def test_a_page_offers_what_can_be_done_next(error: AuthError, hrefs: list[str]) -> None:
+def test_an_error_page_has_links_for_the_next_step(error: AuthError, hrefs: list[str]) -> None:
     assert Links(problem(error, navigation=True)).hrefs == hrefs
 
 
-def test_an_unavailable_service_says_when_to_come_back() -> None:
+def test_an_unavailable_service_sends_retry_after() -> None:
     error = errors.ProviderUnavailable(retry_after=7)
     for navigation in (True, False):
         assert ("retry-after", "7") in problem(error, navigation=navigation).headers
 
 
-def test_the_operators_detail_is_never_shown() -> None:
+def test_the_detail_for_operators_is_never_shown() -> None:
     error = errors.InvalidToken("id_token_aud", detail="detail-for-the-log")
     assert b"detail-for-the-log" not in problem(error, navigation=True).body
     assert b"detail-for-the-log" not in problem(error, navigation=False).body
@@ -122,7 +122,7 @@ def test_the_operators_detail_is_never_shown() -> None:
     assert str(errors.InvalidToken("id_token_aud")) == "id_token_aud"
 
 
-def test_the_sign_in_address_holds_what_it_is_given_and_no_more() -> None:
+def test_the_sign_in_address_has_exactly_the_given_parameters() -> None:
     assert login_url(URLS, "/") == "/base/auth/login?return_to=%2F"
     assert login_url(URLS, "/a&b=c", provider="corp", login_hint="a@b") == (
         "/base/auth/login?return_to=%2Fa%26b%3Dc&provider=corp&login_hint=a%40b"
@@ -152,13 +152,13 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("template", "values"), PAGES, ids=[name for name, _ in PAGES])
 class TestPages:
-    def test_escape_every_value(self, template: str, values: dict[str, Any]) -> None:
+    def test_pages_escape_every_value(self, template: str, values: dict[str, Any]) -> None:
         page = render_page(template, **values)
         assert b"alert(" in page.body
         assert b"<script" not in page.body
         assert "script" not in Links(page).tags
 
-    def test_allow_nothing_but_their_own_style(self, template: str, values: dict[str, Any]) -> None:
+    def test_pages_allow_only_their_own_style(self, template: str, values: dict[str, Any]) -> None:
         page = render_page(template, **values)
         policy = dict(page.headers)["content-security-policy"]
         nonce = re.search(r"style-src 'nonce-([A-Za-z0-9_-]{22})'", policy)
@@ -168,16 +168,16 @@ class TestPages:
             assert rule in policy
         assert "unsafe" not in policy
 
-    def test_never_repeat_a_nonce(self, template: str, values: dict[str, Any]) -> None:
+    def test_pages_never_repeat_a_nonce(self, template: str, values: dict[str, Any]) -> None:
         policies = {dict(render_page(template, **values).headers)["content-security-policy"] for _ in range(20)}
         assert len(policies) == 20
 
-    def test_have_no_inline_handlers_or_styles(self, template: str, values: dict[str, Any]) -> None:
+    def test_pages_have_no_inline_handlers_or_styles(self, template: str, values: dict[str, Any]) -> None:
         body = render_page(template, **values).body.decode().replace(str(escape(XSS)), "")
         assert not re.search(r"<[^>]+\s(on\w+|style)=", body)
 
 
-def test_pages_are_neither_cached_nor_framed_nor_sniffed() -> None:
+def test_pages_cannot_be_cached_framed_or_sniffed() -> None:
     headers = dict(page_headers("n"))
     assert headers["cache-control"] == "no-store"
     assert headers["x-frame-options"] == "DENY"
@@ -186,7 +186,7 @@ def test_pages_are_neither_cached_nor_framed_nor_sniffed() -> None:
     assert headers["cross-origin-opener-policy"] == "same-origin"
 
 
-def test_a_page_takes_further_headers_and_its_status() -> None:
+def test_a_page_can_have_more_headers_and_its_own_status() -> None:
     page = render_page("logged_out.html", status=418, headers=[("x-more", "1")], login_url="/", silent=False)
     assert page.status == 418
     assert page.headers[-1] == ("x-more", "1")
@@ -209,5 +209,5 @@ def test_only_a_401_of_the_front_door_says_that_the_door_refused(status: int) ->
         assert dict(page.headers).get("x-vestibule-refused") == ("some_code" if status == 401 else None)
 
 
-def test_an_unknown_status_has_a_title_too() -> None:
+def test_an_unknown_status_has_a_title() -> None:
     assert (status_title(404), status_title(499)) == ("Not Found", "Error")

@@ -32,7 +32,7 @@ def preflight(door: RunningDoor, origin: str, *, path: str = "/api/x", headers: 
     return httpx.options(door.url + path, headers=asked)
 
 
-def test_cs_4_a_named_origin_gets_its_preflight_without_an_upstream(
+def test_cs_4_a_preflight_of_an_allowed_origin_is_answered_without_the_upstream(
     door: RunningDoor, upstream: RecordingUpstream
 ) -> None:
     seen = len(upstream.requests)
@@ -68,7 +68,7 @@ def test_cs_4_routes_without_cors_refuse_preflights(door: RunningDoor) -> None:
     assert preflight(door, FRIEND, path="/page").status_code == 403
 
 
-def test_cs_4_only_the_named_origin_can_read_an_answer(door: RunningDoor) -> None:
+def test_cs_4_only_an_allowed_origin_can_read_an_answer(door: RunningDoor) -> None:
     with CookieClient() as browser:
         door.sign_in(browser)
         cookie = f"vestibule={browser.cookies['vestibule'].value}"
@@ -81,7 +81,7 @@ def test_cs_4_only_the_named_origin_can_read_an_answer(door: RunningDoor) -> Non
     assert "access-control-allow-origin" not in stranger.headers
 
 
-def test_cs_4_an_upstream_cannot_widen_cors(door: RunningDoor) -> None:
+def test_cs_4_an_upstream_cannot_allow_more_origins(door: RunningDoor) -> None:
     with CookieClient() as browser:
         door.sign_in(browser)
         response = browser.fetch(door.url + "/api/wide")
@@ -90,7 +90,7 @@ def test_cs_4_an_upstream_cannot_widen_cors(door: RunningDoor) -> None:
     assert "Origin" in response.headers["vary"]
 
 
-def test_cs_4_a_refusal_can_be_read_by_the_named_origin(door: RunningDoor) -> None:
+def test_cs_4_an_allowed_origin_can_read_a_refusal(door: RunningDoor) -> None:
     response = httpx.get(door.url + "/api/x", headers={"Origin": FRIEND, "Sec-Fetch-Mode": "cors"})
     assert response.status_code == 401
     assert response.headers["access-control-allow-origin"] == FRIEND

@@ -60,7 +60,7 @@ def call(door: RunningDoor, bearer: str, path: str = "/api/x", **more: Any) -> h
     return httpx.get(door.url + path, headers=headers, **more)
 
 
-def test_a_valid_token_gets_in_and_is_passed_on(
+def test_a_valid_bearer_token_is_accepted_and_passed_on(
     door: RunningDoor, provider: FakeProvider, upstream: RecordingUpstream
 ) -> None:
     bearer = token(provider)
@@ -88,14 +88,14 @@ def test_rs_3_a_token_that_says_it_is_an_access_token_gets_in(
 @pytest.mark.parametrize(
     ("word", "sent"), [(True, "robot@example.com"), ("true", "robot@example.com"), (False, ""), (OMIT, "")], ids=repr
 )
-def test_a_machines_address_is_sent_only_when_it_is_verified(
+def test_the_email_of_a_machine_is_sent_only_when_it_is_verified(
     door: RunningDoor, provider: FakeProvider, upstream: RecordingUpstream, word: object, sent: str
 ) -> None:
     assert call(door, token(provider, email="robot@example.com", email_verified=word)).status_code == 200
     assert upstream.last.header("x-auth-request-email") == sent
 
 
-def test_an_assertion_route_speaks_for_the_machine(
+def test_a_route_with_assertions_sends_an_assertion_for_the_machine(
     door: RunningDoor, provider: FakeProvider, upstream: RecordingUpstream
 ) -> None:
     bearer = token(provider)
@@ -129,7 +129,7 @@ def test_an_assertion_route_speaks_for_the_machine(
     ],
     ids=str,
 )
-def test_a_broken_token_is_refused(
+def test_a_broken_bearer_token_is_refused(
     door: RunningDoor, provider: FakeProvider, upstream: RecordingUpstream, broken: dict[str, Any]
 ) -> None:
     seen = len(upstream.requests)
@@ -139,7 +139,7 @@ def test_a_broken_token_is_refused(
     assert len(upstream.requests) == seen
 
 
-def test_a_token_of_a_foreign_key_is_refused(door: RunningDoor, provider: FakeProvider) -> None:
+def test_a_token_signed_with_a_foreign_key_is_refused(door: RunningDoor, provider: FakeProvider) -> None:
     now = int(time.time())
     claims = {"iss": provider.issuer, "aud": AUDIENCE, "sub": "robot", "iat": now, "exp": now + 60}
     header = {"typ": "at+jwt", "kid": provider.signing_key.kid}
@@ -147,11 +147,11 @@ def test_a_token_of_a_foreign_key_is_refused(door: RunningDoor, provider: FakePr
     assert call(door, provider.mint(claims, header=header, alg="none")).status_code == 401
 
 
-def test_a_missing_scope_is_forbidden(door: RunningDoor, provider: FakeProvider) -> None:
+def test_a_token_without_the_scope_is_forbidden(door: RunningDoor, provider: FakeProvider) -> None:
     assert call(door, token(provider, scope="other")).status_code == 403
 
 
-def test_one_credential_in_one_place(door: RunningDoor, provider: FakeProvider) -> None:
+def test_a_request_with_two_credentials_is_refused(door: RunningDoor, provider: FakeProvider) -> None:
     bearer = token(provider)
     cookie = {"Cookie": f"vestibule={'a' * 43}.{'b' * 43}"}
     assert call(door, bearer, headers=cookie).json()["code"] == "two_credentials"
@@ -159,7 +159,7 @@ def test_one_credential_in_one_place(door: RunningDoor, provider: FakeProvider) 
     assert httpx.get(door.url + "/api/x", headers=twice).json()["code"] == "bearer_twice"
 
 
-def test_a_route_that_takes_no_bearer_ignores_it(
+def test_a_route_without_bearer_access_ignores_a_bearer_token(
     door: RunningDoor, provider: FakeProvider, upstream: RecordingUpstream
 ) -> None:
     seen = len(upstream.requests)
@@ -167,7 +167,7 @@ def test_a_route_that_takes_no_bearer_ignores_it(
     assert len(upstream.requests) == seen
 
 
-def test_ending_a_person_ends_tokens_issued_before(door: RunningDoor, provider: FakeProvider) -> None:
+def test_ending_a_person_refuses_tokens_issued_before(door: RunningDoor, provider: FakeProvider) -> None:
     bearer = token(provider, sub="leaver", iat=int(time.time()) - 1)
     assert call(door, bearer).status_code == 200
     door.do(door.app.bff.sessions.end_person(provider.issuer, "leaver", EndReason.REVOKED))

@@ -172,17 +172,17 @@ segments = st.text(st.characters(codec="utf-8", categories=("L", "N")).filter(is
 
 
 @given(st.lists(segments, min_size=1, max_size=4))
-def test_ordinary_names_in_any_script_pass(names: list[str]) -> None:
+def test_ordinary_names_in_any_script_are_accepted(names: list[str]) -> None:
     path = "/" + "/".join(names)
     assert accepted(quote(path, safe="/").encode()) == path
 
 
-def test_the_query_follows_as_it_came() -> None:
+def test_the_query_is_passed_on_unchanged() -> None:
     assert forward_target(b"/a%20b", b"x=%2e%2e&y=/public?z") == b"/a%20b?x=%2e%2e&y=/public?z"
 
 
 @pytest.mark.parametrize("query", [b"a b", b"a\r\nX: 1", b"a#b", b"\xff", b"a\0"])
-def test_a_query_that_cannot_stand_in_a_request_line_is_refused(query: bytes) -> None:
+def test_a_query_that_a_request_line_cannot_hold_is_refused(query: bytes) -> None:
     with pytest.raises(BadRequest) as caught:
         forward_target(b"/a", query)
     assert caught.value.code == "ambiguous_query"
@@ -202,10 +202,10 @@ def test_a_query_that_cannot_stand_in_a_request_line_is_refused(query: bytes) ->
         (b"/caf%C3%A9/menu/", "/café", b"/menu/"),
     ],
 )
-def test_a_prefix_is_stripped_by_segments_from_the_raw_bytes(raw: bytes, prefix: str, target: bytes) -> None:
+def test_a_prefix_is_removed_from_the_raw_path_by_whole_segments(raw: bytes, prefix: str, target: bytes) -> None:
     assert forward_target(raw, b"", strip_prefix=prefix) == target
 
 
-def test_a_path_outside_of_the_prefix_is_never_stripped() -> None:
+def test_a_path_outside_the_prefix_is_not_changed() -> None:
     with pytest.raises(BadRequest):
         forward_target(b"/apiary/x", b"", strip_prefix="/api")

@@ -56,25 +56,25 @@ def test_the_longest_prefix_on_a_segment_boundary_wins(path: str, expected: str)
         ("", "/x", "pages"),
     ],
 )
-def test_a_route_for_the_host_comes_before_one_for_every_host(host: str, path: str, expected: str) -> None:
+def test_a_route_for_this_host_wins_over_a_route_for_every_host(host: str, path: str, expected: str) -> None:
     route = TABLE.match(host, path)
     assert route is not None
     assert route.id == expected
 
 
-def test_without_a_route_nothing_matches() -> None:
+def test_without_routes_nothing_matches() -> None:
     table = RouteTable([make_route("api", "/api")])
     assert table.match("apps.example.com", "/") is None
     assert table.match("apps.example.com", "/other") is None
     assert RouteTable([]).match("apps.example.com", "/") is None
 
 
-def test_a_route_of_another_host_alone_does_not_match() -> None:
+def test_a_route_that_is_only_for_another_host_does_not_match() -> None:
     table = RouteTable([make_route("admin", "/", host="admin.example.com")])
     assert table.match("apps.example.com", "/") is None
 
 
-def test_the_first_of_two_equal_routes_counts() -> None:
+def test_the_first_of_two_equal_routes_wins() -> None:
     table = RouteTable([make_route("one", "/a"), make_route("two", "/a/")])
     found = table.match("", "/a/x")
     assert found is not None
@@ -82,17 +82,17 @@ def test_the_first_of_two_equal_routes_counts() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_without_a_list_ordinary_methods_pass(method: str) -> None:
+def test_without_a_list_of_methods_ordinary_methods_are_allowed(method: str) -> None:
     assert is_method_allowed(make_route("a", "/"), method)
 
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "TRACK"])
-def test_methods_that_reflect_or_tunnel_never_pass(method: str) -> None:
+def test_trace_track_and_connect_are_never_allowed(method: str) -> None:
     assert not is_method_allowed(make_route("a", "/"), method)
     assert not is_method_allowed(make_route("a", "/", methods=(method,)), method)
 
 
-def test_a_list_of_methods_is_exact_but_for_head() -> None:
+def test_only_listed_methods_are_allowed_and_head_with_get() -> None:
     route = make_route("a", "/", methods=("get", "POST"))
     assert [method for method in ("GET", "HEAD", "POST", "PUT", "DELETE") if is_method_allowed(route, method)] == [
         "GET",

@@ -59,27 +59,27 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_without_a_command_it_says_what_there_is(tmp_path: Path) -> None:
+def test_without_a_command_all_commands_are_listed(tmp_path: Path) -> None:
     done = vestibule_process("--help", folder=tmp_path)
     assert done.returncode == 0
     for command in ("run", "demo", "dev", "init", "keys", "config", "doctor", "--version"):
         assert command in done.stdout
 
 
-def test_the_version_is_one_word_or_the_reason_why_there_is_none(tmp_path: Path) -> None:
+def test_the_version_is_one_word_or_the_reason_why_it_is_unknown(tmp_path: Path) -> None:
     done = vestibule("--version", folder=tmp_path)
     assert done.returncode == 0
     assert done.stdout.strip() in ("0.1.0", "not installed: running from its source")
 
 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("run", "--nonsense"), ("run", "--port", "70000"), ("dev",)])
-def test_a_wrong_command_line_ends_with_2(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_wrong_command_line_exits_with_2(arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = vestibule(*arguments, folder=tmp_path)
     assert done.returncode == 2
     assert done.stderr
 
 
-def test_config_check_is_content_with_a_good_file(folder: Path) -> None:
+def test_config_check_accepts_a_valid_file(folder: Path) -> None:
     done = vestibule("config", "check", folder=folder)
     said = f"configuration: {folder / 'vestibule.toml'}"
     assert (done.returncode, done.stdout) == (0, "ok\n")
@@ -101,7 +101,7 @@ def about_settings(stderr: str) -> list[str]:
     ],
     ids=["script", "folder", "path to read", "path to write"],
 )
-def test_config_check_reports_what_a_page_names_and_nobody_has(
+def test_config_check_reports_missing_files_and_folders_of_a_page(
     folder: Path, change: tuple[str, str], fault: str
 ) -> None:
     (folder / "vestibule.toml").write_text(GOOD.replace(*change))
@@ -126,7 +126,7 @@ def test_config_check_names_all_problems_at_once_with_file_key_and_fix(folder: P
     assert "short" not in [word.strip("'\"") for line in lines for word in line.split() if "keys" not in line]
 
 
-def test_config_check_warns_of_secrets_that_lie_open(folder: Path) -> None:
+def test_config_check_warns_about_secret_files_that_others_can_read(folder: Path) -> None:
     (folder / "keys").write_text(KEY)
     (folder / "keys").chmod(0o644)
     (folder / "vestibule.toml").write_text(GOOD.replace(f'keys = ["{KEY}"]', 'keys_file = "keys"'))
@@ -142,7 +142,7 @@ def test_config_check_warns_of_secrets_that_lie_open(folder: Path) -> None:
     assert about_settings(vestibule("config", "check", folder=folder).stderr) == [said]
 
 
-def test_config_check_warns_of_identity_headers_that_a_route_lets_through(folder: Path) -> None:
+def test_config_check_warns_about_identity_headers_that_a_route_passes_on(folder: Path) -> None:
     listed = GOOD.replace('kit = "pages"', 'kit = "pages"\nforward_headers = ["accept", "X-Scope-OrgID"]')
     (folder / "vestibule.toml").write_text(listed)
     done = vestibule("config", "check", folder=folder)
@@ -151,7 +151,7 @@ def test_config_check_warns_of_identity_headers_that_a_route_lets_through(folder
     assert "x-scope-orgid" in done.stderr
 
 
-def test_a_taken_port_says_what_the_person_types_to_choose_another(folder: Path) -> None:
+def test_the_error_for_a_port_in_use_shows_the_command_with_another_port(folder: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -162,7 +162,7 @@ def test_a_taken_port_says_what_the_person_types_to_choose_another(folder: Path)
 
 
 @pytest.mark.parametrize("command", [("config", "check"), ("config", "show"), ("doctor",), ("run",)])
-def test_every_command_that_needs_a_configuration_says_when_there_is_none(
+def test_every_command_that_needs_a_configuration_reports_a_missing_one(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
     done = vestibule(*command, folder=tmp_path, variables={"HOME": str(tmp_path / "home")})
@@ -175,20 +175,20 @@ def test_every_command_that_needs_a_configuration_says_when_there_is_none(
 
 
 @pytest.mark.parametrize("content", [b"[server", b"\xff\xfe", b"server = 1\n"], ids=["broken", "binary", "no table"])
-def test_a_file_that_is_no_configuration_is_named(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_configuration_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_bytes(content)
     done = vestibule("config", "check", "--config", "other.toml", folder=tmp_path)
     assert done.returncode == 2
     assert "other.toml" in done.stderr
 
 
-def test_an_unknown_variable_is_a_fault(folder: Path) -> None:
+def test_an_unknown_variable_is_an_error(folder: Path) -> None:
     done = vestibule("config", "check", folder=folder, variables={"VESTIBULE_SEVER__BIND": "x"})
     assert done.returncode == 2
     assert "VESTIBULE_SEVER__BIND" in done.stderr
 
 
-def test_config_show_masks_every_secret_and_is_toml(folder: Path) -> None:
+def test_config_show_prints_toml_with_every_secret_masked(folder: Path) -> None:
     done = vestibule("config", "show", folder=folder)
     shown = tomllib.loads(done.stdout)
     assert done.returncode == 0
@@ -201,7 +201,7 @@ def test_config_show_masks_every_secret_and_is_toml(folder: Path) -> None:
     assert shown["session"]["idle_seconds"] == 3600
 
 
-def test_config_show_as_json_says_the_same(folder: Path) -> None:
+def test_config_show_as_json_has_the_same_content(folder: Path) -> None:
     as_json = json.loads(vestibule("config", "show", "--json", folder=folder).stdout)
     as_toml = tomllib.loads(vestibule("config", "show", folder=folder).stdout)
     assert _without_nothing(as_json) == as_toml
@@ -214,12 +214,12 @@ def _without_nothing(value: object) -> object:
     return [_without_nothing(inner) for inner in value] if isinstance(value, list) else value
 
 
-def test_the_environment_wins_over_the_file(folder: Path) -> None:
+def test_the_environment_overrides_the_file(folder: Path) -> None:
     done = vestibule("config", "show", folder=folder, variables={"VESTIBULE_SESSION__IDLE_SECONDS": "120"})
     assert tomllib.loads(done.stdout)["session"]["idle_seconds"] == 120
 
 
-def test_the_file_may_be_named_by_a_variable(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_variable_can_name_the_configuration_file(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     variables = {"VESTIBULE_CONFIG": str(folder / "vestibule.toml")}
     assert vestibule_process("config", "check", folder=elsewhere, variables=variables).stdout == "ok\n"
@@ -234,7 +234,7 @@ def test_variables_alone_are_enough_where_there_is_no_file(tmp_path: Path, monke
     assert find_configuration(None, environ={"VESTIBULE_PROVIDERS__CORP__ISSUER": "x"}) == Path("vestibule.toml")
 
 
-def test_the_file_is_looked_for_here_then_with_the_persons_settings_then_with_the_systems(
+def test_the_file_is_searched_in_this_folder_then_in_the_users_settings_then_in_the_systems(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, home, xdg, system = (tmp_path / name for name in ("here", "home", "xdg", "etc"))
@@ -265,13 +265,13 @@ def test_the_file_is_looked_for_here_then_with_the_persons_settings_then_with_th
 @pytest.mark.parametrize(
     "command", [("config", "check"), ("config", "show"), ("config", "show", "--json")], ids=" ".join
 )
-def test_a_command_says_which_file_it_read(folder: Path, command: tuple[str, ...]) -> None:
+def test_a_command_prints_which_file_it_read(folder: Path, command: tuple[str, ...]) -> None:
     done = vestibule(*command, folder=folder)
     assert about_settings(done.stderr) == [f"configuration: {folder / 'vestibule.toml'}"]
     assert "configuration:" not in done.stdout
 
 
-def test_a_new_file_belongs_with_the_persons_settings_and_for_root_with_the_systems() -> None:
+def test_a_new_file_is_written_to_the_users_settings_and_for_root_to_the_systems() -> None:
     home = {"HOME": "/srv/ann"}
     assert folder_for_new(home, is_root=True) == Path("/etc/vestibule")
     assert folder_for_new(home, is_root=False) == Path("/srv/ann/.config/vestibule")
@@ -279,7 +279,7 @@ def test_a_new_file_belongs_with_the_persons_settings_and_for_root_with_the_syst
     assert folder_for_new({}, is_root=False) == Path("/etc/vestibule"), "a service's user has no home"
 
 
-def test_keys_new_writes_a_file_for_its_owner_once(tmp_path: Path) -> None:
+def test_keys_new_writes_a_file_only_for_its_owner_and_does_not_overwrite_it(tmp_path: Path) -> None:
     assert vestibule("keys", "new", "keys", folder=tmp_path).returncode == 0
     assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o600
     first = (tmp_path / "keys").read_text()
@@ -290,14 +290,14 @@ def test_keys_new_writes_a_file_for_its_owner_once(tmp_path: Path) -> None:
     assert (tmp_path / "keys").read_text() == first
 
 
-def test_keys_new_prints_on_request(tmp_path: Path) -> None:
+def test_keys_new_can_print_the_key(tmp_path: Path) -> None:
     one, two = (vestibule("keys", "new", "-", folder=tmp_path).stdout.strip() for _ in range(2))
     assert len(one) >= 43
     assert one != two
     assert list(tmp_path.iterdir()) == []
 
 
-def test_keys_new_says_when_it_cannot_write(tmp_path: Path) -> None:
+def test_keys_new_reports_when_it_cannot_write(tmp_path: Path) -> None:
     done = vestibule("keys", "new", "nowhere/keys", folder=tmp_path)
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
@@ -319,7 +319,7 @@ def test_keys_rotate_puts_a_new_key_in_front_and_keeps_three(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("content", [None, "", "short\n"], ids=["missing", "empty", "too short"])
-def test_keys_rotate_refuses_what_is_no_key_file(content: str | None, tmp_path: Path) -> None:
+def test_keys_rotate_refuses_a_file_that_is_not_a_key_file(content: str | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "keys").write_text(content)
     done = vestibule("keys", "rotate", "keys", folder=tmp_path)
@@ -328,7 +328,7 @@ def test_keys_rotate_refuses_what_is_no_key_file(content: str | None, tmp_path: 
     assert content is None or (tmp_path / "keys").read_text() == content
 
 
-def test_run_with_a_taken_port_is_one_line_and_1(folder: Path) -> None:
+def test_run_with_a_port_in_use_prints_one_line_and_exits_with_1(folder: Path) -> None:
     (folder / "pages" / "app.py").touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -340,14 +340,14 @@ def test_run_with_a_taken_port_is_one_line_and_1(folder: Path) -> None:
     )
 
 
-def test_run_without_the_apps_script_is_one_line_and_2(folder: Path) -> None:
+def test_run_without_the_script_of_the_app_prints_one_line_and_exits_with_2(folder: Path) -> None:
     (folder / "pages" / "app.py").unlink()
     done = vestibule("run", folder=folder)
     assert done.returncode == 2
     assert "routes.pages.upstream: no script" in done.stderr
 
 
-def test_dev_and_demo_say_what_is_not_there(tmp_path: Path) -> None:
+def test_dev_and_demo_name_what_is_wrong_with_their_arguments(tmp_path: Path) -> None:
     (tmp_path / "app.py").touch()
     for arguments, named in (
         (("dev", "missing.py"), "no script missing.py"),
@@ -363,7 +363,7 @@ def test_dev_and_demo_say_what_is_not_there(tmp_path: Path) -> None:
         assert named in done.stderr
 
 
-def test_a_port_moves_a_local_public_url_along_and_leaves_a_real_one() -> None:
+def test_the_port_option_changes_a_local_public_url_and_not_a_real_one() -> None:
     tables = tomllib.loads(GOOD)
     local = parse_settings(tables)
     assert with_port(local, 9000) == {"server": {"bind": "127.0.0.1:9000", "public_url": "http://localhost:9000"}}

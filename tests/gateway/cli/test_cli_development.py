@@ -47,17 +47,17 @@ def test_people_are_read_from_the_command_line(given: list[str], expected: list[
 @pytest.mark.parametrize(
     "given", [[""], ["a b"], [":analyst"], ["alice:an alyst"], ["alice:analyst; boss"], ["alice", "alice:x"], ["a,,b"]]
 )
-def test_people_that_nobody_could_be_are_refused(given: list[str]) -> None:
+def test_invalid_people_on_the_command_line_are_refused(given: list[str]) -> None:
     with pytest.raises(UsageFault, match="--as"):
         parse_people(given)
 
 
-def test_the_refusal_of_a_name_says_which_are_allowed() -> None:
+def test_the_error_for_an_invalid_name_says_which_names_are_allowed() -> None:
     with pytest.raises(UsageFault, match="letters and digits of ASCII"):
         parse_people(["Zoë"])
 
 
-def test_a_person_has_the_claims_that_apps_look_at() -> None:
+def test_a_development_person_has_the_claims_that_apps_use() -> None:
     claims = Person("ada.lovelace@example.org", ("analyst",)).claims()
     assert claims["sub"] == "ada.lovelace@example.org"
     assert (claims["name"], claims["preferred_username"]) == ("Ada Lovelace", "ada.lovelace")
@@ -66,7 +66,7 @@ def test_a_person_has_the_claims_that_apps_look_at() -> None:
     assert Person("bob").claims()["email"] == "bob@example.com"
 
 
-def test_provider_and_door_are_two_sites_to_a_browser() -> None:
+def test_the_provider_and_the_front_door_are_two_sites_for_a_browser() -> None:
     settings = build_settings(scene())
     assert settings.server.public_url == "http://localhost:8000"
     assert settings.providers["mock"].issuer == "http://127.0.0.1:8000"
@@ -110,7 +110,7 @@ def test_secrets_are_new_for_every_run() -> None:
     assert one.kit_clients["app"].secret != two.kit_clients["app"].secret
 
 
-def test_the_api_gets_an_assertion_and_the_app_may_call_it() -> None:
+def test_the_api_gets_an_assertion_and_the_app_may_call_the_api() -> None:
     settings = build_settings(scene(audience="models-api", api_prefix="/backend/"))
     api = settings.route("api")
     assert api is not None
@@ -131,7 +131,7 @@ def test_without_an_api_there_is_no_route_to_one() -> None:
     assert settings.kit_clients["app"].routes == ()
 
 
-def test_the_api_finds_keys_by_the_internal_host_that_the_door_lets_in() -> None:
+def test_the_api_fetches_keys_with_an_internal_host_that_the_front_door_accepts() -> None:
     variables = api_variables(scene(audience="models-api"))
     assert variables == {
         "VESTIBULE_JWT__ISSUER": "http://localhost:8000",
@@ -141,7 +141,7 @@ def test_the_api_finds_keys_by_the_internal_host_that_the_door_lets_in() -> None
     assert "127.0.0.1:8000" in build_settings(scene()).server.internal_hosts
 
 
-def test_the_mock_provider_knows_the_people_and_no_variable_of_the_shell() -> None:
+def test_the_fake_provider_knows_the_people_and_gets_no_variable_of_the_shell() -> None:
     child = provider_child(scene(), PEOPLE, environ={"PATH": "/bin", "SECRET": "canary"})
     handed = json.loads(child.handed)
     assert [person["sub"] for person in handed["people"]] == ["alice", "bob"]
@@ -149,7 +149,7 @@ def test_the_mock_provider_knows_the_people_and_no_variable_of_the_shell() -> No
     assert "SECRET" not in child.environment
 
 
-def test_the_mock_provider_and_the_door_agree_on_secret_and_addresses() -> None:
+def test_the_fake_provider_and_the_front_door_have_the_same_secret_and_addresses() -> None:
     given = scene()
     wanted = next(registrations(build_settings(given)))
     client = json.loads(provider_child(given, PEOPLE, environ={}).handed)["client"]
@@ -160,14 +160,14 @@ def test_the_mock_provider_and_the_door_agree_on_secret_and_addresses() -> None:
     assert client["secret"] == build_settings(given).providers["mock"].client_secret.get_secret_value()
 
 
-def test_the_secret_of_the_mock_provider_is_in_no_command_line_and_no_variable() -> None:
+def test_the_secret_of_the_fake_provider_is_in_no_command_line_and_no_variable() -> None:
     given = scene()
     child = provider_child(given, PEOPLE, environ={"PATH": "/bin"})
     assert given.client_secret not in repr((given, child, child.program, dict(child.environment)))
     assert given.client_secret.encode() in child.handed
 
 
-def test_the_greeting_has_one_address_the_people_and_how_to_stop() -> None:
+def test_the_start_message_has_one_address_the_people_and_how_to_stop() -> None:
     text = welcome(scene(), PEOPLE, title="The demonstration", hints=["Try this."])
     assert text.count("http") == 1
     assert "http://localhost:8000" in text
@@ -176,7 +176,7 @@ def test_the_greeting_has_one_address_the_people_and_how_to_stop() -> None:
     assert "Ctrl-C" in text
 
 
-def test_the_greeting_does_not_hide_that_the_api_is_dead() -> None:
+def test_the_start_message_says_when_the_api_did_not_start() -> None:
     text = welcome(scene(), PEOPLE, title="app.py", hints=[], trouble=["The API main:ap is not running: no ap"])
     assert "app.py is ready, but its API is not: http://localhost:8000" in text
     assert "The API main:ap is not running: no ap" in text
@@ -192,6 +192,6 @@ def test_a_path_that_does_not_exist_is_refused_at_the_start(tmp_path: Path, opti
     )
 
 
-def test_the_demonstration_is_found_beside_the_packages() -> None:
+def test_the_demo_is_found_next_to_the_packages() -> None:
     assert (FOLDER / "app.py").is_file()
     assert (FOLDER / "api.py").is_file()

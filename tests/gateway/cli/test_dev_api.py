@@ -91,7 +91,7 @@ def api(folder: Path) -> Iterator[Api]:
     running.stop()
 
 
-def test_a_broken_api_is_told_and_comes_up_when_it_is_fixed(api: Api) -> None:
+def test_an_api_that_cannot_start_is_reported_and_starts_when_it_is_fixed(api: Api) -> None:
     wait_until(lambda: "the API main:app is not running: " in api.log.read_text(), seconds=20)
     assert "No module named 'no_such_module_of_anybody'" in api.log.read_text()
     wait_until(api.refusal, seconds=5)
@@ -126,7 +126,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("text", "reason"), FAULTS.values(), ids=FAULTS)
-def test_callers_and_the_terminal_are_told_the_last_line_of_what_is_wrong(folder: Path, text: str, reason: str) -> None:
+def test_callers_and_the_terminal_get_the_last_line_of_the_error(folder: Path, text: str, reason: str) -> None:
     (folder / "main.py").write_text(text.replace('@app.get("/")\n', "") if "lifespan" in text else text)
     running = Api(folder)
     try:

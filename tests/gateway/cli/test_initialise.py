@@ -60,7 +60,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("wished", CASES.values(), ids=CASES.keys())
-def test_what_is_written_passes_config_check_unchanged(wished: Wishes, folder: Path) -> None:
+def test_the_written_configuration_passes_config_check_unchanged(wished: Wishes, folder: Path) -> None:
     wished = replace(wished, client_secret="the-one-from-the-provider")
     written = initialise(wished, folder=folder)
     (folder.parent / "elsewhere").mkdir()
@@ -72,7 +72,7 @@ def test_what_is_written_passes_config_check_unchanged(wished: Wishes, folder: P
 
 
 @pytest.mark.parametrize("command", [("config", "check"), ("doctor",), ("run",)])
-def test_without_the_providers_secret_the_one_thing_left_to_do_is_named(command: tuple[str, ...], folder: Path) -> None:
+def test_without_the_client_secret_the_only_remaining_step_is_named(command: tuple[str, ...], folder: Path) -> None:
     initialise(wishes(), folder=folder)
     assert (folder / "secrets" / "client-secret").read_text() == "\n"
     done = vestibule(*command, folder=folder)
@@ -84,12 +84,12 @@ def test_without_the_providers_secret_the_one_thing_left_to_do_is_named(command:
 
 
 @pytest.mark.parametrize("wished", CASES.values(), ids=CASES.keys())
-def test_the_file_says_with_comments_what_the_tables_say(wished: Wishes) -> None:
+def test_the_file_with_comments_has_the_same_values_as_the_tables(wished: Wishes) -> None:
     assert tomllib.loads(build_toml(wished)) == build_tables(wished)
     assert build_toml(wished).count("#") > 5
 
 
-def test_the_file_holds_every_comment_and_each_once() -> None:
+def test_the_file_has_every_comment_once() -> None:
     lines = [line for comment in COMMENTS.values() for line in comment.splitlines()]
     texts = build_toml(wishes()), build_toml(replace(wishes(), issuer="https://idp.example.com"))
     counts = {line: {text.count(f"# {line}\n") for text in texts} for line in lines}
@@ -105,7 +105,7 @@ def test_the_profile_is_known_by_the_address_of_the_issuer(issuer: str, profile:
     assert (table.get("profile", ""), "roles_claim" in table) == (profile, not profile)
 
 
-def test_the_app_and_the_api_are_joined_by_a_kit_client(folder: Path) -> None:
+def test_the_app_can_call_the_api_through_a_kit_client(folder: Path) -> None:
     initialise(wishes(streamlit="My Dashboard.py", client_secret="the-one-from-the-provider"), folder=folder)
     settings = load_settings(folder / "vestibule.toml", environ={})
     assert settings.kit_clients["my_dashboard"].routes == ("api",), "a variable can name it: no -"
@@ -117,7 +117,7 @@ def test_the_app_and_the_api_are_joined_by_a_kit_client(folder: Path) -> None:
     assert (api.token, api.audience, api.strip_prefix) == ("assertion", "api", True)
 
 
-def test_secrets_are_random_and_for_their_owner_alone(folder: Path) -> None:
+def test_secrets_are_random_and_only_their_owner_can_read_them(folder: Path) -> None:
     initialise(wishes(client_secret="the-one-from-the-provider-" + "x" * 32), folder=folder)
     names = ("keys", "admin-token", "client-secret", "kit-app")
     files = [folder / "secrets" / name for name in names]
@@ -141,7 +141,7 @@ def test_nothing_is_overwritten_unless_forced(folder: Path) -> None:
     assert stat.S_IMODE((folder / "secrets" / "keys").stat().st_mode) == 0o600
 
 
-def test_one_secret_left_over_is_enough_to_stop(folder: Path) -> None:
+def test_one_existing_secret_file_is_enough_to_refuse(folder: Path) -> None:
     (folder / "secrets").mkdir(parents=True)
     (folder / "secrets" / "keys").write_text("somebody's")
     with pytest.raises(UsageFault, match="secrets/keys"):
@@ -161,7 +161,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("wished", "named"), REFUSED.values(), ids=REFUSED.keys())
-def test_wishes_that_cannot_work_write_nothing(wished: Wishes, named: str, folder: Path) -> None:
+def test_invalid_options_write_nothing(wished: Wishes, named: str, folder: Path) -> None:
     with pytest.raises(UsageFault, match=named):
         initialise(wished, folder=folder)
     assert not folder.parent.exists()
@@ -194,7 +194,7 @@ def test_the_command_reads_the_client_secret_from_standard_input(folder: Path, p
     assert "--force" in again.stderr
 
 
-def test_a_page_is_named_in_full_and_runs_in_its_own_folder(folder: Path, pages: Path) -> None:
+def test_a_page_gets_its_full_path_and_runs_in_its_own_folder(folder: Path, pages: Path) -> None:
     initialise(wishes(client_secret="the-one-from-the-provider"), folder=folder)
     page = load_settings(folder / "vestibule.toml", environ={}).route("app")
     assert page is not None
@@ -203,14 +203,14 @@ def test_a_page_is_named_in_full_and_runs_in_its_own_folder(folder: Path, pages:
 
 
 @pytest.mark.parametrize("place", [".", "secret", "deep/down", "../pages", "../link"])
-def test_secrets_never_go_into_the_folder_of_the_pages(place: str, pages: Path) -> None:
+def test_secrets_are_never_written_into_the_folder_of_the_pages(place: str, pages: Path) -> None:
     (pages.parent / "link").symlink_to(pages)
     with pytest.raises(UsageFault, match=r"whose code could read them.*--folder"):
         initialise(wishes(), folder=Path(place))
     assert sorted(path.name for path in pages.iterdir()) == ["My Dashboard.py", "app.py"]
 
 
-def test_without_pages_the_folder_is_free_to_choose(pages: Path) -> None:
+def test_without_pages_any_folder_can_be_chosen(pages: Path) -> None:
     initialise(wishes(streamlit=""), folder=Path())
     assert (pages / "vestibule.toml").is_file()
 
@@ -224,7 +224,7 @@ def test_a_folder_that_others_may_write_to_is_refused(folder: Path, mode: int) -
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_below_one_that_everybody_may_write_to_is_refused_in_one_line(folder: Path) -> None:
+def test_a_folder_below_a_world_writable_one_is_refused_in_one_line(folder: Path) -> None:
     folder.parent.mkdir()
     folder.parent.chmod(0o777)
     with pytest.raises(UsageFault, match=f"others may write to {folder.parent}, "):
@@ -232,7 +232,7 @@ def test_a_folder_below_one_that_everybody_may_write_to_is_refused_in_one_line(f
     assert not folder.exists()
 
 
-def test_the_command_writes_where_the_other_commands_look(pages: Path) -> None:
+def test_the_command_writes_the_file_where_the_other_commands_search(pages: Path) -> None:
     """As root /etc/vestibule would be meant: so this names the folder that others have by default."""
     variables = {"HOME": str(pages.parent / "home")}
     own = pages.parent / "home/.config/vestibule"
@@ -243,6 +243,6 @@ def test_the_command_writes_where_the_other_commands_look(pages: Path) -> None:
     assert (checked.returncode, checked.stderr.splitlines()[0]) == (0, f"configuration: {own / 'vestibule.toml'}")
 
 
-def test_the_next_steps_name_the_file_where_it_would_not_be_found(folder: Path) -> None:
+def test_the_next_steps_name_the_file_when_the_commands_would_not_find_it(folder: Path) -> None:
     steps = initialise(wishes(), folder=folder, environ={"HOME": "/nowhere"}).next_steps
     assert steps[-1] == f"Start it with: vestibule run --config {folder / 'vestibule.toml'}"

@@ -64,7 +64,7 @@ def running(tmp_path: Path) -> Iterator[Development]:
         process.wait(10)
 
 
-def test_the_readmes_page_tells_who_may_not_and_why() -> None:
+def test_the_page_from_the_readme_says_who_is_not_allowed_and_why() -> None:
     [block] = [block for block in blocks_of((ROOT / "README.md").read_text()) if block.text.startswith("# app.py")]
     refusal = {"detail": {"error": "insufficient_scope", "error_description": "needs the role: analyst"}}
     api = FakeApi().on("POST", "predict", status=403, json=refusal)
@@ -85,7 +85,7 @@ def sign_in(browser: CookieClient, url: str, name: str) -> None:
     assert (page.status_code, str(page.url).startswith(url)) == (200, True)
 
 
-def test_the_readmes_page_and_api_work_together(running: Development) -> None:
+def test_the_page_and_the_api_from_the_readme_work_together(running: Development) -> None:
     with CookieClient() as alice, CookieClient() as bob:
         sign_in(alice, running.url, "alice")
         answer = alice.fetch(f"{running.url}/api/predict", method="POST", json={"temperature": 21.5})
@@ -100,7 +100,7 @@ def test_the_readmes_page_and_api_work_together(running: Development) -> None:
     assert "status=200" not in running.said()
 
 
-def test_a_broken_page_leaves_a_trace_that_can_be_read(running: Development) -> None:
+def test_a_broken_page_leaves_a_readable_traceback(running: Development) -> None:
     (running.folder / "app.py").write_text("raise RuntimeError('no such luck')\n", encoding="utf-8")
     rerun = BackMsg()
     rerun.rerun_script.query_string = ""

@@ -119,7 +119,7 @@ def test_the_running_door_shows_what_a_real_sign_in_brought(door: str, file: Pat
     )
 
 
-def test_nothing_is_listed_without_a_name(door: str, file: Path) -> None:
+def test_listing_sessions_needs_a_person(door: str, file: Path) -> None:
     code, said = sessions("list", file=file)
     assert code == 2
     assert "--sub" in said
@@ -127,14 +127,14 @@ def test_nothing_is_listed_without_a_name(door: str, file: Path) -> None:
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}])
 @pytest.mark.usefixtures("door")
-def test_the_listener_wants_the_admin_token(file: Path, header: dict[str, str]) -> None:
+def test_the_management_listener_needs_the_admin_token(file: Path, header: dict[str, str]) -> None:
     bind = file.read_text().split('management_bind = "')[1].split('"')[0]
     response = httpx.get(f"http://{bind}/admin/sessions?sub=alice", headers=header)
     assert response.status_code == 401
     assert response.json()["code"] == "admin_token"
 
 
-def test_nothing_of_it_is_on_the_public_listener(door: str) -> None:
+def test_admin_paths_answer_404_on_the_public_listener(door: str) -> None:
     for path in (
         "/admin/sessions?sub=alice",
         "/admin/claims?sub=alice",
@@ -147,7 +147,7 @@ def test_nothing_of_it_is_on_the_public_listener(door: str) -> None:
         assert response.status_code in (401, 404), path
 
 
-def test_an_address_that_nobody_has_verified_is_marked_in_the_list() -> None:
+def test_an_unverified_email_is_marked_in_the_list() -> None:
     row = {"session": "a", "sub": "s-1", "provider": "corp", "device": "", "created_at": 0, "expires_at": 0}
     addresses = [("a@b", True), ("c@d", False), ("", False)]
     lines = as_lines([row | {"email": email, "email_verified": word} for email, word in addresses]).splitlines()

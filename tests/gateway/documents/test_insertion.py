@@ -51,7 +51,7 @@ def insert(odd: OddDocument, *pieces: bytes) -> bytes:
 
 
 @odd
-def test_the_script_comes_first_in_a_head_beyond_doubt_and_nowhere_else(odd: OddDocument) -> None:
+def test_the_script_is_inserted_only_at_the_start_of_an_unambiguous_head(odd: OddDocument) -> None:
     answer = insert(odd)
     if odd.gets_script:
         before, tag, after = answer.partition(TAG)
@@ -77,7 +77,7 @@ def test_it_does_not_matter_how_small_the_pieces_are(odd: OddDocument, size: int
 
 
 @given(st.binary(), st.sampled_from([UTF_8, UNNAMED]))
-def test_nothing_of_a_document_is_lost(document: bytes, content_type: str) -> None:
+def test_no_byte_of_a_document_is_lost(document: bytes, content_type: str) -> None:
     assert Insertion(content_type).run(document).replace(TAG, b"", 1) == document
 
 
@@ -86,21 +86,21 @@ def test_nothing_of_a_document_is_lost(document: bytes, content_type: str) -> No
         st.sampled_from([b"<", b">", b"!", b"-", b"--", b"<!--", b"-->", b"head", b"html", b" ", b"=", b'"', b"'"])
     )
 )
-def test_documents_made_of_the_bytes_that_matter_are_cut_anywhere(parts: list[bytes]) -> None:
+def test_documents_of_significant_bytes_give_the_same_result_wherever_they_are_cut(parts: list[bytes]) -> None:
     document = b"".join(parts) + HEAD
     whole = Insertion().run(document)
     assert whole.replace(TAG, b"", 1) == document
     assert Insertion().run(*(document[at : at + 1] for at in range(len(document)))) == whole
 
 
-def test_a_head_that_ends_too_late_is_not_waited_for() -> None:
+def test_a_head_that_ends_too_late_is_passed_on_without_the_script() -> None:
     for filler, is_reached in ((LOOK_AHEAD - len(HEAD), True), (LOOK_AHEAD - len(HEAD) + 1, False)):
         document = b" " * filler + HEAD + b"<title>t</title>"
         assert (TAG in Insertion().run(document)) is is_reached
         assert (TAG in Insertion().run(document[:1000], document[1000:70_000], document[70_000:])) is is_reached
 
 
-def test_a_document_passes_as_soon_as_it_has_no_head() -> None:
+def test_a_document_is_passed_on_as_soon_as_it_is_clear_that_it_has_no_head() -> None:
     insertion = Insertion()
     assert insertion.feed(b"<!doctype html>") == b""
     assert insertion.feed(b"<p>") == b"<!doctype html><p>"
@@ -108,7 +108,7 @@ def test_a_document_passes_as_soon_as_it_has_no_head() -> None:
     assert insertion.reasons == ["no_head"]
 
 
-def test_after_the_head_pieces_pass_at_once() -> None:
+def test_pieces_after_the_head_are_passed_on_at_once() -> None:
     insertion = Insertion()
     assert insertion.feed(b"<html><he") == b""
     assert insertion.feed(b"ad>") == b"<html><head>" + TAG
@@ -117,13 +117,13 @@ def test_after_the_head_pieces_pass_at_once() -> None:
     assert insertion.reasons == []
 
 
-def test_a_document_that_names_utf_8_first_is_not_waited_for() -> None:
+def test_a_document_that_declares_utf_8_first_is_not_held() -> None:
     insertion = Insertion(UNNAMED)
     start = HEAD + b'\n  <meta charset="UTF-8" />'
     assert insertion.feed(start) == HEAD + TAG + start[len(HEAD) :]
 
 
-def test_a_document_without_a_named_encoding_is_held_until_browsers_would_have_looked_for_it() -> None:
+def test_a_document_without_an_encoding_is_held_for_as_many_bytes_as_browsers_search() -> None:
     insertion = Insertion(UNNAMED)
     assert insertion.feed(HEAD + b"<title>t</title>") == b""
     assert insertion.feed(b" " * 2000).startswith(HEAD + TAG)
@@ -147,7 +147,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("size", [16, 65_536])
 @pytest.mark.parametrize("document", HOSTILE.values(), ids=HOSTILE)
-def test_ten_megabytes_without_a_head_take_no_time_and_no_memory(document: bytes, size: int) -> None:
+def test_ten_megabytes_without_a_head_take_little_time_and_memory(document: bytes, size: int) -> None:
     insertion = Insertion()
     pieces = [document[start : start + size] for start in range(0, len(document), size)]
     started = time.process_time()
@@ -160,7 +160,7 @@ def test_ten_megabytes_without_a_head_take_no_time_and_no_memory(document: bytes
     assert most <= LOOK_AHEAD
 
 
-def test_a_document_of_many_small_constructs_is_given_up() -> None:
+def test_a_document_of_very_many_small_constructs_is_passed_on_without_the_script() -> None:
     few, many = (b"<!-->" * count + HEAD for count in (MOST_STEPS // 4, MOST_STEPS))
     assert TAG in Insertion().run(few)
     assert Insertion().run(many) == many
@@ -189,13 +189,13 @@ def test_a_document_without_a_length_gets_its_headers_at_once() -> None:
     assert Insertion().headers == [(b"content-type", UTF_8.encode()), (b"cache-control", b"no-store")]
 
 
-def test_a_document_that_ends_while_it_is_held_keeps_its_headers() -> None:
+def test_a_document_that_ends_before_the_decision_keeps_its_headers() -> None:
     insertion = Insertion(length=6)
     assert insertion.run(b"<html>") == b"<html>"
     assert insertion.headers == insertion.given
 
 
-def test_what_described_the_old_document_is_dropped() -> None:
+def test_headers_that_describe_the_original_bytes_are_dropped() -> None:
     described = [
         (b"content-length", b"5"),
         (b"etag", b"x"),
@@ -212,11 +212,11 @@ def test_what_described_the_old_document_is_dropped() -> None:
 
 
 @pytest.mark.parametrize("lengths", [(), (b"x",), (b"5", b"5"), (b"-5",)], ids=["none", "text", "two", "negative"])
-def test_a_length_that_is_not_one_number_is_dropped(lengths: tuple[bytes, ...]) -> None:
+def test_a_content_length_that_is_not_one_number_is_dropped(lengths: tuple[bytes, ...]) -> None:
     described = [(b"content-length", length) for length in lengths]
     assert document_headers(described, added=7) == [(b"cache-control", b"no-store")]
 
 
-def test_the_tag_escapes_what_it_is_given() -> None:
+def test_the_script_tag_escapes_its_values() -> None:
     assert build_script_tag('/a"b', nonce="n'") == b'<script src="/a&quot;b" nonce="n&#x27;"></script>'
     assert build_script_tag("/auth/guard.js") == b'<script src="/auth/guard.js"></script>'

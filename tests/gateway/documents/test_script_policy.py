@@ -43,7 +43,7 @@ def judge(*policies: str, here: str = HERE) -> Allows | Forbids:
         pytest.param((" ; ,, ;",), id="empty policies"),
     ],
 )
-def test_a_policy_that_covers_the_script_allows_it(policies: tuple[str, ...]) -> None:
+def test_a_content_security_policy_that_covers_the_script_allows_it(policies: tuple[str, ...]) -> None:
     assert judge(*policies) == Allows()
 
 
@@ -97,23 +97,23 @@ def test_a_nonce_is_reused_where_every_policy_that_needs_one_has_it(policies: tu
         pytest.param(("script-src 'self' ü; script-src 'none'",), "script-src 'none'", id="directive that is no ASCII"),
     ],
 )
-def test_what_a_policy_does_not_surely_cover_is_forbidden(policies: tuple[str, ...], by: str) -> None:
+def test_a_script_that_a_policy_does_not_clearly_allow_is_forbidden(policies: tuple[str, ...], by: str) -> None:
     assert judge(*policies) == Forbids(by)
 
 
-def test_a_host_without_a_port_means_the_default_one() -> None:
+def test_a_host_without_a_port_means_the_default_port() -> None:
     assert judge("script-src app.example", here="https://app.example/auth") == Allows()
     assert judge("script-src app.example:443", here="https://app.example/auth") == Allows()
     assert judge("script-src app.example:80", here="http://app.example/auth") == Allows()
     assert judge("script-src https://app.example", here="http://app.example/auth") != Allows()
 
 
-def test_addresses_do_not_count_as_hosts_but_for_loopback() -> None:
+def test_ip_addresses_are_not_accepted_as_hosts_except_loopback() -> None:
     assert judge("script-src 127.0.0.1:80", here="http://127.0.0.1/auth") == Allows()
     assert judge("script-src 192.0.2.1:80", here="http://192.0.2.1/auth") != Allows()
 
 
-def test_a_policy_that_only_reports_forbids_nothing() -> None:
+def test_a_report_only_policy_forbids_nothing() -> None:
     headers = [(b"content-security-policy-report-only", b"script-src 'none'")]
     assert judge_script(headers, script=HERE + "/guard.js", asks=HERE + "/session") == Allows()
 
@@ -121,13 +121,13 @@ def test_a_policy_that_only_reports_forbids_nothing() -> None:
 @pytest.mark.parametrize(
     "value", [b"blocked-destinations=(script)", b"sources=(inline), blocked-destinations=(script style)"]
 )
-def test_an_integrity_policy_for_scripts_forbids_one_without_a_digest(value: bytes) -> None:
+def test_an_integrity_policy_for_scripts_forbids_a_script_without_a_digest(value: bytes) -> None:
     headers = [(b"integrity-policy", value)]
     verdict = judge_script(headers, script=HERE + "/guard.js", asks=HERE + "/session")
     assert verdict == Forbids("integrity-policy")
 
 
-def test_what_forbids_is_cut_short_for_the_log() -> None:
+def test_the_forbidding_policy_is_shortened_for_the_log() -> None:
     verdict = judge("script-src " + " ".join(f"https://{number}.example" for number in range(100)))
     assert isinstance(verdict, Forbids)
     assert len(verdict.by) == 200

@@ -53,7 +53,7 @@ def metadata(mode: str, dest: str) -> RawHeaders:
         pytest.param("GET", [HTML, (b"x-up-version", b"3")], False, id="unpoly"),
     ],
 )
-def test_only_navigations_ask_for_documents(method: str, headers: RawHeaders, *, asks: bool) -> None:
+def test_only_navigations_request_documents(method: str, headers: RawHeaders, *, asks: bool) -> None:
     assert asks_for_document(method, headers, FetchMetadata.from_headers(headers)) is asks
 
 
@@ -63,33 +63,33 @@ def answer(content_type: str | None = "text/html; charset=utf-8", **others: str)
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 500])
-def test_a_page_is_a_document_whatever_its_status(status: int) -> None:
+def test_a_page_is_a_document_with_any_status(status: int) -> None:
     assert read_document(status, answer()) == Document("utf-8")
 
 
 @pytest.mark.parametrize("status", [101, 204, 205, 206, 301, 302, 303, 304, 307, 308])
-def test_what_a_browser_does_not_show_is_no_document(status: int) -> None:
+def test_an_answer_that_a_browser_does_not_show_is_not_a_document(status: int) -> None:
     assert read_document(status, answer()) is None
 
 
 @pytest.mark.parametrize(
     "disposition", ["attachment", 'attachment; filename="a.html"', "ATTACHMENT", "x", "", "inlinex", 'filename="a"']
 )
-def test_what_is_not_plainly_inline_is_no_document(disposition: str) -> None:
+def test_an_answer_that_is_not_clearly_inline_is_not_a_document(disposition: str) -> None:
     assert read_document(200, answer(content_disposition=disposition)) is None
     both = [*answer(content_disposition="inline"), (b"content-disposition", disposition.encode())]
     assert read_document(200, both) is None
 
 
 @pytest.mark.parametrize("disposition", ["inline", "Inline; filename=a.html", " inline ;x=y"])
-def test_what_is_inline_is_a_document(disposition: str) -> None:
+def test_an_inline_answer_is_a_document(disposition: str) -> None:
     assert read_document(200, answer(content_disposition=disposition)) == Document("utf-8")
 
 
 @pytest.mark.parametrize(
     "content_type", [None, "", "application/xhtml+xml", "application/json", "text/plain", "image/svg+xml", "text/htm"]
 )
-def test_what_is_not_html_is_no_document(content_type: str | None) -> None:
+def test_an_answer_that_is_not_html_is_not_a_document(content_type: str | None) -> None:
     assert read_document(200, answer(content_type)) is None
 
 
@@ -117,33 +117,33 @@ def test_what_is_not_html_is_no_document(content_type: str | None) -> None:
         ('text/html; charset="utf-8', LeftAlone("content_type")),
     ],
 )
-def test_the_encoding_must_be_named_beyond_doubt_or_not_at_all(
+def test_the_content_type_decides_whether_an_answer_is_a_document(
     content_type: str, expected: Document | LeftAlone
 ) -> None:
     assert read_document(200, answer(content_type)) == expected
 
 
-def test_two_encodings_are_in_doubt() -> None:
+def test_an_answer_with_two_encodings_is_not_a_document() -> None:
     read = read_document(200, answer("text/html; charset=utf-8; charset=utf-16"))
     assert isinstance(read, LeftAlone)
     assert read.reason == "encoding"
 
 
-def test_two_content_types_are_in_doubt() -> None:
+def test_an_answer_with_two_content_types_is_not_a_document() -> None:
     assert read_document(200, [*answer(), *answer()]) == LeftAlone("content_type")
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", ""])
-def test_what_is_compressed_stays_as_it_is(coding: str) -> None:
+def test_a_compressed_answer_is_not_changed(coding: str) -> None:
     assert read_document(200, answer(content_encoding=coding)) == LeftAlone("compressed")
     twice = [*answer(content_encoding="identity"), (b"content-encoding", coding.encode())]
     assert read_document(200, twice) == LeftAlone("compressed")
 
 
 @pytest.mark.parametrize("control", ["no-transform", "private, No-Transform", "no-transform, max-age=5"])
-def test_what_asks_to_stay_as_it_is_does(control: str) -> None:
+def test_an_answer_with_no_transform_is_not_changed(control: str) -> None:
     assert read_document(200, answer(cache_control=control)) == LeftAlone("no_transform")
 
 
-def test_a_long_content_type_is_read_in_no_time() -> None:
+def test_a_long_content_type_is_read_quickly() -> None:
     assert read_document(200, answer("text/html" + "; a=b" * 10_000 + '"')) == LeftAlone("content_type")

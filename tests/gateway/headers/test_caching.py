@@ -33,11 +33,13 @@ def control_of(*values: bytes) -> bytes:
         (b'public="', b"private"),
     ],
 )
-def test_a_shared_cache_is_told_to_keep_out_and_the_browser_keeps_its_own_rules(given: bytes, expected: bytes) -> None:
+def test_a_shared_cache_must_not_store_the_answer_and_the_rules_for_browsers_are_kept(
+    given: bytes, expected: bytes
+) -> None:
     assert control_of(given) == expected
 
 
-def test_several_header_lines_become_one() -> None:
+def test_several_cache_control_lines_become_one() -> None:
     assert control_of(b"public", b"max-age=60", b"s-maxage=1") == b"private, max-age=60"
 
 
@@ -51,16 +53,16 @@ def test_several_header_lines_become_one() -> None:
         ([b"*"], b"*"),
     ],
 )
-def test_answers_differ_by_cookie(given: list[bytes], expected: bytes) -> None:
+def test_an_answer_varies_by_cookie(given: list[bytes], expected: bytes) -> None:
     headers: RawHeaders = [(b"vary", value) for value in given]
     assert (b"vary", expected) in make_private(headers)
 
 
 @pytest.mark.parametrize("name", [b"surrogate-control", b"cdn-cache-control", b"cloudflare-cdn-cache-control"])
-def test_words_for_shared_caches_alone_are_dropped(name: bytes) -> None:
+def test_directives_only_for_shared_caches_are_dropped(name: bytes) -> None:
     assert name not in dict(make_private([(name, b"max-age=600"), (b"etag", b'"x"')]))
 
 
-def test_everything_else_stays_as_it_was() -> None:
+def test_other_headers_are_not_changed() -> None:
     headers: RawHeaders = [(b"etag", b'"x"'), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"expires", b"0")]
     assert make_private(headers)[:4] == headers

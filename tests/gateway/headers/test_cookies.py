@@ -35,7 +35,7 @@ OWN = [
 
 
 @pytest.mark.parametrize("own", OWN, ids=repr)
-def test_a_gateway_cookie_is_removed_in_every_spelling(own: bytes) -> None:
+def test_a_cookie_of_the_gateway_is_removed_in_every_spelling(own: bytes) -> None:
     assert strip_gateway_cookies(own) == b""
     assert b"secret" not in strip_gateway_cookies(b"a=1; " + own + b"; b=2")
 
@@ -44,7 +44,7 @@ def test_a_gateway_cookie_is_removed_in_every_spelling(own: bytes) -> None:
 @pytest.mark.parametrize(
     "other", [b"a=1", b'quoted="x y"', b"_streamlit_xsrf=2|ab|cd|12", b"odd name=1", b"x=\xe9", b"a=b=c"]
 )
-def test_other_cookies_stay_byte_for_byte(own: bytes, other: bytes) -> None:
+def test_other_cookies_are_kept_byte_for_byte(own: bytes, other: bytes) -> None:
     assert strip_gateway_cookies(other) == other
     assert strip_gateway_cookies(own + b"; " + other) == other
     assert strip_gateway_cookies(other + b"; " + own) == other
@@ -54,7 +54,7 @@ def test_other_cookies_stay_byte_for_byte(own: bytes, other: bytes) -> None:
 @pytest.mark.parametrize(
     "name", [b"vestibules", b"my_vestibule", b"prevestibule-tx-1", b"__Host-vestibul", b"avestibule"]
 )
-def test_a_name_that_only_resembles_ours_stays(name: bytes) -> None:
+def test_a_cookie_with_a_similar_name_is_kept(name: bytes) -> None:
     assert strip_gateway_cookies(name + b"=1") == name + b"=1"
 
 
@@ -83,7 +83,9 @@ separators = st.sampled_from([b";", b"; ", b" ;", b";\t"])
 
 
 @given(st.lists(st.tuples(st.one_of(own_pairs, other_pairs), separators), max_size=8))
-def test_no_lenient_parser_finds_a_gateway_cookie_in_what_is_left(pieces: list[tuple[bytes, bytes]]) -> None:
+def test_no_lenient_parser_finds_a_cookie_of_the_gateway_in_the_remaining_header(
+    pieces: list[tuple[bytes, bytes]],
+) -> None:
     header = b"".join(pair + separator for pair, separator in pieces)
     left = strip_gateway_cookies(header)
     for name in liberal_names(left):
@@ -93,7 +95,7 @@ def test_no_lenient_parser_finds_a_gateway_cookie_in_what_is_left(pieces: list[t
 
 
 @given(st.lists(other_pairs.filter(bool), min_size=1, max_size=6))
-def test_a_header_without_our_cookies_is_untouched(pairs: list[bytes]) -> None:
+def test_a_header_without_cookies_of_the_gateway_is_not_changed(pairs: list[bytes]) -> None:
     header = b"; ".join(pairs)
     assert strip_gateway_cookies(header) == header
 
@@ -132,7 +134,7 @@ def reason(cookie: bytes) -> str:
     ],
     ids=repr,
 )
-def test_an_upstream_cannot_set_a_gateway_cookie(own: bytes) -> None:
+def test_an_upstream_cannot_set_a_cookie_of_the_gateway(own: bytes) -> None:
     assert reason(own + b"; Path=/; Secure") in ("own_name", "nameless")
 
 

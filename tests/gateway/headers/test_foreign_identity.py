@@ -61,18 +61,18 @@ def example_of(entry: str) -> str:
 
 @pytest.mark.parametrize("name", IDENTITY_HEADERS + [example_of(entry) for entry in ENTRIES])
 @pytest.mark.parametrize("forward", ["all", ("*",), ("x-*", "[a-z]*", "?*")], ids=["all", "any", "globs"])
-def test_a_word_of_another_proxy_is_removed_in_every_spelling(name: str, forward: Any) -> None:
+def test_an_identity_header_of_another_proxy_is_removed_in_every_spelling(name: str, forward: Any) -> None:
     hygiene = RequestHygiene(forward_headers=forward)
     assert [spelling for spelling in spellings(name) if passing(spelling, hygiene)] == []
 
 
 @pytest.mark.parametrize("name", sorted(OF_APPLICATIONS))
-def test_a_name_that_applications_use_for_themselves_passes(name: str) -> None:
+def test_a_header_that_applications_use_for_themselves_is_passed_on(name: str) -> None:
     assert passing(name)
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_a_name_in_full_passes_and_no_other_spelling_of_it(entry: str) -> None:
+def test_an_allowed_header_is_passed_on_only_in_its_exact_spelling(entry: str) -> None:
     name = example_of(entry)
     hygiene = RequestHygiene(forward_headers=("*", name.upper()))
     assert [spelling for spelling in spellings(name) if passing(spelling, hygiene)] == [
@@ -83,11 +83,11 @@ def test_a_name_in_full_passes_and_no_other_spelling_of_it(entry: str) -> None:
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_what_the_door_sets_itself_passes_in_no_case(name: str) -> None:
+def test_a_header_that_the_front_door_sets_is_never_passed_on(name: str) -> None:
     assert not passing(name, RequestHygiene(forward_headers=(name, "*")))
 
 
-def test_a_claim_header_of_any_route_passes_in_no_case() -> None:
+def test_a_claim_header_of_any_route_is_never_passed_on() -> None:
     hygiene = RequestHygiene(owned=frozenset({b"x-user-id"}), forward_headers=("X-User-Id",))
     assert not passing("X-User-Id", hygiene)
 
@@ -103,7 +103,7 @@ def test_a_claim_header_of_any_route_passes_in_no_case() -> None:
         ("Accept", ""),
     ],
 )
-def test_what_was_removed_is_named_by_its_entry_never_by_what_came(name: str, entry: str) -> None:
+def test_the_log_names_a_removed_header_by_its_list_entry_and_not_by_the_received_text(name: str, entry: str) -> None:
     assert RequestHygiene().removed_identity([(b"accept", b"*/*"), (name.encode(), b"x")]) == entry
 
 
@@ -121,22 +121,22 @@ def warnings(*forward: str, **over: Any) -> list[str]:
     return [f"{problem.key} {problem.message}" for problem in found]
 
 
-def test_a_route_that_lets_a_foreign_identity_pass_is_warned_of() -> None:
+def test_a_route_that_passes_on_a_foreign_identity_gives_a_warning() -> None:
     [warning] = warnings("accept", "X-Scope-OrgID", "x-consumer-*")
     assert warning.startswith("routes[0].forward_headers lets clients send x-scope-orgid")
 
 
 @pytest.mark.parametrize("name", [*OWN, "connection", "content-length", "authorization", "x_user"])
-def test_a_route_that_names_what_never_passes_is_warned_of(name: str) -> None:
+def test_a_route_that_allows_a_header_that_is_never_passed_on_gives_a_warning(name: str) -> None:
     assert [f"names {name}, which" in warning for warning in warnings(name)] == [True]
 
 
-def test_what_may_pass_is_not_warned_of() -> None:
+def test_a_route_that_allows_a_harmless_header_gives_no_warning() -> None:
     assert warnings("accept", "cookie", "host", "x-app-*", "x-auth-token") == []
     assert warnings("authorization", auth="public") == []
     assert list(find_header_warnings(parse_settings(raw()), source="")) == []
 
 
-def test_the_documentation_names_every_entry() -> None:
+def test_the_documentation_lists_every_removed_header() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8").lower()
     assert [entry for entry in ENTRIES if f"`{entry}`" not in text] == []

@@ -36,7 +36,7 @@ def build(preset: HeaderPreset, identity: Identity | None = ADA, **options: Any)
     return {name.decode(): value.decode("ascii") for name, value in headers}
 
 
-def test_the_default_preset_carries_everything() -> None:
+def test_the_default_preset_has_all_identity_headers() -> None:
     assert build("x-auth-request", subject_key="key_-1") == {
         "x-auth-request-user": "248289761001",
         "x-auth-request-email": "ada@example.com",
@@ -65,7 +65,7 @@ def test_the_oauth2_proxy_and_authelia_presets_use_their_names() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_an_unverified_address_is_sent_to_nobody(preset: HeaderPreset) -> None:
+def test_an_unverified_email_is_not_sent(preset: HeaderPreset) -> None:
     """An application takes the address for the person: anybody could be anybody."""
     claims = {**ADA.claims, "email": "ada@example.com"}
     mallory = replace(ADA, email_verified=False, claims=claims)
@@ -79,12 +79,12 @@ def test_an_unverified_address_is_sent_to_nobody(preset: HeaderPreset) -> None:
     assert build(preset, replace(mallory, claims={}), claim_headers=named)["x-mail"] == ""
 
 
-def test_with_several_providers_the_user_names_his() -> None:
+def test_with_several_providers_the_user_header_contains_the_provider() -> None:
     assert build("remote", several_providers=True)["remote-user"] == "corp:248289761001"
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_whole_set_is_there_and_empty_when_nobody_is_signed_in(preset: HeaderPreset) -> None:
+def test_all_identity_headers_are_empty_when_nobody_is_signed_in(preset: HeaderPreset) -> None:
     claims = {"X-Department": "department"}
     nobody = build(preset, None, subject_key="key", claim_headers=claims)
     assert set(nobody) == set(build(preset, ADA, claim_headers=claims))
@@ -92,7 +92,7 @@ def test_the_whole_set_is_there_and_empty_when_nobody_is_signed_in(preset: Heade
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_what_is_set_here_is_removed_from_clients(preset: HeaderPreset) -> None:
+def test_headers_that_are_set_here_are_removed_from_client_requests(preset: HeaderPreset) -> None:
     assert RequestHygiene().clean(build_identity_headers(preset, ADA, subject_key="key").headers) == []
 
 
@@ -132,7 +132,7 @@ def test_any_value_is_printable_ascii_and_can_be_read_back(value: str) -> None:
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), max_size=5))
-def test_a_list_never_grows_a_member(values: list[str]) -> None:
+def test_a_value_with_a_separator_does_not_add_a_member_to_a_list(values: list[str]) -> None:
     encoded = encode_list(values)
     assert all(0x20 <= byte <= 0x7E for byte in encoded)
     members = encoded.decode("ascii").split(",") if values else []
@@ -149,14 +149,14 @@ def omitted_and_sizes(built: IdentityHeaders) -> tuple[list[str], list[int]]:
 
 
 @pytest.mark.parametrize("preset", ["x-auth-request", "x-forwarded", "remote"])
-def test_a_list_that_does_not_fit_into_a_line_is_left_out_whole_and_named(preset: HeaderPreset) -> None:
+def test_a_list_that_does_not_fit_into_a_header_is_left_out_completely_and_named(preset: HeaderPreset) -> None:
     built = build_identity_headers(preset, replace(ADA, groups=LONG), subject_key="key")
     assert omitted_and_sizes(built)[0] == ["groups"]
     assert dict(built.headers)[next(name for name, _ in built.headers if name.endswith(b"groups"))] == b""
     assert dict(built.headers)[next(name for name, _ in built.headers if name.endswith(b"user"))] == ADA.sub.encode()
 
 
-def test_a_list_that_just_fits_goes_whole() -> None:
+def test_a_list_that_just_fits_is_sent_completely() -> None:
     one_line = 4096 - len("x-auth-request-groups: \r\n")
     fitting = build_identity_headers("x-auth-request", replace(ADA, groups=("g" * one_line,)))
     assert fitting.omitted == ()
@@ -183,7 +183,7 @@ lists = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40),
     claims=st.lists(lists, max_size=4),
     most=st.integers(2560, 8192),
 )
-def test_no_person_exceeds_the_bounds(
+def test_no_identity_exceeds_the_size_limits(
     preset: HeaderPreset,
     sub: str,
     values: tuple[str, str, str],

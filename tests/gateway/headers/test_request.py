@@ -76,7 +76,9 @@ def spellings(name: str) -> list[bytes]:
 
 @pytest.mark.parametrize("name", IDENTITY + ORIGIN)
 @pytest.mark.parametrize("keep_authorization", [False, True])
-def test_headers_that_say_who_or_whence_are_removed_in_every_spelling(name: str, *, keep_authorization: bool) -> None:
+def test_identity_and_forwarding_headers_of_clients_are_removed_in_every_spelling(
+    name: str, *, keep_authorization: bool
+) -> None:
     given = [(form, value) for form in spellings(name) for value in (b"mallory", b"")]
     given += [(spellings(name)[0], b"again"), (b"accept", b"*/*")]
     assert HYGIENE.clean(given, keep_authorization=keep_authorization) == [(b"accept", b"*/*")]
@@ -85,18 +87,18 @@ def test_headers_that_say_who_or_whence_are_removed_in_every_spelling(name: str,
 @pytest.mark.parametrize(
     "name", [b"x_anything", b"x.anything", b"accept_language", b"bad name", b"", b"n\xc3\xa4me", b"a:b"]
 )
-def test_a_name_that_another_reader_could_take_for_another_is_dropped(name: bytes) -> None:
+def test_a_header_name_that_another_parser_could_read_differently_is_dropped(name: bytes) -> None:
     assert HYGIENE.clean([(name, b"1")]) == []
 
 
 @pytest.mark.parametrize("name", [b"authorization", b"Authorization", b"DPoP"])
-def test_credentials_pass_only_where_they_are_asked_for(name: bytes) -> None:
+def test_the_authorization_header_is_passed_on_only_where_the_route_asks_for_it(name: bytes) -> None:
     given = [(name, b"one"), (name, b"two")]
     assert HYGIENE.clean(given) == []
     assert HYGIENE.clean(given, keep_authorization=True) == [(name.lower(), b"one"), (name.lower(), b"two")]
 
 
-def test_proxy_authorization_never_passes() -> None:
+def test_proxy_authorization_is_never_passed_on() -> None:
     assert HYGIENE.clean([(b"proxy-authorization", b"Basic x")], keep_authorization=True) == []
 
 
@@ -120,12 +122,12 @@ def test_hop_by_hop_framing_and_nominated_headers_are_removed() -> None:
     assert HYGIENE.clean(given) == [(b"host", b"apps.example.com"), (b"accept", b"*/*")]
 
 
-def test_cookies_lose_the_gateways_in_each_of_several_headers() -> None:
+def test_cookies_of_the_gateway_are_removed_from_each_of_several_cookie_headers() -> None:
     given = [(b"cookie", b"a=1; __Host-vestibule=s"), (b"cookie", b"__Host-vestibule=s"), (b"cookie", b"b=2")]
     assert HYGIENE.clean(given) == [(b"cookie", b"a=1"), (b"cookie", b"b=2")]
 
 
-def test_ordinary_headers_stay_in_order_with_duplicates_and_odd_bytes() -> None:
+def test_ordinary_headers_keep_their_order_duplicates_and_unusual_bytes() -> None:
     given = [
         (b"accept", b"a"),
         (b"x-note", b"caf\xc3\xa9"),
@@ -156,7 +158,7 @@ def test_a_streamlit_route_gets_only_the_listed_headers() -> None:
     ]
 
 
-def test_a_document_that_is_written_into_is_asked_for_whole_and_uncompressed() -> None:
+def test_a_document_that_gets_the_script_is_requested_complete_and_uncompressed() -> None:
     given = [
         (b"accept-encoding", b"br"),
         (b"if-none-match", b'"x"'),

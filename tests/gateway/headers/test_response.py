@@ -39,20 +39,20 @@ def relocate(location: str, *, target: str = "http://127.0.0.1:9001", prefix: st
         b"x-request-id",
     ],
 )
-def test_headers_that_would_steer_the_browser_or_a_front_proxy_are_dropped(name: bytes) -> None:
+def test_headers_that_control_the_browser_or_a_proxy_in_front_are_dropped(name: bytes) -> None:
     assert PLAIN.clean([(name, b"x"), (b"etag", b'"1"')]) == [(b"etag", b'"1"')]
 
 
-def test_nominated_headers_are_dropped_here_too() -> None:
+def test_headers_named_in_connection_are_dropped_from_responses() -> None:
     assert PLAIN.clean([(b"connection", b"X-Secret-Hop"), (b"x-secret-hop", b"1")]) == []
 
 
-def test_cors_headers_pass_where_the_route_allows_them() -> None:
+def test_cors_headers_are_passed_on_where_the_route_allows_them() -> None:
     given = [(b"access-control-allow-origin", b"https://a.example")]
     assert ResponseHygiene(allow_cors=True, add_security_headers=False).clean(given) == given
 
 
-def test_cookies_pass_but_for_ours_and_for_whole_domains() -> None:
+def test_cookies_are_passed_on_except_ours_and_those_with_a_domain() -> None:
     given = [
         (b"set-cookie", b"a=1; Path=/"),
         (b"set-cookie", b"__Host-vestibule=stolen; Path=/; Secure"),
@@ -77,7 +77,7 @@ def test_cookies_pass_but_for_ours_and_for_whole_domains() -> None:
         (b"x\n", b"1"),
     ],
 )
-def test_what_is_no_header_is_a_failure_of_the_upstream(header: tuple[bytes, bytes]) -> None:
+def test_an_invalid_response_header_is_an_upstream_error(header: tuple[bytes, bytes]) -> None:
     with pytest.raises(UpstreamFailed) as caught:
         PLAIN.clean([header])
     assert (caught.value.code, caught.value.status) == ("upstream_protocol", 502)
@@ -101,7 +101,7 @@ def test_what_is_no_header_is_a_failure_of_the_upstream(header: tuple[bytes, byt
         ("///evil.example", "/evil.example"),
     ],
 )
-def test_a_location_inside_becomes_a_path(location: str, expected: str) -> None:
+def test_a_location_on_the_upstream_becomes_a_path(location: str, expected: str) -> None:
     assert relocate(location) == expected
 
 
@@ -117,11 +117,11 @@ def test_a_location_inside_becomes_a_path(location: str, expected: str) -> None:
         ("http://apps.example.com/dashboards", "/dashboards"),
     ],
 )
-def test_a_stripped_prefix_comes_back_where_the_upstream_spoke_of_its_own_paths(location: str, expected: str) -> None:
+def test_a_removed_prefix_is_added_again_to_locations_of_the_upstream(location: str, expected: str) -> None:
     assert relocate(location, prefix="/api/", path="/users") == expected
 
 
-def test_the_upstreams_own_base_path_is_taken_off() -> None:
+def test_the_base_path_of_the_upstream_is_removed_from_locations() -> None:
     assert relocate("/base/x/", target="http://127.0.0.1:9001/base", prefix="/api", path="/x") == "/api/x/"
     assert relocate("http://127.0.0.1:9001/base", target="http://127.0.0.1:9001/base") == "/"
 
@@ -186,7 +186,7 @@ def test_security_headers_are_added_where_the_upstream_has_none() -> None:
     assert b"x-frame-options" not in dict(ResponseHygiene().clean([]))
 
 
-def test_the_upstreams_own_security_headers_stay() -> None:
+def test_the_security_headers_of_the_upstream_are_kept() -> None:
     given = [(b"content-security-policy", b"default-src 'self'"), (b"referrer-policy", b"no-referrer")]
     cleaned = ResponseHygiene(is_page=True).clean(given)
     assert cleaned == [*given, (b"x-content-type-options", b"nosniff")]

@@ -114,7 +114,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         wait_until_gone(left, seconds=PATIENCE_SECONDS)
 
 
-def test_sigterm_ends_everything_in_time_and_frees_the_ports(start: Start, free_port: int) -> None:
+def test_sigterm_ends_all_processes_in_time_and_frees_the_ports(start: Start, free_port: int) -> None:
     door = start(parts=[free_port])
     assert len(door.processes()) == 3  # worker, part, and the part's own process
     everything = door.processes()
@@ -128,7 +128,7 @@ def test_sigterm_ends_everything_in_time_and_frees_the_ports(start: Start, free_
             pass
 
 
-def test_ctrl_c_ends_it_as_sigterm_does(start: Start) -> None:
+def test_ctrl_c_ends_all_processes_like_sigterm(start: Start) -> None:
     door = start()
     everything = door.processes()
     door.process.send_signal(signal.SIGINT)
@@ -137,7 +137,7 @@ def test_ctrl_c_ends_it_as_sigterm_does(start: Start) -> None:
     assert "Traceback" not in door.log.read_text()
 
 
-def test_kill_9_of_the_front_door_leaves_nothing_behind(start: Start, free_port: int) -> None:
+def test_no_process_remains_after_the_front_door_is_killed_with_sigkill(start: Start, free_port: int) -> None:
     door = start(parts=[free_port])
     everything = door.processes()
     assert len(everything) == 3
@@ -159,7 +159,7 @@ def test_a_killed_worker_is_started_again_on_the_same_port(start: Start) -> None
     assert door.said('"restart_in_seconds": 0.5')
 
 
-def test_a_worker_that_exits_by_itself_is_started_again_and_the_log_says_how(start: Start) -> None:
+def test_a_worker_that_exits_is_started_again_and_the_log_has_its_exit_code(start: Start) -> None:
     door = start()
     first = door.get("/pid")["pid"]
     with pytest.raises(httpx.TransportError):
@@ -168,7 +168,7 @@ def test_a_worker_that_exits_by_itself_is_started_again_and_the_log_says_how(sta
     assert door.said('"how": "exit code 9"')
 
 
-def test_a_killed_part_is_started_again_without_its_old_descendants(start: Start, free_port: int) -> None:
+def test_a_killed_child_is_started_again_and_its_old_descendants_end(start: Start, free_port: int) -> None:
     door = start(parts=[free_port])
     url = f"http://127.0.0.1:{free_port}/"
     first = int(httpx.get(url).text)
@@ -187,7 +187,7 @@ def test_a_killed_part_is_started_again_without_its_old_descendants(start: Start
     assert door.said(f'"process": "part-{free_port}"')
 
 
-def test_requests_in_flight_are_finished_before_the_end(start: Start) -> None:
+def test_running_requests_are_finished_before_the_end(start: Start) -> None:
     door = start()
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(door.get, "/slow")
@@ -197,7 +197,7 @@ def test_requests_in_flight_are_finished_before_the_end(start: Start) -> None:
     assert door.process.wait(PATIENCE_SECONDS) == 0
 
 
-def test_a_request_that_never_ends_does_not_hold_up_the_end(start: Start) -> None:
+def test_a_request_that_never_ends_does_not_delay_the_end(start: Start) -> None:
     door = start()
     everything = door.processes()
     with ThreadPoolExecutor() as pool:
@@ -258,7 +258,7 @@ def test_all_workers_serve_and_one_of_them_serves_management(start: Start) -> No
     assert door.get("/healthz", part="management")["pid"] != killed
 
 
-def test_secrets_reach_a_worker_by_pipe_alone(start: Start) -> None:
+def test_a_worker_gets_secrets_only_through_a_pipe(start: Start) -> None:
     door = start()
     [worker] = door.processes()
     key = door.get("/settings")["key"]
@@ -269,7 +269,7 @@ def test_secrets_reach_a_worker_by_pipe_alone(start: Start) -> None:
     assert "canary-variable" not in environment_of(worker)
 
 
-def test_queries_are_in_no_log_at_any_level(start: Start) -> None:
+def test_the_log_contains_no_query_at_any_level(start: Start) -> None:
     door = start()
     door.get("/pid?code=canary-http")
     host, _, port = door.addresses["bind"].rpartition(":")
@@ -283,14 +283,14 @@ def test_queries_are_in_no_log_at_any_level(start: Start) -> None:
     assert not door.said("canary")
 
 
-def test_a_worker_may_open_as_many_connections_as_the_system_grants(start: Start) -> None:
+def test_a_worker_can_open_as_many_connections_as_the_system_allows(start: Start) -> None:
     door = start()
     [worker] = door.processes()
     soft, most = resource.prlimit(worker, resource.RLIMIT_NOFILE)
     assert soft == most
 
 
-def test_a_taken_port_is_one_line_that_names_the_fix(start: Start) -> None:
+def test_a_port_in_use_gives_one_line_with_the_fix(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         door = start(ready=False, server={"bind": f"127.0.0.1:{port}"})
@@ -300,7 +300,7 @@ def test_a_taken_port_is_one_line_that_names_the_fix(start: Start) -> None:
         )
 
 
-def test_a_worker_whose_application_cannot_be_built_fails_the_start_with_its_last_words(start: Start) -> None:
+def test_a_worker_that_cannot_build_its_application_fails_the_start_with_its_last_lines(start: Start) -> None:
     door = start(ready=False, app="create_failing_app")
     assert door.process.wait(30) == 1
     text = door.log.read_text()
@@ -309,14 +309,14 @@ def test_a_worker_whose_application_cannot_be_built_fails_the_start_with_its_las
     assert door.processes() == []
 
 
-def test_settings_that_a_worker_refuses_end_the_command_with_2_and_are_not_tried_again(start: Start) -> None:
+def test_settings_that_a_worker_refuses_end_the_command_with_2_without_a_restart(start: Start) -> None:
     door = start(ready=False, app="create_refusing_app")
     assert door.process.wait(10) == 2
     assert door.log.read_text().count("routes[0].upstream") == 1
     assert "Traceback" not in door.log.read_text()
 
 
-def test_a_part_that_never_answers_fails_the_start_and_is_named(start: Start) -> None:
+def test_a_child_that_never_answers_fails_the_start_and_is_named(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         door = start(ready=False, parts=[port], ready_seconds=20)
@@ -352,7 +352,7 @@ def _loopback_6() -> bool:
         return False
 
 
-def test_what_children_print_is_in_the_log_under_their_name(start: Start, free_port: int) -> None:
+def test_the_output_of_children_is_in_the_log_with_their_names(start: Start, free_port: int) -> None:
     door = start(parts=[free_port])
     httpx.get(f"http://127.0.0.1:{free_port}/")
     wait_until(lambda: door.said('"line": "part speaking"'), seconds=PATIENCE_SECONDS)
@@ -380,11 +380,11 @@ def test_an_exit_is_described_by_code_or_signal() -> None:
     assert describe_exit(-1000) == "signal 1000"
 
 
-def test_the_time_for_a_clean_end_fits_into_five_seconds() -> None:
+def test_the_configured_times_for_a_clean_end_are_below_five_seconds() -> None:
     assert WORKER_GRACE_SECONDS + OTHER_GRACE_SECONDS < WITHIN_SECONDS
 
 
-def test_processes_that_are_gone_are_seen_as_gone() -> None:
+def test_an_ended_process_is_recognised_as_ended() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     assert not is_alive(process.pid)

@@ -56,11 +56,11 @@ def full_settings() -> Settings:
     )
 
 
-def test_the_pipe_loses_nothing() -> None:
+def test_settings_pass_unchanged_through_the_pipe() -> None:
     assert from_pipe(to_pipe(full_settings())) == full_settings()
 
 
-def test_a_masked_copy_holds_no_secret_and_every_other_value() -> None:
+def test_a_masked_copy_has_no_secret_and_every_other_value() -> None:
     masked = to_masked(full_settings())
     assert "canary" not in repr(masked)
     assert not [key for key in KEYS if key in repr(masked)]
@@ -83,7 +83,7 @@ def test_lg_1_the_password_of_sentinels_is_masked(login: str, query: str) -> Non
     assert "127.0.0.1/mine?" in url
 
 
-def test_a_secret_that_is_not_set_shows_as_not_set() -> None:
+def test_a_secret_that_is_not_set_is_shown_as_not_set() -> None:
     assert to_masked(full_settings())["providers"]["corp"]["client_key"] == ""
 
 
@@ -112,10 +112,10 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), VALUES, max_size=4))
-def test_any_tables_survive_toml(tables: dict[str, Any]) -> None:
+def test_any_tables_are_read_back_from_toml_unchanged(tables: dict[str, Any]) -> None:
     assert tomllib.loads(to_toml(tables)) == tables
 
 
 @pytest.mark.parametrize("number", [1e300, 5e-324, -0.5, 1e16, math.pi])
-def test_floats_survive_toml_exactly(number: float) -> None:
+def test_floats_are_read_back_from_toml_exactly(number: float) -> None:
     assert tomllib.loads(to_toml({"x": number})) == {"x": number}

@@ -92,7 +92,7 @@ def environment_of(settings: Settings, folder: Path, *, environ: Mapping[str, st
     return build_child(app, settings, kit_url="http://127.0.0.1:8000", environ=environ).environment
 
 
-def test_in_production_the_app_listens_on_loopback_and_shows_no_details(folder: Path) -> None:
+def test_in_production_the_app_listens_on_loopback_and_shows_no_error_details(folder: Path) -> None:
     arguments = arguments_of(settings_for(), folder)
     assert arguments[:2] == ["run", str(folder / "app.py")]
     assert {
@@ -111,7 +111,7 @@ def test_in_production_the_app_listens_on_loopback_and_shows_no_details(folder: 
     assert not [argument for argument in arguments if "baseUrlPath" in argument]
 
 
-def test_an_app_of_a_further_host_knows_its_own_address(folder: Path) -> None:
+def test_an_app_of_an_additional_host_knows_its_own_address(folder: Path) -> None:
     settings = settings_for(server={"origins": ["https://b.example.com"]})
     route = settings.routes[0].model_copy(update={"host": "b.example.com", "kit": "pages"})
     settings = settings.model_copy(update={"routes": (route, *settings.routes[1:])})
@@ -119,7 +119,7 @@ def test_an_app_of_a_further_host_knows_its_own_address(folder: Path) -> None:
     assert environment_of(settings, folder)["VESTIBULE_KIT__PUBLIC_URL"] == "https://b.example.com"
 
 
-def test_in_development_it_reloads_and_shows_what_went_wrong(folder: Path) -> None:
+def test_in_development_the_app_reloads_and_shows_error_details(folder: Path) -> None:
     server = {"public_url": "http://localhost:8000", "environment": "development"}
     arguments = arguments_of(settings_for(server=server), folder)
     assert {"--server.runOnSave=true", "--server.fileWatcherType=auto", "--client.showErrorDetails=full"} <= set(
@@ -136,17 +136,17 @@ def test_in_development_it_reloads_and_shows_what_went_wrong(folder: Path) -> No
         ("https://apps.example.com/portal", {"path": "/pages"}, "portal/pages"),
     ],
 )
-def test_an_app_below_a_path_is_told_so(folder: Path, public_url: str, app: Any, expected: str) -> None:
+def test_an_app_below_a_path_gets_its_base_path(folder: Path, public_url: str, app: Any, expected: str) -> None:
     arguments = arguments_of(settings_for(server={"public_url": public_url}, app=app), folder)
     assert f"--server.baseUrlPath={expected}" in arguments
 
 
-def test_an_app_whose_prefix_is_stripped_sees_the_root(folder: Path) -> None:
+def test_an_app_with_a_removed_prefix_gets_the_root_path(folder: Path) -> None:
     arguments = arguments_of(settings_for(app={"path": "/pages", "strip_prefix": True}), folder)
     assert not [argument for argument in arguments if "baseUrlPath" in argument]
 
 
-def test_own_options_win_over_preferences_but_not_over_what_the_gateway_relies_on(folder: Path) -> None:
+def test_configured_options_override_defaults_but_not_options_that_the_gateway_needs(folder: Path) -> None:
     given = ["--client.toolbarMode=developer", "--server.address=0.0.0.0", "--server.trustedUserHeaders={}"]
     given += ["--", "--seed", "7"]
     arguments = arguments_of(settings_for(app={"streamlit": {"args": given}}), folder)
@@ -158,7 +158,7 @@ def test_own_options_win_over_preferences_but_not_over_what_the_gateway_relies_o
     assert [a for a in arguments if "trustedUserHeaders" in a][-1] == mapped
 
 
-def test_the_environment_is_the_minimum_and_the_kits_and_nothing_else(folder: Path) -> None:
+def test_the_environment_of_an_app_has_only_the_minimum_and_the_variables_of_the_kit(folder: Path) -> None:
     environment = environment_of(settings_for(app={"streamlit": {"env": {"MODEL": "small"}}}), folder)
     own = {name: value for name, value in environment.items() if name not in ("PYTHONPATH", "PYTHONUNBUFFERED")}
     assert own == {
@@ -199,7 +199,7 @@ def test_the_child_has_the_changed_limits_for_uploads_and_messages(
     assert [argument for argument in arguments if argument.startswith("--server.max")] == expected
 
 
-def test_the_child_reads_handshakes_as_long_as_the_front_door_lets_in(folder: Path) -> None:
+def test_the_app_reads_handshakes_as_long_as_the_front_door_accepts(folder: Path) -> None:
     raised = environment_of(settings_for(limits={"header_bytes": 100_000, "header_count": 500}), folder)
     assert int(raised["WEBSOCKETS_MAX_LINE_LENGTH"]) > 100_000
     assert int(raised["WEBSOCKETS_MAX_NUM_HEADERS"]) > 500
@@ -209,12 +209,12 @@ def test_the_child_reads_handshakes_as_long_as_the_front_door_lets_in(folder: Pa
     assert environment_of(settings_for(app=own), folder)["WEBSOCKETS_MAX_LINE_LENGTH"] == "200000"
 
 
-def test_an_app_without_a_kit_client_gets_no_credential(folder: Path) -> None:
+def test_an_app_without_a_kit_client_gets_no_kit_credential(folder: Path) -> None:
     environment = environment_of(settings_for(app={"kit": ""}), folder)
     assert not [name for name in environment if name.startswith("VESTIBULE_")]
 
 
-def test_a_python_of_its_own_does_not_see_our_packages(folder: Path) -> None:
+def test_an_app_with_its_own_python_does_not_see_our_packages(folder: Path) -> None:
     environment = environment_of(settings_for(app={"streamlit": {"python": "/usr/bin/env"}}), folder)
     assert "PYTHONPATH" not in environment
 
@@ -227,12 +227,12 @@ def test_a_python_of_its_own_does_not_see_our_packages(folder: Path) -> None:
         ({"streamlit": {"python": "/no/such/python"}}, "routes.pages.streamlit.python: no program"),
     ],
 )
-def test_what_is_not_there_is_named_before_anything_starts(folder: Path, app: Any, named: str) -> None:
+def test_missing_files_are_named_before_any_process_starts(folder: Path, app: Any, named: str) -> None:
     with pytest.raises(UsageFault, match=named):
         build_process_plan(settings_for(app=app), folder=folder, environ=SHELL)
 
 
-def test_workers_see_the_app_by_address_and_let_its_kit_in(folder: Path) -> None:
+def test_workers_know_the_address_of_the_app_and_accept_its_kit_client(folder: Path) -> None:
     settings = settings_for(app={"streamlit": {"env": {"TOKEN": "canary-of-the-app"}}})
     plan = build_process_plan(settings, folder=folder, environ=SHELL)
     try:
@@ -254,13 +254,13 @@ def test_workers_see_the_app_by_address_and_let_its_kit_in(folder: Path) -> None
         close_all(list(plan.listeners))
 
 
-def test_every_address_means_loopback_to_the_programs_of_this_machine(folder: Path) -> None:
+def test_a_listener_on_all_addresses_is_reached_through_loopback_on_this_machine(folder: Path) -> None:
     plan = build_process_plan(settings_for(server={"bind": "0.0.0.0:0"}), folder=folder, environ=SHELL)
     close_all(list(plan.listeners))
     assert plan.internal_url.startswith("http://127.0.0.1:")
 
 
-def test_a_path_of_the_public_url_is_part_of_what_the_kit_dials(folder: Path) -> None:
+def test_the_address_for_the_kit_contains_the_path_of_the_public_url(folder: Path) -> None:
     server = {"public_url": "https://apps.example.com/portal"}
     plan = build_process_plan(settings_for(server=server), folder=folder, environ=SHELL)
     close_all(list(plan.listeners))
@@ -268,7 +268,7 @@ def test_a_path_of_the_public_url_is_part_of_what_the_kit_dials(folder: Path) ->
     assert not any("/" in host for host in plan.settings.server.internal_hosts)
 
 
-def test_behind_tls_the_kit_dials_a_plain_listener_of_its_own_on_loopback(folder: Path) -> None:
+def test_with_tls_the_kit_uses_a_separate_plain_listener_on_loopback(folder: Path) -> None:
     server = {"tls": {"certificate_file": "c.pem", "key_file": "k.pem"}}
     plan = build_process_plan(settings_for(server=server), folder=folder, environ=SHELL)
     try:
@@ -280,7 +280,7 @@ def test_behind_tls_the_kit_dials_a_plain_listener_of_its_own_on_loopback(folder
         close_all(list(plan.listeners))
 
 
-def test_listeners_that_cannot_all_be_had_are_all_given_back(folder: Path) -> None:
+def test_when_one_listener_cannot_be_opened_all_are_closed(folder: Path) -> None:
     port = free_port()
     server = {"bind": f"127.0.0.1:{port}", "management_bind": f"127.0.0.1:{port}"}
     with pytest.raises(CommandFault, match=r"server\.management_bind"):
@@ -318,7 +318,7 @@ def silent_output() -> ChildOutput:
     return ChildOutput("pages", voice="quiet", json_lines=True, prefix=True)
 
 
-async def test_a_real_streamlit_takes_these_options(real_app: tuple[Child, str]) -> None:
+async def test_a_real_streamlit_accepts_these_options(real_app: tuple[Child, str]) -> None:
     child, origin = real_app
     async with httpx.AsyncClient() as http:
         config = (await http.get(f"{origin}/_stcore/host-config")).json()
@@ -330,7 +330,7 @@ async def test_a_real_streamlit_takes_these_options(real_app: tuple[Child, str])
     assert list(child.output.last) == [], "it said something although nothing happened"
 
 
-async def test_a_real_streamlit_sees_the_one_stable_header_as_its_user(folder: Path) -> None:
+async def test_a_real_streamlit_reads_its_user_from_the_stable_header(folder: Path) -> None:
     """Asked of Streamlit's own configuration in the environment that the child gets, and with its arguments."""
     args = ["--server.trustedUserHeaders={}"]
     spec = spec_of(settings_for(app={"streamlit": {"args": args}}), folder, port=free_port())
@@ -343,7 +343,7 @@ async def test_a_real_streamlit_sees_the_one_stable_header_as_its_user(folder: P
     assert json.loads(said.splitlines()[-1]) == {"X-Auth-Request-Id": "id"}
 
 
-async def test_a_child_that_cannot_be_started_says_why_and_does_not_end_the_others(folder: Path) -> None:
+async def test_a_child_that_cannot_be_started_is_logged_with_the_reason_and_the_others_go_on(folder: Path) -> None:
     spec = dataclasses.replace(spec_of(settings_for(), folder, port=1), folder=str(folder / "gone"))
     ended: list[int] = []
 

@@ -79,7 +79,7 @@ def door(tmp_path: Path, certificate: tuple[Path, Path]) -> Iterator[tuple[subpr
     process.stdout.close()
 
 
-def test_people_get_https_and_kits_a_plain_listener(
+def test_browsers_use_https_and_the_kit_uses_a_plain_listener(
     door: tuple[subprocess.Popen[str], dict[str, str]], certificate: tuple[Path, Path]
 ) -> None:
     process, said = door
@@ -95,7 +95,7 @@ def test_people_get_https_and_kits_a_plain_listener(
     assert [command_line_of(pid) for pid in descendants(process.pid) if "streamlit run" in command_line_of(pid)]
 
 
-def test_the_internal_listener_is_guarded_too(door: tuple[subprocess.Popen[str], dict[str, str]]) -> None:
+def test_the_internal_listener_refuses_an_invalid_host(door: tuple[subprocess.Popen[str], dict[str, str]]) -> None:
     process, _ = door
     [worker] = [pid for pid in descendants(process.pid) if "gateway.processes.worker" in command_line_of(pid)]
     assert "--internal=" in command_line_of(worker)

@@ -69,20 +69,20 @@ def script(folder: Path, text: str, *, name: str = "program.py") -> str:
     return str(path)
 
 
-def test_a_script_sees_itself_as_if_it_had_been_started_alone(tethered: list[Tethered], tmp_path: Path) -> None:
+def test_a_tethered_script_runs_as_if_it_was_started_directly(tethered: list[Tethered], tmp_path: Path) -> None:
     path = script(tmp_path, "import sys; print(__name__, sys.argv[1:], sys.path[0])")
     one = start(tethered, path, "--flag", "value")
     assert one.first_line() == f"__main__ ['--flag', 'value'] {tmp_path}"
     assert one.process.wait(20) == 0
 
 
-def test_a_module_sees_itself_as_if_it_had_been_started_alone(tethered: list[Tethered], tmp_path: Path) -> None:
+def test_a_tethered_module_runs_as_if_it_was_started_directly(tethered: list[Tethered], tmp_path: Path) -> None:
     script(tmp_path, "import sys; print(__name__, sys.argv[1:], sys.path[0], __spec__.name)", name="program.py")
     one = start(tethered, "-m", "program", "-x", cwd=tmp_path)
     assert one.first_line() == f"__main__ ['-x'] {tmp_path} program"
 
 
-def test_the_tethers_own_folder_shadows_no_module(tethered: list[Tethered], tmp_path: Path) -> None:
+def test_the_folder_of_the_tether_does_not_hide_a_module(tethered: list[Tethered], tmp_path: Path) -> None:
     path = script(tmp_path, "import sys, os; print(any(p.endswith('gateway') for p in sys.path))")
     assert start(tethered, path).first_line() == "False"
 
@@ -98,7 +98,7 @@ def test_the_program_ends_when_the_pipe_does(tethered: list[Tethered], tmp_path:
     assert one.process.wait(20) == -signal.SIGTERM
 
 
-def test_a_polite_program_may_finish_its_work(tethered: list[Tethered], tmp_path: Path) -> None:
+def test_a_program_that_handles_sigterm_can_finish_its_work(tethered: list[Tethered], tmp_path: Path) -> None:
     text = (
         "import signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *a: (print('tidy', flush=True), sys.exit(0)))\n"
@@ -112,9 +112,7 @@ def test_a_polite_program_may_finish_its_work(tethered: list[Tethered], tmp_path
 
 
 @pytest.mark.parametrize("leader", ["stubborn", "polite"])
-def test_grandchildren_that_ignore_sigterm_end_all_the_same(
-    tethered: list[Tethered], tmp_path: Path, leader: str
-) -> None:
+def test_grandchildren_that_ignore_sigterm_are_ended(tethered: list[Tethered], tmp_path: Path, leader: str) -> None:
     """Also when the leader of the group is long gone by the time that force is needed."""
     ignore = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     stubborn = ignore + "print('up', flush=True)\ntime.sleep(60)"
@@ -131,7 +129,7 @@ def test_grandchildren_that_ignore_sigterm_end_all_the_same(
     assert one.process.wait(20) == -(signal.SIGKILL if leader == "stubborn" else signal.SIGTERM)
 
 
-def test_the_pipe_ends_when_its_holder_is_killed_with_9(tmp_path: Path) -> None:
+def test_the_program_ends_when_the_holder_of_the_pipe_is_killed_with_sigkill(tmp_path: Path) -> None:
     """The same through a real starter: nobody has the chance to say goodbye."""
     program = script(tmp_path, "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
     starter = (
@@ -148,7 +146,7 @@ def test_the_pipe_ends_when_its_holder_is_killed_with_9(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["3"], ["x", "script.py"], ["3", "-m"]])
-def test_a_wrong_command_line_is_answered_with_the_usage(arguments: list[str]) -> None:
+def test_a_wrong_command_line_prints_the_usage(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, TETHER, *arguments], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("usage: tether.py")

@@ -62,20 +62,20 @@ async def house() -> AsyncIterator[House]:
 TEXT: Message = {"type": "websocket.receive", "text": "hello"}
 
 
-async def test_a_message_slides_the_idle_time_once_it_is_due(house: House) -> None:
+async def test_a_message_extends_the_idle_time_when_that_is_due(house: House) -> None:
     end = house.live.idle_expires_at
     house.clock.advance(TOUCH_SECONDS + 1)
     assert await house.say(TEXT) == 1
     assert house.live.idle_expires_at == end + TOUCH_SECONDS + 1
 
 
-async def test_no_task_is_started_while_no_slide_is_due(house: House) -> None:
+async def test_no_task_is_started_while_the_idle_time_need_not_be_extended(house: House) -> None:
     assert [await house.say(TEXT) for _ in range(5)] == [0] * 5
     house.clock.advance(TOUCH_SECONDS + 1)
     assert [await house.say(TEXT) for _ in range(5)] == [1, 0, 0, 0, 0]
 
 
-async def test_a_socket_whose_session_left_the_cache_slides_it_no_more_often(house: House) -> None:
+async def test_a_socket_whose_session_left_the_cache_extends_the_idle_time_no_more_often(house: House) -> None:
     house.live = replace(house.live)  # what the socket was opened with; the cache will hold another copy
     house.cache.close()
     house.clock.advance(TOUCH_SECONDS + 1)
@@ -89,7 +89,7 @@ async def test_a_socket_whose_session_left_the_cache_slides_it_no_more_often(hou
         pytest.param({"type": "websocket.connect"}, id="the handshake"),
     ],
 )
-async def test_what_is_no_message_slides_nothing(house: House, message: Message) -> None:
+async def test_frames_that_are_not_messages_do_not_extend_the_idle_time(house: House, message: Message) -> None:
     house.clock.advance(TOUCH_SECONDS + 1)
     assert await house.say(message) == 0
 
@@ -100,7 +100,7 @@ async def test_what_is_no_use_slides_nothing(house: House, is_use: MessageRule |
     assert await house.say(TEXT, is_use=is_use) == 0
 
 
-async def test_a_store_that_is_out_disturbs_nobody_and_is_asked_again(
+async def test_a_store_outage_does_not_disturb_the_socket_and_extending_is_tried_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def out(name: str) -> None:
@@ -113,7 +113,7 @@ async def test_a_store_that_is_out_disturbs_nobody_and_is_asked_again(
     assert await house.say(TEXT) == 1
 
 
-async def test_closing_waits_for_the_slides_it_stops(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_waits_for_the_extensions_that_it_cancels(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = asyncio.Event()
 
     async def slow(name: str) -> None:
@@ -138,7 +138,7 @@ async def test_closing_waits_for_the_slides_it_stops(house: House, monkeypatch: 
     "failure",
     [pytest.param(StoreUnavailable(), id="the store is out"), pytest.param(asyncio.CancelledError(), id="cancelled")],
 )
-async def test_a_slide_that_failed_is_due_again_at_the_next_activity(
+async def test_a_failed_extension_is_tried_again_at_the_next_activity(
     house: House, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
     end = house.live.idle_expires_at
@@ -156,7 +156,7 @@ async def test_a_slide_that_failed_is_due_again_at_the_next_activity(
     assert house.live.idle_expires_at == end + TOUCH_SECONDS + 1
 
 
-async def test_requests_at_the_same_time_slide_a_session_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_parallel_requests_extend_a_session_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     writes, touch = 0, type(house.store).touch
 
     async def counted(*args: Any, **options: Any) -> float | None:

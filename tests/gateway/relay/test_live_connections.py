@@ -77,19 +77,19 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(FakeClock())
 
 
-async def test_an_outage_is_no_end(bench: Bench) -> None:
+async def test_a_store_outage_does_not_close_open_connections(bench: Bench) -> None:
     async with bench.sweeping():
         bench.out = {"one", "two"}
         assert await bench.after(OUTAGE_SECONDS - 1) == []
 
 
-async def test_an_outage_that_lasts_closes_what_is_open(bench: Bench) -> None:
+async def test_a_long_store_outage_closes_open_connections(bench: Bench) -> None:
     async with bench.sweeping():
         bench.out = {"one", "two"}
         assert await bench.after(OUTAGE_SECONDS + 1) == [("one", UNAVAILABLE), ("two", UNAVAILABLE)]
 
 
-async def test_each_outage_counts_from_its_own_beginning(bench: Bench) -> None:
+async def test_the_time_of_each_outage_is_counted_from_its_own_start(bench: Bench) -> None:
     async with bench.sweeping():
         for _ in range(3):
             bench.out = {"one", "two"}
@@ -98,7 +98,7 @@ async def test_each_outage_counts_from_its_own_beginning(bench: Bench) -> None:
             assert await bench.after(0) == []
 
 
-async def test_an_outage_of_a_part_of_the_store_concerns_the_sessions_there_alone(bench: Bench) -> None:
+async def test_an_outage_of_one_part_of_the_store_affects_only_the_sessions_in_it(bench: Bench) -> None:
     """A cluster that lost one node: the other sessions are looked at as ever, ends included."""
     async with bench.sweeping():
         bench.out = {"one"}

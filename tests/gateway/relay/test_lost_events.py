@@ -101,7 +101,9 @@ async def test_a_session_ended_in_one_worker_is_forgotten_in_the_others(redis: D
         assert await there.cache.get(session.name) is None
 
 
-async def test_a_worker_that_cannot_hear_reads_the_store_for_every_request(redis: Deployment, prefix: str) -> None:
+async def test_a_worker_that_receives_no_events_reads_the_store_for_every_request(
+    redis: Deployment, prefix: str
+) -> None:
     with redis.servers[0].client() as raw:
         raw.execute_command("ACL", "SETUSER", "deaf", *DEAF_RULES)
     deaf_url = redis.url.replace("redis://", "redis://deaf:any@")
@@ -115,7 +117,7 @@ async def test_a_worker_that_cannot_hear_reads_the_store_for_every_request(redis
         assert await deaf.cache.get(session.name) is None, "at once, without having been told"
 
 
-async def test_what_ended_while_a_worker_was_cut_off_is_over_there_too_when_it_is_back(
+async def test_a_session_that_ended_while_a_worker_was_disconnected_ends_there_when_it_is_back(
     redis: Deployment, prefix: str
 ) -> None:
     async with tcp_proxy(redis.servers[0].port) as proxy:
@@ -138,7 +140,7 @@ async def test_what_ended_while_a_worker_was_cut_off_is_over_there_too_when_it_i
             assert await there.cache.get(kept.name) is not None
 
 
-async def test_what_was_read_before_an_interruption_is_not_believed_after_it(redis: Deployment, prefix: str) -> None:
+async def test_a_session_cached_before_an_interruption_is_read_again_after_it(redis: Deployment, prefix: str) -> None:
     async with (
         tcp_proxy(redis.servers[0].port) as proxy,
         worker(f"redis://127.0.0.1:{proxy.port}/3", prefix) as there,

@@ -28,7 +28,7 @@ needs_landlock = pytest.mark.skipif(not kernel_version(), reason="this kernel ha
         (99, Right(0)),
     ],
 )
-def test_a_right_is_named_to_no_kernel_that_does_not_know_it(version: int, unknown: Right) -> None:
+def test_a_kernel_gets_only_the_access_rights_that_its_version_knows(version: int, unknown: Right) -> None:
     assert handled_rights(version) & unknown == 0
     assert handled_rights(version) | unknown == handled_rights(NEWEST)
     for kind in GRANTS:
@@ -36,27 +36,27 @@ def test_a_right_is_named_to_no_kernel_that_does_not_know_it(version: int, unkno
 
 
 @pytest.mark.parametrize(("version", "expected"), [(1, 0), (5, 0), (6, 3), (7, 3)])
-def test_signals_and_abstract_sockets_are_kept_in_where_the_kernel_can(version: int, expected: int) -> None:
+def test_signals_and_abstract_sockets_are_restricted_where_the_kernel_supports_it(version: int, expected: int) -> None:
     assert scopes(version) == expected
 
 
-def test_reading_is_never_changing() -> None:
+def test_the_right_to_read_does_not_include_the_right_to_change() -> None:
     changing = Right.WRITE_FILE | Right.TRUNCATE | Right.REMOVE_FILE | Right.MAKE_REG | Right.MAKE_SYM
     assert rights_of("read", version=NEWEST, is_folder=True) & changing == 0
     assert rights_of("list", version=NEWEST, is_folder=True) == Right.READ_DIR
 
 
-def test_no_page_may_make_devices() -> None:
+def test_a_page_cannot_create_devices() -> None:
     for kind in GRANTS:
         assert rights_of(kind, version=NEWEST, is_folder=True) & (Right.MAKE_BLOCK | Right.MAKE_CHAR) == 0
 
 
-def test_a_rule_for_a_file_names_no_right_of_folders() -> None:
+def test_a_rule_for_a_file_has_no_rights_for_folders() -> None:
     assert rights_of("write", version=NEWEST, is_folder=False) & Right.READ_DIR == 0
     assert rights_of("list", version=NEWEST, is_folder=False) == 0
 
 
-def test_nothing_is_allowed_by_default_that_holds_what_belongs_to_others() -> None:
+def test_the_default_rules_allow_no_folder_with_data_of_others() -> None:
     allowed = {Path(path) for path, _ in defaults()}
     assert not allowed & set(TOO_WIDE)
     assert not [path for path, kind in defaults() if kind == "write" and path != "/dev/shm"]
@@ -64,7 +64,7 @@ def test_nothing_is_allowed_by_default_that_holds_what_belongs_to_others() -> No
         assert not [path for path in allowed if path == Path(secret) or path in Path(secret).parents], secret
 
 
-def test_devices_of_graphics_cards_are_allowed_where_there_are_some(tmp_path: Path) -> None:
+def test_devices_of_graphics_cards_are_allowed_where_they_exist(tmp_path: Path) -> None:
     (tmp_path / "nvidia0").touch()
     (tmp_path / "sda").touch()
     found = dict(defaults(devices=tmp_path))
@@ -75,7 +75,7 @@ def test_devices_of_graphics_cards_are_allowed_where_there_are_some(tmp_path: Pa
 
 @needs_landlock
 @pytest.mark.parametrize("version", range(1, kernel_version() + 1))
-def test_every_version_up_to_the_kernels_own_keeps_a_file_away(tmp_path: Path, version: int) -> None:
+def test_every_landlock_version_up_to_that_of_the_kernel_protects_a_file(tmp_path: Path, version: int) -> None:
     (tmp_path / "shown").mkdir()
     (tmp_path / "shown" / "file").write_text("shown")
     (tmp_path / "hidden").write_text("hidden")

@@ -55,12 +55,12 @@ def around(means: Means, *, secrets: tuple[Secret, ...] = (), development: bool 
     return Surroundings(means=means, secrets=secrets, base="/tmp/vestibule-pages-none", development=development)
 
 
-def test_production_refuses_when_there_is_no_means(folder: Path) -> None:
+def test_production_refuses_to_start_when_pages_cannot_be_separated(folder: Path) -> None:
     with pytest.raises(UsageFault, match=r"routes\.pages\.streamlit: there is no Landlock.*sandbox = \"none\""):
         separate(page(folder), around(NOTHING), taken=set())
 
 
-def test_development_goes_on_without_means_and_warns(folder: Path) -> None:
+def test_development_starts_with_a_warning_when_pages_cannot_be_separated(folder: Path) -> None:
     found = separate(page(folder), around(NOTHING, development=True), taken=set())
     assert found.plan is None
     assert "can read every secret" in found.warning
@@ -68,19 +68,19 @@ def test_development_goes_on_without_means_and_warns(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("development", [True, False], ids=["development", "production"])
-def test_what_is_written_down_is_done_and_said(folder: Path, development: bool) -> None:
+def test_a_page_with_sandbox_none_runs_without_separation_and_with_a_warning(folder: Path, development: bool) -> None:
     found = separate(page(folder, sandbox="none"), around(look(), development=development), taken=set())
     assert found.plan is None or not found.plan.landlock
     assert found.plan is None or (found.plan.capabilities, found.plan.uid) == (0, -1)
     assert 'sandbox = "none"' in found.warning
 
 
-def test_production_runs_no_page_as_root(folder: Path) -> None:
+def test_no_page_runs_as_root_in_production(folder: Path) -> None:
     with pytest.raises(UsageFault, match="a page must not run as root"):
         separate(page(folder), around(Means(uid=0, landlock=7)), taken=set())
 
 
-def test_a_user_that_cannot_be_had_is_a_fault_everywhere(folder: Path) -> None:
+def test_a_user_that_cannot_be_used_is_an_error_in_every_mode(folder: Path) -> None:
     with pytest.raises(UsageFault, match=r"streamlit\.user: this process may not become 60999.*CAP_SETUID"):
         separate(page(folder, user="60999"), around(NOTHING, development=True), taken=set())
     with pytest.raises(UsageFault, match=r"streamlit\.user: no user nobody-is-called-so on this machine"):
@@ -89,13 +89,13 @@ def test_a_user_that_cannot_be_had_is_a_fault_everywhere(folder: Path) -> None:
 
 @pytest.mark.parametrize("wide", ["/", "/etc", "/tmp", "/home", "/var", "/proc/../etc"])
 @pytest.mark.parametrize("key", ["read", "write"])
-def test_no_page_gets_a_folder_that_belongs_to_everybody(folder: Path, wide: str, key: str) -> None:
+def test_a_folder_that_is_too_wide_for_a_page_is_refused(folder: Path, wide: str, key: str) -> None:
     with pytest.raises(UsageFault, match=rf"routes\.pages\.streamlit\.{key}: .* is too wide for a page"):
         separate(page(folder, **{key: (wide,)}), around(look()), taken=set())
 
 
 @pytest.mark.parametrize("development", [True, False], ids=["development", "production"])
-def test_a_secret_in_the_pages_folder_is_a_fault(folder: Path, development: bool) -> None:
+def test_a_secret_in_the_folder_of_the_page_is_an_error(folder: Path, development: bool) -> None:
     (folder / "secrets").mkdir()
     (folder / "secrets" / "keys").write_text("x")
     secret = Secret(folder / "secrets" / "keys", "secrets.keys_file")
@@ -103,7 +103,7 @@ def test_a_secret_in_the_pages_folder_is_a_fault(folder: Path, development: bool
         separate(page(folder), around(look(), secrets=(secret,), development=development), taken=set())
 
 
-def test_links_are_followed_before_a_secret_counts_as_out_of_reach(folder: Path) -> None:
+def test_links_are_followed_before_a_secret_counts_as_unreachable(folder: Path) -> None:
     outside = folder / "outside"
     outside.mkdir()
     (outside / "keys").write_text("x")
@@ -120,7 +120,7 @@ def test_links_are_followed_before_a_secret_counts_as_out_of_reach(folder: Path)
 
 
 @as_root
-def test_a_secret_that_everybody_may_read_is_a_fault_where_landlock_does_not_hide_it(folder: Path) -> None:
+def test_a_world_readable_secret_is_an_error_where_landlock_does_not_hide_it(folder: Path) -> None:
     elsewhere = folder / "etc"
     elsewhere.mkdir()
     (elsewhere / "keys").write_text("x")
@@ -136,7 +136,7 @@ def test_a_secret_that_everybody_may_read_is_a_fault_where_landlock_does_not_hid
 
 
 @as_root
-def test_each_page_is_a_user_of_its_own_that_nobody_is(folder: Path) -> None:
+def test_each_page_gets_a_user_id_that_no_account_uses(folder: Path) -> None:
     taken: set[int] = set()
     plans = [separate(page(folder), around(look()), taken=taken).plan for _ in range(2)]
     users = [plan.uid for plan in plans if plan]
@@ -145,7 +145,7 @@ def test_each_page_is_a_user_of_its_own_that_nobody_is(folder: Path) -> None:
 
 
 @as_root
-def test_production_names_the_folder_that_the_pages_user_cannot_pass(folder: Path) -> None:
+def test_production_names_the_folder_that_the_user_of_the_page_cannot_enter(folder: Path) -> None:
     (folder / "closed").mkdir(mode=0o700)
     (folder / "closed" / "page").mkdir(mode=0o755)
     (folder / "closed" / "page" / "app.py").write_text("")
@@ -156,7 +156,7 @@ def test_production_names_the_folder_that_the_pages_user_cannot_pass(folder: Pat
 
 @as_root
 @with_landlock
-def test_development_stays_on_its_own_user_when_another_cannot_get_there(folder: Path) -> None:
+def test_development_keeps_its_own_user_when_another_user_cannot_reach_the_page(folder: Path) -> None:
     folder.chmod(0o700)
     found = separate(page(folder), around(look(), development=True), taken=set())
     assert found.plan is not None
@@ -165,7 +165,7 @@ def test_development_stays_on_its_own_user_when_another_cannot_get_there(folder:
 
 
 @as_root
-def test_what_a_page_may_write_has_to_be_writable_for_its_user(folder: Path) -> None:
+def test_a_folder_that_a_page_may_write_must_be_writable_for_its_user(folder: Path) -> None:
     (folder / "data").mkdir(mode=0o755)
     with pytest.raises(UsageFault, match=r"may not change .*data \(streamlit\.write\)"):
         separate(page(folder, write=("data",)), around(look()), taken=set())
@@ -176,7 +176,7 @@ def test_what_a_page_may_write_has_to_be_writable_for_its_user(folder: Path) -> 
     assert "user 60699" in found.says
 
 
-def test_a_python_that_does_not_start_is_named(folder: Path) -> None:
+def test_a_python_that_cannot_start_is_named(folder: Path) -> None:
     broken = folder / "python"
     broken.write_text("#!/bin/sh\nexit 3\n")
     broken.chmod(0o755)
@@ -187,7 +187,7 @@ def test_a_python_that_does_not_start_is_named(folder: Path) -> None:
         separate(replace(page(folder), python=str(broken), has_own_python=False), around(means), taken=set())
 
 
-def test_a_plan_survives_the_way_to_the_launcher() -> None:
+def test_a_plan_reaches_the_launcher_unchanged() -> None:
     plan = Plan(uid=5, gid=6, rules=(("/usr", "read"),), closed=("/root",), binds=(("/a", "/b"),), private="/tmp/x")
     assert Plan.from_json(plan.to_json()) == plan
 
@@ -198,20 +198,20 @@ def test_a_python_is_found_with_its_environment_and_its_installation() -> None:
     assert found <= {folder.resolve() for folder in own_folders()}
 
 
-def test_a_folder_with_a_bin_is_no_python(tmp_path: Path) -> None:
+def test_a_folder_that_only_has_a_bin_folder_is_not_a_python(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python3").symlink_to(os.path.realpath(sys.executable))
     assert tmp_path not in folders_of(str(tmp_path / "bin" / "python3"))
 
 
-def test_an_environment_that_names_itself_is_followed_once(tmp_path: Path) -> None:
+def test_a_virtual_environment_that_refers_to_itself_is_followed_once(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python3").touch()
     (tmp_path / "pyvenv.cfg").write_text(f"home = {tmp_path / 'bin'}\n")
     assert folders_of(str(tmp_path / "bin" / "python3")) == [tmp_path]
 
 
-def test_modes_say_what_a_user_may(tmp_path: Path) -> None:
+def test_file_modes_decide_what_a_user_may_do(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     owner = file.stat()
@@ -224,17 +224,17 @@ def test_modes_say_what_a_user_may(tmp_path: Path) -> None:
     assert [may(who, file, 4) for who in (mine, of_group, stranger)] == [False, False, True]
 
 
-def test_what_is_not_there_needs_no_way() -> None:
+def test_a_missing_file_needs_no_access_check() -> None:
     assert find_ways([Allowed(Path("/no/such/folder"), "x")], Account(60_999, 60_999), may_mount=False) == ((), ())
 
 
-def test_a_folder_that_is_closed_itself_has_no_way_around(tmp_path: Path) -> None:
+def test_a_closed_folder_is_reported_as_unreachable(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     with pytest.raises(Impossible, match="may not read"):
         find_ways([Allowed(tmp_path, "upstream")], Account(60_999, 60_999), may_mount=True)
 
 
-def test_accounts_are_found_by_name_and_number() -> None:
+def test_accounts_are_found_by_name_and_by_number() -> None:
     assert find_account("root") == Account(0, 0, "root")
     assert find_account("60999") == Account(60_999, 60_999)
     assert find_account("nobody-is-called-so") is None
@@ -242,7 +242,7 @@ def test_accounts_are_found_by_name_and_number() -> None:
     assert chosen is None or chosen.uid > FIRST
 
 
-def test_a_user_is_chosen_by_one_front_door_alone() -> None:
+def test_only_one_front_door_can_choose_a_user_id() -> None:
     """Two that start at the same moment see no process of each other's pages yet."""
     first = free_account(taken=())
     if first is None:

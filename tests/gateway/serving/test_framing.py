@@ -76,7 +76,7 @@ HOSTS = {
 
 
 @pytest.mark.parametrize("head", AMBIGUOUS_HEADS.values(), ids=AMBIGUOUS_HEADS.keys())
-def test_px_7_a_head_that_can_be_read_in_two_ways_never_reaches_the_application(front: Front, head: bytes) -> None:
+def test_px_7_an_ambiguous_request_head_never_reaches_the_application(front: Front, head: bytes) -> None:
     answer = front.exchange(head.replace(b"{host}", b"front").replace(b"{path}", b"/first") + SECOND)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
@@ -91,7 +91,7 @@ def test_px_7_a_broken_chunk_ends_the_connection_and_its_request(front: Front, b
     assert front.app.bodies == [], "a body that broke off was taken for a whole one"
 
 
-def test_px_7_a_broken_chunk_in_a_later_segment_breaks_off_the_running_request(front: Front) -> None:
+def test_px_7_a_broken_chunk_in_a_later_packet_aborts_the_running_request(front: Front) -> None:
     with front.connect() as client:
         client.sendall(b"POST /first HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         wait_for(lambda: front.app.paths == ["/first"])
@@ -101,7 +101,7 @@ def test_px_7_a_broken_chunk_in_a_later_segment_breaks_off_the_running_request(f
     assert front.app.paths == ["/first"]
 
 
-def test_px_7_sound_requests_before_a_bad_one_are_answered_and_nothing_after(front: Front) -> None:
+def test_px_7_valid_requests_before_a_bad_one_are_answered_and_later_bytes_are_ignored(front: Front) -> None:
     bad = b"GET /bad HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"
     answer = front.exchange(b"GET /slow/1 HTTP/1.1\r\n" + HOST + b"\r\n" + SECOND + bad + SECOND)
     assert answer.count(b"HTTP/1.1 200 ") == 2
@@ -109,7 +109,7 @@ def test_px_7_sound_requests_before_a_bad_one_are_answered_and_nothing_after(fro
     assert front.app.paths == ["/slow/1", "/second"]
 
 
-def test_px_7_a_bad_body_of_a_queued_request_is_refused_in_its_turn(front: Front) -> None:
+def test_px_7_a_queued_request_with_a_bad_body_is_refused_after_the_requests_before_it(front: Front) -> None:
     queued = post(b"Transfer-Encoding: chunked\r\n", b"3\r\nabcXX")
     answer = front.exchange(b"GET /slow/1 HTTP/1.1\r\n" + HOST + b"\r\n" + queued)
     assert answer.startswith(b"HTTP/1.1 200 ")
@@ -150,26 +150,26 @@ def test_px_9_a_target_that_is_not_a_path_of_this_host_is_refused(front: Front, 
 
 
 @pytest.mark.parametrize("headers", HOSTS.values(), ids=HOSTS.keys())
-def test_px_9_exactly_one_valid_host_is_demanded(front: Front, headers: bytes) -> None:
+def test_px_9_a_request_needs_exactly_one_valid_host(front: Front, headers: bytes) -> None:
     answer = front.exchange(get(b"/first", headers=headers))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert front.app.paths == []
 
 
 @pytest.mark.parametrize("host", [b"front", b"front:8000", b"127.0.0.1:8000", b"[::1]:8000", b"a-b.example.com"])
-def test_px_9_plain_hosts_pass(front: Front, host: bytes) -> None:
+def test_px_9_ordinary_hosts_are_accepted(front: Front, host: bytes) -> None:
     answer = front.exchange(b"GET /ok HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
-def test_px_9_absolute_form_of_the_own_host_becomes_origin_form(front: Front) -> None:
+def test_px_9_an_absolute_target_of_this_host_becomes_a_path(front: Front) -> None:
     answer = front.exchange(b"GET http://FRONT/a?b=c HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
     assert answer.endswith(b"/a ")
     assert front.app.requests[0]["query_string"] == b"b=c"
 
 
 @pytest.mark.parametrize("method", [b"CONNECT", b"TRACE", b"TRACK", b"DESCRIBE", b"SOURCE", b"gEt"])
-def test_px_12_methods_that_no_route_can_mean_are_refused(front: Front, method: bytes) -> None:
+def test_px_12_methods_that_no_route_can_allow_are_refused(front: Front, method: bytes) -> None:
     answer = front.exchange(get(b"front:443" if method == b"CONNECT" else b"/first", method=method))
     assert answer.startswith((b"HTTP/1.1 405 ", b"HTTP/1.1 400 "))
     assert front.app.paths == []
@@ -192,7 +192,7 @@ IGNORED_OFFERS = {
 
 
 @pytest.mark.parametrize("headers", UPGRADES.values(), ids=UPGRADES.keys())
-def test_px_12_only_a_clean_websocket_handshake_may_upgrade(front: Front, headers: bytes) -> None:
+def test_px_12_only_a_valid_websocket_handshake_is_upgraded(front: Front, headers: bytes) -> None:
     answer = front.exchange(get(b"/first", headers=HOST + headers))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert front.app.paths == []
@@ -201,7 +201,7 @@ def test_px_12_only_a_clean_websocket_handshake_may_upgrade(front: Front, header
 
 @pytest.mark.parametrize("method", [b"GET", b"POST", b"OPTIONS"])
 @pytest.mark.parametrize("headers", IGNORED_OFFERS.values(), ids=IGNORED_OFFERS.keys())
-def test_px_12_an_offer_that_is_not_taken_is_ignored(front: Front, headers: bytes, method: bytes) -> None:
+def test_px_12_an_upgrade_offer_to_another_protocol_is_ignored(front: Front, headers: bytes, method: bytes) -> None:
     request = get(b"/first", headers=HOST + headers, method=method).removesuffix(SECOND) + LAST
     answer = front.exchange(request)
     assert answer.count(b"HTTP/1.1 200 ") == 2, "the request after it is answered on the same connection"
@@ -212,7 +212,9 @@ def test_px_12_an_offer_that_is_not_taken_is_ignored(front: Front, headers: byte
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
 @pytest.mark.parametrize("headers", IGNORED_OFFERS.values(), ids=IGNORED_OFFERS.keys())
-def test_px_12_a_body_beside_an_ignored_offer_is_read_as_a_body(front: Front, headers: bytes, framing: str) -> None:
+def test_px_12_the_body_of_a_request_with_an_ignored_upgrade_offer_is_read_as_a_body(
+    front: Front, headers: bytes, framing: str
+) -> None:
     body = b"4\r\nbody\r\n0\r\n\r\n" if framing == "chunks" else b"body"
     length = b"Transfer-Encoding: chunked\r\n" if framing == "chunks" else b"Content-Length: 4\r\n"
     request = b"POST /first HTTP/1.1\r\n" + HOST + headers + length + b"\r\n" + body + LAST
@@ -222,7 +224,9 @@ def test_px_12_a_body_beside_an_ignored_offer_is_read_as_a_body(front: Front, he
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-def test_px_12_a_request_in_the_body_beside_an_ignored_offer_is_only_a_body(front: Front, framing: str) -> None:
+def test_px_12_a_request_inside_the_body_of_a_request_with_an_ignored_upgrade_offer_stays_a_body(
+    front: Front, framing: str
+) -> None:
     inner = get(b"/smuggled")
     body = b"%x\r\n%s\r\n0\r\nX-Trailer: 1\r\n\r\n" % (len(inner), inner) if framing == "chunks" else inner
     length = b"Transfer-Encoding: chunked\r\n" if framing == "chunks" else b"Content-Length: %d\r\n" % len(inner)
@@ -237,7 +241,9 @@ def test_px_12_a_request_in_the_body_beside_an_ignored_offer_is_only_a_body(fron
     assert front.app.paths == ["/first", "/second"]
 
 
-def test_px_12_thousands_of_ignored_offers_in_one_packet_are_answered_in_turn(front: Front) -> None:
+def test_px_12_thousands_of_requests_with_ignored_upgrade_offers_in_one_packet_are_answered_in_order(
+    front: Front,
+) -> None:
     one = b"GET /first HTTP/1.1\r\n" + HOST + IGNORED_OFFERS["TLS"] + b"\r\n"
     assert front.exchange(one * 2000 + LAST).count(b"HTTP/1.1 200 ") == 2001
 
@@ -256,7 +262,7 @@ def test_px_12_a_websocket_cannot_start_while_an_answer_is_pending(front: Front)
     assert front.app.websockets == []
 
 
-def test_a_websocket_with_clean_handshake_echoes_without_compression(front: Front) -> None:
+def test_a_websocket_after_a_valid_handshake_echoes_without_compression(front: Front) -> None:
     headers = UPGRADES["websocket with bytes behind"] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
     with front.connect() as client:
         client.sendall(get(b"/ws", headers=HOST + headers).removesuffix(SECOND))
@@ -272,7 +278,7 @@ def test_a_websocket_with_clean_handshake_echoes_without_compression(front: Fron
     [(b"/ws?" + b"x" * 8188, 1, 101), (b"/ws", 32_000, 101), (b"/ws?" + b"x" * 8189, 1, 414), (b"/ws", 33_000, 431)],
     ids=["longest target", "longest cookie", "target too long", "cookie too long"],
 )
-def test_a_websocket_handshake_has_the_limits_of_every_head(
+def test_a_websocket_handshake_has_the_same_limits_as_other_request_heads(
     front: Front, target: bytes, cookie: int, status: int
 ) -> None:
     headers = UPGRADES["websocket with bytes behind"] + b"Cookie: a=" + b"x" * cookie + b"\r\n"
@@ -287,12 +293,12 @@ def test_http_1_0_with_a_host_is_served_and_closed(front: Front) -> None:
     assert front.app.paths == ["/old"]
 
 
-def test_the_answer_names_no_server(front: Front) -> None:
+def test_the_answer_has_no_server_header(front: Front) -> None:
     assert b"server:" not in front.exchange(get(b"*")).lower()
     assert b"server:" not in front.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").lower()
 
 
-def test_a_refusal_is_one_event_with_reason_and_address_and_without_input(
+def test_a_refused_request_is_one_event_with_reason_and_address_and_without_the_input(
     front: Front, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     front.exchange(get(b"/canary-path#x", headers=HOST + b"X-Canary: canary-header\r\n"))
@@ -304,7 +310,7 @@ def test_a_refusal_is_one_event_with_reason_and_address_and_without_input(
     assert "canary" not in text
 
 
-def test_a_client_that_goes_away_in_the_middle_leaves_the_server_up(front: Front) -> None:
+def test_the_server_goes_on_when_a_client_disconnects_during_a_request(front: Front) -> None:
     client = front.connect()
     client.sendall(b"POST /gone HTTP/1.1\r\n" + HOST + b"Content-Length: 100\r\n\r\nabc")
     wait_for(lambda: front.app.paths == ["/gone"])

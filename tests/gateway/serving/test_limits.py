@@ -60,12 +60,12 @@ BEYOND = {
 
 
 @pytest.mark.parametrize("data", WITHIN.values(), ids=WITHIN.keys())
-def test_ds_2_what_is_within_the_limits_passes(front: Front, data: bytes) -> None:
+def test_ds_2_a_request_within_the_limits_is_accepted(front: Front, data: bytes) -> None:
     assert status(front.exchange(data)) == 200
 
 
 @pytest.mark.parametrize("data", WITHIN.values(), ids=WITHIN.keys())
-def test_ds_2_what_is_within_the_limits_passes_in_small_segments_too(front: Front, data: bytes) -> None:
+def test_ds_2_a_request_within_the_limits_is_accepted_in_small_packets(front: Front, data: bytes) -> None:
     with front.connect() as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for start in range(0, len(data), 700):
@@ -75,7 +75,7 @@ def test_ds_2_what_is_within_the_limits_passes_in_small_segments_too(front: Fron
 
 
 @pytest.mark.parametrize(("code", "data"), BEYOND.values(), ids=BEYOND.keys())
-def test_ds_2_what_exceeds_a_limit_is_refused_before_the_application(front: Front, code: int, data: bytes) -> None:
+def test_ds_2_a_request_over_a_limit_is_refused_before_the_application(front: Front, code: int, data: bytes) -> None:
     before = len(front.app.requests)
     assert status(front.exchange(data)) == code
     assert len(front.app.requests) == before
@@ -85,7 +85,7 @@ ENDLESS = {"url": b"GET /", "value": b"GET / HTTP/1.1\r\nX: ", "name": b"GET / H
 
 
 @pytest.mark.parametrize("start", ENDLESS.values(), ids=ENDLESS.keys())
-def test_ds_2_an_endless_line_is_cut_off_while_it_comes(patient: Front, start: bytes) -> None:
+def test_ds_2_an_endless_line_is_cut_off_while_it_arrives(patient: Front, start: bytes) -> None:
     with patient.connect() as client:
         client.sendall(start)
         assert is_cut_off(client, b"a" * 1000, pause=0.001)
@@ -99,7 +99,7 @@ def test_ds_2_endless_trailers_and_chunk_extensions_are_cut_off(patient: Front) 
             assert is_cut_off(client, more * 100, pause=0.001)
 
 
-def test_ds_2_tiny_chunks_are_not_taken_for_an_attack(front: Front) -> None:
+def test_ds_2_very_small_chunks_are_accepted(front: Front) -> None:
     head = b"POST /tiny HTTP/1.1\r\n" + HOST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n"
     with front.connect() as client:
         client.sendall(head)
@@ -112,13 +112,13 @@ def test_ds_2_tiny_chunks_are_not_taken_for_an_attack(front: Front) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n"], ids=["line", "headers"])
-def test_ds_3_a_partial_head_is_closed_in_time(front: Front, sent: bytes) -> None:
+def test_ds_3_a_connection_with_an_incomplete_head_is_closed_after_the_timeout(front: Front, sent: bytes) -> None:
     started = time.monotonic()
     assert status(front.exchange(sent)) == 408
     assert 0.4 < time.monotonic() - started < 20
 
 
-def test_ds_3_dribbling_a_head_does_not_extend_its_time(front: Front) -> None:
+def test_ds_3_sending_a_head_slowly_does_not_extend_its_timeout(front: Front) -> None:
     started = time.monotonic()
     with front.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\n")
@@ -127,13 +127,13 @@ def test_ds_3_dribbling_a_head_does_not_extend_its_time(front: Front) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n"], ids=["nothing", "empty lines"])
-def test_ds_3_a_silent_connection_is_closed_without_a_word(front: Front, sent: bytes) -> None:
+def test_ds_3_a_silent_connection_is_closed_without_an_answer(front: Front, sent: bytes) -> None:
     started = time.monotonic()
     assert front.exchange(sent) == b""
     assert time.monotonic() - started < 20
 
 
-def test_ds_3_a_partial_second_head_on_a_kept_connection_is_closed_in_time(front: Front) -> None:
+def test_ds_3_a_kept_connection_with_an_incomplete_second_head_is_closed_after_the_timeout(front: Front) -> None:
     started = time.monotonic()
     with front.connect() as client:
         client.sendall(b"GET /one HTTP/1.1\r\n" + HOST + b"\r\n")
@@ -144,7 +144,7 @@ def test_ds_3_a_partial_second_head_on_a_kept_connection_is_closed_in_time(front
     assert time.monotonic() - started < 20
 
 
-def test_ds_3_a_body_that_dribbles_is_broken_off(front: Front) -> None:
+def test_ds_3_a_request_whose_body_comes_too_slowly_is_aborted(front: Front) -> None:
     started = time.monotonic()
     with front.connect() as client:
         client.sendall(b"POST /drip HTTP/1.1\r\n" + HOST + b"Content-Length: 100000\r\n\r\n")
@@ -160,7 +160,7 @@ def test_ds_3_a_body_that_dribbles_is_broken_off(front: Front) -> None:
     wait_for(lambda: "/drip" in front.app.broken_off)
 
 
-def test_ds_3_a_body_that_comes_slowly_but_steadily_passes(front: Front) -> None:
+def test_ds_3_a_request_whose_body_comes_slowly_but_steadily_is_accepted(front: Front) -> None:
     body = b"y" * 60
     with front.connect(timeout=10) as client:
         client.sendall(b"POST /steady HTTP/1.1\r\n" + HOST + CLOSE + b"Content-Length: 2400\r\n\r\n")
@@ -170,7 +170,7 @@ def test_ds_3_a_body_that_comes_slowly_but_steadily_passes(front: Front) -> None
         assert status(read_all(client)) == 200
 
 
-def test_ds_3_a_body_that_waits_for_us_is_not_the_clients_fault() -> None:
+def test_ds_3_the_body_timeout_does_not_run_while_the_application_reads_slowly() -> None:
     """The application takes its 0.3 s before it reads; a window of progress is 0.15 s here."""
     head = b"POST /slow/expect HTTP/1.1\r\n" + HOST + CLOSE
     with running(LimitSettings(header_timeout_seconds=0.05)) as hasty:
@@ -192,7 +192,7 @@ def test_a_broken_body_after_its_answer_gets_no_second_answer(front: Front) -> N
         assert read_all(client) == b""
 
 
-def test_ds_3_an_address_has_so_many_connections_and_gets_them_back() -> None:
+def test_ds_3_the_connections_of_an_address_are_limited_and_closed_ones_are_given_back() -> None:
     with running(LimitSettings(connections_per_address=3)) as few, ExitStack() as stack:
         held = [stack.enter_context(few.connect()) for _ in range(3)]
         for client in held:
@@ -252,14 +252,16 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("headers", STRANGERS.values(), ids=STRANGERS)
-def test_ds_3_who_has_a_proxys_address_and_not_its_secret_is_counted(proxied: Front, headers: bytes) -> None:
+def test_ds_3_a_connection_from_the_proxys_address_without_its_secret_is_counted(
+    proxied: Front, headers: bytes
+) -> None:
     with ExitStack() as stack:
         assert [keep_open(proxied, stack, headers) for _ in range(2)] == [200, 429]
         assert [keep_open(proxied, stack, PROOF) for _ in range(3)] == [200] * 3, "the proxy does not suffer"
     wait_for(lambda: proxied.exchange(request(headers=headers)).startswith(b"HTTP/1.1 200"))
 
 
-def test_ds_3_a_later_request_without_the_secret_counts_the_connection(proxied: Front) -> None:
+def test_ds_3_a_connection_is_counted_when_a_later_request_lacks_the_secret(proxied: Front) -> None:
     with ExitStack() as stack:
         assert keep_open(proxied, stack, b"") == 200
         client = stack.enter_context(proxied.connect())
@@ -282,7 +284,7 @@ def test_ds_3_a_websocket_without_the_secret_stays_counted(proxied: Front) -> No
     wait_for(lambda: proxied.exchange(request()).startswith(b"HTTP/1.1 200"))
 
 
-def test_connections_are_counted_per_address_and_forgotten_at_zero() -> None:
+def test_connections_are_counted_per_address_and_an_address_without_connections_is_forgotten() -> None:
     counted = Connections(2, trusted=(ip_network("10.0.0.0/8"),))
     assert [counted.open("192.0.2.1") for _ in range(3)] == [True, True, False]
     assert counted.open("192.0.2.2")
@@ -294,7 +296,7 @@ def test_connections_are_counted_per_address_and_forgotten_at_zero() -> None:
     assert counted.open("192.0.2.1")
 
 
-def test_an_ipv6_client_is_counted_by_its_64_and_a_trusted_proxy_by_its_address() -> None:
+def test_an_ipv6_client_is_counted_by_its_64_bit_network_and_a_trusted_proxy_by_its_address() -> None:
     counted = Connections(2, trusted=(ip_network("2001:db8:9::7/128"),))
     assert [counted.open(f"2001:db8::{host}%eth0") for host in range(3)] == [True, True, False]
     assert counted.open("2001:db8:0:1::1")
@@ -306,7 +308,7 @@ def test_an_ipv6_client_is_counted_by_its_64_and_a_trusted_proxy_by_its_address(
     assert counted.count("2001:db8::99") == 0
 
 
-def test_a_client_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_does_not_read_its_answer_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarded_http, "WRITE_STALL_SECONDS", 0.3)
     with running() as stalled, socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

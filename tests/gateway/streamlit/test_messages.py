@@ -61,7 +61,7 @@ def test_an_address_for_an_upload_announces_a_session(base: str) -> None:
         f"/_stcore/upload_file/sessionö/{FILE}",
     ],
 )
-def test_an_address_of_another_form_announces_nothing(address: str) -> None:
+def test_an_address_of_another_form_announces_no_session(address: str) -> None:
     assert read_announcement(file_urls(address).SerializeToString()) is None
 
 
@@ -89,11 +89,11 @@ def other_messages() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("raw", other_messages().values(), ids=other_messages())
-def test_other_messages_announce_nothing(raw: bytes) -> None:
+def test_other_messages_announce_no_session(raw: bytes) -> None:
     assert read_announcement(raw) is None
 
 
-def test_a_message_that_is_cut_anywhere_announces_the_whole_id_or_nothing() -> None:
+def test_a_message_cut_at_any_point_announces_the_complete_session_id_or_none() -> None:
     for raw in (new_session(), file_urls(f"/_stcore/upload_file/{SESSION}/{FILE}", files=1)):
         whole = raw.SerializeToString()
         for end in range(min(len(whole), PREFIX_BYTES)):
@@ -101,7 +101,7 @@ def test_a_message_that_is_cut_anywhere_announces_the_whole_id_or_nothing() -> N
             assert found is None or found.session_id == SESSION
 
 
-def test_an_id_beyond_what_is_read_is_not_taken_in_part() -> None:
+def test_a_session_id_that_is_only_partly_read_is_not_announced() -> None:
     for padding in range(PREFIX_BYTES - 200, PREFIX_BYTES + 10):
         message = ForwardMsg(hash="h" * padding)
         message.new_session.initialize.session_id = SESSION
@@ -109,7 +109,7 @@ def test_an_id_beyond_what_is_read_is_not_taken_in_part() -> None:
         assert found is None or found.session_id == SESSION
 
 
-def test_damaged_messages_never_raise() -> None:
+def test_a_damaged_message_never_raises_an_error() -> None:
     chance = random.Random(7)
     whole = bytearray(file_urls(f"/_stcore/upload_file/{SESSION}/{FILE}").SerializeToString()[:400])
     for _ in range(3000):
@@ -119,7 +119,7 @@ def test_damaged_messages_never_raise() -> None:
         read_announcement(bytes(damaged))
 
 
-def test_the_size_of_a_message_costs_nothing() -> None:
+def test_a_large_message_takes_no_more_time_than_a_small_one() -> None:
     message = ForwardMsg()
     message.delta.new_element.text.body = "x" * 30_000_000
     raw = message.SerializeToString()
@@ -128,7 +128,7 @@ def test_the_size_of_a_message_costs_nothing() -> None:
             read_announcement(raw)
 
 
-def test_a_rerun_by_itself_and_a_heartbeat_are_no_acts_of_a_person() -> None:
+def test_automatic_reruns_and_heartbeats_do_not_count_as_activity_of_a_person() -> None:
     by_hand, by_itself, heartbeat = BackMsg(), BackMsg(), BackMsg()
     by_hand.rerun_script.query_string = "x"
     by_itself.rerun_script.is_auto_rerun = True

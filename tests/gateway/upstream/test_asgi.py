@@ -54,7 +54,7 @@ def test_the_application_sees_the_rewritten_request(door: Door) -> None:
     assert not [name for name, _ in given if name in ("connection", "x-gone")]
 
 
-def test_responses_stream_and_are_cleaned(door: Door) -> None:
+def test_responses_of_an_application_are_streamed_and_their_headers_cleaned(door: Door) -> None:
     inner.HEARD_ONE.clear()
     client = door.client()
     client.request("GET", "/stream")
@@ -67,24 +67,24 @@ def test_responses_stream_and_are_cleaned(door: Door) -> None:
     client.close()
 
 
-def test_pages_get_the_guard_script(door: Door) -> None:
+def test_pages_of_an_application_get_the_session_script(door: Door) -> None:
     assert door.get("/page")[1] == b"<html><head>" + SNIPPET + b"</head></html>"
 
 
-def test_a_body_over_the_limit_is_413(door: Door) -> None:
+def test_a_body_over_the_limit_gets_413(door: Door) -> None:
     assert door.get("/show/x", method="POST", body=b"x" * 1001)[0].status == 413
     assert door.get("/show/x", method="POST", body=iter([b"x" * 600, b"x" * 600]))[0].status == 413
     assert door.get("/show/x", method="POST", body=b"x" * 1000)[0].status == 200
 
 
-def test_a_break_before_the_answer_is_the_applications_500_and_after_it_an_aborted_answer(door: Door) -> None:
+def test_an_error_in_the_application_gives_500_before_the_answer_and_an_aborted_answer_after_it(door: Door) -> None:
     assert door.get("/fail")[0].status == 500
     with pytest.raises(http.client.IncompleteRead):
         door.get("/fail-late")
     assert door.app.results[-1].error is not None
 
 
-def test_an_application_without_lifespan_works_and_its_silence_is_502() -> None:
+def test_an_application_without_lifespan_works_and_a_missing_answer_gives_502() -> None:
     with open_door(INNER + "bare") as door:
         assert door.get("/x")[1] == b"ok"
         response, _ = door.get("/silent")
@@ -97,12 +97,12 @@ async def test_an_application_that_cannot_start_is_reported() -> None:
 
 
 @pytest.mark.parametrize("target", ["asgi:no.such.module:app", INNER + "missing", INNER + "not_callable", "asgi:"])
-def test_what_cannot_be_imported_is_an_error_of_the_configuration(target: str) -> None:
+def test_an_application_that_cannot_be_imported_is_a_configuration_error(target: str) -> None:
     with pytest.raises(ValueError, match=r"asgi:"):
         load_application(target)
 
 
-def test_messages_subprotocols_and_closes_pass(door: Door) -> None:
+def test_websocket_messages_subprotocols_and_close_codes_are_passed_on(door: Door) -> None:
     with dial(door, subprotocols=["streamlit", "token"]) as client:
         assert client.subprotocol == "streamlit"
         client.send("hi")
@@ -119,13 +119,13 @@ def test_messages_subprotocols_and_closes_pass(door: Door) -> None:
     assert (door.app.ends[0].by, door.app.ends[0].client_messages) == ("upstream", 3)
 
 
-def test_a_client_that_leaves_is_noticed(door: Door) -> None:
+def test_the_application_notices_that_a_client_left(door: Door) -> None:
     with dial(door) as client:
         client.close(4001)
     wait_until(lambda: "left 4001" in inner.EVENTS)
 
 
-def test_a_session_end_closes_the_socket_at_once(door: Door) -> None:
+def test_the_end_of_the_session_closes_the_socket_at_once(door: Door) -> None:
     with dial(door) as client:
         client.send("hi")
         client.recv(timeout=5)
@@ -138,7 +138,9 @@ def test_a_session_end_closes_the_socket_at_once(door: Door) -> None:
 
 
 @pytest.mark.parametrize(("message", "code"), [("x" * 1001, 1009), ("break", 1013)])
-def test_a_too_large_message_and_a_break_close_the_socket(door: Door, message: str, code: int) -> None:
+def test_a_message_that_is_too_large_and_an_error_in_the_application_close_the_socket(
+    door: Door, message: str, code: int
+) -> None:
     with dial(door) as client:
         client.send(message)
         with pytest.raises(ConnectionClosed) as caught:
@@ -147,7 +149,7 @@ def test_a_too_large_message_and_a_break_close_the_socket(door: Door, message: s
     assert caught.value.rcvd.code == code
 
 
-def test_a_refusal_of_the_application_is_the_answer_to_the_handshake(door: Door) -> None:
+def test_the_refusal_of_the_application_is_the_answer_to_the_handshake(door: Door) -> None:
     with pytest.raises(InvalidStatus) as caught:
         dial(door, "/refused")
     assert caught.value.response.status_code == 403

@@ -89,18 +89,18 @@ def upload(door: Door, size: int) -> bytes:
 
 
 @pytest.mark.parametrize("serve", [answer_and_close, answer_and_reset, read_a_little_and_close])
-def test_the_answer_of_an_upstream_that_reads_no_body_and_goes_away_arrives_every_time(serve: Serve) -> None:
+def test_the_answer_of_an_upstream_that_closes_without_reading_the_body_always_arrives(serve: Serve) -> None:
     with raw_upstream(serve) as url, open_door(url) as door:
         answers = [upload(door, 9 * MIB) for _ in range(20)]
     assert [answer[:12] for answer in answers] == [b"HTTP/1.1 413"] * 20
     assert all(answer.endswith(b"the upstream says no") for answer in answers)
 
 
-def test_an_upstream_that_resets_without_an_answer_is_502(door_to_nothing: Door) -> None:
+def test_an_upstream_that_resets_the_connection_without_an_answer_gives_502(door_to_nothing: Door) -> None:
     assert upload(door_to_nothing, MIB).startswith(b"HTTP/1.1 502")
 
 
-def test_half_an_answer_before_a_reset_is_not_taken_for_a_whole_one() -> None:
+def test_an_incomplete_answer_before_a_reset_is_not_taken_as_complete() -> None:
     def break_off(accepted: socket.socket) -> None:
         accepted.sendall(ANSWER[:-5])
 
@@ -117,7 +117,7 @@ def door_to_nothing() -> Iterator[Door]:
         yield door
 
 
-def test_a_connection_with_half_a_request_on_it_is_not_used_again() -> None:
+def test_a_connection_with_an_incomplete_request_is_not_used_again() -> None:
     """The upstream keeps it open and would read the next request as the rest of this one's body."""
     seen: list[bytes] = []
 
@@ -140,7 +140,7 @@ def test_a_connection_with_half_a_request_on_it_is_not_used_again() -> None:
     assert b"GET /next" not in b"".join(seen)
 
 
-def test_an_answer_and_a_body_may_overlap_and_then_the_clients_connection_ends() -> None:
+def test_the_client_connection_closes_after_an_answer_that_overlapped_the_body() -> None:
     """An upstream may answer while it reads; what it was sent and what it says both arrive whole."""
 
     def echo(accepted: socket.socket) -> None:
@@ -172,7 +172,7 @@ def test_an_answer_and_a_body_may_overlap_and_then_the_clients_connection_ends()
     ],
     ids=["100", "102 and 103", "101", "101 without Upgrade", "two answers"],
 )
-def test_interim_answers_are_passed_over_and_a_switch_or_a_second_answer_ends_the_connection(
+def test_interim_answers_are_skipped_and_101_or_a_second_answer_closes_the_connection(
     raw: bytes, status: bytes
 ) -> None:
     upstream = RecordingUpstream()

@@ -130,7 +130,7 @@ def passed(tab: Page, door: RunningDoor) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("odd", [pytest.param(document, id=document.id) for document in DOCUMENTS])
-def test_a_document_means_the_same_with_the_script_and_without(
+def test_a_document_is_parsed_the_same_with_and_without_the_script(
     odd: OddDocument, plain: dict[str, dict[str, Any]], passed: dict[str, dict[str, Any]]
 ) -> None:
     without, through = plain[odd.id], passed[odd.id]
@@ -140,7 +140,7 @@ def test_a_document_means_the_same_with_the_script_and_without(
     assert (through["scripts"], through["isFirst"]) == (int(odd.gets_script), odd.gets_script)
 
 
-def test_the_documents_really_run_their_scripts(plain: dict[str, dict[str, Any]]) -> None:
+def test_the_test_documents_run_their_scripts_in_the_browser(plain: dict[str, dict[str, Any]]) -> None:
     assert plain["plain document"]["seen"]["marks"] == ["script"]
     assert plain["body at once"]["seen"]["marks"] == ["load"]
     assert sum(bool(found["seen"]["marks"]) for found in plain.values()) > 60
@@ -160,7 +160,7 @@ def labels() -> list[str]:
     return [*latin, *windows, *short, *others.split(), *near.split()]
 
 
-def test_the_labels_of_encodings_mean_to_browsers_what_they_mean_here(tab: Page) -> None:
+def test_browsers_read_encoding_labels_as_the_gateway_does(tab: Page) -> None:
     script = "labels => labels.map(l => { try { return new TextDecoder(l).encoding } catch { return '' } })"
     names = dict(zip(labels(), tab.evaluate(script, labels()), strict=True))
     multi_byte = {"big5", "euc-jp", "euc-kr", "gb18030", "gbk", "shift_jis"}
@@ -194,7 +194,7 @@ def policy_page(policy: str) -> dict[str, Any]:
         ("script-src 'nonce-abc', script-src 'nonce-def'", False),
     ],
 )
-def test_chromium_loads_the_script_where_it_was_inserted_and_complains_of_nothing(
+def test_chromium_loads_the_inserted_script_and_reports_no_error(
     tab: Page, door: RunningDoor, upstream: RecordingUpstream, policy: str, *, runs: bool
 ) -> None:
     upstream.respond("/policy", **policy_page(policy))
@@ -207,7 +207,7 @@ def test_chromium_loads_the_script_where_it_was_inserted_and_complains_of_nothin
     assert not [text for text in said if "guard.js" in text or "/auth/session" in text]
 
 
-def test_a_document_that_is_downloaded_is_saved_as_it_was(
+def test_a_downloaded_document_is_saved_unchanged(
     tab: Page, door: RunningDoor, upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
     report = b"<!doctype html><html><head><title>Report</title></head></html>"

@@ -53,7 +53,7 @@ async def test_the_target_and_headers_go_on_the_wire_exactly_as_given(upstream: 
     assert upstream.last.head == (b"GET /a%2e%7eb%20c?x=%2F&y HTTP/1.1\r\nhost: apps.example.com\r\nx-a: \xe9\r\n\r\n")
 
 
-async def test_the_base_path_of_the_target_comes_first(upstream: RecordingUpstream) -> None:
+async def test_the_base_path_of_the_upstream_comes_before_the_request_path(upstream: RecordingUpstream) -> None:
     async with client(upstream.url + "/base") as http:
         await read_all(http, get(b"/x?y"))
     assert upstream.last.target == b"/base/x?y"
@@ -67,7 +67,7 @@ async def test_one_connection_serves_many_requests_one_after_the_other(upstream:
     assert upstream.connections == 1
 
 
-async def test_parallel_requests_get_connections_of_their_own_up_to_the_limit(upstream: RecordingUpstream) -> None:
+async def test_each_parallel_request_gets_its_own_connection_up_to_the_limit(upstream: RecordingUpstream) -> None:
     upstream.respond("/slow", body="x", delay=0.05)
     async with client(upstream.url, max_connections=3) as http:
         await asyncio.gather(*(read_all(http, get(b"/slow")) for _ in range(9)))
@@ -75,7 +75,7 @@ async def test_parallel_requests_get_connections_of_their_own_up_to_the_limit(up
     assert upstream.connections == 3
 
 
-async def test_when_all_connections_stay_busy_the_wait_ends_with_503(upstream: RecordingUpstream) -> None:
+async def test_waiting_for_a_connection_ends_with_503_when_all_stay_busy(upstream: RecordingUpstream) -> None:
     upstream.respond("/hang", stream=[b"x", HANG], chunked=True)
     async with client(upstream.url, max_connections=1, connect_timeout=0.2) as http:
         first = await http.send(get(b"/hang"))
@@ -86,7 +86,7 @@ async def test_when_all_connections_stay_busy_the_wait_ends_with_503(upstream: R
         assert await read_all(http, get()) != (0, b"")
 
 
-async def test_a_waiter_that_is_cancelled_leaves_its_turn_to_the_next(upstream: RecordingUpstream) -> None:
+async def test_a_cancelled_waiter_gives_its_turn_to_the_next(upstream: RecordingUpstream) -> None:
     upstream.respond("/hang", stream=[b"x", HANG], chunked=True)
     async with client(upstream.url, max_connections=1) as http:
         first = await http.send(get(b"/hang"))
@@ -101,7 +101,9 @@ async def test_a_waiter_that_is_cancelled_leaves_its_turn_to_the_next(upstream: 
 
 
 @pytest.mark.parametrize(("length", "framing"), [(5, b"content-length: 5"), (None, b"transfer-encoding: chunked")])
-async def test_a_body_has_exactly_one_framing(upstream: RecordingUpstream, length: int | None, framing: bytes) -> None:
+async def test_a_body_is_sent_with_exactly_one_framing_header(
+    upstream: RecordingUpstream, length: int | None, framing: bytes
+) -> None:
     async with client(upstream.url) as http:
         await read_all(http, post(pieces(b"he", b"", b"llo"), length=length))
     assert upstream.last.body == b"hello"
@@ -134,13 +136,13 @@ def test_framing_headers_of_the_caller_are_replaced() -> None:
     ],
     ids=repr,
 )
-def test_nothing_can_break_out_of_its_place_in_the_request(request_: UpstreamRequest) -> None:
+def test_no_part_of_a_request_can_change_other_parts_of_it(request_: UpstreamRequest) -> None:
     with pytest.raises(BadRequest):
         build_request_head(request_, b"", b"up")
 
 
 @pytest.mark.parametrize("parts", [(b"hell",), (b"hello", b"!")])
-async def test_a_body_of_another_length_than_announced_never_becomes_a_whole_request(
+async def test_a_body_with_another_length_than_announced_is_never_sent_as_a_complete_request(
     upstream: RecordingUpstream, parts: tuple[bytes, ...]
 ) -> None:
     async with client(upstream.url) as http:
@@ -164,7 +166,7 @@ async def test_an_early_answer_arrives_while_the_body_is_still_being_sent(upstre
         assert http.pool.open_connections == 0
 
 
-async def test_a_connection_whose_request_was_not_sent_whole_is_not_used_again() -> None:
+async def test_a_connection_whose_request_was_not_sent_completely_is_not_used_again() -> None:
     async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: int) -> None:
         while await reader.readuntil(b"\r\n\r\n"):
             writer.write(OK)
@@ -179,7 +181,7 @@ async def test_a_connection_whose_request_was_not_sent_whole_is_not_used_again()
         assert await read_all(http, get()) == (200, b"ok")
 
 
-async def test_a_failure_of_the_body_becomes_the_failure_of_the_exchange(upstream: RecordingUpstream) -> None:
+async def test_an_error_while_reading_the_body_is_raised_from_the_exchange(upstream: RecordingUpstream) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"x"
         raise BadRequest("body_too_large", status=413)
@@ -191,7 +193,7 @@ async def test_a_failure_of_the_body_becomes_the_failure_of_the_exchange(upstrea
     assert not upstream.last.complete
 
 
-async def test_a_stale_connection_is_replaced_once_for_a_safe_request() -> None:
+async def test_a_safe_request_on_a_stale_connection_is_sent_once_more() -> None:
     async def one_each(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(OK)
@@ -204,7 +206,7 @@ async def test_a_stale_connection_is_replaced_once_for_a_safe_request() -> None:
 
 
 @pytest.mark.parametrize("request_", [get(method="POST"), get(method="DELETE")], ids=lambda each: each.method)
-async def test_a_request_that_may_not_be_repeated_is_not(request_: UpstreamRequest) -> None:
+async def test_an_unsafe_request_on_a_stale_connection_is_not_repeated(request_: UpstreamRequest) -> None:
     seen = 0
 
     async def close_on_second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: int) -> None:
@@ -220,7 +222,7 @@ async def test_a_request_that_may_not_be_repeated_is_not(request_: UpstreamReque
     assert seen == 1
 
 
-async def test_a_new_connection_that_closes_is_not_tried_again() -> None:
+async def test_a_request_on_a_new_connection_that_closes_is_not_repeated() -> None:
     connections = 0
 
     async def close(reader: asyncio.StreamReader, _: asyncio.StreamWriter, number: int) -> None:
@@ -233,7 +235,7 @@ async def test_a_new_connection_that_closes_is_not_tried_again() -> None:
     assert connections == 1
 
 
-async def test_bytes_nobody_asked_for_never_answer_the_next_request() -> None:
+async def test_unexpected_bytes_of_an_upstream_never_become_the_next_answer() -> None:
     async def chatty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(OK)
@@ -250,7 +252,7 @@ async def test_bytes_nobody_asked_for_never_answer_the_next_request() -> None:
         assert await read_all(http, get()) == (200, b"ok")
 
 
-async def test_many_aborted_exchanges_never_mix_answers(upstream: RecordingUpstream) -> None:
+async def test_many_aborted_requests_never_mix_answers(upstream: RecordingUpstream) -> None:
     async with client(upstream.url, max_connections=20) as http:
 
         async def one(number: int) -> None:
@@ -269,7 +271,7 @@ async def test_many_aborted_exchanges_never_mix_answers(upstream: RecordingUpstr
     await asyncio.to_thread(upstream.wait_for, lambda it: it.connections_open == 0)
 
 
-async def test_nothing_is_kept_between_two_requests(upstream: RecordingUpstream) -> None:
+async def test_no_cookie_is_kept_and_no_redirect_followed_between_requests(upstream: RecordingUpstream) -> None:
     upstream.respond("/login", headers=[("Set-Cookie", "sid=alice; Path=/")], status=302)
     async with client(upstream.url) as http:
         assert (await read_all(http, get(b"/login")))[0] == 302

@@ -14,26 +14,26 @@ from tests.fakes.upstream import RecordingUpstream
 from tests.gateway.upstream.http_calls import client, code_of, get, pieces, post, read_all
 
 
-async def test_a_closed_port_is_a_failed_connection(free_port: int) -> None:
+async def test_a_closed_port_gives_a_connection_error(free_port: int) -> None:
     async with client(f"http://127.0.0.1:{free_port}") as http:
         with pytest.raises(UpstreamFailed) as caught:
             await http.send(get())
     assert (caught.value.code, caught.value.status) == ("upstream_connect", 502)
 
 
-async def test_a_missing_unix_socket_is_a_failed_connection(tmp_path: Path) -> None:
+async def test_a_missing_unix_socket_gives_a_connection_error(tmp_path: Path) -> None:
     async with client(f"unix:{tmp_path}/none.sock") as http:
         assert await code_of(http, get()) == "upstream_connect"
 
 
-async def test_a_unix_socket_is_served(tmp_path: Path) -> None:
+async def test_an_upstream_at_a_unix_socket_answers(tmp_path: Path) -> None:
     with RecordingUpstream(unix=tmp_path / "app.sock") as upstream:
         async with client(upstream.url) as http:
             assert (await read_all(http, get(b"/x")))[0] == 200
         assert upstream.last.target == b"/x"
 
 
-async def test_an_upstream_that_does_not_begin_in_time_is_a_504(upstream: RecordingUpstream) -> None:
+async def test_an_upstream_that_does_not_answer_before_the_timeout_gives_504(upstream: RecordingUpstream) -> None:
     upstream.respond("/hang", body="x", delay=HANG)
     async with client(upstream.url, first_byte_timeout=0.1) as http:
         with pytest.raises(UpstreamFailed) as caught:
@@ -42,7 +42,7 @@ async def test_an_upstream_that_does_not_begin_in_time_is_a_504(upstream: Record
         assert http.pool.open_connections == 0
 
 
-async def test_the_time_for_the_first_byte_runs_from_the_end_of_the_request(upstream: RecordingUpstream) -> None:
+async def test_the_timeout_for_the_first_byte_starts_at_the_end_of_the_request(upstream: RecordingUpstream) -> None:
     async with client(upstream.url, first_byte_timeout=0.2) as http:
         status, _ = await read_all(http, post(pieces(b"a", b"b", b"c", b"d", delay=0.1), length=4))
         assert status == 200
@@ -50,7 +50,7 @@ async def test_the_time_for_the_first_byte_runs_from_the_end_of_the_request(upst
         assert await code_of(http, post(pieces(b"a", b"b", delay=0.1), path=b"/hang")) == "upstream_timeout"
 
 
-async def test_a_body_that_stalls_is_cut_after_the_idle_time(upstream: RecordingUpstream) -> None:
+async def test_a_response_body_that_stalls_is_cut_after_the_idle_timeout(upstream: RecordingUpstream) -> None:
     upstream.respond("/stall", stream=[b"one", 0.05, b"two", HANG], chunked=True)
     async with client(upstream.url, idle_timeout=0.2) as http:
         response = await http.send(get(b"/stall"))
@@ -62,7 +62,7 @@ async def test_a_body_that_stalls_is_cut_after_the_idle_time(upstream: Recording
         response.close()
 
 
-async def test_a_reader_that_takes_its_time_is_no_stall(upstream: RecordingUpstream) -> None:
+async def test_a_slow_reader_does_not_trigger_the_idle_timeout(upstream: RecordingUpstream) -> None:
     upstream.respond("/big", size=4_000_000)
     async with client(upstream.url, idle_timeout=0.2) as http:
         response = await http.send(get(b"/big"))
@@ -70,7 +70,7 @@ async def test_a_reader_that_takes_its_time_is_no_stall(upstream: RecordingUpstr
         assert len(b"".join([piece async for piece in response.body])) == 4_000_000
 
 
-async def test_an_upstream_that_stops_reading_the_body_is_a_timeout(upstream: RecordingUpstream) -> None:
+async def test_an_upstream_that_stops_reading_the_body_gives_a_timeout(upstream: RecordingUpstream) -> None:
     upstream.respond("/slow", body="x", read_rate=1.0)
 
     async def endless() -> AsyncIterator[bytes]:
@@ -81,7 +81,7 @@ async def test_an_upstream_that_stops_reading_the_body_is_a_timeout(upstream: Re
         assert await asyncio.wait_for(code_of(http, post(endless(), path=b"/slow")), 10) == "upstream_timeout"
 
 
-async def test_a_response_that_is_dropped_ends_its_connection(upstream: RecordingUpstream) -> None:
+async def test_a_response_that_is_not_read_to_the_end_closes_its_connection(upstream: RecordingUpstream) -> None:
     upstream.respond("/endless", stream=[b"x", HANG], chunked=True)
     async with client(upstream.url) as http:
         response = await http.send(get(b"/endless"))
@@ -91,7 +91,7 @@ async def test_a_response_that_is_dropped_ends_its_connection(upstream: Recordin
         assert http.pool.open_connections == 0
 
 
-async def test_a_cancelled_request_leaves_nothing_behind(upstream: RecordingUpstream) -> None:
+async def test_a_cancelled_request_leaves_no_connection_open(upstream: RecordingUpstream) -> None:
     upstream.respond("/hang", body="x", delay=HANG)
     async with client(upstream.url) as http:
         task = asyncio.create_task(http.send(get(b"/hang")))

@@ -39,9 +39,7 @@ def exchange(door: Door, data: bytes) -> bytes:
         return received
 
 
-def test_a_request_arrives_as_it_was_sent_and_the_answer_as_it_was_given(
-    door: Door, upstream: RecordingUpstream
-) -> None:
+def test_a_request_and_its_answer_are_passed_on_unchanged(door: Door, upstream: RecordingUpstream) -> None:
     upstream.respond("/a%20b", status=201, headers=[("X-One", "1"), ("X-One", "2")], body="made")
     response, body = door.get("/a%20b?q=%2F", method="PUT", body=b"data", headers={"X-Mine": "1", "Cookie": "a=1"})
     assert (response.status, body) == (201, b"made")
@@ -75,7 +73,7 @@ def test_the_first_bytes_arrive_before_the_response_ends(door: Door, upstream: R
     client.close()
 
 
-def test_head_keeps_the_length_and_has_no_body(door: Door, upstream: RecordingUpstream) -> None:
+def test_the_answer_to_head_keeps_its_length_and_has_no_body(door: Door, upstream: RecordingUpstream) -> None:
     upstream.respond("/file", body=b"x" * 1234)
     response, body = door.get("/file", method="HEAD")
     assert (response.status, response.headers["content-length"], body) == (200, "1234", b"")
@@ -83,7 +81,7 @@ def test_head_keeps_the_length_and_has_no_body(door: Door, upstream: RecordingUp
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_answers_without_body_are_framed_so_that_the_next_one_is_read_right(
+def test_an_answer_without_a_body_does_not_disturb_the_next_answer(
     door: Door, upstream: RecordingUpstream, status: int
 ) -> None:
     upstream.respond("/none", raw=b"HTTP/1.1 %d None\r\nETag: x\r\nContent-Length: 7\r\n\r\n" % status)
@@ -109,7 +107,7 @@ def test_a_chunked_request_stays_chunked_and_its_trailers_are_dropped(door: Door
     assert upstream.last.header("authorization") is None
 
 
-def test_expect_100_continue_is_answered_and_not_passed_on(door: Door, upstream: RecordingUpstream) -> None:
+def test_expect_100_continue_is_answered_here_and_not_passed_on(door: Door, upstream: RecordingUpstream) -> None:
     with door.connect() as client:
         client.sendall(
             b"POST /u HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
@@ -120,7 +118,7 @@ def test_expect_100_continue_is_answered_and_not_passed_on(door: Door, upstream:
     assert (upstream.last.body, upstream.last.header("expect")) == (b"hi", None)
 
 
-def test_an_answer_before_the_end_of_the_body_reaches_the_client(door: Door, upstream: RecordingUpstream) -> None:
+def test_an_answer_sent_before_the_end_of_the_body_reaches_the_client(door: Door, upstream: RecordingUpstream) -> None:
     upstream.respond("/early", status=413, body="no", before_body=True, close=True)
     with door.connect() as client:
         client.sendall(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1000)
@@ -128,7 +126,7 @@ def test_an_answer_before_the_end_of_the_body_reaches_the_client(door: Door, ups
 
 
 @pytest.mark.parametrize("headers", [b"Content-Length: 11\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\nb\r\n"])
-def test_a_body_over_the_limit_is_413_before_any_answer(upstream: RecordingUpstream, headers: bytes) -> None:
+def test_a_body_over_the_limit_gets_413_before_any_answer(upstream: RecordingUpstream, headers: bytes) -> None:
     with open_door(upstream.url, max_body_bytes=10) as door:
         answer = exchange(door, b"POST /u HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers + b"x" * 11)
         assert answer.startswith(b"HTTP/1.1 413")
@@ -137,14 +135,14 @@ def test_a_body_over_the_limit_is_413_before_any_answer(upstream: RecordingUpstr
         assert not any(request.complete for request in upstream.requests)
 
 
-def test_a_body_at_the_limit_passes(upstream: RecordingUpstream) -> None:
+def test_a_body_at_the_limit_is_accepted(upstream: RecordingUpstream) -> None:
     with open_door(upstream.url, max_body_bytes=10) as door:
         assert door.get("/u", method="POST", body=b"x" * 10)[0].status == 200
         assert door.get("/u", method="POST", body=iter([b"x" * 5, b"x" * 5]))[0].status == 200
 
 
 @pytest.mark.parametrize("how", ["waiting", "streaming", "uploading"])
-def test_a_client_that_leaves_ends_the_upstream_exchange(door: Door, upstream: RecordingUpstream, how: str) -> None:
+def test_the_upstream_request_ends_when_the_client_leaves(door: Door, upstream: RecordingUpstream, how: str) -> None:
     upstream.respond("/waiting", body="x", delay=HANG)
     upstream.respond("/streaming", stream=[b"x", HANG], chunked=True)
     with door.connect() as client:
@@ -159,7 +157,7 @@ def test_a_client_that_leaves_ends_the_upstream_exchange(door: Door, upstream: R
     assert not any(request.complete for request in upstream.requests if how == "uploading")
 
 
-def test_a_client_that_leaves_a_fast_download_ends_it(door: Door, upstream: RecordingUpstream) -> None:
+def test_a_fast_download_ends_when_the_client_leaves(door: Door, upstream: RecordingUpstream) -> None:
     upstream.respond("/big", size=1024 * MIB)
     with door.connect() as client:
         client.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -175,7 +173,7 @@ def test_a_client_that_leaves_a_fast_download_ends_it(door: Door, upstream: Reco
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nnonsense\r\n", b"half"),
     ],
 )
-def test_a_response_that_breaks_off_is_never_ended_cleanly(
+def test_an_incomplete_response_never_looks_complete_to_the_client(
     door: Door, upstream: RecordingUpstream, reply: bytes, received: bytes
 ) -> None:
     upstream.respond("/broken", raw=reply, close=True)
@@ -186,7 +184,7 @@ def test_a_response_that_breaks_off_is_never_ended_cleanly(
     assert door.app.results[0].error is not None
 
 
-def test_a_response_that_stalls_is_broken_off(upstream: RecordingUpstream) -> None:
+def test_a_response_that_stalls_is_aborted(upstream: RecordingUpstream) -> None:
     upstream.respond("/stall", stream=[b"x", HANG], chunked=True)
     with open_door(upstream.url, timeouts={"idle_timeout": 0.2}) as door:
         answer = exchange(door, b"GET /stall HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -207,14 +205,14 @@ def test_a_response_that_stalls_is_broken_off(upstream: RecordingUpstream) -> No
         b"",
     ],
 )
-def test_nonsense_from_the_upstream_is_502(door: Door, upstream: RecordingUpstream, reply: bytes) -> None:
+def test_an_invalid_response_of_the_upstream_gives_502(door: Door, upstream: RecordingUpstream, reply: bytes) -> None:
     upstream.respond("/nonsense", raw=reply, close=True)
     response, _ = door.get("/nonsense")
     assert response.status == 502
     assert response.headers["x-code"] in ("upstream_protocol", "upstream_closed")
 
 
-def test_an_upstream_that_is_down_is_502_and_back_later(door: Door, upstream: RecordingUpstream) -> None:
+def test_an_upstream_that_is_down_gives_502_until_it_is_up_again(door: Door, upstream: RecordingUpstream) -> None:
     assert door.get("/x")[0].status == 200
     upstream.stop()
     assert door.get("/x")[0].headers["x-code"] == "upstream_connect"
@@ -222,20 +220,20 @@ def test_an_upstream_that_is_down_is_502_and_back_later(door: Door, upstream: Re
     assert door.get("/x")[0].status == 200
 
 
-def test_an_upstream_that_does_not_answer_is_504(upstream: RecordingUpstream) -> None:
+def test_an_upstream_that_does_not_answer_gives_504(upstream: RecordingUpstream) -> None:
     upstream.respond("/hang", body="x", delay=HANG)
     with open_door(upstream.url, timeouts={"first_byte_timeout": 0.2}) as door:
         assert door.get("/hang")[0].status == 504
 
 
-def test_a_client_that_stops_sending_its_body_is_408(upstream: RecordingUpstream) -> None:
+def test_a_client_that_stops_sending_its_body_gets_408(upstream: RecordingUpstream) -> None:
     with open_door(upstream.url, timeouts={"idle_timeout": 0.3}) as door, door.connect() as client:
         client.sendall(b"POST /u HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe")
         assert client.recv(65_536).startswith(b"HTTP/1.1 408")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_the_guard_script_is_written_into_pages(door: Door, upstream: RecordingUpstream, *, chunked: bool) -> None:
+def test_the_session_script_is_inserted_into_pages(door: Door, upstream: RecordingUpstream, *, chunked: bool) -> None:
     page = "<!doctype html><html><head><title>a</title></head><body>b</body></html>"
     headers = [("Content-Type", "text/html; charset=utf-8"), ("ETag", '"1"')]
     if chunked:
@@ -249,7 +247,7 @@ def test_the_guard_script_is_written_into_pages(door: Door, upstream: RecordingU
     assert (head.status, empty) == (200, b"")
 
 
-def test_an_unverified_certificate_is_refused_and_a_verified_one_accepted(tmp_path: Path) -> None:
+def test_an_upstream_with_an_unknown_certificate_is_refused_and_with_a_known_one_accepted(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     with RecordingUpstream(tls=(certificate, key)) as upstream:
         target = f"https://localhost:{upstream.port}"
@@ -289,7 +287,7 @@ def request_head(method: bytes, length: int = 0) -> bytes:
     return b"%s /big HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (method, length)
 
 
-def test_200_megabytes_pass_both_ways_without_being_held(upstream: RecordingUpstream) -> None:
+def test_200_megabytes_are_passed_on_both_ways_with_little_memory(upstream: RecordingUpstream) -> None:
     size = 200 * MIB
     with door_process(upstream.url) as (port, pid):
         wait_until(lambda: _answers(port), seconds=10)
@@ -308,7 +306,7 @@ def test_200_megabytes_pass_both_ways_without_being_held(upstream: RecordingUpst
         assert peak_memory(pid) - before < 24 * MIB
 
 
-def test_an_upload_to_a_slow_upstream_waits_at_the_client(upstream: RecordingUpstream) -> None:
+def test_an_upload_to_a_slow_upstream_slows_the_client_down(upstream: RecordingUpstream) -> None:
     upstream.respond("/big", body="x", read_rate=1000.0)
     with door_process(upstream.url) as (port, pid):
         wait_until(lambda: _answers(port), seconds=10)

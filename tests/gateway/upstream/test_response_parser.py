@@ -38,7 +38,7 @@ def parse(*pieces: bytes, method: str = "GET", eof: bool = False) -> tuple[Respo
         ),
     ],
 )
-def test_a_whole_response_leaves_the_connection_for_another(wire: bytes, body: bytes) -> None:
+def test_a_connection_can_be_used_again_after_a_complete_response(wire: bytes, body: bytes) -> None:
     parser, got = parse(wire)
     assert parser.is_complete
     assert parser.is_reusable
@@ -49,7 +49,7 @@ def test_a_whole_response_leaves_the_connection_for_another(wire: bytes, body: b
 
 
 @given(st.integers(1, 80))
-def test_it_does_not_matter_where_the_stream_is_cut(cut: int) -> None:
+def test_a_response_is_read_the_same_wherever_the_stream_is_cut(cut: int) -> None:
     wire = (
         b"HTTP/1.1 100 Continue\r\n\r\n"
         + OK
@@ -70,7 +70,7 @@ def test_it_does_not_matter_where_the_stream_is_cut(cut: int) -> None:
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
     ],
 )
-def test_surplus_bytes_or_a_close_end_the_connection_after_a_whole_response(wire: bytes) -> None:
+def test_a_connection_is_not_used_again_after_surplus_bytes_or_connection_close(wire: bytes) -> None:
     parser, body = parse(wire)
     assert (parser.is_complete, body, parser.is_reusable) == (True, b"hi", False)
 
@@ -85,7 +85,7 @@ def test_surplus_bytes_or_a_close_end_the_connection_after_a_whole_response(wire
         ("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n"),
     ],
 )
-def test_a_response_without_body_that_tells_one_is_whole_and_its_connection_is_not_used_again(
+def test_a_bodyless_response_that_announces_a_body_is_complete_and_its_connection_is_not_used_again(
     method: str, wire: bytes
 ) -> None:
     parser, body = parse(wire, method=method)
@@ -93,7 +93,7 @@ def test_a_response_without_body_that_tells_one_is_whole_and_its_connection_is_n
 
 
 @pytest.mark.parametrize("start", [OK, b"HTTP/1.0 200 OK\r\n"])
-def test_without_framing_the_end_of_the_stream_ends_the_body(start: bytes) -> None:
+def test_a_body_without_framing_ends_with_the_stream(start: bytes) -> None:
     parser, body = parse(start + b"\r\nhel", b"lo", eof=True)
     assert (parser.is_complete, body, parser.is_reusable) == (True, b"hello", False)
 
@@ -102,7 +102,7 @@ def test_without_framing_the_end_of_the_stream_ends_the_body(start: bytes) -> No
     "wire",
     [b"", b"HTTP/1.1 200", OK + b"Content-Length: 9\r\n\r\nshort", OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel"],
 )
-def test_a_stream_that_ends_early_is_a_broken_response(wire: bytes) -> None:
+def test_a_stream_that_ends_early_is_an_incomplete_response(wire: bytes) -> None:
     with pytest.raises(UpstreamFailed) as caught:
         parse(*([wire] if wire else []), eof=True)
     assert caught.value.code == "upstream_closed"
@@ -136,12 +136,12 @@ def test_a_stream_that_ends_early_is_a_broken_response(wire: bytes) -> None:
     ],
     ids=lambda wire: repr(wire[:60]),
 )
-def test_what_could_be_read_in_two_ways_is_refused(wire: bytes) -> None:
+def test_an_ambiguous_response_is_refused(wire: bytes) -> None:
     with pytest.raises(UpstreamFailed) as caught:
         parse(wire)
     assert caught.value.code == "upstream_protocol"
 
 
-def test_a_large_body_in_the_segment_of_its_head_is_no_large_head() -> None:
+def test_a_large_body_in_the_same_packet_as_its_head_does_not_count_as_a_large_head() -> None:
     _, body = parse(OK + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000)
     assert len(body) == 200_000

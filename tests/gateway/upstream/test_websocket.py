@@ -27,7 +27,7 @@ def refusal(door: Door) -> tuple[int, bytes]:
     return caught.value.response.status_code, bytes(caught.value.response.body or b"")
 
 
-def test_messages_pass_in_order_and_keep_their_kind(door: Door) -> None:
+def test_messages_keep_their_order_and_type(door: Door) -> None:
     with dial(door) as client:
         for message in ("text", b"binary", "", b"", "ünïcode", b"\x00\xff"):
             client.send(message)
@@ -38,7 +38,9 @@ def test_messages_pass_in_order_and_keep_their_kind(door: Door) -> None:
     assert door.app.client_messages == 206
 
 
-def test_the_handshake_reaches_the_upstream_as_the_client_made_it(door: Door, upstream: RecordingUpstream) -> None:
+def test_the_handshake_reaches_the_upstream_with_the_headers_of_the_client(
+    door: Door, upstream: RecordingUpstream
+) -> None:
     triple = b"streamlit, 2|a1b2|c3d4|1700000000, 5e0c7d1a-session"
     extra = b"Cookie: _streamlit_xsrf=2|x; vestibule=s\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"
     client, answer = raw_socket(door, b"Sec-WebSocket-Protocol: " + triple + b"\r\n" + extra)
@@ -56,14 +58,16 @@ def test_the_handshake_reaches_the_upstream_as_the_client_made_it(door: Door, up
     assert b"sec-websocket-extensions" not in answer.lower()
 
 
-def test_repeated_and_split_subprotocols_arrive_in_order_in_one_header(door: Door, upstream: RecordingUpstream) -> None:
+def test_subprotocols_from_several_headers_arrive_in_order_in_one_header(
+    door: Door, upstream: RecordingUpstream
+) -> None:
     client, _ = raw_socket(door, b"Sec-WebSocket-Protocol: a, b, a\r\nSec-WebSocket-Protocol: c\r\n")
     client.close()
     assert the_socket(upstream).request.values("sec-websocket-protocol") == ["a, b, a, c"]
 
 
 @pytest.mark.parametrize("chosen", ["second", None])
-def test_the_subprotocol_that_the_upstream_chose_is_the_one_chosen(
+def test_the_client_gets_the_subprotocol_that_the_upstream_chose(
     door: Door, upstream: RecordingUpstream, chosen: str | None
 ) -> None:
     upstream.websocket("/s", subprotocol=chosen)
@@ -74,7 +78,7 @@ def test_the_subprotocol_that_the_upstream_chose_is_the_one_chosen(
 @pytest.mark.parametrize(
     ("code", "reason"), [(1000, ""), (1000, "done"), (1001, ""), (1012, "soon back"), (4000, "bye")]
 )
-def test_a_close_of_the_upstream_reaches_the_client(
+def test_the_close_code_of_the_upstream_reaches_the_client(
     door: Door, upstream: RecordingUpstream, code: int, reason: str
 ) -> None:
     with dial(door) as client:
@@ -87,7 +91,7 @@ def test_a_close_of_the_upstream_reaches_the_client(
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "leaving"), (3000, ""), (4999, "bye")])
-def test_a_close_of_the_client_reaches_the_upstream(
+def test_the_close_code_of_the_client_reaches_the_upstream(
     door: Door, upstream: RecordingUpstream, code: int, reason: str
 ) -> None:
     with dial(door) as client:
@@ -99,13 +103,13 @@ def test_a_close_of_the_client_reaches_the_upstream(
     assert [message.text for message in opened.messages] == ["last words"]
 
 
-def test_an_upstream_that_vanishes_closes_the_client_with_1013(door: Door, upstream: RecordingUpstream) -> None:
+def test_a_lost_upstream_connection_closes_the_client_with_1013(door: Door, upstream: RecordingUpstream) -> None:
     with dial(door) as client:
         the_socket(upstream).abort()
         assert closing(client, seconds=2) == (1013, "upstream closed")
 
 
-def test_a_client_that_vanishes_closes_the_upstream(door: Door, upstream: RecordingUpstream) -> None:
+def test_a_lost_client_connection_closes_the_upstream(door: Door, upstream: RecordingUpstream) -> None:
     client, _ = raw_socket(door)
     opened = the_socket(upstream)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -114,7 +118,7 @@ def test_a_client_that_vanishes_closes_the_upstream(door: Door, upstream: Record
     wait_until(lambda: upstream.connections_open == 0, seconds=3)
 
 
-def test_an_upstream_that_never_answers_a_close_does_not_keep_the_socket(
+def test_an_upstream_that_never_answers_a_close_does_not_keep_the_socket_open(
     door: Door, upstream: RecordingUpstream
 ) -> None:
     with dial(door) as client:
@@ -125,7 +129,7 @@ def test_an_upstream_that_never_answers_a_close_does_not_keep_the_socket(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 426, 500, 503])
-def test_a_refusal_of_the_upstream_is_the_answer_to_the_handshake(
+def test_the_refusal_of_the_upstream_is_the_answer_to_the_handshake(
     door: Door, upstream: RecordingUpstream, status: int
 ) -> None:
     steering = b"X-Accel-Redirect: /x\r\nSet-Cookie: a=1\r\n"
@@ -152,7 +156,7 @@ def test_a_refusal_of_the_upstream_is_the_answer_to_the_handshake(
         b"",
     ],
 )
-def test_ws_7_anything_but_a_right_handshake_is_502_and_never_a_tunnel(
+def test_ws_7_a_wrong_handshake_answer_gives_502_and_opens_no_tunnel(
     door: Door, upstream: RecordingUpstream, raw: bytes
 ) -> None:
     upstream.respond("/s", raw=raw, close=True)
@@ -161,12 +165,12 @@ def test_ws_7_anything_but_a_right_handshake_is_502_and_never_a_tunnel(
     assert body in (b"upstream_protocol", b"upstream_closed")
 
 
-def test_a_subprotocol_nobody_offered_is_502(door: Door, upstream: RecordingUpstream) -> None:
+def test_a_subprotocol_that_the_client_did_not_offer_gives_502(door: Door, upstream: RecordingUpstream) -> None:
     upstream.websocket("/s", subprotocol="other")
     assert refusal(door)[0] == 502
 
 
-def test_an_upstream_that_is_down_or_silent_is_an_error_of_the_handshake(upstream: RecordingUpstream) -> None:
+def test_an_upstream_that_is_down_or_silent_gives_an_error_to_the_handshake(upstream: RecordingUpstream) -> None:
     upstream.websocket("/s", delay=10)
     with open_door(upstream.url, timeouts={"connect_timeout": 0.3}) as door:
         assert refusal(door) == (504, b"upstream_timeout")
@@ -174,7 +178,7 @@ def test_an_upstream_that_is_down_or_silent_is_an_error_of_the_handshake(upstrea
         assert refusal(door) == (502, b"upstream_connect")
 
 
-def test_50_megabyte_messages_pass_each_way(door: Door, upstream: RecordingUpstream) -> None:
+def test_messages_of_50_megabytes_are_passed_on_both_ways(door: Door, upstream: RecordingUpstream) -> None:
     size = 50 * MIB
     upstream.websocket("/s", echo=False)
     with dial(door) as client:
@@ -189,7 +193,7 @@ def test_50_megabyte_messages_pass_each_way(door: Door, upstream: RecordingUpstr
         assert hashlib.sha256(received).hexdigest() == pattern_sha256(size)
 
 
-def test_fragments_arrive_as_one_message(door: Door, upstream: RecordingUpstream) -> None:
+def test_a_fragmented_message_arrives_as_one_message(door: Door, upstream: RecordingUpstream) -> None:
     with dial(door) as client:
         client.send([b"one", b"two", b"three"])
         assert client.recv(timeout=5) == b"onetwothree"
@@ -221,7 +225,7 @@ def test_ws_7_a_message_of_the_upstream_over_the_limit_closes_both_with_1009(ups
         assert opened.wait_closed() == 1009
 
 
-def test_broken_frames_of_the_upstream_close_the_client(door: Door, upstream: RecordingUpstream) -> None:
+def test_invalid_frames_of_the_upstream_close_the_client(door: Door, upstream: RecordingUpstream) -> None:
     with dial(door) as client:
         the_socket(upstream).write_raw(b"\xff\xff\xff\xff")
         assert closing(client)[0] == 1013
@@ -234,7 +238,7 @@ def test_pings_of_the_upstream_are_answered_by_the_gateway(door: Door, upstream:
         wait_until(lambda: opened.pongs == [b"are you there"])
 
 
-def test_ws_7_an_upstream_that_does_not_read_holds_the_client_back(door: Door, upstream: RecordingUpstream) -> None:
+def test_ws_7_an_upstream_that_does_not_read_slows_the_client_down(door: Door, upstream: RecordingUpstream) -> None:
     client, _ = raw_socket(door)
     opened = the_socket(upstream)
     opened.pause_reading()
@@ -245,7 +249,7 @@ def test_ws_7_an_upstream_that_does_not_read_holds_the_client_back(door: Door, u
     client.close()
 
 
-def test_a_unix_socket_is_served(tmp_path: Path) -> None:
+def test_a_websocket_upstream_at_a_unix_socket_answers(tmp_path: Path) -> None:
     with (
         RecordingUpstream(unix=tmp_path / "app.sock") as upstream,
         open_door(upstream.url) as door,
@@ -255,7 +259,7 @@ def test_a_unix_socket_is_served(tmp_path: Path) -> None:
         assert client.recv(timeout=5) == "x"
 
 
-def test_a_tls_upstream_is_served_when_its_certificate_is_known(tmp_path: Path) -> None:
+def test_a_websocket_upstream_with_tls_is_used_when_its_certificate_is_known(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     with RecordingUpstream(tls=(certificate, key)) as upstream:
         target = f"https://localhost:{upstream.port}"
@@ -266,7 +270,7 @@ def test_a_tls_upstream_is_served_when_its_certificate_is_known(tmp_path: Path) 
             assert refusal(door) == (502, b"upstream_connect")
 
 
-def test_many_sockets_come_and_go_without_a_trace(door: Door, upstream: RecordingUpstream) -> None:
+def test_many_closed_sockets_leave_no_tasks_or_connections(door: Door, upstream: RecordingUpstream) -> None:
     for _ in range(30):
         with dial(door) as client:
             client.send("x")

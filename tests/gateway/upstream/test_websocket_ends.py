@@ -17,7 +17,9 @@ from tests.gateway.upstream.door import Door, open_door, wait_until
 from tests.gateway.upstream.websocket_calls import HANDSHAKE, MIB, closing, dial, raw_socket, the_socket
 
 
-def test_a_session_end_closes_the_socket_at_once_with_its_code(door: Door, upstream: RecordingUpstream) -> None:
+def test_the_end_of_the_session_closes_the_socket_at_once_with_its_close_code(
+    door: Door, upstream: RecordingUpstream
+) -> None:
     with dial(door) as client:
         opened = the_socket(upstream)
         began = time.monotonic()
@@ -29,7 +31,7 @@ def test_a_session_end_closes_the_socket_at_once_with_its_code(door: Door, upstr
     assert (door.app.ends[0].code, door.app.ends[0].by) == (4401, "gateway")
 
 
-def test_the_first_order_to_close_counts(door: Door, upstream: RecordingUpstream) -> None:
+def test_the_close_code_of_the_first_close_is_used(door: Door, upstream: RecordingUpstream) -> None:
     with dial(door) as client:
         the_socket(upstream)
         door.app.close_sockets(4403, "forbidden")
@@ -37,7 +39,9 @@ def test_the_first_order_to_close_counts(door: Door, upstream: RecordingUpstream
         assert closing(client) == (4403, "forbidden")
 
 
-def test_a_session_end_during_the_handshake_refuses_the_socket(door: Door, upstream: RecordingUpstream) -> None:
+def test_the_end_of_the_session_during_the_handshake_refuses_the_socket(
+    door: Door, upstream: RecordingUpstream
+) -> None:
     upstream.websocket("/s", delay=10)
     began = time.monotonic()
     client = socket.create_connection(("127.0.0.1", door.port), timeout=5)
@@ -50,7 +54,7 @@ def test_a_session_end_during_the_handshake_refuses_the_socket(door: Door, upstr
     wait_until(lambda: upstream.connections_open == 0)
 
 
-def test_ws_7_a_client_that_does_not_read_holds_the_upstream_back(door: Door, upstream: RecordingUpstream) -> None:
+def test_ws_7_a_client_that_does_not_read_slows_the_upstream_down(door: Door, upstream: RecordingUpstream) -> None:
     upstream.websocket("/s", echo=False)
     client, _ = raw_socket(door, receive_buffer=65_536)
     opened = the_socket(upstream)
@@ -71,7 +75,7 @@ def test_ws_7_a_client_that_does_not_read_holds_the_upstream_back(door: Door, up
 
 
 @pytest.mark.parametrize("told", [False, True])
-def test_a_session_end_reaches_the_upstream_though_the_client_does_not_read(
+def test_the_end_of_the_session_closes_the_upstream_even_when_the_client_does_not_read(
     upstream: RecordingUpstream, *, told: bool
 ) -> None:
     upstream.websocket("/s", echo=False)

@@ -50,19 +50,19 @@ def only_fault(report: Report) -> str:
     return f"{fault.part}: {fault.message}"
 
 
-async def test_a_sound_set_up_has_no_fault(provider: FakeProvider, upstream: RecordingUpstream) -> None:
+async def test_a_correct_configuration_has_no_error(provider: FakeProvider, upstream: RecordingUpstream) -> None:
     report = await examine(settings_for(provider.issuer, upstream=upstream.url))
     assert found(report, "fault") == []
     assert report.is_healthy()
     assert {finding.part for finding in found(report, "ok")} == {"providers.corp", "store.url", "routes.api.upstream"}
 
 
-async def test_it_asks_for_discovery_and_keys_and_for_nothing_else(provider: FakeProvider) -> None:
+async def test_the_doctor_requests_only_discovery_and_keys(provider: FakeProvider) -> None:
     await examine(settings_for(provider.issuer))
     assert sorted(hit.endpoint for hit in provider.hits) == ["discovery", "jwks"]
 
 
-async def test_it_says_exactly_what_to_register_for_every_origin(provider: FakeProvider) -> None:
+async def test_the_doctor_prints_the_exact_addresses_to_register_for_every_origin(provider: FakeProvider) -> None:
     server = {"origins": ["http://127.0.0.1:8000"]}
     first, second = (
         await examine(settings_for(provider.issuer, server=server, frontchannel_logout=True))
@@ -75,36 +75,36 @@ async def test_it_says_exactly_what_to_register_for_every_origin(provider: FakeP
     assert second.redirect_uri == "http://127.0.0.1:8000/auth/callback/corp"
 
 
-async def test_another_issuer_in_the_document_is_shown_beside_the_configured_one(provider: FakeProvider) -> None:
+async def test_another_issuer_in_the_document_is_shown_next_to_the_configured_one(provider: FakeProvider) -> None:
     provider.bend.discovery.json(lambda document: document | {"issuer": provider.issuer + "/"})
     message = only_fault(await examine(settings_for(provider.issuer)))
     assert message.startswith("providers.corp.issuer: ")
     assert f"configured is {provider.issuer}, but the discovery document states {provider.issuer}/" in message
 
 
-async def test_what_the_document_states_cannot_forge_a_line(provider: FakeProvider) -> None:
+async def test_text_in_the_discovery_document_cannot_forge_an_output_line(provider: FakeProvider) -> None:
     provider.bend.discovery.json(lambda document: document | {"issuer": "x\nok  everything\x1b[2J" + "y" * 5000})
     message = only_fault(await examine(settings_for(provider.issuer)))
     assert message.isprintable()
     assert len(message) < 500
 
 
-async def test_a_provider_that_does_not_answer_is_a_fault(provider: FakeProvider) -> None:
+async def test_a_provider_that_does_not_answer_is_an_error(provider: FakeProvider) -> None:
     provider.stop()
     assert "cannot be reached" in only_fault(await examine(settings_for(provider.issuer)))
 
 
-async def test_a_provider_that_hangs_is_a_fault_in_time(provider: FakeProvider) -> None:
+async def test_a_provider_that_hangs_is_an_error_after_the_timeout(provider: FakeProvider) -> None:
     with provider.bend.discovery.hold():
         assert "in time" in only_fault(await examine(settings_for(provider.issuer, http_timeout_seconds=0.3)))
 
 
-async def test_a_foreign_endpoint_is_a_fault_that_names_the_fix(provider: FakeProvider) -> None:
+async def test_an_endpoint_on_another_host_is_an_error_that_names_the_fix(provider: FakeProvider) -> None:
     provider.bend.discovery.json(lambda document: document | {"token_endpoint": "http://127.0.0.2:9/token"})
     assert "allowed_hosts" in only_fault(await examine(settings_for(provider.issuer)))
 
 
-async def test_an_empty_key_set_is_a_fault(provider: FakeProvider) -> None:
+async def test_an_empty_key_set_is_an_error(provider: FakeProvider) -> None:
     provider.bend.jwks.json(lambda document: {"keys": []})
     assert "no usable key" in only_fault(await examine(settings_for(provider.issuer)))
 
@@ -128,7 +128,7 @@ async def test_the_issuer_of_a_document_elsewhere_is_shown(provider: FakeProvide
     )
 
 
-async def test_no_key_for_the_pinned_algorithm_is_a_fault(provider: FakeProvider) -> None:
+async def test_a_key_set_without_a_key_for_the_pinned_algorithm_is_an_error(provider: FakeProvider) -> None:
     report = await examine(settings_for(provider.issuer, id_token_alg="EdDSA"))
     assert only_fault(report) == (
         "providers.corp.id_token_alg: pinned is EdDSA, but the provider publishes keys for RS256 alone; if it signs ID "
@@ -144,7 +144,7 @@ async def test_no_key_for_the_pinned_algorithm_is_a_fault(provider: FakeProvider
         ("end_session_endpoint", "id_token_hint", True, "warning"),
     ],
 )
-async def test_an_endpoint_that_is_wanted_and_missing_is_named(
+async def test_a_missing_endpoint_that_the_settings_need_is_named(
     provider: FakeProvider, endpoint: str, key: str, value: Any, level: str
 ) -> None:
     provider.bend.discovery.json(lambda document: {name: url for name, url in document.items() if name != endpoint})
@@ -153,13 +153,13 @@ async def test_an_endpoint_that_is_wanted_and_missing_is_named(
     assert report.is_healthy() is (level == "warning")
 
 
-async def test_an_upstream_that_does_not_answer_is_a_fault(provider: FakeProvider, free_port: int) -> None:
+async def test_an_upstream_that_does_not_answer_is_an_error(provider: FakeProvider, free_port: int) -> None:
     url = f"http://127.0.0.1:{free_port}"
     message = only_fault(await examine(settings_for(provider.issuer, upstream=url)))
     assert message.startswith(f"routes.api.upstream: {url} does not answer")
 
 
-async def test_an_upstream_that_is_no_http_server_is_a_fault(provider: FakeProvider) -> None:
+async def test_an_upstream_that_is_not_an_http_server_is_an_error(provider: FakeProvider) -> None:
     with FakeProvider() as other:
         other.bend.discovery.wire(b"SSH-2.0-OpenSSH\r\n")
         url = other.url + "/.well-known/openid-configuration"
@@ -167,24 +167,26 @@ async def test_an_upstream_that_is_no_http_server_is_a_fault(provider: FakeProvi
 
 
 @pytest.mark.parametrize("target", ["streamlit:missing.py", "asgi:no_such_module_here:app"])
-async def test_an_app_that_is_not_there_is_a_fault(provider: FakeProvider, target: str, tmp_path: Path) -> None:
+async def test_a_missing_app_is_an_error(provider: FakeProvider, target: str, tmp_path: Path) -> None:
     report = await examine(settings_for(provider.issuer, upstream=target), folder=tmp_path)
     assert only_fault(report).startswith("routes.api.upstream: no ")
 
 
-async def test_a_script_that_is_there_is_fine(provider: FakeProvider, tmp_path: Path) -> None:
+async def test_an_existing_script_is_not_an_error(provider: FakeProvider, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("")
     report = await examine(settings_for(provider.issuer, upstream="streamlit:app.py"), folder=tmp_path)
     assert report.is_healthy()
 
 
-async def test_a_missing_certificate_is_a_fault(provider: FakeProvider) -> None:
+async def test_a_missing_certificate_is_an_error(provider: FakeProvider) -> None:
     server = {"tls": {"certificate_file": "/no/such/certificate", "key_file": "/dev/null"}}
     report = await examine(settings_for(provider.issuer, server=server))
     assert "server.tls.certificate_file: no file" in "\n".join(f"{f.part}: {f.message}" for f in found(report, "fault"))
 
 
-def test_the_command_prints_uris_and_one_line_per_fault_and_ends_with_1(provider: FakeProvider, tmp_path: Path) -> None:
+def test_the_command_prints_uris_and_one_line_per_error_and_exits_with_1(
+    provider: FakeProvider, tmp_path: Path
+) -> None:
     write_configuration(tmp_path, provider.issuer + "/other", upstream="http://127.0.0.1:9")
     done = vestibule_process("doctor", folder=tmp_path)
     assert done.returncode == 1
@@ -195,7 +197,7 @@ def test_the_command_prints_uris_and_one_line_per_fault_and_ends_with_1(provider
     ]
 
 
-def test_as_json_it_says_the_same_to_a_program(provider: FakeProvider, tmp_path: Path) -> None:
+def test_the_json_output_has_the_same_content(provider: FakeProvider, tmp_path: Path) -> None:
     write_configuration(tmp_path, provider.issuer)
     done = vestibule("doctor", "--json", folder=tmp_path)
     report = json.loads(done.stdout)
@@ -205,14 +207,14 @@ def test_as_json_it_says_the_same_to_a_program(provider: FakeProvider, tmp_path:
     assert {finding["level"] for finding in report["findings"]} == {"ok", "warning"}
 
 
-async def test_secrets_that_lie_open_are_a_warning(provider: FakeProvider) -> None:
+async def test_secret_files_that_others_can_read_give_a_warning(provider: FakeProvider) -> None:
     noticed = [Fault("vestibule.toml", "secrets.keys_file", "everybody may read keys", "chmod 600 keys")]
     report = await examine(settings_for(provider.issuer), warnings=noticed)
     (found,) = [finding for finding in report.findings if finding.part == "secrets.keys_file"]
     assert (found.level, found.message) == ("warning", "everybody may read keys; chmod 600 keys")
 
 
-def test_strict_counts_warnings(provider: FakeProvider, tmp_path: Path) -> None:
+def test_with_strict_warnings_are_errors(provider: FakeProvider, tmp_path: Path) -> None:
     write_configuration(tmp_path, provider.issuer)  # without routes, which is a warning
     assert vestibule("doctor", folder=tmp_path).returncode == 0
     assert vestibule("doctor", "--strict", folder=tmp_path).returncode == 1
@@ -231,7 +233,7 @@ def write_configuration(folder: Path, issuer: str, *, upstream: str = "") -> Non
 
 
 @pytest.mark.parametrize("password", ["", "unit-test-redis-password"], ids=["without a password", "with one"])
-async def test_a_redis_without_a_password_is_named_with_the_fix(
+async def test_a_redis_without_a_password_is_reported_with_the_fix(
     provider: FakeProvider, component: Callable[[str], Path], tmp_path: Path, password: str
 ) -> None:
     server = start_server(component("redis-server"), tmp_path, port_for_a_program())

@@ -19,7 +19,7 @@ def line(report: LoginReport, claim: str) -> Shown:
     return found
 
 
-async def test_a_sign_in_shows_every_expected_claim(provider: FakeProvider, free_port: int) -> None:
+async def test_a_trial_sign_in_shows_every_expected_claim(provider: FakeProvider, free_port: int) -> None:
     report, farewell = await trial(settings_for(provider, free_port))
     assert report.fault == ""
     assert report.is_healthy(strict=True)
@@ -38,7 +38,7 @@ async def test_a_sign_in_shows_every_expected_claim(provider: FakeProvider, free
     )
 
 
-async def test_it_is_the_real_sign_in_with_one_token_request_and_leaves_no_refresh_token(
+async def test_a_trial_sign_in_makes_one_token_request_and_leaves_no_refresh_token(
     provider: FakeProvider, free_port: int
 ) -> None:
     await trial(settings_for(provider, free_port))
@@ -50,7 +50,7 @@ async def test_it_is_the_real_sign_in_with_one_token_request_and_leaves_no_refre
     assert len(provider.hits_of("revocation")) == 1
 
 
-async def test_no_token_no_secret_and_no_session_id_is_shown(provider: FakeProvider, free_port: int) -> None:
+async def test_a_trial_sign_in_shows_no_token_secret_or_session_id(provider: FakeProvider, free_port: int) -> None:
     report, _ = await trial(settings_for(provider, free_port))
     shown = report.as_text() + json.dumps(report.as_json())
     assert provider.issued
@@ -60,20 +60,22 @@ async def test_no_token_no_secret_and_no_session_id_is_shown(provider: FakeProvi
     assert line(report, "sid").text == "yes (ID token)"
 
 
-async def test_form_post_comes_back_as_well_from_a_provider_on_the_same_host(free_port: int) -> None:
+async def test_a_trial_sign_in_with_form_post_works_with_a_provider_on_the_same_host(free_port: int) -> None:
     with FakeProvider(auto_login="alice", host="localhost") as provider:
         report, _ = await trial(settings_for(provider, free_port, corp={"response_mode": "form_post"}))
     assert report.fault == ""
 
 
-async def test_roles_in_the_access_token_alone_are_found_there(provider: FakeProvider, free_port: int) -> None:
+async def test_roles_that_are_only_in_the_access_token_are_found(provider: FakeProvider, free_port: int) -> None:
     provider.bend.id_token.claims(lambda claims: claims | {"realm_access": OMIT})
     provider.bend.userinfo.json(without("realm_access"))
     report, _ = await trial(settings_for(provider, free_port))
     assert line(report, "roles").text == "access token: analyst, admin"
 
 
-async def test_roles_where_roles_from_does_not_look_are_missing(provider: FakeProvider, free_port: int) -> None:
+async def test_roles_in_a_source_that_roles_from_does_not_name_are_missing(
+    provider: FakeProvider, free_port: int
+) -> None:
     provider.bend.id_token.claims(lambda claims: claims | {"realm_access": OMIT})
     settings = settings_for(provider, free_port, corp={"roles_from": ["id_token"]}, routes=[needing(roles_any=["x"])])
     report, _ = await trial(settings)
@@ -81,7 +83,7 @@ async def test_roles_where_roles_from_does_not_look_are_missing(provider: FakePr
     assert "only in userinfo, access token, which roles_from leaves out" in line(report, "roles").text
 
 
-async def test_a_missing_claim_that_a_route_needs_is_a_warning_that_names_both(
+async def test_a_missing_claim_that_a_route_needs_gives_a_warning_with_claim_and_route(
     provider: FakeProvider, free_port: int
 ) -> None:
     for bend in (provider.bend.id_token, provider.bend.access_token):
@@ -97,7 +99,7 @@ async def test_a_missing_claim_that_a_route_needs_is_a_warning_that_names_both(
 
 
 @pytest.mark.parametrize("place", ["roles", "role", "groups", "cognito:groups", "https://example.com/roles"])
-async def test_roles_that_stand_elsewhere_are_pointed_at(provider: FakeProvider, free_port: int, place: str) -> None:
+async def test_roles_found_in_another_claim_are_pointed_out(provider: FakeProvider, free_port: int, place: str) -> None:
     for bend in (provider.bend.id_token, provider.bend.access_token):
         bend.claims(lambda claims: claims | {"realm_access": OMIT, "groups": OMIT, place: ["analyst"]})
     provider.bend.userinfo.json(without("realm_access", "groups"))
@@ -107,7 +109,7 @@ async def test_roles_that_stand_elsewhere_are_pointed_at(provider: FakeProvider,
     assert f'but {place} did (ID token: analyst): if those are roles, roles_claim = "{place}"' in roles.text
 
 
-async def test_a_claim_whose_scope_was_asked_for_is_the_providers_to_send(
+async def test_a_missing_claim_whose_scope_was_requested_has_a_fix_at_the_provider(
     provider: FakeProvider, free_port: int
 ) -> None:
     provider.bend.id_token.claims(lambda claims: claims | {"email": OMIT})
@@ -118,7 +120,7 @@ async def test_a_claim_whose_scope_was_asked_for_is_the_providers_to_send(
     assert 'add "email" to scopes' in line(report, "email").text
 
 
-async def test_a_missing_claim_that_nothing_uses_is_no_warning(provider: FakeProvider, free_port: int) -> None:
+async def test_a_missing_claim_that_nothing_uses_gives_no_warning(provider: FakeProvider, free_port: int) -> None:
     provider.bend.id_token.claims(lambda claims: claims | {"acr": OMIT, "auth_time": OMIT, "sid": OMIT})
     report, _ = await trial(settings_for(provider, free_port))
     assert [line(report, name).level for name in ("acr", "auth_time", "sid")] == ["missing"] * 3
@@ -126,14 +128,14 @@ async def test_a_missing_claim_that_nothing_uses_is_no_warning(provider: FakePro
     assert "not sent acr: did not arrive, and nothing in this configuration needs it" in report.as_text()
 
 
-async def test_without_an_address_nothing_is_said_of_verifying_it(provider: FakeProvider, free_port: int) -> None:
+async def test_without_an_email_nothing_is_said_about_its_verification(provider: FakeProvider, free_port: int) -> None:
     provider.bend.id_token.claims(lambda claims: claims | {"email": OMIT, "email_verified": OMIT})
     provider.bend.userinfo.json(without("email", "email_verified"))
     report, _ = await trial(settings_for(provider, free_port))
     assert line(report, "email_verified").text == "no address arrived, so there is none to verify"
 
 
-async def test_a_role_of_our_own_needs_no_role_of_the_provider(provider: FakeProvider, free_port: int) -> None:
+async def test_a_local_role_needs_no_role_from_the_provider(provider: FakeProvider, free_port: int) -> None:
     for bend in (provider.bend.id_token, provider.bend.access_token):
         bend.claims(lambda claims: claims | {"realm_access": OMIT})
     provider.bend.userinfo.json(without("realm_access"))
@@ -142,14 +144,16 @@ async def test_a_role_of_our_own_needs_no_role_of_the_provider(provider: FakePro
     assert line(report, "roles").level == "missing"
 
 
-async def test_an_unverified_address_warns_where_addresses_decide(provider: FakeProvider, free_port: int) -> None:
+async def test_an_unverified_email_gives_a_warning_where_rules_use_emails(
+    provider: FakeProvider, free_port: int
+) -> None:
     provider.people["alice"].email_verified = False
     report, _ = await trial(settings_for(provider, free_port, routes=[needing(email_domains=["example.com"])]))
     assert line(report, "email_verified").level == "warning"
     assert "do not count this address" in line(report, "email_verified").text
 
 
-async def test_claims_that_rules_and_headers_name_are_looked_for_too(provider: FakeProvider, free_port: int) -> None:
+async def test_claims_used_in_rules_and_headers_are_checked(provider: FakeProvider, free_port: int) -> None:
     provider.people["alice"].extra = {"department": "birds"}
     route = needing(claims={"tenant": "blue"}) | {"claim_headers": {"X-Department": "department"}}
     report, _ = await trial(settings_for(provider, free_port, routes=[route]))
@@ -157,7 +161,7 @@ async def test_claims_that_rules_and_headers_name_are_looked_for_too(provider: F
     assert line(report, "claim tenant").level == "warning"
 
 
-async def test_no_refresh_token_warns_where_the_providers_token_goes_to_an_api(
+async def test_a_missing_refresh_token_gives_a_warning_where_an_api_gets_the_token_of_the_provider(
     provider: FakeProvider, free_port: int
 ) -> None:
     provider.options.issue_refresh_tokens = False
@@ -167,14 +171,18 @@ async def test_no_refresh_token_warns_where_the_providers_token_goes_to_an_api(
     assert "offline_access" in line(report, "refresh token").text
 
 
-async def test_an_opaque_access_token_is_told_from_a_jwt(provider: FakeProvider, free_port: int) -> None:
+async def test_an_opaque_access_token_is_reported_differently_from_a_jwt(
+    provider: FakeProvider, free_port: int
+) -> None:
     provider.bend.access_token.raw(lambda token: "opaque-" + token.rpartition(".")[2])
     provider.bend.id_token.claims(lambda claims: claims | {"at_hash": OMIT})
     report, _ = await trial(settings_for(provider, free_port, corp={"userinfo": "never"}))
     assert line(report, "access token").text.startswith("opaque, lives 300 s")
 
 
-async def test_an_audience_that_is_no_api_names_the_mapper(provider: FakeProvider, free_port: int) -> None:
+async def test_a_wrong_audience_of_the_access_token_is_reported_with_the_mapper_to_add(
+    provider: FakeProvider, free_port: int
+) -> None:
     provider.options.access_token_audience = "account"
     api = {"id": "api", "path": "/api/", "upstream": "http://127.0.0.1:9", "token": "access_token"}
     report, _ = await trial(settings_for(provider, free_port, routes=[api]))
@@ -182,7 +190,7 @@ async def test_an_audience_that_is_no_api_names_the_mapper(provider: FakeProvide
     assert "audience account" in line(report, "access token").text
 
 
-async def test_what_the_provider_says_cannot_forge_a_line(provider: FakeProvider, free_port: int) -> None:
+async def test_text_from_the_provider_cannot_forge_an_output_line(provider: FakeProvider, free_port: int) -> None:
     provider.people["alice"].roles = ["x" * 300, "admin\nfound    sub: root"]
     provider.people["alice"].extra = {"acr": "a\x1b[2J" + "y" * 500}
     provider.options.acr = "a\x1b[2J" + "y" * 500
@@ -198,7 +206,9 @@ def without(*names: str) -> Any:
     return lambda document: {name: value for name, value in document.items() if name not in names}
 
 
-async def test_an_address_that_is_assumed_to_be_verified_is_shown_so(provider: FakeProvider, free_port: int) -> None:
+async def test_an_email_that_the_settings_assume_to_be_verified_is_shown_as_assumed(
+    provider: FakeProvider, free_port: int
+) -> None:
     provider.bend.id_token.claims(lambda claims: claims | {"email_verified": OMIT})
     provider.bend.userinfo.json(without("email_verified"))
     settings = settings_for(provider, free_port, routes=[needing(email_domains=["example.com"])])
@@ -210,7 +220,7 @@ async def test_an_address_that_is_assumed_to_be_verified_is_shown_so(provider: F
     assert "assumed" in shown.text
 
 
-async def test_a_header_of_an_unverified_address_is_warned_of(provider: FakeProvider, free_port: int) -> None:
+async def test_a_header_with_an_unverified_email_gives_a_warning(provider: FakeProvider, free_port: int) -> None:
     provider.people["alice"].email_verified = False
     route = needing() | {"claim_headers": {"X-Mail": "email"}}
     report, _ = await trial(settings_for(provider, free_port, routes=[route]))

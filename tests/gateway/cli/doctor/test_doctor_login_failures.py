@@ -18,7 +18,9 @@ from tests.gateway.cli.doctor.trials import KEY, LINK, settings_for, tables_for,
 from tests.gateway.commands import environment, vestibule
 
 
-async def test_a_token_that_breaks_a_rule_ends_the_trial_with_its_code(provider: FakeProvider, free_port: int) -> None:
+async def test_an_invalid_id_token_ends_the_trial_sign_in_with_its_error_code(
+    provider: FakeProvider, free_port: int
+) -> None:
     provider.bend.id_token.claims(lambda claims: claims | {"aud": "another"})
     report, page = await trial(settings_for(provider, free_port))
     assert report.fault.startswith("id_token_aud")
@@ -40,13 +42,13 @@ async def test_an_audience_that_is_not_trusted_is_named_with_its_setting(
     assert report.is_healthy()
 
 
-async def test_a_wrong_secret_ends_the_trial(provider: FakeProvider, free_port: int) -> None:
+async def test_a_wrong_client_secret_ends_the_trial_sign_in(provider: FakeProvider, free_port: int) -> None:
     corp = {"client_secret": "another-secret-altogether", "par": "off"}
     report, _ = await trial(settings_for(provider, free_port, corp=corp))
     assert report.fault.startswith("token_refused (invalid_client)")
 
 
-async def test_a_refusal_of_the_provider_ends_the_trial(provider: FakeProvider, free_port: int) -> None:
+async def test_a_refusal_by_the_provider_ends_the_trial_sign_in(provider: FakeProvider, free_port: int) -> None:
     provider.options.auto_login = ""
 
     def cancel(browser: CookieClient, link: str) -> None:
@@ -56,7 +58,7 @@ async def test_a_refusal_of_the_provider_ends_the_trial(provider: FakeProvider, 
     assert report.fault.startswith("the provider refused (access_denied)")
 
 
-async def test_a_provider_that_is_down_is_said_before_anybody_is_asked_to_sign_in(
+async def test_a_provider_that_is_down_is_reported_before_anybody_is_asked_to_sign_in(
     provider: FakeProvider, free_port: int
 ) -> None:
     provider.stop()
@@ -65,13 +67,15 @@ async def test_a_provider_that_is_down_is_said_before_anybody_is_asked_to_sign_i
     assert visited is None
 
 
-async def test_nobody_coming_back_ends_the_trial_in_time(provider: FakeProvider, free_port: int) -> None:
+async def test_the_trial_sign_in_ends_after_a_timeout_when_nobody_comes_back(
+    provider: FakeProvider, free_port: int
+) -> None:
     settings = settings_for(provider, free_port, limits={"login_seconds": 0.3})
     report, _ = await trial(settings, lambda browser, link: None)
     assert "nobody came back" in report.fault
 
 
-async def test_a_taken_port_names_the_front_door_and_the_way_out(provider: FakeProvider) -> None:
+async def test_the_error_for_a_port_in_use_names_the_front_door_and_the_fix(provider: FakeProvider) -> None:
     taken = bind_socket("127.0.0.1")
     taken.listen()
     port = taken.getsockname()[1]
@@ -82,7 +86,7 @@ async def test_a_taken_port_names_the_front_door_and_the_way_out(provider: FakeP
         await trial(settings_for(provider, port))
 
 
-async def test_a_certificate_that_is_not_there_is_a_fault_and_no_trace(provider: FakeProvider, free_port: int) -> None:
+async def test_a_missing_certificate_is_an_error_without_a_traceback(provider: FakeProvider, free_port: int) -> None:
     server = {
         "public_url": f"https://localhost:{free_port}",
         "bind": f"127.0.0.1:{free_port}",
@@ -92,7 +96,7 @@ async def test_a_certificate_that_is_not_there_is_a_fault_and_no_trace(provider:
         await trial(settings_for(provider, free_port, server=server))
 
 
-async def test_of_several_providers_one_must_be_chosen(provider: FakeProvider, free_port: int) -> None:
+async def test_with_several_providers_one_must_be_chosen(provider: FakeProvider, free_port: int) -> None:
     tables = tables_for(provider, free_port)
     tables["providers"]["partners"] = tables["providers"]["corp"]
     settings = parse_settings(tables)
@@ -105,7 +109,7 @@ async def test_of_several_providers_one_must_be_chosen(provider: FakeProvider, f
     assert report.fault == ""
 
 
-async def test_without_the_link_nobody_can_sign_in(provider: FakeProvider, free_port: int) -> None:
+async def test_the_trial_sign_in_starts_only_with_the_printed_link(provider: FakeProvider, free_port: int) -> None:
     door = f"http://localhost:{free_port}"
 
     def try_around(browser: CookieClient, link: str) -> list[int]:
@@ -119,7 +123,7 @@ async def test_without_the_link_nobody_can_sign_in(provider: FakeProvider, free_
     assert report.fault == ""
 
 
-async def test_a_stray_callback_does_not_end_the_trial(provider: FakeProvider, free_port: int) -> None:
+async def test_an_unrelated_callback_does_not_end_the_trial_sign_in(provider: FakeProvider, free_port: int) -> None:
     callback = f"http://localhost:{free_port}/auth/callback/corp"
 
     def stray_first(browser: CookieClient, link: str) -> int:
@@ -133,7 +137,7 @@ async def test_a_stray_callback_does_not_end_the_trial(provider: FakeProvider, f
     assert report.fault == ""
 
 
-async def test_another_host_is_not_served(provider: FakeProvider, free_port: int) -> None:
+async def test_the_trial_listener_refuses_requests_for_another_host(provider: FakeProvider, free_port: int) -> None:
     def misdirected(browser: CookieClient, link: str) -> int:
         status = browser.get(link, headers={"Host": "evil.example"}).status_code
         walk(browser, link)
@@ -143,14 +147,16 @@ async def test_another_host_is_not_served(provider: FakeProvider, free_port: int
     assert (status, report.fault) == (421, "")
 
 
-async def test_a_loopback_port_stands_in_for_a_public_url_elsewhere(provider: FakeProvider, free_port: int) -> None:
+async def test_a_loopback_port_can_replace_a_public_url_on_another_machine(
+    provider: FakeProvider, free_port: int
+) -> None:
     server = {"public_url": "https://apps.example.com/tools", "environment": "development"}
     report, _ = await trial(settings_for(provider, 1, server=server), loopback_port=free_port)
     assert report.redirect_uri == f"http://localhost:{free_port}/auth/callback/corp"
     assert report.fault == ""
 
 
-async def test_a_public_url_elsewhere_is_served_where_the_front_door_would_listen(
+async def test_a_public_url_on_another_machine_is_served_at_the_address_where_the_front_door_would_listen(
     provider: FakeProvider, free_port: int
 ) -> None:
     """The browser arrives over a proxy that speaks https; its cookies are Secure, so it is played hop by hop."""
@@ -205,7 +211,7 @@ def test_the_command_prints_a_link_and_then_the_report(provider: FakeProvider, f
     assert not [secret for secret in provider.issued if secret in out + said + rest]
 
 
-def test_the_command_ends_with_1_where_the_port_is_taken(provider: FakeProvider, tmp_path: Path) -> None:
+def test_the_command_exits_with_1_when_the_port_is_in_use(provider: FakeProvider, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -215,7 +221,7 @@ def test_the_command_ends_with_1_where_the_port_is_taken(provider: FakeProvider,
     assert "taken by another program" in done.stderr
 
 
-def test_help_names_the_options(tmp_path: Path) -> None:
+def test_the_help_of_doctor_lists_the_options_of_the_trial_sign_in(tmp_path: Path) -> None:
     shown = vestibule("doctor", "--help", folder=tmp_path).stdout
     assert all(option in shown for option in ("--login", "--provider", "--loopback-port"))
 
@@ -234,7 +240,7 @@ def test_help_names_the_options(tmp_path: Path) -> None:
         ("https://okta.com.evil.example", "other"),
     ],
 )
-def test_the_issuer_tells_the_product(issuer: str, kind: str) -> None:
+def test_the_provider_product_is_recognised_by_its_issuer(issuer: str, kind: str) -> None:
     assert kind_of(issuer) == kind
 
 
@@ -246,5 +252,5 @@ def test_the_issuer_tells_the_product(issuer: str, kind: str) -> None:
         *("refresh token", "access token", "audience"),
     ],
 )
-def test_there_is_a_fix_for_every_claim_at_every_provider(issuer: str, claim: str) -> None:
+def test_every_claim_has_a_fix_for_every_provider_product(issuer: str, claim: str) -> None:
     assert fix_for(issuer, claim)
