@@ -35,7 +35,7 @@ def make_venv(folder: Path, *, code: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_each_package_is_named_once_with_how_many_there_are(tmp_path: Path) -> None:
+def test_each_package_is_printed_once_with_the_total_number(tmp_path: Path) -> None:
     done = make_venv(tmp_path, code=0)
     assert done.returncode == 0
     lines = done.stdout.splitlines()
@@ -45,7 +45,7 @@ def test_each_package_is_named_once_with_how_many_there_are(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("code", [1, 2])
-def test_what_pip_could_not_do_is_shown_and_fails(tmp_path: Path, code: int) -> None:
+def test_an_error_of_pip_is_shown_and_fails_the_command(tmp_path: Path, code: int) -> None:
     done = make_venv(tmp_path, code=code)
     assert done.returncode == code
     assert "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES" in done.stdout

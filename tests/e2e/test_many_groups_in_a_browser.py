@@ -137,14 +137,14 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
             process.stop()
 
 
-def test_a_page_sees_all_groups_and_the_api_decides_by_them(tab: Page, door: Door) -> None:
+def test_a_page_sees_all_groups_and_the_api_uses_them_for_its_decision(tab: Page, door: Door) -> None:
     with many_groups(door.provider):
         tab.goto(door.url + "/")
         expect(tab.get_by_text(f"groups: 200, last: {GROUPS[-1]}")).to_be_visible()
     expect(tab.get_by_text("api: 200 200")).to_be_visible()
 
 
-def test_a_long_cookie_line_keeps_no_page_from_its_socket(tab: Page, door: Door) -> None:
+def test_a_page_can_open_its_socket_with_a_long_cookie_line(tab: Page, door: Door) -> None:
     with many_groups(door.provider, [GROUPS[-1]]):
         tab.goto(door.url + "/")
         expect(tab.get_by_text("groups: 1,")).to_be_visible()
@@ -154,7 +154,7 @@ def test_a_long_cookie_line_keeps_no_page_from_its_socket(tab: Page, door: Door)
     expect(tab.get_by_text("groups: 1,")).to_be_visible()
 
 
-def test_a_sign_out_with_a_long_id_token_reaches_the_provider_and_comes_back(tab: Page, door: Door) -> None:
+def test_a_sign_out_with_a_long_id_token_reaches_the_provider_and_returns(tab: Page, door: Door) -> None:
     with many_groups(door.provider):
         tab.goto(door.url + "/")
         expect(tab.get_by_text("groups: 200")).to_be_visible()

@@ -36,11 +36,13 @@ def settings(**log: Any) -> Settings:
     ],
     ids=["terminal", "no terminal", "json is set", "console is set", "something else is set"],
 )
-def test_the_form_follows_the_reader_unless_it_is_set(log: dict[str, Any], is_terminal: bool, form: str) -> None:
+def test_the_log_format_depends_on_the_terminal_unless_it_is_set(
+    log: dict[str, Any], is_terminal: bool, form: str
+) -> None:
     assert for_a_terminal(settings(**log), is_terminal=is_terminal).log.format == form
 
 
-def test_run_on_a_terminal_has_the_address_in_a_line_of_its_own_and_no_json(tmp_path: Path) -> None:
+def test_run_on_a_terminal_prints_the_address_on_a_separate_line_without_json(tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "vestibule.toml").write_text(f"""
 [server]

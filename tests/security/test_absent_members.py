@@ -25,29 +25,27 @@ def saying_nothing(names: Sequence[str], value: Any) -> Change:
 
 @ABSENT
 @pytest.mark.parametrize("name", [*members.ID_TOKEN, "all of them"])
-def test_it_6_to_it_11_a_claim_that_an_id_token_need_not_have_may_say_nothing(
-    house: House, name: str, value: Any
-) -> None:
+def test_it_6_to_it_11_an_optional_claim_of_an_id_token_may_be_empty(house: House, name: str, value: Any) -> None:
     names = members.ID_TOKEN if name == "all of them" else (name,)
     house.provider.bend.id_token.claims(saying_nothing(names, value))
     assert house.who(house.sign_in()) == "alice"
 
 
 @ABSENT
-def test_it_10_a_header_that_says_nothing_of_type_and_key(house: House, value: Any) -> None:
+def test_it_10_an_id_token_header_with_empty_type_and_kid_is_accepted(house: House, value: Any) -> None:
     house.provider.bend.id_token.header(saying_nothing(("typ", "kid"), value))
     house.sign_in()
 
 
 @ABSENT
-def test_tk_4_a_token_response_may_say_nothing(house: House, value: Any) -> None:
+def test_tk_4_optional_members_of_a_token_response_may_be_empty(house: House, value: Any) -> None:
     house.provider.bend.token.json(saying_nothing(members.TOKEN_RESPONSE, value))
     browser = house.sign_in()
     assert house.session_of(browser).tokens.refresh_token == ""
 
 
 @ABSENT
-def test_tk_6_a_refreshed_response_that_says_nothing_leaves_what_was_there(
+def test_tk_6_empty_members_of_a_refresh_response_keep_the_old_values(
     timed_house: Callable[..., House], clock: FakeClock, value: Any
 ) -> None:
     house = timed_house()
@@ -63,7 +61,7 @@ def test_tk_6_a_refreshed_response_that_says_nothing_leaves_what_was_there(
     assert after.access_token != before.access_token
 
 
-def test_tk_6_an_empty_scope_grants_nothing_and_null_what_was_asked_for(house: House) -> None:
+def test_tk_6_an_empty_scope_grants_no_scopes_and_a_null_scope_the_requested_ones(house: House) -> None:
     for said, granted in (("", set()), (None, {"openid", "profile", "email"})):
         house.provider.bend.token.reset()
         house.provider.bend.token.json(saying_nothing(("scope",), said))
@@ -71,7 +69,7 @@ def test_tk_6_an_empty_scope_grants_nothing_and_null_what_was_asked_for(house: H
 
 
 @ABSENT
-def test_it_13_userinfo_that_says_nothing_takes_nothing_away(house: House, value: Any) -> None:
+def test_it_13_empty_claims_in_userinfo_remove_no_claim_of_the_id_token(house: House, value: Any) -> None:
     house.provider.bend.id_token.claims(lambda claims: {**claims, "name": "Ada", "groups": ["science"]})
     house.provider.bend.userinfo.json(saying_nothing((*members.USERINFO, "name", "groups"), value))
     browser = house.sign_in()
@@ -80,7 +78,7 @@ def test_it_13_userinfo_that_says_nothing_takes_nothing_away(house: House, value
 
 
 @ABSENT
-def test_dm_2_an_endpoint_that_says_nothing_is_not_there(
+def test_dm_2_an_empty_endpoint_is_treated_as_missing(
     build_house: Callable[..., House], provider: FakeProvider, value: Any
 ) -> None:
     provider.bend.discovery.json(saying_nothing(members.DISCOVERY, value))
@@ -90,7 +88,7 @@ def test_dm_2_an_endpoint_that_says_nothing_is_not_there(
 
 
 @ABSENT
-def test_dm_4_a_key_of_which_little_is_said_verifies(
+def test_dm_4_a_key_with_empty_optional_members_verifies(
     build_house: Callable[..., House], provider: FakeProvider, value: Any
 ) -> None:
     names = [name for name in members.JWK if name != "kid"]
@@ -101,7 +99,7 @@ def test_dm_4_a_key_of_which_little_is_said_verifies(
 
 
 @pytest.mark.parametrize("kid", [OMIT, None, ""], ids=["missing", "null", "empty"])
-def test_dm_4_a_key_without_a_name_verifies_tokens_that_name_one(
+def test_dm_4_a_key_without_a_kid_verifies_tokens_with_a_kid(
     build_house: Callable[..., House], provider: FakeProvider, kid: Any
 ) -> None:
     def change(document: dict[str, Any]) -> dict[str, Any]:
@@ -116,9 +114,7 @@ def test_dm_4_a_key_without_a_name_verifies_tokens_that_name_one(
 
 
 @ABSENT
-def test_lo_11_a_logout_token_names_the_person_or_the_session_and_may_leave_the_other_empty(
-    house: House, value: Any
-) -> None:
+def test_lo_11_a_logout_token_with_sub_or_sid_may_leave_the_other_empty(house: House, value: Any) -> None:
     rest = {name: value for name in members.LOGOUT_TOKEN if name != "sid"}
     browser = house.sign_in()
     assert post_logout(house, house.provider.logout_token(sub="alice", sid=value, **rest)).status_code == 200
@@ -140,18 +136,18 @@ def api() -> Iterator[Api]:
 
 @ABSENT
 @pytest.mark.parametrize("name", members.ACCESS_TOKEN)
-def test_rs_4_a_claim_that_an_access_token_need_not_have_may_say_nothing(api: Api, name: str, value: Any) -> None:
+def test_rs_4_an_optional_claim_of_an_access_token_may_be_empty(api: Api, name: str, value: Any) -> None:
     assert api.send(api.token(**{name: value})).status == 200
 
 
 @ABSENT
-def test_rs_5_an_empty_scope_is_no_scope_and_null_is_looked_for_in_scp(api: Api, value: Any) -> None:
+def test_rs_5_an_empty_scope_gives_no_scopes_and_a_null_scope_is_read_from_scp(api: Api, value: Any) -> None:
     answer = api.send(api.token(scope=value, scp="models:read models:list"), path="/readers")
     assert answer.status == (200 if value is None else 403)
 
 
 @pytest.mark.parametrize("nonce", ["n", "", None], ids=["text", "empty", "null"])
-def test_rs_3_a_nonce_does_not_outweigh_the_type_of_access_tokens(api: Api, nonce: Any) -> None:
+def test_rs_3_an_access_token_type_counts_more_than_a_nonce(api: Api, nonce: Any) -> None:
     """Keycloak up to 24 puts one into access tokens."""
     assert api.send(api.token(nonce=nonce)).status == 200
     api.assert_refused(api.token(nonce=nonce, typ="ID"))

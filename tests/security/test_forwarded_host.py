@@ -89,7 +89,7 @@ def test_az_5_the_log_line_of_a_421_names_the_setting(build: Callable[..., TwoHo
         assert "received the host inner:8000, expected " + hosts.here.removeprefix("http://") in event["detail"]
 
 
-def test_az_5_a_lost_port_is_named_and_what_keeps_it(build: Callable[..., TwoHosts]) -> None:
+def test_az_5_a_missing_port_in_the_host_is_logged_with_the_fix(build: Callable[..., TwoHosts]) -> None:
     hosts = build()
     name = hosts.here.removeprefix("http://")
     assert hosts.ask_host(name.partition(":")[0], "/api/x").status == 421

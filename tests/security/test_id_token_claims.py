@@ -41,7 +41,7 @@ def test_it_6_an_audience_list_with_only_this_client_and_its_azp_is_accepted(hou
 
 
 @pytest.mark.parametrize("case", AUDIENCES)
-def test_it_6_a_further_audience_counts_only_where_it_is_trusted(
+def test_it_6_an_additional_audience_is_accepted_only_where_it_is_trusted(
     build_house: Callable[..., House], provider: FakeProvider, case: str
 ) -> None:
     trusted, claims, code = audience_cases(provider.client.client_id)[case]
@@ -53,7 +53,7 @@ def test_it_6_a_further_audience_counts_only_where_it_is_trusted(
     assert_login_rejected(house, reason=f"id_token_{code}")
 
 
-def test_it_6_the_audience_that_is_refused_is_in_the_log_and_not_on_the_page(house: House) -> None:
+def test_it_6_a_refused_audience_is_in_the_log_and_not_on_the_page(house: House) -> None:
     bend_claims(house, with_claims(aud=["vestibule", PROJECT]))
     browser = house.browser()
     url = house.callback_url(browser)
@@ -85,7 +85,7 @@ def test_it_7_times_must_be_finite_numbers(house: House, claim: str, value: floa
         ("nbf", 55, True),
     ],
 )
-def test_it_7_times_may_differ_as_far_as_clocks_and_providers_do(
+def test_it_7_times_are_checked_with_the_leeway_for_clocks_and_providers(
     timed_house: Callable[..., House], clock: FakeClock, claim: str, seconds: float, accepted: bool
 ) -> None:
     house = timed_house()

@@ -27,7 +27,7 @@ def fields_of(page: str) -> dict[str, str]:
     return {name: unescape(value) for name, value in found}
 
 
-def test_lo_1_a_request_too_long_for_an_address_goes_by_a_form(house: House) -> None:
+def test_lo_1_a_logout_request_that_is_too_long_for_an_address_is_sent_as_a_form(house: House) -> None:
     browser, id_token = crowded(house)
     cookie = house.session_cookie(browser)
     answer = browser.post(f"{house.url}/auth/logout")
@@ -51,7 +51,7 @@ def test_lo_1_a_request_too_long_for_an_address_goes_by_a_form(house: House) -> 
     assert house.get_raw("/auth/session", "Sec-Fetch-Site: same-origin", cookie=cookie).status == 401
 
 
-def test_lo_1_a_provider_that_takes_get_alone_is_told_without_the_id_token(
+def test_lo_1_a_provider_that_accepts_only_get_gets_a_long_logout_request_without_the_id_token(
     build_house: Callable[..., House], provider: FakeProvider
 ) -> None:
     house = build_house(providers={"corp": provider_table(provider, par="off", logout_method="get")})
@@ -69,7 +69,7 @@ def test_lo_1_a_provider_that_takes_get_alone_is_told_without_the_id_token(
 
 
 @pytest.mark.parametrize("method", ["auto", "get"])
-def test_lo_1_a_short_request_stays_a_redirect_with_the_id_token(
+def test_lo_1_a_short_logout_request_is_a_redirect_with_the_id_token(
     build_house: Callable[..., House], provider: FakeProvider, method: str
 ) -> None:
     house = build_house(providers={"corp": provider_table(provider, par="off", logout_method=method)})

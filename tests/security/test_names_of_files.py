@@ -32,7 +32,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_px_10_a_file_of_any_name_arrives_byte_for_byte(house: House, cookie: str, name: str) -> None:
+def test_px_10_a_path_with_any_file_name_is_passed_on_byte_for_byte(house: House, cookie: str, name: str) -> None:
     """Encoded as browsers do, and with every byte encoded."""
     encoded = b"/files/" + quote(name).encode()
     whole = b"/files/" + b"".join(b"%%%02x" % byte for byte in name.encode())
@@ -42,7 +42,7 @@ def test_px_10_a_file_of_any_name_arrives_byte_for_byte(house: House, cookie: st
 
 
 @pytest.mark.parametrize("target", ["/files/報告.pdf", "/ａdmin", "/．．/admin"], ids=ascii)
-def test_px_10_bytes_that_no_request_line_may_hold_are_refused(house: House, cookie: str, target: str) -> None:
+def test_px_10_bytes_that_a_request_line_cannot_hold_are_refused(house: House, cookie: str, target: str) -> None:
     """Clients encode them (RFC 9112 section 3.2); what is behind the front door refuses them too."""
     house.upstream.clear()
     assert house.get_raw(target.encode(), cookie=cookie).status == 400
@@ -65,7 +65,7 @@ def test_px_10_bytes_that_no_request_line_may_hold_are_refused(house: House, coo
         (b"/files/a%5Cb", "an encoded slash, and the route does not say encoded_slashes = true"),
     ],
 )
-def test_px_10_a_refused_path_says_its_reason_to_person_and_operator(
+def test_px_10_the_reason_for_a_refused_path_is_on_the_page_and_in_the_log(
     house: House, cookie: str, target: bytes, reason: str
 ) -> None:
     house.audit.clear()
@@ -79,7 +79,7 @@ def test_px_10_a_refused_path_says_its_reason_to_person_and_operator(
 
 
 @pytest.mark.parametrize("target", [b"/git/group%2Fproject/x", b"/git/a%5Cb", b"/git/%E5%A0%B1%2F%231"])
-def test_px_10_an_encoded_slash_passes_where_the_route_says_so(
+def test_px_10_an_encoded_slash_is_accepted_where_the_route_allows_it(
     build_house: Builder, upstream: RecordingUpstream, target: bytes
 ) -> None:
     house = build_house(routes=[page_route(upstream, id="git", path="/git", encoded_slashes=True)])
@@ -90,7 +90,7 @@ def test_px_10_an_encoded_slash_passes_where_the_route_says_so(
     assert house.get_raw(b"/git%2fx", cookie=cookie).status == 400
 
 
-def test_px_10_below_a_stripped_prefix_no_path_begins_like_a_host(
+def test_px_10_a_path_after_removing_the_prefix_never_starts_with_two_slashes(
     build_house: Builder, upstream: RecordingUpstream
 ) -> None:
     house = build_house(routes=[page_route(upstream, id="app", path="/app", strip_prefix=True)])
@@ -103,7 +103,7 @@ def test_px_10_below_a_stripped_prefix_no_path_begins_like_a_host(
 
 
 @pytest.mark.parametrize("query", ["", "?a=1&b=%2F%3F", "?next=//evil.example"])
-def test_px_10_the_address_of_a_page_without_its_slash_leads_to_the_slash(
+def test_px_10_a_page_address_without_its_final_slash_redirects_to_the_slash(
     build_house: Builder, upstream: RecordingUpstream, query: str
 ) -> None:
     house = build_house(
@@ -123,7 +123,7 @@ def test_px_10_the_address_of_a_page_without_its_slash_leads_to_the_slash(
 
 
 @pytest.mark.parametrize("path", ["/oauth2callback?code=1", "/_stcore/metrics", "/_stcore/agent/x"])
-def test_ws_6_streamlits_addresses_are_ordinary_for_other_applications(
+def test_ws_6_addresses_of_streamlit_are_ordinary_paths_for_other_applications(
     build_house: Builder, upstream: RecordingUpstream, path: str
 ) -> None:
     """Only `framework = "streamlit"` closes them; a `streamlit:` upstream has it by itself."""
@@ -139,7 +139,7 @@ def test_ws_6_streamlits_addresses_are_ordinary_for_other_applications(
     assert house.get_raw("/lit" + path, cookie=cookie).status == 404
 
 
-def test_lg_1_a_refused_request_keeps_its_route_in_the_access_log(house: House, cookie: str) -> None:
+def test_lg_1_a_refused_path_has_its_route_in_the_access_log(house: House, cookie: str) -> None:
     for target, status, route in (
         ("/domain/x", 403, "domain"),
         ("/admin%3bx", 400, "dashboards"),

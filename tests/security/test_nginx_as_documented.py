@@ -48,7 +48,7 @@ def ask(nginx: int, path: str, *lines: str) -> RawAnswer:
 
 
 @pytest.mark.parametrize("line", ["Cookie: a=" + "x" * 9_000, "Cookie: a=" + "x" * 30_000], ids=["9 kB", "30 kB"])
-def test_ds_2_a_cookie_line_that_the_door_reads_passes_nginx(behind: tuple[House, int], line: str) -> None:
+def test_ds_2_nginx_accepts_a_cookie_line_that_the_front_door_accepts(behind: tuple[House, int], line: str) -> None:
     house, nginx = behind
     assert ask(nginx, "/page", line).status == 200
     assert line.partition(": ")[2] in (house.upstream.last.header("cookie") or "")
@@ -57,7 +57,7 @@ def test_ds_2_a_cookie_line_that_the_door_reads_passes_nginx(behind: tuple[House
     assert answer.status == 101
 
 
-def test_ds_2_a_long_answer_head_passes_nginx(behind: tuple[House, int]) -> None:
+def test_ds_2_nginx_accepts_a_long_answer_head(behind: tuple[House, int]) -> None:
     house, nginx = behind
     house.upstream.respond("/long", headers=(("x-note", "y" * 30_000),))
     answer = ask(nginx, "/long")

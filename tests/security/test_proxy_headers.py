@@ -33,9 +33,7 @@ NOMINATIONS = [
 
 
 @pytest.mark.parametrize("connection", NOMINATIONS)
-def test_px_1_a_client_cannot_remove_our_headers_with_the_connection_header(
-    house: House, cookie: str, connection: str
-) -> None:
+def test_px_1_a_client_cannot_remove_our_headers_with_connection(house: House, cookie: str, connection: str) -> None:
     request = f"GET /api/x HTTP/1.1\r\nHost: {house.host}\r\n{SAME_ORIGIN}\r\nConnection: {connection}\r\n"
     received = house.raw(f"{request}Cookie: vestibule={cookie}\r\n\r\n".encode())
     assert received.startswith(b"HTTP/1.1 200")
@@ -107,7 +105,7 @@ def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 @pytest.mark.parametrize("path", ROUTES)
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_px_3_identity_headers_of_a_client_are_removed_in_every_spelling(
+def test_px_3_client_identity_headers_are_removed_in_every_spelling(
     house: House, cookie: str, path: str, method: str, signed_in: bool
 ) -> None:
     for headers in batched(IDENTITY_HEADERS, 6):  # a request has a hundred fields at most
@@ -194,9 +192,7 @@ CHAINS = {
 }
 
 
-def test_px_4_behind_a_trusted_proxy_the_rightmost_untrusted_address_is_the_client(
-    build_house: Callable[..., House],
-) -> None:
+def test_px_4_the_client_is_the_rightmost_untrusted_forwarded_address(build_house: Callable[..., House]) -> None:
     house = build_house(server={"trusted_proxies": ["127.0.0.0/8"]})
     cookie = house.session_cookie(house.sign_in())
     house.upstream.clear()
@@ -221,9 +217,7 @@ def test_px_4_a_forwarded_address_has_no_scope_id(build_house: Callable[..., Hou
 
 
 @pytest.mark.parametrize("spelling", COOKIE_NAMES)
-def test_px_5_our_cookies_are_removed_from_upstream_requests_in_every_spelling(
-    house: House, cookie: str, spelling: bytes
-) -> None:
+def test_px_5_our_cookies_are_removed_in_every_spelling(house: House, cookie: str, spelling: bytes) -> None:
     secret = b"canary-of-the-session"
     for name in (b"vestibule", b"__Host-vestibule", b"vestibule-tx-0123abcd", b"__Host-vestibule-tx-0123abcd"):
         spelt = spelling.replace(b"{name}", name).replace(b"{NAME}", name.upper())
@@ -278,16 +272,14 @@ WITHOUT_DOMAIN = {"a=1; Domain=localhost; Path=/": "a=1; Path=/", "e=1; Domain=.
 
 
 @pytest.mark.parametrize("path", ["/page", "/api/x", "/public/x"])
-def test_px_5_an_upstream_cannot_set_our_cookies_or_cookies_for_other_hosts(
-    house: House, cookie: str, path: str
-) -> None:
+def test_px_5_an_upstream_cannot_set_our_cookies_or_foreign_ones(house: House, cookie: str, path: str) -> None:
     house.upstream.respond("*", headers=[("Set-Cookie", value) for value in SET_COOKIES])
     answer = house.get_raw(path, SAME_ORIGIN, cookie=cookie)
     kept = [WITHOUT_DOMAIN.get(value, value) for value, reason in SET_COOKIES.items() if not reason]
     assert answer.all("set-cookie") == kept
 
 
-def test_px_5_what_is_dropped_of_an_upstreams_cookies_leaves_a_line(build_house: Callable[..., House]) -> None:
+def test_px_5_a_dropped_cookie_of_an_upstream_leaves_a_log_line(build_house: Callable[..., House]) -> None:
     house = build_house()
     cookie = house.session_cookie(house.sign_in())
     house.upstream.respond("/page", headers=[("Set-Cookie", value) for value in SET_COOKIES])
@@ -317,9 +309,7 @@ def test_px_6_a_cookie_of_an_upstream_is_sent_only_by_its_browser(house: House, 
     assert all(request.values("cookie") == [] for request in house.upstream.requests)
 
 
-def test_px_6_the_front_door_does_not_answer_an_authentication_challenge_of_an_upstream(
-    house: House, cookie: str
-) -> None:
+def test_px_6_an_authentication_challenge_of_an_upstream_is_not_answered(house: House, cookie: str) -> None:
     house.upstream.respond("/page", status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
     house.get_raw("/page", cookie=cookie)
     house.get_raw("/page", cookie=cookie)

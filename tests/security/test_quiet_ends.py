@@ -15,7 +15,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_lg_1_a_tab_that_is_closed_during_the_handshake_is_no_error(
+def test_lg_1_closing_a_tab_during_the_handshake_logs_no_error(
     house: House, cookie: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     house.upstream.websocket("/slow", delay=0.5)
@@ -29,7 +29,7 @@ def test_lg_1_a_tab_that_is_closed_during_the_handshake_is_no_error(
     assert line["route"] == "dashboards"
 
 
-def test_lg_1_a_stream_that_its_upstream_cuts_has_one_line_and_no_error(
+def test_lg_1_a_stream_cut_by_its_upstream_leaves_one_log_line_and_no_error(
     house: House, cookie: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n"

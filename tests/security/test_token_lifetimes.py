@@ -27,9 +27,7 @@ def sent_to_the_api(house: House, browser: CookieClient) -> str:
     return house.upstream.last.header("authorization") or ""
 
 
-def test_tk_4_the_end_that_a_token_states_itself_is_a_reason_to_renew_it(
-    timed_house: Callable[..., House], clock: FakeClock
-) -> None:
+def test_tk_4_a_token_is_renewed_before_its_own_exp_claim(timed_house: Callable[..., House], clock: FakeClock) -> None:
     house = timed_house()
     drop_lifetime(house.provider)
     browser = house.sign_in()
@@ -45,7 +43,7 @@ def opaque_house(timed_house: Callable[..., House], provider: FakeProvider, **ov
     return timed_house(providers={"corp": provider_table(provider, par="off", userinfo="never", **over)})
 
 
-def test_tk_4_an_opaque_token_of_unknown_lifetime_is_renewed_after_the_assumed_one(
+def test_tk_4_an_opaque_token_of_unknown_lifetime_is_renewed_after_the_assumed_lifetime(
     timed_house: Callable[..., House], provider: FakeProvider, clock: FakeClock
 ) -> None:
     house = opaque_house(timed_house, provider, assumed_lifetime_seconds=50)
@@ -60,7 +58,7 @@ def test_tk_4_an_opaque_token_of_unknown_lifetime_is_renewed_after_the_assumed_o
     assert sent_to_the_api(house, browser) == "Bearer opaque-2"
 
 
-def test_tk_4_the_assumed_lifetime_is_five_minutes_if_nobody_says_otherwise(
+def test_tk_4_the_assumed_lifetime_is_five_minutes_by_default(
     timed_house: Callable[..., House], provider: FakeProvider, clock: FakeClock
 ) -> None:
     house = opaque_house(timed_house, provider)
@@ -82,7 +80,7 @@ def test_tk_4_without_a_refresh_token_no_lifetime_is_assumed(
     assert sent_to_the_api(house, browser) == "Bearer opaque-0"
 
 
-def test_tk_6_a_refresh_token_with_a_space_is_kept_and_shown_again(
+def test_tk_6_a_refresh_token_with_a_space_is_kept_and_used(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
     house = timed_house()
@@ -94,7 +92,9 @@ def test_tk_6_a_refresh_token_with_a_space_is_kept_and_shown_again(
     assert house.provider.hits_of("token")[-1].form["refresh_token"] == "r 1"
 
 
-def test_tk_6_a_rotation_that_cannot_be_used_is_no_outage(timed_house: Callable[..., House], clock: FakeClock) -> None:
+def test_tk_6_an_unusable_rotated_token_is_not_reported_as_an_outage(
+    timed_house: Callable[..., House], clock: FakeClock
+) -> None:
     """The refresh token before it is spent: to show it again would end the session as if it had been stolen."""
     house = timed_house()
     browser = house.sign_in()
@@ -111,7 +111,7 @@ def test_tk_6_a_rotation_that_cannot_be_used_is_no_outage(timed_house: Callable[
     assert house.provider.reuse_detected == []
 
 
-def test_tk_9_the_refresh_token_of_an_answer_that_cannot_be_used_is_revoked(house: House) -> None:
+def test_tk_9_the_refresh_token_of_an_unusable_token_response_is_revoked(house: House) -> None:
     house.provider.bend.token.json(lambda answer: {**answer, "access_token": "a b"})
     browser = house.browser()
     assert browser.get(house.callback_url(browser)).status_code == 400

@@ -143,7 +143,7 @@ def test_the_message_of_the_front_door_about_an_outage_is_kept(
     assert caught.value.reason == ""
 
 
-def test_any_other_refusal_carries_the_reason_too(door: KitFrontDoor, client: ApiClient) -> None:
+def test_any_other_refusal_has_the_reason_of_the_api(door: KitFrontDoor, client: ApiClient) -> None:
     reason = "bearer_iss: the issuer is http://localhost:8000, expected is http://localhost:8000/"
     door.server.respond("/api/a", status=401, json={"detail": {"error": "x", "error_description": reason}})
     with pytest.raises(ApiError) as caught:

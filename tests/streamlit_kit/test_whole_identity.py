@@ -41,7 +41,7 @@ def ask(kit: Kit, session: PageSession) -> Any:
     return fetch_whole(session, auth_url=kit.settings.auth_url, credential=kit.settings.credential, http=kit.http)
 
 
-def test_what_was_left_out_is_added_and_the_rest_of_the_handshake_stays(door: KitFrontDoor, kit: Kit) -> None:
+def test_omitted_claims_are_added_and_the_other_claims_of_the_handshake_are_kept(door: KitFrontDoor, kit: Kit) -> None:
     door.server.respond(PATH, json=WHOLE)
     session = door.session(kit, **OMITTED)
     whole = with_answer(session, ask(kit, session))
@@ -52,20 +52,20 @@ def test_what_was_left_out_is_added_and_the_rest_of_the_handshake_stays(door: Ki
     assert request.header("X-Vestibule-Session") == HANDLE
 
 
-def test_routes_that_did_not_fit_are_asked_for_too(door: KitFrontDoor, kit: Kit) -> None:
+def test_routes_that_did_not_fit_are_requested(door: KitFrontDoor, kit: Kit) -> None:
     door.server.respond(PATH, json={**WHOLE, "routes": {"api": "/long/api/"}})
     session = door.session(kit, omitted=["routes"], routes={})
     assert with_answer(session, ask(kit, session)).routes == {"api": "/long/api/"}
 
 
-def test_a_session_that_is_over_is_nobodys(door: KitFrontDoor, kit: Kit) -> None:
+def test_an_ended_session_has_no_signed_in_person(door: KitFrontDoor, kit: Kit) -> None:
     door.problem(PATH, 401, "login_required")
     session = door.session(kit, **OMITTED)
     assert ask(kit, session) is None
     assert session.ended.is_set()
 
 
-def test_a_wrong_credential_is_a_fault_of_this_process(door: KitFrontDoor, kit: Kit) -> None:
+def test_a_wrong_kit_credential_is_a_configuration_error_of_this_process(door: KitFrontDoor, kit: Kit) -> None:
     door.problem(PATH, 401, "kit_credential")
     with pytest.raises(KitMisconfigured):
         ask(kit, door.session(kit, **OMITTED))
@@ -82,13 +82,15 @@ def test_a_wrong_credential_is_a_fault_of_this_process(door: KitFrontDoor, kit: 
     ],
     ids=["an outage", "an older front door", "no JSON", "another person", "groups of another type"],
 )
-def test_nobody_is_shown_with_half_of_their_groups(door: KitFrontDoor, kit: Kit, answer: dict[str, Any]) -> None:
+def test_no_person_is_shown_with_only_some_of_their_groups(
+    door: KitFrontDoor, kit: Kit, answer: dict[str, Any]
+) -> None:
     door.server.respond(PATH, **answer)
     with pytest.raises(ApiUnavailable):
         ask(kit, door.session(kit, **OMITTED))
 
 
-def test_answers_are_kept_by_handshake_and_the_oldest_go_first() -> None:
+def test_answers_are_kept_for_each_handshake_and_the_oldest_are_dropped_first() -> None:
     answers, asked = WholeAnswers(), list[str]()
 
     def find(name: str, note: str = "") -> str:
@@ -147,14 +149,14 @@ def test_a_page_sees_all_groups_and_asks_once_for_all_its_runs(door: KitFrontDoo
     assert len(door.server.requests_to(PATH)) == 1
 
 
-def test_another_person_is_never_told_the_answer_about_the_first(door: KitFrontDoor, visit: Visit) -> None:
+def test_another_person_never_gets_the_identity_of_the_first(door: KitFrontDoor, visit: Visit) -> None:
     door.server.respond(PATH, json=WHOLE, times=1)
     door.server.respond(PATH, json={**WHOLE, "sub": "bob", "groups": ["bobs"]})
     assert json.loads(visit(**OMITTED).run().texts[0])["groups"] == GROUPS
     assert json.loads(visit(sub="bob", **OMITTED).run().texts[0]) == {"sub": "bob", "groups": ["bobs"]}
 
 
-def test_a_page_says_so_while_the_front_door_cannot_be_asked(door: KitFrontDoor, visit: Visit) -> None:
+def test_a_page_shows_an_outage_while_the_front_door_is_unreachable(door: KitFrontDoor, visit: Visit) -> None:
     door.problem(PATH, 503, "store_unavailable")
     visitor = visit(**OMITTED)
     assert "error" in json.loads(visitor.run().texts[0])

@@ -29,7 +29,9 @@ def logged(caplog: pytest.LogCaptureFixture, given: str, code: str) -> str:
     return caplog.messages[-1]
 
 
-def test_the_log_has_rule_and_both_issuers_and_audiences_and_no_token(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_the_rule_and_both_issuers_and_audiences_without_the_token(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     given = token()
     line = logged(caplog, given, "bearer_iss")
     assert line == (
@@ -40,19 +42,19 @@ def test_the_log_has_rule_and_both_issuers_and_audiences_and_no_token(caplog: py
 
 
 @pytest.mark.parametrize("given", ["", "a.b.c", "no-token", "a." + "x" * 70_000 + ".c", "..."])
-def test_what_is_no_token_is_logged_too(caplog: pytest.LogCaptureFixture, given: str) -> None:
+def test_a_text_that_is_not_a_token_is_logged_as_refused(caplog: pytest.LogCaptureFixture, given: str) -> None:
     assert "found none; audience: expected reports, found none" in logged(caplog, given, "bearer_malformed")
 
 
 @pytest.mark.parametrize("evil", ["x\nINFO: all is well", "\x1b[31m", "\u202e", "x" * 5000])
-def test_a_claim_of_the_sender_stays_on_one_short_plain_line(caplog: pytest.LogCaptureFixture, evil: str) -> None:
+def test_a_claim_in_a_refusal_is_shown_on_one_short_printable_line(caplog: pytest.LogCaptureFixture, evil: str) -> None:
     line = logged(caplog, token(iss=evil), "bearer_iss")
     assert line.isprintable()
     assert line.isascii()
     assert len(line) < 600
 
 
-def test_on_one_machine_the_caller_is_told_what_differs() -> None:
+def test_a_caller_on_the_same_machine_gets_expected_and_found_values() -> None:
     said = describe_refusal(token(), InvalidToken("bearer_iss"), rules())
     assert said == "bearer_iss: the issuer is http://localhost:8000, expected is http://localhost:8000/"
     said = describe_refusal(token(aud=["a", "b"]), InvalidToken("bearer_aud"), rules())
@@ -62,9 +64,9 @@ def test_on_one_machine_the_caller_is_told_what_differs() -> None:
 @pytest.mark.parametrize(
     "issuer", ["https://idp.example.com", "http://idp.example.com", "https://localhost", "http://[x"]
 )
-def test_elsewhere_the_caller_is_told_the_code_alone(issuer: str) -> None:
+def test_a_caller_on_another_machine_gets_only_the_error_code(issuer: str) -> None:
     assert describe_refusal(token(), InvalidToken("bearer_iss"), rules(issuer)) == "bearer_iss"
 
 
-def test_other_rules_need_no_more_than_their_code() -> None:
+def test_refusals_by_other_rules_have_only_their_error_code() -> None:
     assert describe_refusal(token(), InvalidToken("bearer_exp"), rules()) == "bearer_exp"

@@ -120,7 +120,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", KINDS)
-def test_what_a_token_says_of_its_own_kind_counts_more_than_a_nonce(case: str) -> None:
+def test_the_type_of_a_token_counts_more_than_a_nonce(case: str) -> None:
     header, over, code = KINDS[case]
     made = token(header=header, **over)
     if code:
@@ -129,7 +129,7 @@ def test_what_a_token_says_of_its_own_kind_counts_more_than_a_nonce(case: str) -
         assert validate(made, rules=ANY_TYPE).sub == "alice"
 
 
-def test_a_refusal_names_what_was_expected_and_found() -> None:
+def test_a_refused_access_token_gives_expected_and_found_values() -> None:
     with pytest.raises(InvalidToken) as refused:
         validate(token(aud=["other", "third"]))
     assert (refused.value.expected, refused.value.found) == ("api", '["other", "third"]')

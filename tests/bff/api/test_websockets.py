@@ -109,24 +109,26 @@ def bearing(token: str) -> str:
 
 
 @pytest.mark.parametrize("path", ["/caller", "/scopes", "/role", "/scope"])
-def test_a_caller_with_a_good_token_is_known(api: int, provider: FakeProvider, path: str) -> None:
+def test_a_caller_with_a_valid_token_is_known_on_a_websocket(api: int, provider: FakeProvider, path: str) -> None:
     token = provider.access_token("alice", audience="reports", scopes=["models:read"])
     assert greeting(api, path, bearing(token)) == "alice"
 
 
-def test_a_whole_router_may_ask_for_a_token(api: int, provider: FakeProvider) -> None:
+def test_a_router_with_a_websocket_can_require_a_token(api: int, provider: FakeProvider) -> None:
     token = provider.access_token("alice", audience="reports")
     assert greeting(api, "/router", bearing(token)) == "somebody"
 
 
-def test_programs_with_a_key_and_people_behind_a_proxy_are_known_too(api: int) -> None:
+def test_callers_with_an_api_key_or_behind_a_trusted_proxy_are_known_on_a_websocket(api: int) -> None:
     assert greeting(api, "/key", f"X-API-Key: {KEY.key}") == "nightly"
     assert greeting(api, "/proxied", "X-Auth-Request-User: ada") == "ada"
 
 
 @pytest.mark.parametrize("path", ["/caller", "/scopes", "/role", "/scope", "/router"])
 @pytest.mark.parametrize("what", ["nothing", "a token of another API", "two tokens", "no token at all"])
-def test_others_are_refused_before_the_handshake(api: int, provider: FakeProvider, path: str, what: str) -> None:
+def test_callers_without_a_valid_token_are_refused_before_the_handshake(
+    api: int, provider: FakeProvider, path: str, what: str
+) -> None:
     foreign = bearing(provider.access_token("alice", audience="another-api"))
     headers, status = {
         "nothing": ([], 401),
@@ -142,7 +144,7 @@ def test_others_are_refused_before_the_handshake(api: int, provider: FakeProvide
 
 
 @pytest.mark.parametrize("path", ["/scopes", "/role", "/scope"])
-def test_a_caller_who_may_not_gets_403(api: int, provider: FakeProvider, path: str) -> None:
+def test_a_caller_without_permission_gets_403_on_the_handshake(api: int, provider: FakeProvider, path: str) -> None:
     token = provider.access_token("bob", audience="reports", roles=[])
     answer, client = opened(api, path, bearing(token))
     client.close()
@@ -151,13 +153,13 @@ def test_a_caller_who_may_not_gets_403(api: int, provider: FakeProvider, path: s
 
 
 @pytest.mark.parametrize(("path", "status"), [("/key", 401), ("/proxied", 401)])
-def test_keys_and_proxies_are_asked_for_before_the_handshake(api: int, path: str, status: int) -> None:
+def test_api_keys_and_trusted_proxies_are_checked_before_the_handshake(api: int, path: str, status: int) -> None:
     answer, client = opened(api, path)
     client.close()
     assert answer.status == status
 
 
-def test_keys_that_cannot_be_fetched_are_503(provider: FakeProvider) -> None:
+def test_keys_that_cannot_be_fetched_give_503_on_the_handshake(provider: FakeProvider) -> None:
     variables = provider.variables(audience="reports") | {"VESTIBULE_JWT__JWKS_URL": "http://127.0.0.1:9/jwks"}
     with serving(api_with(JWTBearer.from_env(variables)), ws=WS) as url:
         token = provider.access_token("alice", audience="reports")

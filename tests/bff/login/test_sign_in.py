@@ -311,9 +311,7 @@ class TestPushedRequests:
 
 
 class TestSigningOut:
-    async def test_a_sign_out_ends_the_session_first_and_then_gives_the_address_of_the_provider(
-        self, door: Door
-    ) -> None:
+    async def test_a_sign_out_ends_the_session_before_the_redirect_to_the_provider(self, door: Door) -> None:
         opened = (await door.walk()).opened
         left = await door.sign_in.start_logout(opened.session, everywhere=False, urls=URLS)
         assert await resume(door.bench.sessions, opened.cookie) is None
@@ -347,7 +345,7 @@ class TestSigningOut:
         await unreachable.sign_in.drain()
         await unreachable.provider.aclose()
 
-    async def test_stays_here_without_such_an_address_or_such_a_provider(self, door: Door) -> None:
+    async def test_a_sign_out_is_local_when_the_provider_is_unknown_or_has_no_logout(self, door: Door) -> None:
         opened = (await door.walk()).opened
         door.fake.bend.discovery.json(lambda document: document | {"end_session_endpoint": None})
         bare = Door(door.bench, id_token_hint=False)
@@ -366,9 +364,7 @@ class TestSigningOut:
         await quiet.sign_in.drain()
         await quiet.provider.aclose()
 
-    async def test_a_sign_out_that_cannot_be_stored_is_an_error(
-        self, door: Door, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_a_sign_out_that_cannot_be_stored_fails(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
         opened = (await door.walk()).opened
 
         async def fails(name: str) -> bool:
@@ -391,7 +387,7 @@ async def test_an_invalid_token_is_refused_with_the_name_of_the_rule_and_is_not_
     await door.sign_in.drain()
 
 
-async def test_an_audience_that_is_refused_is_for_the_log_and_not_for_the_page(door: Door) -> None:
+async def test_a_refused_audience_is_only_in_the_log(door: Door) -> None:
     door.fake.bend.id_token.claims(lambda claims: claims | {"aud": "another"})
     started = await door.start()
     with pytest.raises(InvalidToken) as refused:

@@ -55,7 +55,7 @@ class TestRequest:
             "code_challenge_method": "S256",
         }
 
-    def test_carries_further_parameters_which_never_replace_its_own(self) -> None:
+    def test_a_request_has_additional_parameters_that_never_replace_its_own(self) -> None:
         further = {"access_type": "offline", "prompt": "consent", "state": "mine", "scope": "everything"}
         found = self.parameters(further=further)
         assert found == self.parameters() | {"access_type": "offline", "prompt": "consent"}

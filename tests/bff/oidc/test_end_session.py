@@ -32,25 +32,25 @@ def pairs(built: ByRedirect | ByForm) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("method", ["auto", "get"])
-def test_a_short_request_is_a_redirect_with_the_id_token(method: str) -> None:
+def test_a_short_logout_request_is_a_redirect_with_the_id_token(method: str) -> None:
     built = build_end_session(REQUEST, method="get" if method == "get" else "auto", identity=ALICE)
     assert pairs(built) == [("p", "policy"), ("id_token_hint", "id-1"), *SENT]
 
 
-def test_a_long_request_is_a_form_with_the_same_parameters() -> None:
+def test_a_long_logout_request_is_a_form_with_the_same_parameters() -> None:
     built = build_end_session(LONG, method="auto", identity=ALICE)
     assert isinstance(built, ByForm)
     assert (built.endpoint, built.origin) == (LONG.endpoint, "https://idp.example.com:8443")
     assert dict(built.parameters) == {"id_token_hint": "x" * 11_000, **dict(SENT)}
 
 
-def test_a_provider_that_takes_get_alone_is_told_who_it_is_instead() -> None:
+def test_a_provider_that_accepts_only_get_gets_a_logout_hint_instead_of_a_long_id_token() -> None:
     built = build_end_session(LONG, method="get", identity=ALICE)
     assert pairs(built) == [("p", "policy"), ("logout_hint", "alice"), *SENT]
 
 
 @pytest.mark.parametrize(("surplus", "kind"), [(0, ByRedirect), (1, ByForm)], ids=["at the bound", "over it"])
-def test_the_bound_is_exact(surplus: int, kind: type) -> None:
+def test_the_length_limit_for_a_logout_redirect_is_exact(surplus: int, kind: type) -> None:
     room = MOST_URL_BYTES - len(replace(REQUEST, id_token_hint="").url) - len("id_token_hint=&")
     request = replace(REQUEST, id_token_hint="x" * (room + surplus))
     assert len(request.url) == MOST_URL_BYTES + surplus
@@ -67,10 +67,10 @@ def test_the_bound_is_exact(surplus: int, kind: type) -> None:
     ],
     ids=["the provider's own hint", "a hint of another type", "no username", "a name that is too long"],
 )
-def test_the_hint_is_what_the_provider_knows_the_person_by(identity: Identity, hint: str) -> None:
+def test_the_logout_hint_is_the_name_of_the_person_at_the_provider(identity: Identity, hint: str) -> None:
     assert logout_hint(identity) == hint
 
 
-def test_what_is_absent_is_left_out() -> None:
+def test_absent_parameters_are_left_out_of_the_logout_request() -> None:
     few = EndSession(endpoint="https://idp.example.com/logout", client_id="c", post_logout_redirect_uri="", state="s")
     assert few.url == "https://idp.example.com/logout?client_id=c&state=s"

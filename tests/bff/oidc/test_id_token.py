@@ -111,14 +111,14 @@ def test_one_wrong_claim_is_enough_to_refuse_an_id_token(fault: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-5 - MAX_EARLY_SECONDS - 1, 61])
-def test_a_token_is_issued_ten_minutes_before_the_sign_in_at_the_earliest_and_a_minute_ahead_at_the_latest(
+def test_iat_may_be_at_most_ten_minutes_before_the_sign_in_and_a_minute_in_the_future(
     seconds: int,
 ) -> None:
     assert code_of(jwt_of(claims(iat=NOW + seconds))) == "id_token_iat"
 
 
 @pytest.mark.parametrize("seconds", [300, 305, MAX_EARLY_SECONDS + 5])
-def test_a_provider_may_date_its_tokens_back(seconds: int) -> None:
+def test_a_provider_may_issue_tokens_with_an_earlier_iat(seconds: int) -> None:
     """Entra ID dates `iat` and `nbf` five minutes back."""
     assert validate(jwt_of(claims(iat=NOW - seconds, nbf=NOW - seconds)))
 
@@ -221,7 +221,7 @@ class TestRefreshedTokens:
         for iat in (later, later - MAX_EARLY_SECONDS):
             assert validate(jwt_of(claims(iat=iat, exp=later + 60)), nonce=None, asked_at=later, now=later)
 
-    def test_are_no_older_than_ten_minutes_before_the_request(self) -> None:
+    def test_a_refreshed_id_token_may_be_issued_at_most_ten_minutes_before_the_request(self) -> None:
         old = jwt_of(claims(iat=NOW - MAX_EARLY_SECONDS - 1))
         assert code_of(old, nonce=None, asked_at=NOW) == "id_token_iat"
 

@@ -309,7 +309,7 @@ def test_the_audience_must_be_this_client_only(claims: dict[str, Any], code: str
 
 
 @pytest.mark.parametrize("case", AUDIENCES)
-def test_a_further_audience_counts_only_where_it_is_trusted(case: str) -> None:
+def test_an_additional_audience_is_accepted_only_where_it_is_trusted(case: str) -> None:
     trusted, change, code = audience_cases("cid")[case]
     claims = {name: value for name, value in change.items() if value is not OMIT}
     how: dict[str, Any] = {"audience": "cid", "trusted": trusted, "prefix": "p", "needs_azp": True}
@@ -321,7 +321,7 @@ def test_a_further_audience_counts_only_where_it_is_trusted(case: str) -> None:
     assert refused.value.code == f"p_{code}"
 
 
-def test_a_refusal_names_what_was_expected_and_found_in_printable_characters() -> None:
+def test_a_refused_jwt_gives_expected_and_found_values_in_printable_characters() -> None:
     """a log line of an operator must stay one line, whatever a token says."""
     with pytest.raises(InvalidToken) as refused:
         check_audience({"aud": ["cid", "pro\njéct"]}, audience="cid", prefix="p")

@@ -135,19 +135,19 @@ class TestSuccess:
         ["a\r\nX: 1", "a\x00", "a\t", "a\x7f", "ü", "\u2028", 5, [], {}, True, "x" * (MAX_TOKEN + 1)],
         ids=["crlf", "nul", "tab", "del", "umlaut", "u2028", "number", "list", "object", "true", "large"],
     )
-    def test_with_a_token_that_cannot_be_sent_is_refused(self, name: str, value: object) -> None:
+    def test_a_token_response_with_a_token_that_cannot_be_sent_is_refused(self, name: str, value: object) -> None:
         assert code_of(json.dumps(GOOD | {name: value}).encode()) == "token_response_token"
 
     @pytest.mark.parametrize("name", ["access_token", "id_token"])
-    def test_with_a_token_that_would_not_stay_whole_in_a_header_is_refused(self, name: str) -> None:
+    def test_an_access_token_or_id_token_with_a_space_is_refused(self, name: str) -> None:
         assert code_of(json.dumps(GOOD | {name: "a b"}).encode()) == "token_response_token"
 
     @pytest.mark.parametrize("value", ["a b", " ", " a", "a ", "~!"])
-    def test_takes_a_refresh_token_with_spaces(self, value: str) -> None:
+    def test_a_token_response_may_have_a_refresh_token_with_spaces(self, value: str) -> None:
         """RFC 6749 A.17."""
         assert parsed(refresh_token=value).refresh_token == value
 
-    def test_with_an_error_and_no_token_is_a_refusal(self) -> None:
+    def test_a_token_response_with_an_error_and_without_a_token_is_a_refusal(self) -> None:
         body = b'{"error":"invalid_grant","error_description":"x"}'
         assert parse_token_answer(200, body) == GrantRefused("invalid_grant", 200)
         assert parse_token_answer(200, b'{"error":"NOT A CODE"}') == GrantRefused("", 200)
@@ -166,7 +166,7 @@ class TestSuccess:
         ],
         ids=str,
     )
-    def test_that_cannot_be_used_still_tells_what_became_of_the_refresh_token(
+    def test_an_unusable_token_response_still_gives_its_refresh_token(
         self, over: dict[str, Any], refresh_token: str, is_rotated: bool
     ) -> None:
         with pytest.raises(UnusableTokenResponse) as refused:
@@ -263,7 +263,7 @@ EXPIRING: dict[str, tuple[str, float | None]] = {
 
 
 @pytest.mark.parametrize("case", EXPIRING)
-def test_a_token_says_itself_how_long_it_lives_where_the_response_does_not(case: str) -> None:
+def test_the_lifetime_is_read_from_the_token_when_the_response_has_none(case: str) -> None:
     token, ends = EXPIRING[case]
     assert TokenResponse(access_token=token, asked_at=1000.0).expires_at(assumed=None) == ends
     assert TokenResponse(access_token=token, asked_at=1000.0).expires_at(assumed=50.0) == (ends or 1049.0)

@@ -30,7 +30,9 @@ class TestDiscoveryElsewhere:
         endpoints = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/jwks"}
         return {"issuer": fake.issuer} | {name: fake.issuer + path for name, path in endpoints.items()} | over
 
-    async def test_is_read_there_with_its_query(self, fake: FakeProvider, clock: FakeClock) -> None:
+    async def test_a_discovery_document_at_another_address_is_read_with_its_query(
+        self, fake: FakeProvider, clock: FakeClock
+    ) -> None:
         with FakeProvider() as host:
             host.bend.discovery.json(lambda _: self.document(fake))
             provider = self.provider_at(host, fake, clock)
@@ -40,27 +42,35 @@ class TestDiscoveryElsewhere:
             assert fake.hits == []
             await provider.aclose()
 
-    async def test_may_name_endpoints_on_its_own_host(self, fake: FakeProvider, clock: FakeClock) -> None:
+    async def test_a_discovery_document_at_another_address_may_have_endpoints_on_its_own_host(
+        self, fake: FakeProvider, clock: FakeClock
+    ) -> None:
         with FakeProvider() as host:
             host.bend.discovery.json(lambda _: self.document(fake, token_endpoint=f"{host.issuer}/t"))
             provider = self.provider_at(host, fake, clock)
             assert (await provider.metadata()).token_endpoint == f"{host.issuer}/t"
             await provider.aclose()
 
-    async def test_may_not_name_endpoints_elsewhere(self, fake: FakeProvider, clock: FakeClock) -> None:
+    async def test_a_discovery_document_at_another_address_may_not_have_endpoints_on_other_hosts(
+        self, fake: FakeProvider, clock: FakeClock
+    ) -> None:
         with FakeProvider() as host:
             host.bend.discovery.json(lambda _: self.document(fake, token_endpoint="http://127.0.0.1:1/t"))
             provider = self.provider_at(host, fake, clock)
             assert await code_of(provider.metadata()) == "discovery_endpoint"
             await provider.aclose()
 
-    async def test_still_has_to_be_of_the_issuer(self, fake: FakeProvider, clock: FakeClock) -> None:
+    async def test_a_discovery_document_at_another_address_must_have_the_configured_issuer(
+        self, fake: FakeProvider, clock: FakeClock
+    ) -> None:
         with FakeProvider() as host:
             provider = self.provider_at(host, fake, clock)
             assert await code_of(provider.metadata()) == "discovery_issuer"
             await provider.aclose()
 
-    async def test_that_does_not_answer_makes_the_provider_silent(self, fake: FakeProvider, clock: FakeClock) -> None:
+    async def test_a_discovery_address_that_does_not_answer_makes_the_provider_silent(
+        self, fake: FakeProvider, clock: FakeClock
+    ) -> None:
         with FakeProvider() as host:
             host.bend.discovery.raw(503)
             provider = self.provider_at(host, fake, clock)
@@ -68,7 +78,7 @@ class TestDiscoveryElsewhere:
             assert provider.is_silent
             await provider.aclose()
 
-    async def test_a_wrong_address_is_named(self, fake: FakeProvider, clock: FakeClock) -> None:
+    async def test_a_wrong_discovery_address_is_named_in_the_error(self, fake: FakeProvider, clock: FakeClock) -> None:
         provider = provider_of(fake, clock, discovery_url=f"{fake.issuer}/nowhere")
         with pytest.raises(ProviderUnavailable) as failed:
             await provider.metadata()

@@ -249,7 +249,7 @@ def test_claims_are_kept_up_to_the_limit_and_sid_is_always_kept() -> None:
     assert MAX_CLAIMS_BYTES - 200 < size <= MAX_CLAIMS_BYTES
 
 
-def test_a_long_list_leaves_no_room_for_itself_alone() -> None:
+def test_the_raw_list_of_groups_is_the_first_claim_that_is_left_out() -> None:
     """The groups are kept apart from the other claims, so their raw list is the first that may go."""
     groups = [f"00000000-0000-4000-8000-{number:012d}" for number in range(400)]
     more = {"groups": groups, "department": "physics", "office": "x" * 1_000}

@@ -32,7 +32,7 @@ def noted(events: list[MutableMapping[str, Any]]) -> list[tuple[str, str]]:
     return [(event["reason"], event["route"]) for event in events if event["event"] == "identity_omitted"]
 
 
-async def test_two_processes_with_one_store_leave_one_event_for_a_session(clock: FakeClock) -> None:
+async def test_two_processes_with_one_store_leave_one_omission_event_for_a_session(clock: FakeClock) -> None:
     store = MemoryStore(clock=clock)
     first, second = (Omissions(store, Audit(), clock=clock) for _ in range(2))
     with structlog.testing.capture_logs() as events:
@@ -42,7 +42,7 @@ async def test_two_processes_with_one_store_leave_one_event_for_a_session(clock:
     assert noted(events) == [("groups,roles", "api"), ("groups", "pages")]
 
 
-async def test_without_the_store_each_process_leaves_its_own_and_no_request_fails(clock: FakeClock) -> None:
+async def test_without_the_store_each_process_leaves_its_own_event_and_no_request_fails(clock: FakeClock) -> None:
     processes = [Omissions(SilentStore(clock=clock), Audit(), clock=clock) for _ in range(2)]
     with structlog.testing.capture_logs() as events:
         for process in [*processes, *processes]:
@@ -50,7 +50,7 @@ async def test_without_the_store_each_process_leaves_its_own_and_no_request_fail
     assert len(noted(events)) == 2
 
 
-async def test_what_is_remembered_is_bounded(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_remembered_omissions_is_limited(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bff.sessions.omissions.MAX_REMEMBERED", 3)
     omissions = Omissions(MemoryStore(clock=clock), Audit(), clock=clock)
     for number in range(9):

@@ -38,7 +38,9 @@ async def refreshed(bench: Bench, change: Change, *, after: float = LIFETIME) ->
     [{"access_token": "a b"}, {"access_token": None}, {"token_type": "mac"}, {"id_token": 5}, {"access_token": 5}],
     ids=str,
 )
-async def test_a_new_refresh_token_beside_it_is_kept_and_the_next_try_works(bench: Bench, over: dict[str, Any]) -> None:
+async def test_the_new_refresh_token_in_an_unusable_token_response_is_kept_and_the_next_refresh_works(
+    bench: Bench, over: dict[str, Any]
+) -> None:
     outcome, session, detail = await refreshed(bench, changing(**over))
     assert outcome == RefreshFailed(RETRY_SECONDS)
     assert detail.endswith("the new refresh token is kept")
@@ -49,7 +51,7 @@ async def test_a_new_refresh_token_beside_it_is_kept_and_the_next_try_works(benc
     assert bench.fake.reuse_detected == []
 
 
-async def test_a_refresh_token_with_a_space_is_a_refresh_token(bench: Bench) -> None:
+async def test_a_refresh_token_with_a_space_is_accepted(bench: Bench) -> None:
     session = await bench.sign_in()
     bench.fake.bend.token.json(changing(refresh_token="r 2"), times=1)
     bench.clock.advance(LIFETIME)
@@ -59,7 +61,7 @@ async def test_a_refresh_token_with_a_space_is_a_refresh_token(bench: Bench) -> 
     assert stored.tokens.refresh_token == "r 2"
 
 
-async def test_without_a_new_refresh_token_the_one_before_is_kept(bench: Bench) -> None:
+async def test_the_old_refresh_token_is_kept_when_an_unusable_token_response_has_none(bench: Bench) -> None:
     bench.fake.options.rotate_refresh_tokens = False
     outcome, session, detail = await refreshed(bench, changing(access_token="a b"))
     assert outcome == RefreshFailed(RETRY_SECONDS)
@@ -71,7 +73,9 @@ async def test_without_a_new_refresh_token_the_one_before_is_kept(bench: Bench) 
 @pytest.mark.parametrize(
     "value", ["a\nb", 5, ["r"], "ü", "x" * 70_000], ids=["line break", "number", "list", "ü", "long"]
 )
-async def test_a_new_refresh_token_that_cannot_be_used_leaves_the_session_without_one(bench: Bench, value: Any) -> None:
+async def test_an_unusable_new_refresh_token_leaves_the_session_without_a_refresh_token(
+    bench: Bench, value: Any
+) -> None:
     """The one before is spent: to show it again would look like theft. The person can sign in again at once."""
     outcome, session, detail = await refreshed(bench, changing(refresh_token=value))
     assert outcome == NoToken()
@@ -83,14 +87,14 @@ async def test_a_new_refresh_token_that_cannot_be_used_leaves_the_session_withou
     assert bench.fake.hits_of("token") == []
 
 
-async def test_the_access_token_is_sent_to_its_end(bench: Bench) -> None:
+async def test_the_old_access_token_is_used_until_it_expires_after_an_unusable_refresh(bench: Bench) -> None:
     _, session, _ = await refreshed(bench, changing(refresh_token=5), after=LIFETIME - 5)
     assert token_of(await bench.tokens.access_token(session)) == session.tokens.access_token
     bench.clock.advance(5)
     assert await bench.tokens.access_token(session) == NoToken()
 
 
-async def test_a_session_that_ended_meanwhile_stays_ended(bench: Bench) -> None:
+async def test_a_session_that_ended_during_an_unusable_refresh_stays_ended(bench: Bench) -> None:
     session = await bench.sign_in()
     bench.fake.bend.token.json(changing(access_token="a b"), times=1)
     bench.clock.advance(LIFETIME)

@@ -21,23 +21,23 @@ def provider(**table: Any) -> ProviderSettings:
     return settings(providers={"corp": base | table}).providers["corp"]
 
 
-def test_every_profile_that_a_table_may_name_is_there() -> None:
+def test_every_profile_that_a_table_may_name_exists() -> None:
     assert sorted(get_args(Profile)) == ["", *NAMES]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_profile_sets_what_the_table_does_not_say(name: str) -> None:
+def test_a_profile_sets_only_keys_that_the_table_does_not_have(name: str) -> None:
     found = provider(profile=name)
     assert {key: getattr(found, key) for key in PROFILES[name]} == dict(PROFILES[name])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_the_table_says_wins_over_the_profile(name: str) -> None:
+def test_the_table_overrides_the_profile(name: str) -> None:
     found = provider(profile=name, roles_claim="mine", scopes=["openid"])
     assert (found.roles_claim, found.scopes) == ("mine", ("openid",))
 
 
-def test_a_variable_wins_over_the_profile() -> None:
+def test_a_variable_overrides_the_profile() -> None:
     table = {"profile": "entra", "issuer": "https://idp.example.com", "client_id": "vestibule"}
     tables = {"providers": {"corp": table | {"client_secret": "unit-test-secret-0123"}}}
     variables = {"VESTIBULE_PROVIDERS__CORP__ROLES_CLAIM": "mine"}
@@ -53,7 +53,7 @@ def _minimal() -> dict[str, Any]:
     }
 
 
-def test_an_unknown_profile_is_a_fault_that_names_the_known_ones() -> None:
+def test_an_unknown_profile_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(ConfigurationError) as refused:
         provider(profile="azure")
     assert "providers.corp.profile" in str(refused.value)
@@ -61,7 +61,7 @@ def test_an_unknown_profile_is_a_fault_that_names_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("broken", [[], "x", {"corp": "x"}, {"corp": {"profile": 1}}, {"corp": {"profile": ["entra"]}}])
-def test_a_malformed_table_is_left_for_the_check_of_forms(broken: Any) -> None:
+def test_a_malformed_provider_table_is_not_changed_by_a_profile(broken: Any) -> None:
     assert with_profiles({"providers": broken}) == {"providers": broken}
 
 
@@ -88,11 +88,11 @@ def test_a_malformed_table_is_left_for_the_check_of_forms(broken: Any) -> None:
         ("", ""),
     ],
 )
-def test_a_profile_is_known_by_the_address_of_the_issuer(issuer: str, profile: str) -> None:
+def test_a_profile_is_recognised_by_the_address_of_the_issuer(issuer: str, profile: str) -> None:
     assert profile_of_issuer(issuer) == profile
 
 
-def test_config_show_marks_what_the_profile_has_set() -> None:
+def test_config_show_marks_the_keys_that_the_profile_set() -> None:
     shown: Settings = settings(
         providers={
             "corp": {
@@ -111,7 +111,7 @@ def test_config_show_marks_what_the_profile_has_set() -> None:
 
 
 @pytest.mark.parametrize("name", ["state", "nonce", "redirect_uri", "response_mode", "request", "max_age"])
-def test_parameters_of_the_protocol_cannot_be_set(name: str) -> None:
+def test_a_profile_cannot_set_protocol_parameters(name: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         provider(authorization_parameters={name: "x"})
     assert f"providers.corp.authorization_parameters.{name}" in str(refused.value)

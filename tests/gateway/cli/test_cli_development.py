@@ -74,28 +74,28 @@ def test_the_provider_and_the_front_door_are_two_sites_for_a_browser() -> None:
     assert settings.is_development
 
 
-def test_the_provider_is_at_the_doors_port_open_and_without_anything_of_the_door() -> None:
+def test_the_front_door_serves_the_provider_as_a_public_route_without_cookies_or_identity() -> None:
     route = build_settings(scene()).route("mock")
     assert route is not None
     assert (route.host, route.auth, route.token, route.identity_headers) == ("127.0.0.1:8000", "public", "none", "none")
 
 
 @pytest.mark.parametrize(("host", "bind"), [("localhost", "localhost:8000"), ("0.0.0.0", "0.0.0.0:8000")])
-def test_the_door_listens_where_it_is_told_and_is_called_localhost(host: str, bind: str) -> None:
+def test_the_front_door_listens_at_the_given_address_and_has_the_name_localhost(host: str, bind: str) -> None:
     validate_host(host)
     server = build_settings(scene(host=host)).server
     assert (server.bind, server.public_url) == (bind, "http://localhost:8000")
 
 
 @pytest.mark.parametrize("command", [("dev", "app.py"), ("demo",)], ids=["dev", "demo"])
-def test_another_address_to_listen_on_is_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_an_unsupported_address_to_listen_on_is_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
     (tmp_path / "app.py").write_text("")
     done = vestibule(*command, "--host", "192.168.0.9", folder=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("--host 192.168.0.9: write localhost")
 
 
-def test_the_way_from_another_machine_is_one_command_with_one_port() -> None:
+def test_the_start_message_has_one_command_with_one_port_for_another_machine() -> None:
     session = {"USER": "ann", "SSH_CONNECTION": "10.0.0.2 50000 10.0.0.9 22"}
     assert "ssh -L 8000:localhost:8000 ann@10.0.0.9" in remote_hints(scene(), environ=session)[0]
     assert "ssh -L 8000:localhost:8000 ann@this-machine" in remote_hints(scene(), environ={"USER": "ann"})[0]

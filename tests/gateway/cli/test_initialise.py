@@ -100,7 +100,7 @@ def test_the_file_has_every_comment_once() -> None:
 @pytest.mark.parametrize(
     ("issuer", "profile"), [(ISSUER, "keycloak"), ("https://accounts.google.com", "google"), ("https://x.example", "")]
 )
-def test_the_profile_is_known_by_the_address_of_the_issuer(issuer: str, profile: str) -> None:
+def test_the_provider_profile_is_recognised_by_the_address_of_the_issuer(issuer: str, profile: str) -> None:
     table = build_tables(replace(wishes(), issuer=issuer))["providers"]["corp"]
     assert (table.get("profile", ""), "roles_claim" in table) == (profile, not profile)
 

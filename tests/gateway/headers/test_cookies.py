@@ -187,7 +187,7 @@ def test_a_cookie_for_another_domain_cannot_be_set(domain: bytes) -> None:
     ],
     ids=repr,
 )
-def test_a_domain_that_is_this_host_is_removed_and_the_cookie_stays(attribute: bytes) -> None:
+def test_a_cookie_domain_that_is_this_host_is_removed_and_the_cookie_is_kept(attribute: bytes) -> None:
     assert settable_cookie(b"a=1; Path=/x; " + attribute + b"; HttpOnly", host=HOST) == b"a=1; Path=/x; HttpOnly"
     assert settable_cookie(b"a=1;" + attribute, host=HOST) == b"a=1"
 
@@ -195,7 +195,7 @@ def test_a_domain_that_is_this_host_is_removed_and_the_cookie_stays(attribute: b
 @pytest.mark.parametrize(
     ("host", "domain"), [("127.0.0.1", b"127.0.0.1"), ("localhost", b"localhost"), ("::1", b"::1")]
 )
-def test_a_domain_may_be_an_address_too(host: str, domain: bytes) -> None:
+def test_the_domain_of_a_cookie_may_be_an_ip_address(host: str, domain: bytes) -> None:
     assert settable_cookie(b"a=1; Domain=" + domain, host=host) == b"a=1"
     assert isinstance(settable_cookie(b"a=1; Domain=10.0.0.1", host=host), RefusedCookie)
 
@@ -224,10 +224,10 @@ def test_a_domain_may_be_an_address_too(host: str, domain: bytes) -> None:
     ],
     ids=repr,
 )
-def test_a_cookie_that_browsers_take_can_be_set_byte_for_byte(cookie: bytes) -> None:
+def test_a_cookie_that_browsers_accept_is_set_byte_for_byte(cookie: bytes) -> None:
     assert settable_cookie(cookie, host=HOST) == cookie
 
 
-def test_cookies_with_brackets_are_selected_and_names_that_can_be_read_in_two_ways_are_not() -> None:
+def test_cookie_names_with_brackets_are_selected_and_ambiguous_names_are_not() -> None:
     header = b'cart[item]=1; cart[2]=x; cart{a}=2; cart, sso=3; cart x=4; "cart"=5; cart\xe9=6'
     assert select_cookies(header, ["cart*"]) == b"cart[item]=1; cart[2]=x; cart{a}=2"

@@ -13,7 +13,7 @@ def refused(name: bytes) -> RefusedCookie:
     return RefusedCookie(name, "domain", b"example.com")
 
 
-def test_a_cookie_leaves_one_line_a_minute() -> None:
+def test_a_dropped_cookie_leaves_one_log_line_a_minute() -> None:
     clock = FakeClock()
     dropped = DroppedHeaders("api", monotonic=clock)
     with capture_logs() as lines:
@@ -34,7 +34,7 @@ def test_a_cookie_leaves_one_line_a_minute() -> None:
     }
 
 
-def test_an_upstream_that_invents_names_writes_a_bounded_number_of_lines() -> None:
+def test_an_upstream_that_invents_header_names_causes_a_limited_number_of_log_lines() -> None:
     clock = FakeClock()
     dropped = DroppedHeaders("api", monotonic=clock)
     with capture_logs() as lines:
@@ -48,7 +48,7 @@ def test_an_upstream_that_invents_names_writes_a_bounded_number_of_lines() -> No
     assert lines[-1]["cookie"] == "new"
 
 
-def test_a_name_of_any_bytes_becomes_text() -> None:
+def test_a_dropped_header_name_of_any_bytes_is_logged_as_text() -> None:
     with capture_logs() as lines:
         DroppedHeaders("api", monotonic=FakeClock()).note_cookie(RefusedCookie(b"\xff\xe9", "own_name"))
     assert lines[0]["cookie"] == "\\xff\\xe9"

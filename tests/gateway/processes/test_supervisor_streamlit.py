@@ -190,7 +190,7 @@ def test_the_environment_of_an_app_has_only_the_minimum_and_the_variables_of_the
     ],
     ids=["not changed, so the app's own count", "raised", "less than Streamlit can say"],
 )
-def test_the_child_has_the_changed_limits_for_uploads_and_messages(
+def test_the_app_gets_the_changed_limits_for_uploads_and_messages(
     folder: Path, body: int | None, message: int | None, expected: list[str]
 ) -> None:
     limits = {"websocket_upstream_message_bytes": message} if message else {}

@@ -164,7 +164,7 @@ def varint(value: int) -> bytes:
 
 @pytest.mark.parametrize("kind", large_messages(100))
 @pytest.mark.parametrize("read", [is_user_action, read_announcement])
-def test_the_work_for_a_message_does_not_grow_with_it(read: Callable[[bytes], object], kind: str) -> None:
+def test_the_work_for_a_message_does_not_grow_with_its_size(read: Callable[[bytes], object], kind: str) -> None:
     small, large = large_messages(40_000)[kind], large_messages(4_000_000)[kind]
     few = lines_run(lambda: read(small))
     assert few < 20_000
@@ -172,7 +172,7 @@ def test_the_work_for_a_message_does_not_grow_with_it(read: Callable[[bytes], ob
 
 
 @pytest.mark.parametrize("kind", large_messages(100))
-def test_a_message_that_is_too_odd_to_read_counts_as_an_act(kind: str) -> None:
+def test_an_unreadable_message_counts_as_activity_of_a_person(kind: str) -> None:
     assert is_user_action(large_messages(8_000_000)[kind])
 
 

@@ -77,7 +77,7 @@ def probe(bearer: JWTBearer, **route: Any) -> tuple[str, str]:
     return result.level, result.message.replace(url, "")
 
 
-def test_an_api_that_takes_the_token_is_fine(keys: str) -> None:
+def test_an_api_that_accepts_the_token_gives_no_warning(keys: str) -> None:
     assert probe(JWTBearer(ISSUER, "reports", jwks_url=keys)) == (
         "ok",
         "GET /me takes the front door's token (status 200)",
@@ -93,7 +93,9 @@ def test_an_api_that_takes_the_token_is_fine(keys: str) -> None:
     ],
     ids=["a final slash", "another audience", "a real issuer"],
 )
-def test_what_the_api_expects_instead_is_named(keys: str, issuer: str, audience: str, reason: str) -> None:
+def test_the_warning_names_the_issuer_or_audience_that_the_api_expects(
+    keys: str, issuer: str, audience: str, reason: str
+) -> None:
     level, message = probe(JWTBearer(issuer, audience, jwks_url=keys))
     assert level == "fault"
     assert message == (
@@ -108,7 +110,7 @@ def test_an_api_that_cannot_fetch_the_keys_is_a_warning_that_names_the_variable(
     assert "VESTIBULE_JWT__JWKS_URL" in message
 
 
-def test_a_role_that_nobody_has_shows_that_the_token_was_taken(keys: str) -> None:
+def test_a_403_for_a_missing_role_shows_that_the_api_accepted_the_token(keys: str) -> None:
     bearer = JWTBearer(ISSUER, "reports", jwks_url=keys)
     app = FastAPI(dependencies=[Depends(RequireRoles(bearer, "analyst"))])
     app.get("/me")(lambda: "never")
@@ -117,14 +119,14 @@ def test_a_role_that_nobody_has_shows_that_the_token_was_taken(keys: str) -> Non
         assert probe_api(found.routes[0], found).message.endswith("takes the front door's token (status 403)")
 
 
-def test_an_api_that_describes_nothing_is_not_tried() -> None:
+def test_an_api_without_an_openapi_description_is_not_tried() -> None:
     with RecordingUpstream() as upstream:
         found = settings(upstream.url)
         assert "no token was tried" in probe_api(found.routes[0], found).message
         assert [request.path for request in upstream.requests] == ["/openapi.json"]
 
 
-def test_an_api_that_is_not_there_is_no_trace() -> None:
+def test_an_unreachable_api_gives_no_traceback() -> None:
     found = settings("http://127.0.0.1:9")
     assert probe_api(found.routes[0], found).level == "warning"
 
@@ -139,17 +141,17 @@ def test_an_api_that_is_not_there_is_no_trace() -> None:
         {"paths": {"/{x}": {"get": {"security": [{}]}}}},
     ],
 )
-def test_a_description_without_such_a_request_gives_none(description: dict[str, Any]) -> None:
+def test_an_openapi_description_without_a_suitable_request_gives_none(description: dict[str, Any]) -> None:
     assert choose_path(description) == ""
 
 
 @pytest.mark.parametrize("token", ["access_token", "none"])
-def test_only_tokens_that_the_front_door_signs_are_tried(token: str) -> None:
+def test_only_routes_with_tokens_signed_by_the_front_door_are_tried(token: str) -> None:
     assert not has_probe(settings("http://127.0.0.1:9", token=token).routes[0])
     assert not has_probe(settings("unix:/run/api.sock").routes[0])
 
 
-async def test_doctor_reports_it_with_the_route(keys: str) -> None:
+async def test_the_doctor_reports_the_result_of_the_api_test_with_the_route(keys: str) -> None:
     with serving(api(JWTBearer(ISSUER + "/", "reports", jwks_url=keys))) as url:
         report = await examine(settings(url))
     [fault] = [finding for finding in report.findings if finding.part == "routes.api.token"]

@@ -109,18 +109,18 @@ async def test_an_empty_key_set_is_an_error(provider: FakeProvider) -> None:
     assert "no usable key" in only_fault(await examine(settings_for(provider.issuer)))
 
 
-async def test_no_key_for_the_algorithm_of_userinfo_is_a_fault(provider: FakeProvider) -> None:
+async def test_a_key_set_without_a_key_for_the_algorithm_of_userinfo_is_an_error(provider: FakeProvider) -> None:
     report = await examine(settings_for(provider.issuer, userinfo_alg="EdDSA"))
     assert only_fault(report) == "providers.corp.userinfo_alg: the provider publishes no key for EdDSA"
 
 
-async def test_a_document_that_is_not_below_the_issuer_names_the_setting(provider: FakeProvider) -> None:
+async def test_a_discovery_document_at_another_address_is_reported_with_the_setting(provider: FakeProvider) -> None:
     message = only_fault(await examine(settings_for(provider.issuer + "/tenant")))
     assert f"{provider.issuer}/tenant/.well-known/openid-configuration" in message
     assert "discovery_url" in message
 
 
-async def test_the_issuer_of_a_document_elsewhere_is_shown(provider: FakeProvider) -> None:
+async def test_the_issuer_of_a_discovery_document_at_another_address_is_shown(provider: FakeProvider) -> None:
     discovery_url = f"{provider.issuer}/.well-known/openid-configuration"
     report = await examine(settings_for("https://login.example.com", discovery_url=discovery_url))
     assert f"configured is https://login.example.com, but the discovery document states {provider.issuer};" in (

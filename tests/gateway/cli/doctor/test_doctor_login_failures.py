@@ -29,9 +29,7 @@ async def test_an_invalid_id_token_ends_the_trial_sign_in_with_its_error_code(
     assert "id_token_aud" in page
 
 
-async def test_an_audience_that_is_not_trusted_is_named_with_its_setting(
-    provider: FakeProvider, free_port: int
-) -> None:
+async def test_an_untrusted_audience_is_reported_with_its_setting(provider: FakeProvider, free_port: int) -> None:
     provider.bend.id_token.claims(lambda claims: claims | {"aud": [claims["aud"], "271828"]})
     report, page = await trial(settings_for(provider, free_port))
     assert "id_token_aud (also meant for 271828; if that is right, add it to trusted_audiences)" in report.fault
