@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import authorities, components, ports, prompt_servers
+from tests import authorities, case_ids, components, ports, prompt_servers
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
 TESTS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -37,6 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.upper().startswith("VESTIBULE_") or name.upper() in PROXY_VARIABLES:
             del os.environ[name]
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """The id of a case without one of its own, in words; a value that has none is an error at once."""
+    try:
+        return case_ids.id_of(argname, val)
+    except case_ids.NeedsAnId as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -262,7 +262,7 @@ def broken_links(path: Path, page: str) -> list[str]:
     return broken
 
 
-@pytest.mark.parametrize("path", pages(), ids=str)
+@pytest.mark.parametrize("path", pages())
 def test_every_link_has_an_existing_target(path: Path) -> None:
     broken = broken_links(path, read(path))
     assert not broken, "\n".join(broken)

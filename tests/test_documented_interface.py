@@ -140,14 +140,14 @@ def fault_of(words: list[str], known: dict[str, set[str]]) -> str:
     return f"vestibule {name} has no {', '.join(sorted(unknown))}" if unknown else ""
 
 
-@pytest.mark.parametrize("path", pages(), ids=str)
+@pytest.mark.parametrize("path", pages())
 def test_every_documented_command_exists_with_its_options(path: Path) -> None:
     known = options_by_command()
     faults = [fault for words in command_lines_in(pages()[path]) if (fault := fault_of(words, known))]
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("path", pages(), ids=str)
+@pytest.mark.parametrize("path", pages())
 def test_every_documented_option_belongs_to_a_command(path: Path) -> None:
     known = {option for options in options_by_command().values() for option in options}
     spans = [re.split(r"[\s=]", span)[0] for span in CODE_SPAN.findall(prose_of(pages()[path]))]

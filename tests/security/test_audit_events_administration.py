@@ -123,7 +123,7 @@ def test_lg_3_an_administrators_look_at_claims_is_one_event(
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" * 15_000, b'{"sub":"\\ud800"}', b"[1]", b'{"sub":1}', b"\xff", b"{", b'{"sub":""}'], ids=repr
+    "body", [b"[" * 15_000, b'{"sub":"\\ud800"}', b"[1]", b'{"sub":1}', b"\xff", b"{", b'{"sub":""}']
 )
 def test_lg_4_an_unreadable_admin_request_is_refused(managed_house: tuple[House, str], body: bytes) -> None:
     _, url = managed_house

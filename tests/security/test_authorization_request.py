@@ -222,7 +222,7 @@ EMBEDDED = [
 ]
 
 
-@pytest.mark.parametrize("headers", EMBEDDED, ids=str)
+@pytest.mark.parametrize("headers", EMBEDDED)
 def test_az_9_embedded_content_cannot_start_a_sign_in(house: House, headers: dict[str, str]) -> None:
     before = len(house.store.logins)
     answer = assert_rejected(

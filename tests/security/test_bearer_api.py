@@ -77,7 +77,7 @@ KIDS = [
 ]
 
 
-@pytest.mark.parametrize("kid", KIDS, ids=lambda kid: repr(kid)[:20])
+@pytest.mark.parametrize("kid", KIDS)
 def test_rs_2_a_strange_kid_is_only_an_unknown_key_name(api: Api, kid: Any) -> None:
     answer = api.send(api.token(header={"kid": kid}))
     if kid in (None, ""):  # like no kid at all: whichever key fits
@@ -99,9 +99,7 @@ def test_rs_2_keys_in_the_header_are_ignored(api: Api, member: str) -> None:
         assert attacker.hits == []
 
 
-@pytest.mark.parametrize(
-    "header", [{"crit": ["exp"]}, {"crit": []}, {"b64": False}, {"b64": False, "crit": ["b64"]}], ids=str
-)
+@pytest.mark.parametrize("header", [{"crit": ["exp"]}, {"crit": []}, {"b64": False}, {"b64": False, "crit": ["b64"]}])
 def test_rs_2_critical_extensions_are_refused(api: Api, header: Claims) -> None:
     api.assert_refused(api.token(header=header))
 
@@ -130,7 +128,7 @@ TYPES = [
 ]
 
 
-@pytest.mark.parametrize("typ", TYPES, ids=repr)
+@pytest.mark.parametrize("typ", TYPES)
 def test_rs_3_tokens_of_other_types_are_refused(api: Api, typ: Any) -> None:
     api.assert_refused(api.token(header={"typ": typ}))
 
@@ -150,7 +148,6 @@ def test_rs_3_the_token_type_is_compared_as_a_media_type(api: Api, typ: str) -> 
         {"cnf": {"jkt": "x"}},
         {"cnf": None},
     ],
-    ids=str,
 )
 def test_rs_3_tokens_for_something_else_are_refused(api: Api, claims: Claims) -> None:
     api.assert_refused(api.token(**claims))

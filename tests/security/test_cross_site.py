@@ -80,7 +80,6 @@ def test_cs_1_a_client_without_browser_headers_needs_the_csrf_header(
         ["X-CSRF: 1"],
         ["X-Requested-With: XMLHttpRequest"],
     ],
-    ids=str,
 )
 def test_cs_1_the_strict_mode_needs_the_csrf_header_on_every_call(
     house: House, signed_in: CookieClient, method: str, lines: list[str]
@@ -122,7 +121,6 @@ def test_cs_1_another_origin_cannot_read_answers_of_the_front_door(house: House,
         *({"Sec-Fetch-Site": site, "Origin": None} for site in FOREIGN_SITES),
         {"Sec-Fetch-Site": "same-site"},
     ],
-    ids=str,
 )
 def test_cs_2_unsafe_methods_need_the_same_origin(
     house: House, signed_in: CookieClient, method: str, path: str, headers: dict[str, str | None]

@@ -97,7 +97,7 @@ def with_member(name: str, value: Any) -> Callable[[dict[str, Any]], dict[str, A
     return lambda document: {**document, name: value}
 
 
-@pytest.mark.parametrize("url", HOSTILE_URLS, ids=lambda url: url[:45])
+@pytest.mark.parametrize("url", HOSTILE_URLS)
 def test_dm_2_an_endpoint_on_another_host_than_the_issuer_is_refused(unmet_house: House, url: str) -> None:
     with RecordingUpstream() as attacker:
         house = unmet_house
@@ -111,7 +111,7 @@ def test_dm_2_an_endpoint_on_another_host_than_the_issuer_is_refused(unmet_house
         assert {hit.endpoint for hit in house.provider.hits} == {"discovery"}
 
 
-@pytest.mark.parametrize("value", [OMIT, None, 5, [], ""], ids=str)
+@pytest.mark.parametrize("value", [OMIT, None, 5, [], ""])
 @pytest.mark.parametrize("endpoint", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
 def test_dm_2_a_document_without_a_necessary_endpoint_is_refused(unmet_house: House, endpoint: str, value: Any) -> None:
     house = unmet_house

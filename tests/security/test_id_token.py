@@ -166,7 +166,6 @@ def test_it_4_a_key_in_the_header_of_a_validly_signed_token_is_ignored(house: Ho
         {"b64": False, "crit": ["b64"]},
         {"b64": False},
     ],
-    ids=str,
 )
 def test_it_4_critical_extensions_are_refused(house: House, extra: Claims) -> None:
     house.provider.bend.id_token.header(lambda header: {**header, **extra})

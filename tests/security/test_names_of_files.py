@@ -41,7 +41,7 @@ def test_px_10_a_path_with_any_file_name_is_passed_on_byte_for_byte(house: House
         assert house.upstream.last.target == target
 
 
-@pytest.mark.parametrize("target", ["/files/報告.pdf", "/ａdmin", "/．．/admin"], ids=ascii)
+@pytest.mark.parametrize("target", ["/files/報告.pdf", "/ａdmin", "/．．/admin"])
 def test_px_10_bytes_that_a_request_line_cannot_hold_are_refused(house: House, cookie: str, target: str) -> None:
     """Clients encode them (RFC 9112 section 3.2); what is behind the front door refuses them too."""
     house.upstream.clear()

@@ -106,7 +106,6 @@ def test_ck_1_every_answer_in_production_has_strict_transport_security(tls_house
         {"public_url": "http://apps.example.com", "environment": "development"},
         {"public_url": "https://apps.example.com", "origins": ["http://other.example.com"]},
     ],
-    ids=str,
 )
 def test_ck_1_a_front_door_that_cannot_protect_its_cookie_does_not_start(server: dict[str, Any]) -> None:
     table = {"issuer": "https://idp.example", "client_id": "vestibule", "client_secret": "unit-test-client-secret"}

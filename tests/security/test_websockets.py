@@ -43,7 +43,7 @@ FOREIGN_ORIGINS = [
 ]
 
 
-@pytest.mark.parametrize("origin", FOREIGN_ORIGINS, ids=str)
+@pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
 @pytest.mark.parametrize("path", [STREAM, "/api/ws", "/public/ws"])
 def test_ws_1_only_this_origin_can_open_a_socket(house: House, cookie: str, origin: str | None, path: str) -> None:
     text = origin.replace("{host}", house.host).replace("{port}", str(house.door.port)) if origin else origin

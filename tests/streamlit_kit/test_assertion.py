@@ -54,14 +54,14 @@ def test_optional_claims_may_be_missing(door: KitFrontDoor, kit: Kit) -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"exp": NOW - 1}, "assertion_exp"),
+        pytest.param({"exp": NOW - 1}, "assertion_exp", id="expired"),
         ({"exp": OMIT}, "assertion_claim_missing"),
         ({"iat": OMIT}, "assertion_claim_missing"),
         ({"iss": OMIT}, "assertion_claim_missing"),
         ({"sub": OMIT}, "assertion_claim_missing"),
         ({"aud": OMIT}, "assertion_claim_missing"),
-        ({"iat": NOW + 86_400}, "assertion_iat"),  # NOW is when the run began
-        ({"nbf": NOW + 86_400}, "assertion_iat"),
+        pytest.param({"iat": NOW + 86_400}, "assertion_iat", id="issued tomorrow"),  # NOW is when the run began
+        pytest.param({"nbf": NOW + 86_400}, "assertion_iat", id="valid from tomorrow"),
         ({"sub": ""}, "assertion_claims"),
         ({"sub": 7}, "assertion_invalid"),
         ({"email_verified": "true"}, "assertion_claims"),

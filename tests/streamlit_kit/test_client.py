@@ -101,7 +101,11 @@ def test_json_bodies_can_contain_models_dates_and_arrays(door: KitFrontDoor, cli
     assert door.server.last.json() == {"p": {"x": 1.5, "day": "2026-01-02"}, "n": 3, "v": [1.0, 2.0]}
 
 
-@pytest.mark.parametrize("value", [float("nan"), {"x": float("inf")}, object(), np.array([np.nan])])
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), {"x": float("inf")}, object(), np.array([np.nan])],
+    ids=["nan", "infinity", "object", "array of nan"],
+)
 def test_a_value_that_json_cannot_hold_is_refused_before_anything_is_sent(
     door: KitFrontDoor, client: ApiClient, value: object
 ) -> None:

@@ -103,7 +103,7 @@ REASONS: list[tuple[object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "reason"), REASONS, ids=str)
+@pytest.mark.parametrize(("body", "reason"), REASONS)
 def test_a_403_has_the_reason_that_the_api_gives(
     door: KitFrontDoor, client: ApiClient, body: object, reason: str
 ) -> None:

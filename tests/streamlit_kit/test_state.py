@@ -53,7 +53,7 @@ def test_refusals_of_page_state_raise_errors(door: KitFrontDoor, state: PageStat
         state.load()
 
 
-@pytest.mark.parametrize("value", [float("nan"), object()])
+@pytest.mark.parametrize("value", [float("nan"), object()], ids=["nan", "object"])
 def test_a_value_that_json_cannot_hold_is_not_sent(door: KitFrontDoor, state: PageState, value: Any) -> None:
     door.server.clear()
     with pytest.raises((ValueError, TypeError)):

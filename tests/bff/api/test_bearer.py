@@ -230,6 +230,7 @@ def test_an_unreadable_key_set_gives_503_and_not_500(reply: Reply) -> None:
         (jwt_of({}, key=SECRET, header={"typ": "at+jwt"}), "bearer_alg"),
         (jwt_of({}, key=signing_key("ES256"), header={"typ": "vestibule-handshake+jwt"}), "bearer_typ"),
     ],
+    ids=["two parts", "three parts that are not JSON", "a shared secret", "a handshake assertion"],
 )
 def test_no_keys_are_fetched_for_a_text_that_cannot_be_a_token(token: str, code: str) -> None:
     with RecordingUpstream() as upstream, serving(api_with(JWTBearer(ISSUER, "api", jwks_url=upstream.url))) as url:

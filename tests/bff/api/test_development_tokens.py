@@ -90,6 +90,7 @@ async def test_a_development_token_is_refused_when_the_client_address_is_unknown
         (jwt_of({"iss": DEV_ISSUER, "aud": DEV_AUDIENCE, "sub": "a", "iat": 0, "exp": 2**39}), "bearer_alg"),
         (jwt_of({"iss": DEV_ISSUER}, key=SECRET, header={"typ": "JWT"}), "bearer_typ"),
     ],
+    ids=["another secret", "expired", "another audience", "a key of a provider", "another type"],
 )
 def test_a_wrong_token_is_refused_in_development(token: str, code: str) -> None:
     with serving(api()) as url:

@@ -77,7 +77,6 @@ def test_a_redirect_uri_must_match_the_registered_one_exactly(
         ({"request_uri": "https://app.example"}, "request_uri_not_supported"),
         ({"prompt": "none"}, "login_required"),
     ],
-    ids=lambda value: " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else value,
 )
 def test_any_other_mistake_returns_to_the_client_with_an_error_code(
     party: RelyingParty, provider: FakeProvider, changes: dict[str, str | None], error: str

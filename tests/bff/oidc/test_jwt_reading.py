@@ -237,7 +237,7 @@ class TestKeyChoice:
 NUMBERS: list[object] = [None, "5", True, False, [], {}, -1, -0.5, 2**40, 1e300, float("inf"), float("nan"), 10**400]
 
 
-@pytest.mark.parametrize("value", NUMBERS, ids=[str(value)[:20] for value in NUMBERS])
+@pytest.mark.parametrize("value", NUMBERS)
 def test_only_a_plausible_number_is_read_as_a_time(value: object) -> None:
     with pytest.raises(InvalidToken) as refused:
         number_at({"exp": value}, "exp", prefix="p")

@@ -88,7 +88,7 @@ BAD_URLS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("url", BAD_URLS, ids=[str(number) for number in range(len(BAD_URLS))])
+@pytest.mark.parametrize("url", BAD_URLS)
 def test_an_endpoint_on_another_host_is_refused(url: Any) -> None:
     for name in (*REQUIRED, *OPTIONAL):
         assert code_of(**{name: url}) == "discovery_endpoint", name

@@ -164,7 +164,6 @@ class TestSuccess:
             ({"refresh_token": 5, "access_token": 5}, "", True),
             ({"access_token": "a b", "refresh_token": None}, "", False),
         ],
-        ids=str,
     )
     def test_an_unusable_token_response_still_gives_its_refresh_token(
         self, over: dict[str, Any], refresh_token: str, is_rotated: bool

@@ -68,6 +68,18 @@ def test_signed_userinfo_is_verified(content_type: str) -> None:
         ("not a token", "userinfo_malformed"),
         ("\xff", "userinfo_malformed"),
     ],
+    ids=[
+        "unsigned",
+        "a shared secret",
+        "another type",
+        "another key",
+        "another issuer",
+        "another audience",
+        "another person",
+        "no issuer",
+        "not a token",
+        "a byte that is not UTF-8",
+    ],
 )
 def test_signed_userinfo_that_breaks_a_rule_is_refused(token: str, code: str) -> None:
     assert code_of(token.encode("latin-1"), "application/jwt") == code

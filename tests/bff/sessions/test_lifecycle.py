@@ -91,7 +91,9 @@ class TestOpening:
 
 class TestCookies:
     @pytest.mark.parametrize(
-        "change", [lambda c: c[:-2] + "AA", lambda c: c.partition(".")[0], lambda c: "", str.upper]
+        "change",
+        [lambda c: c[:-2] + "AA", lambda c: c.partition(".")[0], lambda c: "", str.upper],
+        ids=["another end", "no signature", "empty", "upper case"],
     )
     async def test_a_changed_cookie_resumes_no_session(self, sessions: Sessions, clock: FakeClock, change: Any) -> None:
         opened = await sign_in(sessions, clock)

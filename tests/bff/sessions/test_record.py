@@ -42,6 +42,7 @@ FULL = Identity(
         session(identity=FULL, device="Firefox on Linux", revision=7, idle_expires_at=99.5),
         session(tokens=tokens(expires_at=None, refresh_token="", scope="")),
     ],
+    ids=["the usual fields", "every field of the identity", "the access token alone"],
 )
 def test_a_record_is_read_back_as_it_was_written(before: Session) -> None:
     after = load_session(
@@ -79,6 +80,17 @@ def test_name_revision_and_idle_time_are_stored_next_to_the_sealed_part() -> Non
         dump_session(session()).replace(b'"sid"', b'"other"'),
         dump_session(session()).replace(b'"access_token"', b'"other"'),
         dump_session(session()).replace(b'"roles":[', b'"rules":['),
+    ],
+    ids=[
+        "empty",
+        "not JSON",
+        "a list",
+        "no members",
+        "an empty identity",
+        "an identity of another type",
+        "no sid",
+        "no access token",
+        "no roles",
     ],
 )
 def test_a_record_of_another_schema_is_refused(data: bytes) -> None:

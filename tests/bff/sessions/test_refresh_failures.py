@@ -32,7 +32,7 @@ OUTAGES: list[dict[str, Any]] = [
 
 
 class TestOutages:
-    @pytest.mark.parametrize("bend", OUTAGES, ids=[str(number) for number in range(len(OUTAGES))])
+    @pytest.mark.parametrize("bend", OUTAGES)
     async def test_an_outage_keeps_the_session_and_its_valid_token(self, bench: Bench, bend: dict[str, Any]) -> None:
         """SL-8: whatever is not the provider's own no to this grant."""
         session = await bench.sign_in()

@@ -36,7 +36,6 @@ async def refreshed(bench: Bench, change: Change, *, after: float = LIFETIME) ->
 @pytest.mark.parametrize(
     "over",
     [{"access_token": "a b"}, {"access_token": None}, {"token_type": "mac"}, {"id_token": 5}, {"access_token": 5}],
-    ids=str,
 )
 async def test_the_new_refresh_token_in_an_unusable_token_response_is_kept_and_the_next_refresh_works(
     bench: Bench, over: dict[str, Any]

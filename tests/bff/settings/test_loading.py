@@ -292,7 +292,6 @@ class TestEverythingAtOnce:
             {"routes__0__forward_headers": 5},
             {"store": 1, "server__workers": 2},
         ],
-        ids=str,
     )
     def test_one_wrong_value_gives_one_line(self, changes: dict[str, Any]) -> None:
         found = lines(**changes)

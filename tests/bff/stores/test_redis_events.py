@@ -160,7 +160,6 @@ async def test_a_closed_store_sends_and_receives_no_events(standalone: Deploymen
         SessionsEnded(EndReason.REVOKED, owner="o", at=1_800_000_000.123456),
         EverythingUnknown(),
     ],
-    ids=lambda event: type(event).__name__,
 )
 def test_an_event_arrives_unchanged(event: SessionEvent) -> None:
     assert event_from_wire(event_to_wire(event)) == event

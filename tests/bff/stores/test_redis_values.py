@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from bff.stores import redis_scripts
 from bff.stores.protocol import TooMany
 from bff.stores.redis import WRITER_BYTES, RedisStore
 from bff.stores.redis_scripts import SCRIPTS, Script
@@ -20,6 +21,7 @@ from tests.bff.stores.store_contract import created, fresh
 CALL = re.compile(r"redis\.p?call\('(\w+)'(?:, ([^,)]+))?")
 CAP = 2_000
 NONSENSE = b"\xff\x00 no time, no number"
+SCRIPT_NAMES = {value: name for name, value in vars(redis_scripts).items() if isinstance(value, Script)}
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def raw(standalone: Deployment) -> redis.Redis:
     return redis.Redis.from_url(standalone.url, protocol=2)
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.sha[:8])
+@pytest.mark.parametrize("script", SCRIPTS, ids=[SCRIPT_NAMES[script] for script in SCRIPTS])
 def test_every_script_touches_one_key(script: Script) -> None:
     calls = CALL.findall(script.source)
     assert calls

@@ -101,7 +101,7 @@ def test_only_login_required_has_the_address_of_the_sign_in() -> None:
         (errors.Misdirected(), [URLS.base + "/"]),
         (errors.UpstreamFailed(), ["/report?x=1"]),
         (errors.StoreUnavailable(), ["/report?x=1"]),
-        (errors.UpstreamFailed(status=504), ["/report?x=1"]),
+        pytest.param(errors.UpstreamFailed(status=504), ["/report?x=1"], id="UpstreamFailed with status 504"),
     ],
 )
 def test_an_error_page_has_links_for_the_next_step(error: AuthError, hrefs: list[str]) -> None:

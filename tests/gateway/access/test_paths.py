@@ -101,7 +101,7 @@ AMBIGUOUS = [
 ]
 
 
-@pytest.mark.parametrize("raw", AMBIGUOUS, ids=repr)
+@pytest.mark.parametrize("raw", AMBIGUOUS)
 def test_an_ambiguous_path_is_refused(raw: bytes) -> None:
     with pytest.raises(BadRequest) as caught:
         accepted(raw)

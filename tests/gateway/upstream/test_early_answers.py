@@ -170,7 +170,7 @@ def test_the_client_connection_closes_after_an_answer_that_overlapped_the_body()
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + ANSWER, b"502"),
         (ANSWER + ANSWER, b"413"),
     ],
-    ids=["100", "102 and 103", "101", "101 without Upgrade", "two answers"],
+    ids=["status 100", "102 and 103", "status 101", "101 without Upgrade", "two answers"],
 )
 def test_interim_answers_are_skipped_and_101_or_a_second_answer_closes_the_connection(
     raw: bytes, status: bytes

@@ -201,7 +201,9 @@ def test_a_fragmented_message_arrives_as_one_message(door: Door, upstream: Recor
         assert len(client.recv(timeout=5)) == 100_000
 
 
-@pytest.mark.parametrize("message", [b"x" * 1001, "x" * 1001, "ü" * 501])
+@pytest.mark.parametrize(
+    "message", [b"x" * 1001, "x" * 1001, "ü" * 501], ids=["bytes", "text", "text of two bytes each"]
+)
 def test_ws_7_a_message_of_the_client_over_the_limit_closes_both_with_1009(
     upstream: RecordingUpstream, message: bytes | str
 ) -> None:
