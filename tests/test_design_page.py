@@ -1,4 +1,4 @@
-"""Every file that the pages for contributors name is there."""
+"""Every file that the pages for contributors name exists."""
 
 from __future__ import annotations
 

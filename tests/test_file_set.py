@@ -1,4 +1,4 @@
-"""What lies at the top of the repository and what no file of it may hold."""
+"""Which files are at the top of the repository, and what no file may contain."""
 
 from __future__ import annotations
 

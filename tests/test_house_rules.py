@@ -1,4 +1,4 @@
-"""How the code looks, where a machine can tell: sizes, names, errors that vanish, silenced checks."""
+"""Rules for the code that a machine can check: sizes, names, swallowed errors, silenced checks."""
 
 from __future__ import annotations
 

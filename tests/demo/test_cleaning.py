@@ -1,4 +1,4 @@
-"""Field sheets: what is found, what is mended, and what is left alone."""
+"""Field sheets: what is found, what is corrected, and what is left alone."""
 
 from __future__ import annotations
 

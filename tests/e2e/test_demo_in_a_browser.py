@@ -1,4 +1,4 @@
-"""The demo as its first visitor meets it, in a real browser."""
+"""The demo in a real browser, as a first visitor sees it."""
 
 from __future__ import annotations
 

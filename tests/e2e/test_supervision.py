@@ -1,4 +1,4 @@
-"""The whole demo is one family: it starts together, repairs itself, and leaves nobody behind."""
+"""The processes of the demo start together, are started again when they die, and all end together."""
 
 from __future__ import annotations
 

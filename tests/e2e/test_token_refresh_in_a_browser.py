@@ -1,4 +1,4 @@
-"""A tab that stays open outlives its access tokens: the gateway refreshes them, the page notices nothing."""
+"""A tab that stays open longer than its access tokens: the gateway refreshes them and the page goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The authorization response from any bytes: read exactly, or refused in the one way refusals are made."""
+"""The authorization response from any bytes is read exactly or refused."""
 
 from __future__ import annotations
 

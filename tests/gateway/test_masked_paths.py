@@ -1,4 +1,4 @@
-"""What a log may say of addresses that open something, in every spelling, and of lines that quote them."""
+"""Addresses that give access are cut in the log, in every spelling and in lines that quote them."""
 
 from __future__ import annotations
 

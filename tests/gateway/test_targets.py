@@ -1,4 +1,4 @@
-"""Where an upstream is."""
+"""Reading the address of an upstream."""
 
 from __future__ import annotations
 

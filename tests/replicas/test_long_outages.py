@@ -1,4 +1,4 @@
-"""Outages of real life at their real length: a store away for half a minute, for longer, and a primary that dies."""
+"""Outages of realistic length: a store that is away for half a minute or longer, and a primary that dies."""
 
 from __future__ import annotations
 

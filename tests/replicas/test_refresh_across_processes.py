@@ -1,4 +1,4 @@
-"""SL-4, SL-5: one grant per expiry, whichever process asks, and none that a dying or sleeping process can spoil."""
+"""SL-4, SL-5: one refresh per expiry for all processes, and a process that dies or sleeps does no harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FM-8: processes come and go, keys change: nobody is signed out, and no request fails that a client may not repeat."""
+"""FM-8: processes restart and keys change, but nobody is signed out and no request fails that cannot be repeated."""
 
 from __future__ import annotations
 

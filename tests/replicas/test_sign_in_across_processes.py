@@ -1,4 +1,4 @@
-"""CB-2, OT-1 and the kit over several processes: whatever works once works once in all of them together."""
+"""CB-2, OT-1 and the kit with several processes: what works once works once for all of them together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FM-1, FM-2: while the store is away nobody is let in, nobody is signed out, and nothing is reported as done."""
+"""FM-1, FM-2: during a store outage nobody is let in or signed out, and no change is reported as done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LO-4 to LO-13: what a provider, or somebody who plays one, can end by the back channel."""
+"""LO-4 to LO-13: which sessions a back-channel logout ends, and which logout tokens are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RS: where a token may stand in a request, and whose tokens an API takes."""
+"""RS: in which place of a request a token is accepted, and whose tokens an API accepts."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""CB: the authorization response, and everything that can be wrong with it before a token request."""
+"""CB: the authorization response, and everything that is refused before a token request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sign-in has to fulfil, and where it may lead, is what the routes of the request's own host say."""
+"""The routes of the request's own host decide the requirements and the target of a sign-in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DM: a provider's metadata and keys, when they lie, rotate, break or are asked for too often."""
+"""DM: metadata and keys of a provider that are false, rotated, broken or requested too often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FM-3, FM-4, FM-7: records that are not what was written, a provider that is gone, and code that fails."""
+"""FM-3, FM-4, FM-7: changed records, a provider that is unreachable, and code that fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LO-14: front-channel logout, off by default, and of little use to anybody who guesses."""
+"""LO-14: front-channel logout is off by default, and guessing ends no session."""
 
 from __future__ import annotations
 

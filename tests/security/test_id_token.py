@@ -1,4 +1,4 @@
-"""IT: one sign-in per bent ID token. The token request is made, then nothing else happens."""
+"""IT: one sign-in per changed ID token. It is refused after the token request, and no session is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IT: the claims of an ID token, each with what it may not say."""
+"""IT: the claims of an ID token, each with the values that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IT: what userinfo and a refresh say of the person after the ID token."""
+"""IT: userinfo and refreshed ID tokens after the sign-in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PX-3: who somebody is goes out whole or marked, in bounded lines; whoever needs the rest asks for it."""
+"""PX-3: an identity is sent completely or marked as incomplete, in limited lines; the rest can be requested."""
 
 from __future__ import annotations
 

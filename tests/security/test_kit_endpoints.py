@@ -1,4 +1,4 @@
-"""What a kit client may have: tokens for its own audiences, and page state of the person at hand."""
+"""What a kit client can get: tokens for its own audiences, and page state of the signed-in person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DS: what one client may take of everybody's room and time."""
+"""DS: limits on the memory, connections and time that one client can use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles given at this door: seen by everything that asks for roles, and by nobody who only looks like their owner."""
+"""Local roles appear wherever roles do, and an identity that only looks similar does not get them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LG: what the log says of an attack, and what it must never say."""
+"""LG: what the log says about attacks, and what it must never contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LO: signing out, at this door and at the provider, asked for by the person and by nobody else."""
+"""LO: signing out here and at the provider, and that only the person can do it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WS-5 for machines: what was opened with a bearer of their own ends with that token, or with its person."""
+"""WS-5 for machines: a socket opened with a bearer token closes when the token expires or its person is ended."""
 
 from __future__ import annotations
 

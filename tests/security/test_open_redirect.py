@@ -1,4 +1,4 @@
-"""OR: wherever a browser is sent after a sign-in, it is a page of this front door."""
+"""OR: after a sign-in a browser is only sent to pages of this front door."""
 
 from __future__ import annotations
 

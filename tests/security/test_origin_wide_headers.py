@@ -1,4 +1,4 @@
-"""PX-14: what a browser keeps for a whole origin is the front door's to say, never one upstream's."""
+"""PX-14: headers that a browser applies to the whole origin are set by the front door and not by one upstream."""
 
 from __future__ import annotations
 

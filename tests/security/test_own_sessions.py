@@ -1,4 +1,4 @@
-"""SL-12: a person's own sessions: seen by nobody else, ended by nobody else, and no more of them than allowed."""
+"""SL-12: a person sees and ends only their own sessions, and their number is limited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PX-16: whoever owns a page's server owns that page, and no secret of the front door or of another page."""
+"""PX-16: code in a page's server cannot reach secrets of the front door or of another page."""
 
 from __future__ import annotations
 

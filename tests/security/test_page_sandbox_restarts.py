@@ -1,4 +1,4 @@
-"""PX-16: what a page leaves behind, changes before the next start, or inherits gives it nothing more."""
+"""PX-16: processes, files and keyrings that a page leaves or inherits give it no more rights."""
 
 from __future__ import annotations
 

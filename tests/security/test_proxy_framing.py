@@ -1,4 +1,4 @@
-"""PX-7 to PX-13: one reading of every request and response, whatever the bytes."""
+"""PX-7 to PX-13: every request and response has one reading, for any bytes."""
 
 from __future__ import annotations
 

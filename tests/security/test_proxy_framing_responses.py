@@ -1,4 +1,4 @@
-"""PX: what an upstream answers is framed right, or is no answer."""
+"""PX: an upstream response is framed correctly or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PX: which host, path and method a request may name, and where it can lead."""
+"""PX: which host, path and method a request may have, and which upstream it can reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PX-1 to PX-6, PX-14: what a request and a response may carry through the door, and what never gets past it."""
+"""PX-1 to PX-6, PX-14: which headers of requests and responses are passed on, and which are removed."""
 
 from __future__ import annotations
 

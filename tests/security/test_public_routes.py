@@ -1,4 +1,4 @@
-"""PX-2, PX-3, CK-6, WS-1, WS-5: a public route knows nobody; who wants names says `optional`, which is private."""
+"""PX-2, PX-3, CK-6, WS-1, WS-5: public routes have no identity; `optional` routes have one and are private."""
 
 from __future__ import annotations
 

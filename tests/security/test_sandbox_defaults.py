@@ -1,4 +1,4 @@
-"""PX-16: what a page is allowed without a word in the configuration suffices for what pages do."""
+"""PX-16: the default rights of a page are enough for what pages usually do."""
 
 from __future__ import annotations
 

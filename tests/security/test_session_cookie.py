@@ -1,4 +1,4 @@
-"""CK: the session cookie, its exact name, its purpose, and what is cached of what it opened."""
+"""CK: the session cookie, its exact name, its purpose, and the caching of answers for a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SL: how a session begins, lives, is refreshed and ends; and that no end can be undone."""
+"""SL: how a session begins, is refreshed and ends, and that an ended session stays ended."""
 
 from __future__ import annotations
 

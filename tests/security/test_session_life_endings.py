@@ -1,4 +1,4 @@
-"""SL: a session that was ended is over everywhere, whatever is under way."""
+"""SL: an ended session is over everywhere, even for requests that are running at that moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PX-4, PX-14: loopback is no proof of anything. A proxy and an upstream can be given a secret that page code lacks."""
+"""PX-4, PX-14: an address on loopback proves nothing. A secret identifies a proxy or the front door."""
 
 from __future__ import annotations
 

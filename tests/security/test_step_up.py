@@ -1,4 +1,4 @@
-"""Routes that want a stronger or a newer authentication: asked for, enforced, and no loop where it cannot be had."""
+"""Routes that need a stronger or newer authentication: it is requested and checked, and causes no loop."""
 
 from __future__ import annotations
 

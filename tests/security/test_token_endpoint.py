@@ -1,4 +1,4 @@
-"""TK: what goes to the token endpoint and back, and where its tokens may and may not appear."""
+"""TK: requests to the token endpoint, its responses, and where tokens may appear."""
 
 from __future__ import annotations
 

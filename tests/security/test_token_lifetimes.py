@@ -1,4 +1,4 @@
-"""TK: how long an access token counts as alive, and what is sent to an API once it does not."""
+"""TK: how long an access token is used, and what is sent to an API after it expired."""
 
 from __future__ import annotations
 

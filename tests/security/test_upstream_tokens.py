@@ -1,4 +1,4 @@
-"""TK-7 and its neighbours: the token a route sends is that person's, for that route, or there is none."""
+"""TK-7: a route sends the token of the person for that route, or no token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IT-9: an address that nobody has verified names nobody, neither to an application nor to a rule."""
+"""IT-9: an unverified email identifies nobody, neither for an application nor for a rule."""
 
 from __future__ import annotations
 

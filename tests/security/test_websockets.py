@@ -1,4 +1,4 @@
-"""WS: handshakes from elsewhere, without a session, or with more in them than a handshake holds."""
+"""WS: handshakes from other origins, without a session, or with headers that are not passed on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""from __future__ import annotations"""
+"""`ApiClient`: routes, paths, bodies and headers of calls, and what is refused before a call."""
+
+from __future__ import annotations
 
 import copy
 import datetime

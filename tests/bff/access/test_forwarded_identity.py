@@ -1,4 +1,4 @@
-"""What of a person goes out to a route: which groups, in how many bytes, and what is left out."""
+"""Which parts of an identity are sent to a route: groups, size limit, and what is left out."""
 
 from __future__ import annotations
 

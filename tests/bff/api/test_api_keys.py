@@ -1,4 +1,4 @@
-"""API keys: what is kept of them, what opens, and that every refusal looks alike."""
+"""API keys: what is stored, which routes a key opens, and that all refusals look the same."""
 
 import hashlib
 import subprocess

@@ -1,4 +1,4 @@
-"""An API that checks bearer tokens itself, over sockets: whose tokens count, what is refused, and in which words."""
+"""An API that checks bearer tokens itself, over sockets: which tokens are accepted, and how others are refused."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

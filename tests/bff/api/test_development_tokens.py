@@ -1,4 +1,4 @@
-"""`VESTIBULE_DEV_SECRET`: tokens minted by hand open an API on this machine, and nowhere else."""
+"""`VESTIBULE_DEV_SECRET`: development tokens open an API on this machine only."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Cookies read from raw bytes: only the exact name counts, twice counts as none."""
+"""Cookies read from raw bytes: only the exact name is accepted, and only once."""
 
 from __future__ import annotations
 

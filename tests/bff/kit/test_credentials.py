@@ -1,4 +1,4 @@
-"""The kit's credential and session handles: useless alone, bound to one client."""
+"""The credential and the session handles of the kit: each is useless alone and bound to one client."""
 
 from __future__ import annotations
 

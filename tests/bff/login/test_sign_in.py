@@ -1,4 +1,4 @@
-"""Signing in and out as use-cases: nothing is asked of the provider too early, nothing is left behind too long."""
+"""Signing in and out as use cases: when the provider is called, and what remains afterwards."""
 
 from __future__ import annotations
 

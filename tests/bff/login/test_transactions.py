@@ -1,4 +1,4 @@
-"""Sign-ins under way: bound to one browser, taken once, bounded in number."""
+"""Started sign-ins: bound to one browser, taken once, limited in number."""
 
 from __future__ import annotations
 

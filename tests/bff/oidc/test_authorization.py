@@ -1,4 +1,4 @@
-"""Authorization request and response: PKCE always, one answer to one question."""
+"""Authorization request and response: always with PKCE, and each response belongs to one request."""
 
 from __future__ import annotations
 

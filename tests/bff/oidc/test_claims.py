@@ -1,4 +1,4 @@
-"""Claims by path: what is there, and nothing that was not meant."""
+"""Claims by path: existing values are found, and nothing else is read."""
 
 from __future__ import annotations
 

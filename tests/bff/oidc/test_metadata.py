@@ -1,4 +1,4 @@
-"""Discovery documents: endpoints on the issuer's own host, and nothing else is believed."""
+"""Discovery documents: endpoints must be on the host of the issuer, and other members are ignored."""
 
 from __future__ import annotations
 

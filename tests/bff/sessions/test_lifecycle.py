@@ -1,4 +1,4 @@
-"""Sessions: opened under fresh names, ended for good, and ending wins over whatever is under way."""
+"""Sessions: each gets a new id, an ended one stays ended, and an end wins over running changes."""
 
 from __future__ import annotations
 

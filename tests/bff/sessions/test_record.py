@@ -1,4 +1,4 @@
-"""The session record and events: what is written is read back, what is foreign is refused."""
+"""The session record and events: written data is read back, and data of other versions is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Access tokens kept alive: one grant per expiry, whoever asks, and claims that follow it."""
+"""Refreshing access tokens: one request per expiry for all callers, and claims that follow it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refreshing when something is in the way: only the provider's own no ends a session, and ending always wins."""
+"""Failures of a refresh: only a refusal by the provider ends a session, and an end of the session always wins."""
 
 from __future__ import annotations
 

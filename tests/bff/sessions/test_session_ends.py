@@ -1,4 +1,4 @@
-"""The end of sessions: it reaches all it is meant for and nobody else, sign-ins under way included."""
+"""The end of sessions: it ends the intended ones and no others, including sign-ins that have only started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the configuration: precedence, secrets in files, and every fault at once instead of a trace."""
+"""Reading the configuration: precedence, secrets in files, and all errors at once without a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machine clients with their own bearer JWT: who gets in, as whom, and every way not to."""
+"""Machine clients with their own bearer JWT: who is accepted, as whom, and who is refused."""
 
 from __future__ import annotations
 

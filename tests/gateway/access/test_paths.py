@@ -1,4 +1,4 @@
-"""The canonical path: what is refused, what passes, and that routing and upstream read the same thing."""
+"""The canonical path: which paths are refused, and that routing and upstream read the same path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vestibule init` writes what works at once, keeps secrets to their owner, and destroys nothing unasked."""
+"""`vestibule init` writes a working configuration, protects secrets, and overwrites no file unless asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer's own policy says of the session-end script."""
+"""Whether the content security policy of an answer allows the session script."""
 
 from __future__ import annotations
 

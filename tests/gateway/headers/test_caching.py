@@ -1,4 +1,4 @@
-"""What one person's session opened is kept by that person's browser at most."""
+"""An answer for a session may be cached only by the browser of its person."""
 
 from __future__ import annotations
 

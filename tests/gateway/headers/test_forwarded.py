@@ -1,4 +1,4 @@
-"""Where a request came from, believed from trusted proxies alone."""
+"""The client address, scheme and host of a request: only trusted proxies can set them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a client's headers reaches an upstream."""
+"""Which headers of a client reach an upstream."""
 
 from __future__ import annotations
 

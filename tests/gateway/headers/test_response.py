@@ -1,4 +1,4 @@
-"""What of an upstream's headers reaches a browser."""
+"""Which headers of an upstream reach a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real processes: they start, are started again when they die, and none is left when the front door ends, however."""
+"""Real processes: they start, are started again when they die, and all end when the front door ends."""
 
 from __future__ import annotations
 

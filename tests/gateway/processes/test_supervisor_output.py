@@ -1,4 +1,4 @@
-"""What children print arrives in one log: whole lines, named, harmless, and with as little noise as asked for."""
+"""The output of children in one log: complete lines with a name, without control characters or needless lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings on their way to a worker lose nothing; on their way to a person they lose every secret."""
+"""Settings reach a worker complete, and are shown to a person without secrets."""
 
 from __future__ import annotations
 

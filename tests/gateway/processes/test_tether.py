@@ -1,4 +1,4 @@
-"""A tethered program is an ordinary one until the pipe of its starter ends; then nothing of it is left."""
+"""A tethered program runs as usual until the pipe from its starter closes; then all its processes end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of a person slide the idle time of the session, and cost nothing while no slide is due."""
+"""Messages of a person extend the idle time of the session, and cost nothing while that is not due."""
 
 from __future__ import annotations
 

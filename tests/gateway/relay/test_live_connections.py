@@ -1,4 +1,4 @@
-"""Open connections while the store is away: for a while they stay, then they end, and only those nobody can tell of."""
+"""Open connections during a store outage: they stay open for a while, then those whose session is unknown close."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers that share a Redis: what one ends the others forget, also when they could not hear of it."""
+"""Workers that share a Redis: a session ended by one ends at the others, even when events are lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rights are named to which kernel, and that a rule keeps what it does not name away."""
+"""Which access rights each kernel version gets, and that a rule denies all other paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is decided for a page, from what the front door may do and what the kernel offers."""
+"""How a page is separated, depending on the rights of the front door and on the kernel."""
 
 from __future__ import annotations
 

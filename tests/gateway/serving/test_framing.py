@@ -1,4 +1,4 @@
-"""Requests that can be read in two ways end at the door: SECURITY PX-7, PX-8, PX-9, PX-12 over raw sockets."""
+"""Ambiguous requests are refused at the listener: SECURITY PX-7, PX-8, PX-9, PX-12 over raw sockets."""
 
 from __future__ import annotations
 

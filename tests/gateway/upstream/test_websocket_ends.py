@@ -1,4 +1,4 @@
-"""A session that ends closes the WebSocket on both sides, whoever does not read."""
+"""The end of a session closes the WebSocket on both sides, even when one side does not read."""
 
 from __future__ import annotations
 
