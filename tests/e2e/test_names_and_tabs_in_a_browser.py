@@ -58,7 +58,7 @@ def door(provider: FakeProvider, upstream: RecordingUpstream) -> Iterator[Runnin
     running.stop()
 
 
-def test_a_file_of_any_name_can_be_downloaded(tab: Page, door: RunningDoor, upstream: RecordingUpstream) -> None:
+def test_a_file_with_any_name_can_be_downloaded(tab: Page, door: RunningDoor, upstream: RecordingUpstream) -> None:
     tab.goto(f"{door.url}/page")
     for name in NAMES:
         upstream.clear()
@@ -69,7 +69,7 @@ def test_a_file_of_any_name_can_be_downloaded(tab: Page, door: RunningDoor, upst
         assert unquote(upstream.last.target.decode()) == f"/files/{name}"
 
 
-def test_every_tab_of_a_restored_browser_arrives_at_its_page(
+def test_every_tab_of_a_restored_browser_reaches_its_page(
     context: BrowserContext, door: RunningDoor, provider: FakeProvider
 ) -> None:
     """Nobody is signed in, and the provider has a session: all tabs sign in at once."""

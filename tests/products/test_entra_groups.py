@@ -47,7 +47,7 @@ def house_of(mark: dict[str, Any], **table: Any) -> Iterator[tuple[House, Record
 
 
 @pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
-def test_unknown_groups_deny_with_a_reason_that_says_so(mark: dict[str, Any]) -> None:
+def test_unknown_groups_deny_access_with_a_reason_of_their_own(mark: dict[str, Any]) -> None:
     with structlog.testing.capture_logs() as events, house_of(mark) as (house, graph, _):
         browser = house.sign_in()
         answer = browser.get(f"{house.url}/lab")
@@ -59,14 +59,14 @@ def test_unknown_groups_deny_with_a_reason_that_says_so(mark: dict[str, Any]) ->
     assert ("access_denied", "groups_unknown") in reasons
 
 
-def test_a_person_without_groups_is_not_said_to_have_too_many() -> None:
+def test_a_person_without_groups_is_not_reported_as_having_too_many() -> None:
     with house_of({}) as (house, _, _clock):
         answer = house.sign_in().get(f"{house.url}/lab")
     assert (answer.status_code, "so many groups" in answer.text) == (403, False)
 
 
 @pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
-def test_groups_are_fetched_from_graph_at_sign_in_and_at_each_renewal(mark: dict[str, Any]) -> None:
+def test_groups_are_fetched_from_graph_at_the_sign_in_and_at_each_refresh(mark: dict[str, Any]) -> None:
     with house_of(mark, groups_from="graph") as (house, graph, clock):
         graph.respond(MEMBER_OBJECTS, body=json.dumps({"value": GROUPS}))
         browser = house.sign_in()
@@ -83,7 +83,7 @@ def test_groups_are_fetched_from_graph_at_sign_in_and_at_each_renewal(mark: dict
         assert browser.get(f"{house.url}/lab").status_code == 403
 
 
-def test_a_renewal_keeps_the_groups_while_graph_does_not_answer() -> None:
+def test_a_refresh_keeps_the_groups_while_graph_does_not_answer() -> None:
     with house_of(MARKS["claim names"], groups_from="graph") as (house, graph, clock):
         graph.respond(MEMBER_OBJECTS, body=json.dumps({"value": GROUPS}))
         browser = house.sign_in()
@@ -132,7 +132,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("answer", "reason"), ANSWERS.values(), ids=ANSWERS)
-def test_a_graph_that_gives_no_groups_leaves_them_unknown(answer: dict[str, Any], reason: str) -> None:
+def test_groups_are_unknown_when_graph_gives_none(answer: dict[str, Any], reason: str) -> None:
     marked = house_of(MARKS["hasgroups"], groups_from="graph")
     with structlog.testing.capture_logs() as events, marked as (house, graph, _):
         graph.respond(MEMBER_OBJECTS, **answer)

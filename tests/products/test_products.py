@@ -31,12 +31,12 @@ def house_of(product: Product, **table: Any) -> Iterator[tuple[House, FakeClock]
             yield house, clock
 
 
-def test_there_is_a_fake_of_each_profile() -> None:
+def test_each_profile_has_a_fake_product() -> None:
     assert sorted(BY_NAME) == sorted(PROFILES)
 
 
 @every_product
-def test_a_person_signs_in_with_roles_groups_and_address(product: Product) -> None:
+def test_a_person_signs_in_with_roles_groups_and_email(product: Product) -> None:
     with house_of(product) as (house, _):
         browser = house.sign_in()
         person = browser.fetch(f"{house.url}/auth/session").json()
@@ -45,7 +45,7 @@ def test_a_person_signs_in_with_roles_groups_and_address(product: Product) -> No
 
 
 @every_product
-def test_the_access_token_is_renewed_and_the_person_keeps_their_rights(product: Product) -> None:
+def test_a_refreshed_access_token_keeps_the_rights_of_the_person(product: Product) -> None:
     with house_of(product) as (house, clock):
         browser = house.sign_in()
         provider: FakeProvider = house.provider
@@ -63,7 +63,7 @@ def test_the_access_token_is_renewed_and_the_person_keeps_their_rights(product: 
 
 
 @every_product
-def test_signing_out_ends_the_session_here_and_where_the_product_can_also_there(product: Product) -> None:
+def test_signing_out_ends_the_session_here_and_at_products_that_support_it(product: Product) -> None:
     with house_of(product) as (house, _):
         browser = house.sign_in()
         login = house.provider.logins()[-1]
@@ -79,7 +79,7 @@ def _claims_with_a_session(product: Product) -> set[str]:
 
 
 @every_product
-def test_the_page_on_providers_names_the_profile_and_its_unverified_shapes(product: Product) -> None:
+def test_the_page_on_providers_lists_each_profile_and_its_unverified_facts(product: Product) -> None:
     page = (ROOT / "docs/providers.md").read_text(encoding="utf-8")
     section = page.partition(f'profile = "{product.profile}"')[2].partition("\n## ")[0]
     assert section, f'no section shows profile = "{product.profile}"'
@@ -88,7 +88,7 @@ def test_the_page_on_providers_names_the_profile_and_its_unverified_shapes(produ
             assert "not verified" in section, shape
 
 
-def test_a_product_without_its_profile_is_what_the_profile_is_for() -> None:
+def test_a_sign_in_at_zitadel_fails_without_its_profile() -> None:
     """Zitadel: with the defaults nobody gets in, because the ID token is for its other applications too."""
     with house_of(replace(BY_NAME["zitadel"]), profile="") as (house, _):
         browser = house.browser()

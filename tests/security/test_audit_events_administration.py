@@ -106,7 +106,7 @@ def test_lg_3_a_search_for_sessions_by_an_administrator_is_one_event(
 
 
 @pytest.mark.parametrize(("sub", "number"), [("alice", 1), ("canary-sub", 0)])
-def test_lg_3_an_administrators_look_at_claims_is_one_event(
+def test_lg_3_reading_claims_by_an_administrator_is_one_event(
     managed_house: tuple[House, str], sub: str, number: int
 ) -> None:
     house, url = managed_house

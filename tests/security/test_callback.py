@@ -352,7 +352,7 @@ def restored(house: House, count: int) -> tuple[CookieClient, list[str]]:
     return browser, [house.callback_url(browser, return_to=f"/tab/{number}?x={number}") for number in range(count)]
 
 
-def test_cb_9_a_tab_whose_sign_in_was_lost_leads_on_by_a_link(house: House) -> None:
+def test_cb_9_a_tab_whose_sign_in_was_lost_shows_a_link_to_continue(house: House) -> None:
     """Its cookie made room for newer ones. The person is signed in through another tab."""
     browser, urls = restored(house, 25)
     assert browser.get(urls[24]).status_code == 303
@@ -368,7 +368,7 @@ def test_cb_9_a_tab_whose_sign_in_was_lost_leads_on_by_a_link(house: House) -> N
     assert 'href="/tab/0?x=0"' in again.text, "looking at the sign-in does not use it up"
 
 
-def test_cb_9_a_lost_sign_in_of_somebody_signed_out_starts_again_for_its_page(house: House) -> None:
+def test_cb_9_a_signed_out_person_whose_sign_in_was_lost_starts_again_for_the_same_page(house: House) -> None:
     browser, urls = restored(house, 22)
     lost = browser.get(urls[0], headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
     assert lost.status_code == 400

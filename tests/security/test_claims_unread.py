@@ -30,7 +30,7 @@ def unread(house: House) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_rs_5_roles_are_read_in_each_form(roles_house: House, form: str) -> None:
+def test_rs_5_roles_are_read_from_each_supported_claim_form(roles_house: House, form: str) -> None:
     house = roles_house
     house.provider.bend.id_token.claims(lambda claims: {**claims, "urn:roles": FORMS[form]})
     browser = house.sign_in()
@@ -42,13 +42,13 @@ def test_rs_5_roles_are_read_in_each_form(roles_house: House, form: str) -> None
 @pytest.mark.parametrize(
     "value", [True, {"admin": False}, {"admin": None}, {"admin": "false"}, [True], 5, []], ids=repr
 )
-def test_rs_5_a_form_that_grants_no_role_opens_nothing(roles_house: House, value: Any) -> None:
+def test_rs_5_a_claim_form_without_readable_roles_gives_no_access(roles_house: House, value: Any) -> None:
     house = roles_house
     house.provider.bend.id_token.claims(lambda claims: {**claims, "urn:roles": value})
     assert house.sign_in().get(f"{house.url}/admin/x").status_code == 403
 
 
-def test_lg_3_a_claim_that_gave_nothing_leaves_one_event_without_its_value(roles_house: House) -> None:
+def test_lg_3_a_claim_without_readable_names_leaves_one_event_without_its_value(roles_house: House) -> None:
     house = roles_house
     secret = {"deep": {"er": "unit-test-value"}}
     house.provider.bend.id_token.claims(lambda claims: {**claims, "urn:roles": [secret], "name": ["unit-test-value"]})

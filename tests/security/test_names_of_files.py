@@ -154,7 +154,7 @@ def test_lg_1_a_refused_path_has_its_route_in_the_access_log(house: House, cooki
         assert (answer.status, line["route"]) == (status, route)
 
 
-def test_px_5_a_redirect_to_a_file_with_a_space_arrives_encoded(house: House, cookie: str) -> None:
+def test_px_5_a_redirect_to_a_file_with_a_space_is_encoded(house: House, cookie: str) -> None:
     house.upstream.respond("/download", raw=b"HTTP/1.1 302 Found\r\nLocation: /files/my report.pdf\r\n" + EMPTY)
     answer = house.get_raw("/download", cookie=cookie)
     assert (answer.status, answer.header("location")) == (302, "/files/my%20report.pdf")
@@ -165,7 +165,7 @@ def test_px_5_a_redirect_to_a_file_with_a_space_arrives_encoded(house: House, co
     assert (answer.status, answer.header("location")) == (302, f"/files/{quote('報告')}.pdf")
 
 
-def test_px_5_a_redirect_that_no_browser_reads_is_dropped_with_a_line(house: House, cookie: str) -> None:
+def test_px_5_a_redirect_that_no_browser_can_read_is_dropped_with_a_log_line(house: House, cookie: str) -> None:
     house.upstream.respond("/broken", raw=b"HTTP/1.1 302 Found\r\nLocation: http://[bad\r\n" + EMPTY)
     answer = house.get_raw("/broken", cookie=cookie)
     assert (answer.status, answer.header("location")) == (302, "")

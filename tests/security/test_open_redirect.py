@@ -119,7 +119,7 @@ def test_or_1_the_target_is_kept_only_in_the_store(house: House) -> None:
     assert answer.headers["location"] == "/reports/42?secret=canary-of-the-target"
 
 
-def test_or_1_a_target_of_more_than_eight_kilobytes_is_dropped_and_noted(house: House) -> None:
+def test_or_1_a_target_over_eight_kilobytes_is_ignored_and_logged(house: House) -> None:
     for length, is_kept in ((6_000, True), (8_192, True), (8_193, False)):
         target = "/" + "a" * (length - 1)
         house.audit.clear()
@@ -143,7 +143,7 @@ def test_or_1_a_target_of_more_than_eight_kilobytes_is_dropped_and_noted(house: 
     ],
     ids=lambda target: f"{target[:30]} {len(target)} bytes",
 )
-def test_or_1_every_address_of_a_page_is_a_target_for_browsers(house: House, target: str) -> None:
+def test_or_1_every_address_of_a_page_is_accepted_as_a_target(house: House, target: str) -> None:
     """From the deep link to the page: the sign-in's own address holds the whole of it, encoded."""
     browser = house.browser()
     to_login = browser.get(f"{house.url}{target}", headers=NAVIGATION)
@@ -153,7 +153,7 @@ def test_or_1_every_address_of_a_page_is_a_target_for_browsers(house: House, tar
     assert str(answers[-1].url) == house.url + target
 
 
-def test_or_1_a_page_that_nobody_can_be_sent_back_to_says_so(house: House) -> None:
+def test_or_1_the_sign_in_page_says_when_nobody_can_be_sent_back_to_the_page(house: House) -> None:
     answer = house.browser().get(f"{house.url}/@ada", headers=NAVIGATION)
     assert answer.status_code == 401
     assert "You will come to the start page" in answer.text
@@ -161,14 +161,14 @@ def test_or_1_a_page_that_nobody_can_be_sent_back_to_says_so(house: House) -> No
 
 
 @pytest.mark.parametrize("target", ["/api/x", "/admin%3fx", "/auth/logout"])
-def test_or_3_a_path_that_is_no_page_leaves_a_line_in_the_log(house: House, target: str) -> None:
+def test_or_3_a_target_that_is_not_a_page_leaves_a_log_line(house: House, target: str) -> None:
     house.audit.clear()
     answer = finish(house, house.browser(), f"return_to={quote(target, safe='')}")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert [event["event"] for event in house.audit].count("return_to_is_no_page") == 1
 
 
-def test_or_1_the_sign_in_page_says_that_the_target_is_replaced(
+def test_or_1_the_sign_in_page_says_when_the_target_was_replaced(
     build_house: Callable[..., House], provider: FakeProvider
 ) -> None:
     tables = {name: provider_table(provider, par="off") for name in ("corp", "partner")}
@@ -342,7 +342,7 @@ def test_or_1_the_authorization_request_is_the_same_for_every_target(house: Hous
     ],
     ids=["a sign-in", "a sign-in that is too long", "another endpoint", "a page"],
 )
-def test_or_1_only_the_address_of_a_sign_in_may_hold_another_one_encoded(
+def test_or_1_only_a_sign_in_address_may_contain_another_encoded_address(
     house: House, target: str, status: int
 ) -> None:
     assert house.get_raw(target, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document").status == status

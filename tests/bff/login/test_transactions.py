@@ -220,7 +220,9 @@ class TestBinding:
         rotated = Transactions(store, keyring(KEY, OLD_KEY), limits)
         assert self.is_bound(rotated, "s" * 43, self.sent_back(cookie))
 
-    def test_the_oldest_cookies_go_when_there_are_more_than_twenty(self, transactions: Transactions) -> None:
+    def test_the_oldest_binding_cookies_are_cleared_when_there_are_more_than_twenty(
+        self, transactions: Transactions
+    ) -> None:
         states = [new_state() for _ in range(23)]
         names = [cookie_name(state, SECURE) for state in states]
         sent = ["; ".join(f"{name}=1.x" for name in names[:22]).encode()]
@@ -230,6 +232,6 @@ class TestBinding:
         assert fresh.startswith(names[22] + "=")
         assert 22 - len(cleared) + 1 == MAX_COOKIES
 
-    def test_up_to_nineteen_others_stay(self, transactions: Transactions) -> None:
+    def test_up_to_nineteen_other_binding_cookies_are_kept(self, transactions: Transactions) -> None:
         sent = ["; ".join(f"{cookie_name(new_state(), SECURE)}=1.x" for _ in range(19)).encode()]
         assert len(self.cookies(transactions, new_state(), sent=sent)) == 1

@@ -137,5 +137,7 @@ def test_any_path_in_any_claims_gives_a_list_of_names(claims: dict[str, Any], pa
         ("", (), 0, ""),
     ],
 )
-def test_what_gave_no_name_is_counted(value: object, names: tuple[str, ...], lost: int, shape: str) -> None:
+def test_values_without_a_readable_name_are_counted(
+    value: object, names: tuple[str, ...], lost: int, shape: str
+) -> None:
     assert read_names({"a": {"roles": value}}, "a.roles") == NamesRead(names, lost, shape)

@@ -295,7 +295,7 @@ UNREAD: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
 
 
 @pytest.mark.parametrize(("claims", "expected"), UNREAD, ids=lambda value: repr(value)[:40])
-def test_what_arrived_and_gave_nothing_is_found_and_never_repeated(
+def test_a_claim_without_readable_names_is_reported_without_its_value(
     claims: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     settings = provider_settings(roles_claim="roles", groups_claim="groups")
@@ -304,7 +304,7 @@ def test_what_arrived_and_gave_nothing_is_found_and_never_repeated(
     assert not any("example" in one.says or "Ada" in one.says for one in found)
 
 
-def test_only_where_roles_are_looked_for_can_they_be_unread() -> None:
+def test_unread_roles_are_reported_only_for_configured_sources() -> None:
     settings = provider_settings(roles_claim="roles", roles_from=["userinfo"])
     assert find_unread({"id_token": {"roles": True}}, settings=settings) == ()
     (one,) = find_unread({"id_token": {}, "userinfo": {"roles": True}}, settings=settings)

@@ -116,7 +116,7 @@ def test_an_encoded_slash_is_accepted_where_the_route_allows_it(raw: bytes) -> N
     assert refusal(raw) == ""
 
 
-def test_an_upload_is_an_upload_in_upper_case_too() -> None:
+def test_an_upload_address_in_upper_case_is_treated_as_an_upload() -> None:
     """It goes on to the check whose upload it is."""
     assert refusal(b"/_STCORE/UPLOAD_FILE/abc/1") == ""
 

@@ -96,7 +96,7 @@ def test_sessions_are_found_and_ended_one_by_one_and_all(door: str, file: Path) 
         browser.close()
 
 
-def test_the_running_door_shows_what_a_real_sign_in_brought(door: str, file: Path) -> None:
+def test_the_running_front_door_shows_the_claims_of_a_real_sign_in(door: str, file: Path) -> None:
     with sign_in(door):
         code, said = sessions("claims", "--sub", "alice", file=file)
         assert code == 0

@@ -128,7 +128,7 @@ def test_the_base_path_of_the_upstream_is_removed_from_locations() -> None:
 
 @pytest.mark.parametrize("name", [b"location", b"content-location", b"link", b"refresh"])
 @pytest.mark.parametrize("url", [b"http://[::1/x", b"http://127.0.0.1:port/", b"http://127.0.0.1:99999/"])
-def test_a_url_that_no_browser_reads_is_dropped_and_noted(name: bytes, url: bytes) -> None:
+def test_a_url_that_no_browser_can_read_is_dropped_and_logged(name: bytes, url: bytes) -> None:
     dropped: list[bytes] = []
     hygiene = ResponseHygiene(
         target=parse_target("http://127.0.0.1:9001"), add_security_headers=False, note_dropped=dropped.append
@@ -153,7 +153,7 @@ def test_a_url_that_no_browser_reads_is_dropped_and_noted(name: bytes, url: byte
         (b"\\\\127.0.0.1:9001\\x", b"/x"),
     ],
 )
-def test_a_location_is_encoded_as_a_browser_does(given: bytes, expected: bytes) -> None:
+def test_a_location_is_encoded_like_in_a_browser(given: bytes, expected: bytes) -> None:
     hygiene = ResponseHygiene(target=parse_target("http://127.0.0.1:9001"), add_security_headers=False)
     for name in (b"location", b"content-location"):
         assert hygiene.clean([(name, given)]) == [(name, expected)]

@@ -228,7 +228,7 @@ async def test_a_header_with_an_unverified_email_gives_a_warning(provider: FakeP
     assert "nobody has verified it" in line(report, "claim email").text
 
 
-async def test_a_claim_that_is_there_and_gives_nothing_is_a_warning_that_says_what_it_is(
+async def test_a_claim_from_which_no_role_can_be_read_gives_a_warning_with_its_form(
     provider: FakeProvider, free_port: int
 ) -> None:
     change = {"realm_access": {"roles": [True, {}]}, "groups": {"science": {"org": "x"}}, "name": ["Ada"]}
