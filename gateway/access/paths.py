@@ -70,10 +70,7 @@ def check_one_place(raw_path: bytes, path: str, *, place: PlaceOf, folded: Place
         raise _ambiguous("without regard to case it leads elsewhere")
     if is_plain(raw_path):
         return
-    try:
-        found = readings(raw_path.decode("utf-8", "surrogateescape"))
-    except TooManyReadings:
-        raise _ambiguous("too many readings") from None
+    found = _all_readings(raw_path)
     for reading in found:
         _check_reading(reading)
     if any(folded(one) != here for one in {fold(reading) for reading in found}):
@@ -124,9 +121,19 @@ def _without_prefix(raw_path: bytes, prefix: str) -> bytes:
     if decode(b"/".join(segments[:count]).decode("utf-8", "surrogateescape")) != prefix:
         raise _ambiguous("outside of the prefix")
     target = b"/" + b"".join(segments[count:])
-    if target.startswith(b"//"):
+    if any(reading.startswith(_LEADS_AWAY) for reading in _all_readings(target)):
         raise _ambiguous("two slashes after the prefix, as before a host name")
     return target
+
+
+def _all_readings(raw_path: bytes) -> set[str]:
+    path = raw_path.decode("utf-8", "surrogateescape")
+    if is_plain(raw_path):
+        return {path}
+    try:
+        return readings(path)
+    except TooManyReadings:
+        raise _ambiguous("too many readings") from None
 
 
 def _ambiguous(reason: str) -> BadRequest:
