@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -164,7 +165,9 @@ def test_lo_3_the_signed_out_page_does_not_redirect(house: House, name: str) -> 
         assert "refresh" not in answer.headers
         assert "evil.com" not in answer.text
         assert "javascript:" not in answer.text
-        assert "<script" not in answer.text
+        scripts = re.findall(r"<script[^>]*>", answer.text)
+        assert len(scripts) == 1, "the one that tells the other tabs"
+        assert re.fullmatch(r'<script nonce="[\w-]+" src="/auth/guard.js" data-signed-out>', scripts[0])
 
 
 def test_lo_3_the_button_of_the_signed_out_page_leads_only_to_local_pages(house: House) -> None:
