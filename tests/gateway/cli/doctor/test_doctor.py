@@ -12,7 +12,7 @@ import pytest
 
 from bff.settings.loading import parse_settings
 from bff.settings.rules import Fault
-from bff.settings.tables import Settings
+from bff.settings.tables import OutgoingSettings, Settings
 from gateway.cli.doctor.checks import Finding, Report, examine
 from tests.bff.stores.redis_servers import start_server
 from tests.fakes import FakeProvider, RecordingUpstream
@@ -251,3 +251,27 @@ async def test_a_redis_without_a_password_is_reported_with_the_fix(
         not password
     )
     assert "unit-test-redis-password" not in report.as_text()
+
+
+@pytest.mark.parametrize(
+    ("outgoing", "level", "advice"),
+    [({}, "warning", "set [outgoing] proxy_url"), ({"proxy_url": "http://127.0.0.1:1"}, "ok", "settings is used")],
+    ids=["no proxy in the settings", "a proxy in the settings"],
+)
+async def test_proxy_variables_are_named_as_ignored(
+    provider: FakeProvider, outgoing: dict[str, str], level: str, advice: str
+) -> None:
+    environ = {"HTTPS_PROXY": "http://user:secret@proxy", "no_proxy": "x", "PATH": "/bin"}
+    settings = settings_for(provider.issuer)
+    settings = settings.model_copy(update={"outgoing": OutgoingSettings.model_validate(outgoing)})
+    report = await examine(settings, environ=environ)
+    (finding,) = [finding for finding in report.findings if finding.part == "outgoing"]
+    assert finding.level == level
+    assert finding.message.startswith("HTTPS_PROXY, no_proxy of the environment: ignored")
+    assert advice in finding.message
+    assert "secret" not in finding.message
+
+
+async def test_no_proxy_variable_is_no_finding(provider: FakeProvider) -> None:
+    report = await examine(settings_for(provider.issuer), environ={"PATH": "/bin"})
+    assert [finding for finding in report.findings if finding.part == "outgoing"] == []
