@@ -6,7 +6,7 @@ import pytest
 
 from bff.forward_proxies import ProxyRule, is_no_proxy_entry, is_proxy_url, variables_set
 
-PROXY = "http://proxy.example.com:3128"
+PROXY = "http://forward.example.com:3128"
 
 
 @pytest.mark.parametrize(

@@ -182,5 +182,5 @@ def test_tk_3_the_address_of_the_proxy_may_come_from_a_variable(tmp_path: Path) 
         '[providers.corp]\nissuer = "https://idp.example.com"\nclient_id = "x"\nclient_secret = "unit-test-secret"\n'
     )
     file.chmod(0o600)
-    settings = load_settings(file, environ={"VESTIBULE_OUTGOING__PROXY_URL": "http://proxy.example.com:3128"})
-    assert settings.outgoing.proxy_url.get_secret_value() == "http://proxy.example.com:3128"
+    settings = load_settings(file, environ={"VESTIBULE_OUTGOING__PROXY_URL": "http://forward.example.com:3128"})
+    assert settings.outgoing.proxy_url.get_secret_value() == "http://forward.example.com:3128"
