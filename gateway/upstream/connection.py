@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final, cast
 
 from bff.errors import AuthError, UpstreamFailed
+from gateway.upstream.last_bytes import last_bytes
 from gateway.upstream.response_parser import ResponseHead, ResponseParser
 
 HIGH_WATER: Final = 262_144
@@ -191,22 +189,16 @@ class UpstreamConnection(asyncio.Protocol):
     def _is_answered_after_all(self) -> bool:
         """Read what the upstream sent before it reset the connection. Return True when the answer is then complete.
 
-        An upstream that refuses a body may answer and then close. When our next write fails before we read that answer,
-        the event loop gives the connection up. What the kernel has received can still be read, but not under TLS.
+        Under TLS the layer below has read it already.
 
         Raises:
             UpstreamFailed: `upstream_protocol`.
         """
-        ended = self._transport.get_extra_info("socket")
-        if ended is None or self._transport.get_extra_info("ssl_object") is not None:
-            return False
-        with suppress(OSError), socket.socket(fileno=os.dup(ended.fileno())) as left:
-            left.setblocking(False)
-            while not self._parser.is_complete and self._parser.buffered <= HIGH_WATER:
-                data = left.recv(HIGH_WATER)
-                if not data:
-                    break
+        if self._transport.get_extra_info("ssl_object") is None:
+            for data in last_bytes(self._transport):
                 self._parser.feed(data)
+                if self._parser.is_complete or self._parser.buffered > HIGH_WATER:
+                    break
         return self._parser.is_complete
 
     def pause_writing(self) -> None:

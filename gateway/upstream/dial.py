@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from bff.errors import UpstreamFailed
 from gateway.targets import Target
+from gateway.upstream.tls import connect_with_tls
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -38,13 +39,18 @@ async def dial(
         DialFailed: `upstream_connect`, or `upstream_timeout` with status 504.
     """
     loop = asyncio.get_running_loop()
+    transport: asyncio.BaseTransport
     tls = (ssl_context or client_tls()) if target.is_tls else None
     try:
         async with asyncio.timeout(timeout_seconds):
             if target.socket_path:
                 _, made = await loop.create_unix_connection(protocol, target.socket_path)
                 return made
-            transport, made = await loop.create_connection(protocol, target.host, target.port, ssl=tls)
+            if tls is None:
+                transport, made = await loop.create_connection(protocol, target.host, target.port)
+            else:
+                made = protocol()
+                transport = await connect_with_tls(made, tls, host=target.host, port=target.port)
     except TimeoutError as exc:
         raise DialFailed("upstream_timeout", detail=f"no connection within {timeout_seconds:g} s", status=504) from exc
     except (OSError, UnicodeError) as exc:  # UnicodeError: a host name that the DNS cannot hold

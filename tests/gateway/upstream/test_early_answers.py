@@ -20,8 +20,8 @@ Serve = Callable[[socket.socket], None]
 
 
 @contextmanager
-def raw_upstream(serve: Serve) -> Iterator[str]:
-    """A server that hands each connection, whose request head it has read, to `serve` in a thread."""
+def raw_upstream(serve: Serve, *, head_first: bool = True) -> Iterator[str]:
+    """A server that hands each connection to `serve` in a thread; with `head_first`, after reading the request head."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def accept() -> None:
@@ -33,7 +33,7 @@ def raw_upstream(serve: Serve) -> Iterator[str]:
     def handle(accepted: socket.socket) -> None:
         with accepted, suppress(OSError):
             received = b""
-            while b"\r\n\r\n" not in received:
+            while head_first and b"\r\n\r\n" not in received:
                 received += accepted.recv(1)
             serve(accepted)
 
