@@ -114,14 +114,14 @@ def assemble(
     http: httpx.AsyncClient | None = None,
     clock: Callable[[], float] = time.time,
     observer: LoginObserver | None = None,
+    audit: Audit | None = None,
 ) -> Bff:
     """Build the parts. `store` and `http` replace those of the settings; `clock` gives Unix seconds.
 
-    `observer` is told how sign-ins end.
-    """
+    `observer` is told how sign-ins end."""
     keyring = Keyring([key.get_secret_value().encode() for key in settings.secrets.keys])
     store = store or open_store(settings, clock=clock)
-    audit = Audit()
+    audit = audit or Audit()
     providers = {
         name: Provider(name, provider, http=http or http_client_for(provider, settings.outgoing), clock=clock)
         for name, provider in settings.providers.items()

@@ -17,19 +17,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bff.access.policy import Allowed, Denied, StepUp, decide
 from bff.assembly import Bff
 from bff.audit import attribute_events
-from bff.browser.csrf import FetchMetadata, check_same_origin, check_static_header
+from bff.browser.csrf import FetchMetadata
 from bff.browser.request_facts import REFUSAL_KEY, wants_page
 from bff.browser.return_to import is_local
 from bff.browser.service_workers import asks_for_worker
 from bff.browser.unasked import is_unasked
-from bff.errors import AuthError, Forbidden, LoginRequired, NotFound
-from bff.settings.public_urls import canonical_origin
+from bff.errors import AuthError, LoginRequired, NotFound
 from bff.settings.tables import RouteSettings
 from bff.web.pages import Page
 from bff.web.problems import login_url, render_problem
-from gateway.access.cors import answer_preflight, cors_headers, is_allowed_origin, preflight_of
+from gateway.access.cors import answer_preflight, cors_headers, preflight_of
 from gateway.access.credentials import Caller, Credentials, check_kit_route, origin_of_kit_call
 from gateway.access.machine_callers import MachineCallers
+from gateway.access.origins import check_origin
 from gateway.access.paths import forward_target
 from gateway.access.places import Places
 from gateway.access.request import Incoming, read_endpoint, read_request
@@ -175,7 +175,7 @@ class Pipeline:
 
     def _authenticate(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
         check_kit_route(caller, route, self._bff.settings.kit_clients)
-        self._check_origin(incoming, route, caller)
+        check_origin(incoming, route, caller)
         if caller.live is None and route.auth == "required":
             raise LoginRequired()
         if caller.live is not None:
@@ -196,26 +196,6 @@ class Pipeline:
             await self._relaying.websocket(incoming, caller, chosen, headers, receive, send)
         else:
             await self._relaying.http(incoming, caller, chosen, headers, receive, send)
-
-    def _check_origin(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
-        fetch = incoming.facts.fetch
-        if incoming.scope["type"] == "websocket":
-            allowed = {incoming.facts.urls.origin, *(canonical_origin(text.rstrip("/")) for text in route.ws_origins)}
-            if canonical_origin(fetch.origin) not in allowed:
-                raise Forbidden("ws_origin", "This connection came from another site.")
-        elif (
-            caller.kit_client
-            or caller.is_machine
-            or caller.live is None
-            or route.csrf == "off"
-            or is_allowed_origin(fetch.origin, route)
-        ):
-            return
-        elif route.csrf == "header":
-            check_static_header(fetch)
-        else:
-            own = incoming.facts.urls.origin
-            check_same_origin(incoming.method, fetch, origin=own, strict_reads=route.kind == "api")
 
     def _authorize(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
         if caller.live is None:

@@ -30,6 +30,19 @@ PlaceOf = Callable[[str], Hashable]
 """Says what is special about a path: its route, a reserved name. Paths below the last name that counts are equal."""
 
 
+class AmbiguousPath(BadRequest):
+    """A path that may not pass. `detail` is the reason, and `reading` the reading that has the fault, "" if any has.
+
+    A reading is the client's own text: it is for the operator's eyes, and belongs into no log line or message.
+    """
+
+    default_code = "ambiguous_path"
+
+    def __init__(self, *, reason: str, reading: str = "") -> None:
+        self.reading = reading
+        super().__init__(message=f"{MESSAGE} Reason: {reason}.", detail=reason)
+
+
 def canonical_path(raw_path: bytes) -> str:
     """Decode `raw_path` (the request-target up to `?`) exactly once.
 
@@ -39,15 +52,15 @@ def canonical_path(raw_path: bytes) -> str:
     if _PLAIN.match(raw_path):
         return raw_path.decode("ascii")
     if not raw_path.startswith(b"/"):
-        raise _ambiguous("it does not start with a slash")
+        raise AmbiguousPath(reason="it does not start with a slash")
     if _NOT_IN_A_PATH.search(raw_path):
-        raise _ambiguous("a character that must be percent-encoded")
+        raise AmbiguousPath(reason="a character that must be percent-encoded")
     if _BROKEN_ESCAPE.search(raw_path):
-        raise _ambiguous("a broken percent-escape")
+        raise AmbiguousPath(reason="a broken percent-escape")
     try:
         path = unquote_to_bytes(raw_path).decode("utf-8")
     except UnicodeDecodeError:
-        raise _ambiguous("not UTF-8") from None
+        raise AmbiguousPath(reason="not UTF-8") from None
     _check_reading(path)
     return path
 
@@ -67,14 +80,15 @@ def check_one_place(raw_path: bytes, path: str, *, place: PlaceOf, folded: Place
     """
     here = place(path)
     if folded(fold(path)) != here:
-        raise _ambiguous("without regard to case it leads elsewhere")
+        raise AmbiguousPath(reason="without regard to case it leads elsewhere", reading=fold(path))
     if is_plain(raw_path):
         return
     found = _all_readings(raw_path)
     for reading in found:
         _check_reading(reading)
-    if any(folded(one) != here for one in {fold(reading) for reading in found}):
-        raise _ambiguous("one of its readings leads elsewhere")
+    elsewhere = [one for one in {fold(reading) for reading in found} if folded(one) != here]
+    if elsewhere:
+        raise AmbiguousPath(reason="one of its readings leads elsewhere", reading=min(elsewhere))
 
 
 def refuse_encoded_slash(raw_path: bytes) -> None:
@@ -84,16 +98,16 @@ def refuse_encoded_slash(raw_path: bytes) -> None:
         BadRequest: `ambiguous_path`.
     """
     if b"%" in raw_path and _ENCODED_SLASH.search(raw_path):
-        raise _ambiguous("an encoded slash, and the route does not say encoded_slashes = true")
+        raise AmbiguousPath(reason="an encoded slash, and the route does not say encoded_slashes = true")
 
 
 def _check_reading(reading: str) -> None:
     if CONTROL.search(reading):
-        raise _ambiguous("a control character")
+        raise AmbiguousPath(reason="a control character", reading=reading)
     if DOT_SEGMENT.search(reading):
-        raise _ambiguous("a dot segment")
+        raise AmbiguousPath(reason="a dot segment", reading=reading)
     if reading.startswith(_LEADS_AWAY):
-        raise _ambiguous("two slashes at its start, as before a host name")
+        raise AmbiguousPath(reason="two slashes at its start, as before a host name", reading=reading)
 
 
 def forward_target(raw_path: bytes, query_string: bytes, *, strip_prefix: str = "") -> bytes:
@@ -119,10 +133,10 @@ def _without_prefix(raw_path: bytes, prefix: str) -> bytes:
     count = prefix.count("/") + 1
     _, *segments = raw_path.split(b"/", count + 1)
     if decode(b"/".join(segments[:count]).decode("utf-8", "surrogateescape")) != prefix:
-        raise _ambiguous("outside of the prefix")
+        raise AmbiguousPath(reason="outside of the prefix")
     target = b"/" + b"".join(segments[count:])
     if any(reading.startswith(_LEADS_AWAY) for reading in _all_readings(target)):
-        raise _ambiguous("two slashes after the prefix, as before a host name")
+        raise AmbiguousPath(reason="two slashes after the prefix, as before a host name")
     return target
 
 
@@ -133,8 +147,4 @@ def _all_readings(raw_path: bytes) -> set[str]:
     try:
         return readings(path)
     except TooManyReadings:
-        raise _ambiguous("too many readings") from None
-
-
-def _ambiguous(reason: str) -> BadRequest:
-    return BadRequest("ambiguous_path", f"{MESSAGE} Reason: {reason}.", detail=reason)
+        raise AmbiguousPath(reason="too many readings") from None

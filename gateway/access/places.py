@@ -61,6 +61,13 @@ class Places:
             return False
         return True
 
+    def name(self, host: str, path: str) -> str:
+        """Say where a reading of a path leads, for people: a reserved address, a route, or no route."""
+        if name := self._name_of(fold(path), self._folded_reserved):
+            return f"the reserved address {name}"
+        route = self._folded.match(host, fold(path))
+        return f"the route {route.id}" if route is not None else "no route"
+
     def _place(self, host: str, path: str) -> Hashable:
         if name := self._name_of(path, self._reserved):
             return fold(name)

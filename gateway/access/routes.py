@@ -37,6 +37,15 @@ class RouteTable:
         """Return the routes of `host` in the order of the configuration, without those that another route replaces."""
         return [route for hosts in self._by_prefix.values() if (route := _of_host(hosts, host)) is not None]
 
+    def in_order(self) -> list[RouteSettings]:
+        """Return all routes in the order in which they are tried: the longest prefix first, then those with a host."""
+        deepest_first = sorted(self._by_prefix, key=lambda prefix: (-prefix.count("/"), prefix))
+        return [
+            route
+            for prefix in deepest_first
+            for _, route in sorted(self._by_prefix[prefix].items(), key=lambda one: (not one[0], one[0]))
+        ]
+
     def _prefixes(self, path: str) -> Iterable[str]:
         """Yield the prefixes of `path` that end on a segment boundary, longest first, no deeper than the deepest
         route."""

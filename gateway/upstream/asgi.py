@@ -40,10 +40,10 @@ def load_application(target: str) -> ASGIApp:
 
 class AsgiUpstream:
     """An application, its lifespan, and the calls to it. Call `start` before the first call and `stop` after the
-    last."""
+    last. `application` is used in place of what `target` names."""
 
-    def __init__(self, target: str) -> None:
-        self._app = load_application(target)
+    def __init__(self, target: str, *, application: ASGIApp | None = None) -> None:
+        self._app = application or load_application(target)
         self._lifespan = Lifespan(self._app)
 
     async def start(self) -> None:

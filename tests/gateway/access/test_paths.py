@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bff.errors import BadRequest
 from bff.settings.tables import RouteSettings
-from gateway.access.paths import canonical_path, forward_target
+from gateway.access.paths import AmbiguousPath, canonical_path, forward_target
 from gateway.access.places import Places
 from gateway.streamlit.paths import treatment
 
@@ -209,3 +209,39 @@ def test_a_prefix_is_removed_from_the_raw_path_by_whole_segments(raw: bytes, pre
 def test_a_path_outside_the_prefix_is_not_changed() -> None:
     with pytest.raises(BadRequest):
         forward_target(b"/apiary/x", b"", strip_prefix="/api")
+
+
+@pytest.mark.parametrize(
+    ("raw", "reading"),
+    [
+        (b"/public/../admin", "/public/../admin"),
+        (b"/public/%252e%252e/admin", "/public/../admin"),
+        (b"/public;x/..;y/admin", "/public/../admin"),
+        (b"/ADMIN/x", "/admin/x"),
+        (b"//admin", "//admin"),
+        (b"/x%00", "/x\x00"),
+        (b"/x%zz", ""),
+    ],
+    ids=["dots", "dots encoded twice", "dots before parameters", "case", "two slashes", "NUL", "broken escape"],
+)
+def test_a_refusal_holds_the_reading_that_has_the_fault(raw: bytes, reading: str) -> None:
+    with pytest.raises(AmbiguousPath) as caught:
+        accepted(raw)
+    assert caught.value.reading == reading
+    assert caught.value.code == "ambiguous_path"
+
+
+def test_a_refusal_shows_the_reading_neither_in_its_message_nor_in_its_detail() -> None:
+    with pytest.raises(AmbiguousPath) as caught:
+        accepted(b"/public/..;canary/admin")
+    assert "canary" not in caught.value.message + caught.value.detail
+
+
+def test_the_name_of_a_place_says_where_a_reading_leads() -> None:
+    named = [PLACES.name("door.example", path) for path in ("/ADMIN/x", "/auth/login", "/Public", "/healthz")]
+    assert named == [
+        "the route admin",
+        "the reserved address /auth",
+        "the route public",
+        "the reserved address /healthz",
+    ]

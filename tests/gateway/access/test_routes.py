@@ -100,3 +100,14 @@ def test_only_listed_methods_are_allowed_and_head_with_get() -> None:
         "POST",
     ]
     assert not is_method_allowed(make_route("b", "/", methods=("POST",)), "HEAD")
+
+
+def test_routes_are_listed_in_the_order_in_which_they_are_tried() -> None:
+    assert [route.id for route in TABLE.in_order()] == ["deep", "api-host", "api", "admin-host", "pages"]
+
+
+def test_the_first_listed_route_whose_prefix_and_host_fit_is_the_one_that_matches() -> None:
+    for host in ("admin.example.com", "admin.example.com:8443", "other.example.com"):
+        for path in ("/", "/api/x", "/api/v2/models/7"):
+            alone = (route for route in TABLE.in_order() if RouteTable([route]).match(host, path) is not None)
+            assert next(alone, None) == TABLE.match(host, path), (host, path)
