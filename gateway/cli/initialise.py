@@ -293,7 +293,7 @@ def _next_steps(wishes: Wishes, *, folder: Path, environ: Mapping[str, str]) -> 
     urls = PublicUrls(wishes.public_url.rstrip("/"))
     steps = [
         f"Register at {wishes.issuer} for client {wishes.client_id}: redirect URI {urls.callback(PROVIDER)}",
-        f"and, where it asks for one, post-logout redirect URI {urls.post_logout}",
+        f"If the provider also asks for a post-logout redirect URI, register {urls.post_logout}",
     ]
     if not wishes.client_secret:
         file = folder / SECRETS / CLIENT_SECRET

@@ -104,10 +104,10 @@ def log_separations(separations: Sequence[tuple[str, Separation]], *, allowed_by
     log = structlog.get_logger("vestibule.supervisor")
     for name, separation in separations:
         is_apart = separation.plan is not None and bool(separation.plan.rules)
-        more = f". It may open nothing else; to allow more: {allowed_by}" if is_apart else ""
-        log.info("page kept apart", process=name, how=separation.says + more)
+        more = f". It can open nothing else. To allow more: {allowed_by}" if is_apart else ""
+        log.info("page sandbox", process=name, rules=separation.says + more)
         if separation.warning:
-            log.warning("page not kept apart as it should be", process=name, reason=separation.warning)
+            log.warning("the sandbox of this page is weaker than it should be", process=name, reason=separation.warning)
 
 
 def worker_plan() -> Plan | None:

@@ -53,7 +53,7 @@ class Separation:
     """How a page is separated. `plan` is for the launcher; without one the page starts like any program. `says`
     describes it for people."""
 
-    says: str = "nothing keeps it apart from the front door"
+    says: str = "no sandbox: it can open everything that the front door can open"
     plan: Plan | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     warning: str = ""
@@ -200,5 +200,5 @@ def _words(page: Page, means: Means, *, account: Account | None) -> str:
     own = ", ".join(str(path) for path in dict.fromkeys((page.script.parent, page.folder)))
     reads = "".join(f", {path}" for path in page.settings.read)
     writes = "".join(f", {path}" for path in page.settings.write)
-    words = f"{who}, under Landlock {means.landlock}: it reads the system's libraries, its Python, {own}{reads}"
-    return f"{words}; it writes a private folder{writes}"
+    words = f"{who}, limited by Landlock (version {means.landlock}). It can read the system's libraries, its Python, "
+    return f"{words}{own}{reads}. It can write a private folder{writes}"

@@ -148,7 +148,7 @@ def test_px_16_another_user_cannot_use_a_private_socket_of_the_front_door(door: 
 
 
 def test_px_16_the_log_has_the_real_folder_and_user_of_each_page(door: PagedDoor) -> None:
-    said = [line for line in door.log.read_text().splitlines() if "page kept apart" in line]
+    said = [line for line in door.log.read_text().splitlines() if "page sandbox" in line]
     assert len(said) == 2
     for name, line in zip(("alpha", "beta"), said, strict=True):
         assert str(door.place / "pages" / name) in line

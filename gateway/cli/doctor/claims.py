@@ -58,8 +58,7 @@ class Shown:
     text: str
 
     def __str__(self) -> str:
-        """Write the line for a terminal. A claim that did not arrive and that nothing needs must not look like a
-        fault."""
+        """Write the line for a terminal. A claim that was not sent looks like a fault only if something needs it."""
         return f"{WORDS[self.level]:<8} {self.claim}: {self.text}"
 
 
@@ -142,7 +141,7 @@ def _names(claim: str, path: str, arrived: Arrived, uses: Uses, *, provider: Pro
         unread = [SOURCES[name] for name in present]
         if unread:
             text = f"only in {', '.join(unread)}, which roles_from leaves out"
-            return Shown("warning" if claim in uses else "missing", label, text + _used(claim, uses))
+            return Shown("warning" if claim in uses else "found", label, text + _used(claim, uses))
         missing = _missing(claim, uses, provider=provider)
         elsewhere = _roles_elsewhere(arrived, provider) if claim == "roles" else ""
         text = f"did not arrive{_used(claim, uses)}; {elsewhere}" if elsewhere else missing.text
@@ -226,13 +225,13 @@ def _lifetime(arrived: Arrived, provider: ProviderSettings) -> str:
 def _missing(claim: str, uses: Uses, *, provider: ProviderSettings) -> Shown:
     used = _used(claim, uses)
     if not used and claim in FOR_ROUTES_ALONE:
-        return Shown("missing", claim, "did not arrive, and nothing in this configuration needs it")
+        return Shown("missing", claim, "nothing in this configuration needs it")
     fix = fix_for(provider.issuer, claim, scopes=provider.scopes)
     return Shown("warning" if used else "missing", claim, f"did not arrive{used}; {fix}")
 
 
 def _used(claim: str, uses: Uses) -> str:
-    return f", but {', '.join(uses[claim])} needs it" if claim in uses else ""
+    return f", but needed by {', '.join(uses[claim])}" if claim in uses else ""
 
 
 def _list(names: tuple[str, ...]) -> str:
