@@ -77,11 +77,18 @@ class Assertions:
         self._random = random
 
     def for_upstream(
-        self, session: Session, *, audience: str, route: str = "", line_bytes: int = IDENTITY_LINE_BYTES
+        self,
+        session: Session,
+        *,
+        audience: str,
+        route: str = "",
+        line_bytes: int = IDENTITY_LINE_BYTES,
+        header: str = "",
     ) -> Assertion:
-        """Make a bearer token for the API of a route. It lives at most 60 s, never longer than the session.
+        """Make a token for the API of a route. It lives at most 60 s, never longer than the session.
 
-        `route` is the id of that route, or `KIT_PLACE` and a kit client.
+        `route` is the id of that route, or `KIT_PLACE` and a kit client. `header` is the name of the header that it
+        fills; "" for a bearer token.
         """
         now = int(self._clock())
         claims = _person(session.identity) | {
@@ -99,7 +106,8 @@ class Assertions:
         def seal() -> str:
             return base64url(self._keyring.seal(reference, purpose=REFERENCE_PURPOSE, name=audience))
 
-        return self._sign(claims, typ=TYP_UPSTREAM, token_bytes=line_bytes - AUTHORIZATION_LINE, reference=seal)
+        overhead = len(f"{header}: \r\n") if header else AUTHORIZATION_LINE
+        return self._sign(claims, typ=TYP_UPSTREAM, token_bytes=line_bytes - overhead, reference=seal)
 
     def for_handshake(
         self, session: Session, *, client: str, routes: Mapping[str, str], line_bytes: int = IDENTITY_LINE_BYTES

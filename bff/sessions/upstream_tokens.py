@@ -108,7 +108,8 @@ class UpstreamTokens:
         expires_at = min(now + UPSTREAM_SECONDS, session.absolute_expires_at)
         seen = replace(session, identity=forwarded(session.identity, route.groups_forwarded)) if route else session
         most = assertion_line_bytes(route) if route else IDENTITY_LINE_BYTES
-        made = self._assertions.for_upstream(seen, audience=audience, route=place, line_bytes=most)
+        header = route.assertion_header if route else ""
+        made = self._assertions.for_upstream(seen, audience=audience, route=place, line_bytes=most, header=header)
         token = OutgoingToken(made.token, expires_at, made.omitted)
         self._keep(key, token, until=min(now + REUSE_SECONDS, session.absolute_expires_at - 1))
         return token

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from bff.forward_proxies import is_no_proxy_entry, is_proxy_url
 from bff.oidc.authorization import OWN_PARAMETERS
 from bff.oidc.urls import http_url, is_loopback, names_default_port
-from bff.settings.claim_header_names import claim_header_faults
+from bff.settings.header_names import assertion_header_faults, claim_header_faults
 from bff.settings.open_routes import open_route_faults
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import ProviderSettings, RouteSettings, Settings, StreamlitChild
@@ -326,6 +326,7 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[RuleFault]:
         yield "accept_bearer.audience", "missing", "name the audience that tokens of machine clients must carry"
     yield from open_route_faults(route)
     yield from claim_header_faults(route)
+    yield from assertion_header_faults(route)
     yield from _sandbox(route.streamlit)
     for key, origins in (("cors_origins", route.cors_origins), ("ws_origins", route.ws_origins)):
         if any(origin == "null" or "*" in origin for origin in origins):

@@ -220,6 +220,8 @@ class RouteSettings(Table):
     require: Requirements = Requirements()
     token: TokenKind = "none"
     audience: str = ""
+    assertion_header: str = ""
+    """The header that holds the assertion; "" for `Authorization: Bearer`."""
     exchange: ExchangeSettings = ExchangeSettings()
     accept_bearer: AcceptBearer = AcceptBearer()
     csrf: Literal["fetch", "header", "off"] = "fetch"

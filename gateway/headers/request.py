@@ -119,7 +119,7 @@ class _Verdict(Enum):
 class RequestHygiene:
     """The request headers that one route passes on.
 
-    `owned` are the `claim_headers` names of all routes, in lower case. `forward_headers` and `forward_cookies` are
+    `owned` are the names that any route adds (`claim_headers`, `assertion_header`), in lower case. `forward_headers` and `forward_cookies` are
     globs or "all"; `Host` and cookies need not be listed among the headers. A foreign identity
     (`gateway.headers.foreign_identity`) passes only if it is listed without a wildcard.
     """
@@ -184,9 +184,9 @@ def nominated_headers(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes
     return frozenset(token.strip().lower() for value in tokens for token in value.split(b","))
 
 
-def owned_claim_headers(claim_headers: Iterable[str]) -> frozenset[bytes]:
-    """Build `RequestHygiene.owned` from the names in every route's `claim_headers`."""
-    return frozenset(name.lower().encode("ascii") for name in claim_headers)
+def owned_headers(names: Iterable[str]) -> frozenset[bytes]:
+    """Build `RequestHygiene.owned` from the names of the headers that any route adds."""
+    return frozenset(name.lower().encode("ascii") for name in names)
 
 
 def without_conditionals(headers: Sequence[tuple[bytes, bytes]]) -> RawHeaders:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bff.settings.header_names import added_header_names
 from bff.settings.rules import Fault
 from bff.settings.tables import RouteSettings, Settings
 from gateway.headers.foreign_identity import foreign_name, named_in_full
-from gateway.headers.request import RequestHygiene, owned_claim_headers
+from gateway.headers.request import RequestHygiene, owned_headers
 
 
 def find_header_warnings(settings: Settings, *, source: str) -> Iterator[Fault]:
     """Yield a warning for each header that a route lists by its full name and that is an identity or never passes."""
-    owned = owned_claim_headers(name for route in settings.routes for name in route.claim_headers)
+    owned = owned_headers(added_header_names(settings.routes))
     for number, route in enumerate(settings.routes):
         if route.forward_headers == "all":
             continue

@@ -32,10 +32,18 @@ def build_headers(incoming: Incoming, caller: Caller, chosen: RouteUpstreams, *,
     headers += kit_headers(caller, route, bff).headers
     if secret := route.upstream_secret.get_secret_value():
         headers.append((UPSTREAM_HEADER, secret.encode("ascii")))
-    if bearer:
-        headers = [header for header in headers if header[0] != b"authorization"]
-        headers.append((b"authorization", b"Bearer " + bearer.encode("ascii")))
-    return headers
+    token = token_headers(route, bearer)
+    names = {name for name, _ in token}
+    return [*(header for header in headers if header[0] not in names), *token]
+
+
+def token_headers(route: RouteSettings, token: str) -> RawHeaders:
+    """Return the header with the route's token. A header that the route names is there, empty, without a token too:
+    then no other program's value can take its place.
+    """
+    if route.assertion_header:
+        return [(route.assertion_header.lower().encode("ascii"), token.encode("ascii"))]
+    return [(b"authorization", b"Bearer " + token.encode("ascii"))] if token else []
 
 
 def identity_headers(live: LiveSession | None, route: RouteSettings, bff: Bff) -> IdentityHeaders:

@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from bff.audit import Audit
 from bff.errors import UpstreamFailed
+from bff.settings.header_names import added_header_names
 from bff.settings.tables import RouteSettings, Settings
 from gateway.headers.dropped import DroppedHeaders
-from gateway.headers.request import RequestHygiene, owned_claim_headers
+from gateway.headers.request import RequestHygiene, owned_headers
 from gateway.headers.response import ResponseHygiene
 from gateway.targets import parse_target
 from gateway.upstream.asgi import AsgiUpstream
@@ -125,7 +126,7 @@ def _may_be_tried(upstream: Upstream) -> bool:
 
 def build_upstreams(settings: Settings, *, base_path: str, audit: Audit) -> Mapping[str, RouteUpstreams]:
     """The upstreams of all routes that have any, by route id."""
-    owned = owned_claim_headers(name for route in settings.routes for name in route.claim_headers)
+    owned = owned_headers(added_header_names(settings.routes))
     return {
         route.id: _route_upstreams(route, owned, base_path=base_path, audit=audit)
         for route in settings.routes

@@ -46,7 +46,8 @@ def has_probe(route: RouteSettings) -> bool:
 def probe_api(route: RouteSettings, settings: Settings, *, clock: Callable[[], float] = time.time) -> Probed:
     """Ask the API. It blocks for a few seconds at most, and never raises."""
     base = route.upstream[0].rstrip("/") + ("" if route.strip_prefix else route.path.rstrip("/"))
-    headers = {"Authorization": f"Bearer {make_token(route, settings, clock=clock)}"}
+    token = make_token(route, settings, clock=clock)
+    headers = {route.assertion_header: token} if route.assertion_header else {"Authorization": f"Bearer {token}"}
     if secret := route.upstream_secret.get_secret_value():
         headers[HEADER_UPSTREAM] = secret
     try:

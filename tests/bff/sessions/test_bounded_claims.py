@@ -68,10 +68,13 @@ def test_no_identity_makes_a_header_line_longer_than_the_limit(
     who = session(identity=person, tokens=tokens(scope="s" * scope))
     bearer = assertions.for_upstream(who, audience="models-api", route="r" * 63, line_bytes=most)
     assert len(f"authorization: Bearer {bearer.token}\r\n") <= most
+    name = "X-" + "A" * 62
+    named = assertions.for_upstream(who, audience="models-api", route="r" * 63, line_bytes=most, header=name)
+    assert len(f"{name}: {named.token}\r\n") <= most
     paths = {f"route-{number}": f"/route-{number}/" for number in range(routes)}
     page = assertions.for_handshake(who, client="c" * 63, routes=paths, line_bytes=most)
     assert len(f"x-vestibule-assertion: {page.token}\r\n") <= most
-    for made in (bearer, page):
+    for made in (bearer, named, page):
         claims = claims_of(made.token)
         assert claims.get("omitted", []) == list(made.omitted)
         assert not set(made.omitted) & claims.keys()

@@ -176,6 +176,34 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
         "routes[0].claim_headers",
         routes({"identity_headers": "remote", "claim_headers": {"Remote-User": "preferred_username"}}),
     ),
+    # The header of an assertion
+    *(
+        ("routes[0].assertion_header", routes({"token": "assertion", "audience": "a", "assertion_header": name}))
+        for name in (
+            *("X_Assertion", "X.Assertion", "X Assertion", "X-A\r\nX-Evil", "-X", "Authorization", "COOKIE", "Host"),
+            *("X-Auth-Request-User", "X-Forwarded-Access-Token", "X-Vestibule-Assertion", "Proxy-Authorization"),
+            *("X-Request-ID", "X" * 65),
+        )
+    ),
+    ("routes[0].assertion_header", routes({"assertion_header": "X-JWT-Assertion"})),
+    ("routes[0].assertion_header", routes({"token": "access_token", "assertion_header": "X-JWT-Assertion"})),
+    (
+        "routes[0].assertion_header",
+        routes(
+            {
+                "token": "assertion",
+                "audience": "a",
+                "assertion_header": "x-team",
+                "claim_headers": {"X-Team": "team"},
+            }
+        ),
+    ),
+    (
+        "routes[0].assertion_header",
+        routes(
+            {"token": "assertion", "audience": "a", "assertion_header": "Remote-User", "identity_headers": "remote"}
+        ),
+    ),
     # Routes that let everybody in
     ("routes[0].require", routes({"auth": "public", "require": {"roles_any": ["a"]}})),
     ("routes[0].require", routes({"auth": "optional", "require": {"roles_any": ["a"]}})),
@@ -243,6 +271,7 @@ def test_an_unsafe_setting_is_refused_with_its_key_and_a_fix(key: str, tables: d
         routes({"auth": "public", "token": "client_credentials", "provider": "corp"}),
         routes({"auth": "optional", "token": "client_credentials", "provider": "corp"}),
         routes({"auth": "optional", "token": "access_token", "kit": "dash", "claim_headers": {"X-T": "t"}}) | kit(),
+        routes({"token": "assertion", "audience": "grafana", "assertion_header": "X-JWT-Assertion"}),
         pytest.param(
             routes({"token": "assertion", "audience": "api", "kit": "dash"}) | kit(), id="a kit with assertions"
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bff.settings.tables import STREAMLIT_HEADERS
-from gateway.headers.request import RequestHygiene, owned_claim_headers, without_conditionals
+from gateway.headers.request import RequestHygiene, owned_headers, without_conditionals
 
 IDENTITY = [
     "X-Forwarded-User",
@@ -58,7 +58,7 @@ ORIGIN = [
     "X-Request-ID",
     "Proxy",
 ]
-HYGIENE = RequestHygiene(owned=owned_claim_headers(["X-Department"]))
+HYGIENE = RequestHygiene(owned=owned_headers(["X-Department"]))
 
 
 def spellings(name: str) -> list[bytes]:

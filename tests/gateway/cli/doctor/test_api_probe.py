@@ -156,3 +156,14 @@ async def test_the_doctor_reports_the_result_of_the_api_test_with_the_route(keys
         report = await examine(settings(url))
     [fault] = [finding for finding in report.findings if finding.part == "routes.api.token"]
     assert (fault.level, "refuses the front door's token (bearer_iss" in fault.message) == ("fault", True)
+
+
+def test_the_token_is_tried_in_the_header_that_the_route_names() -> None:
+    with RecordingUpstream() as upstream:
+        upstream.respond("/openapi.json", json={"paths": {"/me": {"get": {"security": [{"bearer": []}]}}}})
+        table = settings(upstream.url, assertion_header="X-JWT-Assertion")
+        assert probe_api(table.routes[0], table).level == "ok"
+        asked = upstream.last
+    assert asked.path == "/me"
+    assert asked.header("authorization") is None
+    assert (asked.header("x-jwt-assertion") or "").count(".") == 2
