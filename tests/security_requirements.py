@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.repository import ROOT, repository_files
+
 PAGE = ROOT / "docs" / "security-requirements.md"
 OPEN = "open"
 _ITEM = re.compile(r"test_(?P<group>[a-z]{2})_(?P<number>\d+)(?:_to_(?P=group)_(?P<last>\d+))?_")
@@ -28,14 +29,18 @@ def items_of(test_name: str) -> tuple[str, ...]:
     return tuple(f"{named['group'].upper()}-{number}" for number in range(first, last + 1))
 
 
-def find_tests(folder: Path = ROOT / "tests") -> dict[str, dict[str, int]]:
-    """For each item, how many test functions of which file hold it."""
+def find_tests() -> dict[str, dict[str, int]]:
+    """For each item, how many test functions of which file hold it.
+
+    Only files of the repository count: packages that tests install below `tests/` have tests of their own.
+    """
     found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for path in sorted(folder.rglob("test_*.py")):
-        place = path.relative_to(ROOT).as_posix()
-        for name in _test_names(path):
+    for path in repository_files():
+        if path.parts[0] != "tests" or not path.match("test_*.py"):
+            continue
+        for name in _test_names(ROOT / path):
             for item in items_of(name):
-                found[item][place] += 1
+                found[item][path.as_posix()] += 1
     return {item: dict(places) for item, places in found.items()}
 
 

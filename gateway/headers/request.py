@@ -119,9 +119,9 @@ class _Verdict(Enum):
 class RequestHygiene:
     """The request headers that one route passes on.
 
-    `owned` are the names that any route adds (`claim_headers`, `assertion_header`), in lower case. `forward_headers` and `forward_cookies` are
-    globs or "all"; `Host` and cookies need not be listed among the headers. A foreign identity
-    (`gateway.headers.foreign_identity`) passes only if it is listed without a wildcard.
+    `owned` are the names that any route adds (`claim_headers`, `assertion_header`), in lower case. `forward_headers`
+    and `forward_cookies` are globs or "all"; `Host` and cookies need not be listed among the headers. A foreign
+    identity (`gateway.headers.foreign_identity`) passes only if it is listed without a wildcard.
     """
 
     owned: frozenset[bytes] = frozenset()

@@ -1,4 +1,4 @@
-"""TK-7, PX-3: an assertion goes out in the header that its route names, and in no other; a client cannot send that one."""
+"""TK-7, PX-3: an assertion goes out in the header that its route names, and no client can send that header."""
 
 from __future__ import annotations
 
