@@ -1,25 +1,25 @@
-# Every task of this repository: `make help` lists them. Needs GNU make and Python 3.11 or newer, nothing else.
+# Every task of this repository: `make help` lists them. They need only GNU make and Python 3.11 or newer.
 
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 SOURCES := bff gateway streamlit_kit deploy/demo deploy/release.py tests
 
-# What `make dev` runs; give your own: make dev DIR=../mine APP=app.py API=main:app AS=alice:analyst. Without DIR it is
-# the demonstration, which has an API; your own folder has one only if you name it.
+# What `make dev` runs. For your own app: make dev DIR=../mine APP=app.py API=main:app AS=alice:analyst. Without DIR it
+# runs the demo, which has an API. In your own folder it runs an API only if you name one.
 DIR ?= deploy/demo
 APP ?= app.py
 ifeq ($(DIR),deploy/demo)
 API ?= api:app
 endif
-# `?=` would leave the assembler here, which make itself, and many a toolchain in the environment, calls AS.
+# Not `?=`: make itself sets AS to the assembler, and so do the environments of many toolchains.
 ifneq ($(origin AS),command line)
 AS := alice:analyst
 endif
 # Further arguments: make test ARGS="-k logout", make demo PORT=9000
 ARGS ?=
 PORT ?=
-# Test files run side by side in this many processes; most tests wait. JOBS=0: one after the other, in this one.
+# How many processes run test files at the same time; most tests wait. JOBS=0 runs them one after the other.
 JOBS ?= 3
 
 .DEFAULT_GOAL := help
@@ -31,14 +31,14 @@ help: ## list the tasks
 venv: $(STAMP) ## create .venv and install the pinned packages (PYTHON=... to choose the interpreter)
 	@echo "$(VENV) is ready, with $$($(PY) --version)"
 
-# Checks and tests set themselves up whole: as root on Debian they may install python3-venv. The demo only names it.
+# As root on Debian, checks and tests may install python3-venv if it is missing. The demo only names it.
 check test test-long bench: export MAY_INSTALL = 1
 
 $(STAMP): deploy/constraints.txt pyproject.toml deploy/make-venv.sh
 	@sh deploy/make-venv.sh $(VENV)
 	@touch $@
 
-check: $(STAMP) ## lint, formatting, types, import order, documentation
+check: $(STAMP) ## check lint, formatting, types, import order, documentation
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy --strict $(SOURCES)
@@ -49,24 +49,24 @@ test: $(STAMP) ## install missing test components where that is possible, then r
 	@$(PY) -m tests.components ensure
 	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-long: $(STAMP) ## the tests that take minutes each
+test-long: $(STAMP) ## run the tests that take minutes each
 	@$(PY) -m tests.components ensure
 	@$(PY) -m pytest -m long $(ARGS)
 
-demo: $(STAMP) ## the whole system on this machine: provider, API, Streamlit app, front door (PORT=9000)
+demo: $(STAMP) ## run the whole system on this machine: provider, API, Streamlit app, front door (PORT=9000)
 	@$(VENV)/bin/vestibule demo --port-option PORT= $(if $(PORT),--port $(PORT)) $(ARGS)
 
-dev: $(STAMP) ## your own script and API behind a mock provider, with reload (DIR=../mine APP=app.py API=main:app)
+dev: $(STAMP) ## run your own script and API behind a mock provider, with reload (DIR=../mine APP=app.py API=main:app)
 	@cd $(DIR) && exec $(CURDIR)/$(VENV)/bin/vestibule dev $(APP) $(if $(API),--api $(API)) --as $(AS) --port-option PORT= $(if $(PORT),--port $(PORT)) $(ARGS)
 
-bench: $(STAMP) ## the speed measurements
+bench: $(STAMP) ## measure the speed
 	@$(PY) -m tests.components ensure
 	@$(PY) -m pytest -m bench -s $(ARGS)
 
-docs: $(STAMP) ## the pages of docs/ and the API reference, in build/site
+docs: $(STAMP) ## build the pages of docs/ and the API reference in build/site
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --config-file deploy/site/mkdocs.yml
 
-wheel: $(STAMP) ## the package, in dist/
+wheel: $(STAMP) ## build the package in dist/
 	@$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist .
 	@ls dist
 

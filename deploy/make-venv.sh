@@ -1,7 +1,7 @@
 #!/bin/sh
-# Make the virtual environment named by $1: find a Python that can, install the pinned set, then this checkout.
+# Make the virtual environment named by $1: find a suitable Python, install the pinned packages, then this checkout.
 #   PYTHON       interpreter to use instead of looking for one
-#   MAY_INSTALL  1: as root on Debian, a missing ensurepip is installed rather than only named
+#   MAY_INSTALL  1: as root on Debian, install a missing ensurepip. Otherwise only say which package is missing
 set -eu
 
 venv=$1
@@ -17,7 +17,7 @@ find_python() { # $1: modules it must have
   return 1
 }
 
-# Debian cuts ensurepip out of the standard library, into one package per version of Python.
+# On Debian ensurepip is not part of Python itself. Each version of Python has a package for it.
 venv_package() { # $1: interpreter
   print_version='import sys; print("%d.%d" % sys.version_info[:2])'
   version=$("$1" -c "$print_version")
@@ -28,7 +28,7 @@ venv_package() { # $1: interpreter
 if ! python=$(find_python ", ensurepip, venv"); then
   if ! python=$(find_python ""); then
     found=$("${PYTHON:-python3}" --version 2>/dev/null || true)
-    echo "Vestibule needs Python 3.11 or newer; ${PYTHON:-python3} here is: ${found:-missing}." >&2
+    echo "Vestibule needs Python 3.11 or newer; ${PYTHON:-python3} here is ${found:-missing}." >&2
     echo "Install a newer one, or name it: make PYTHON=/path/to/python3.12 venv" >&2
     exit 1
   fi
@@ -45,7 +45,7 @@ if ! python=$(find_python ", ensurepip, venv"); then
   fi
 fi
 
-# An environment that was cut off half-way, or whose Python has gone, is made anew.
+# If an environment is not complete, or its Python is gone, make a new one.
 if ! "$venv/bin/python" -c "import sys, pip; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then
   echo "Creating $venv with $("$python" --version)"
   "$python" -m venv --clear "$venv"
@@ -63,7 +63,7 @@ show_progress() { # $1: how many packages there are
   '
 }
 
-echo "Installing the packages pinned in deploy/constraints.txt: about a minute, longer on a slow line"
+echo "Installing the packages pinned in deploy/constraints.txt: about a minute, more on a slow connection"
 failed=$(mktemp)
 { "$venv/bin/python" -m pip install --progress-bar off --require-hashes -r deploy/constraints.txt 2>&1 || echo "$?" >"$failed"; } |
   show_progress "$(grep -c '^[A-Za-z0-9].*==' deploy/constraints.txt)"

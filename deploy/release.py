@@ -1,4 +1,4 @@
-"""Make a release: `python deploy/release.py 0.2.0` sets the version, closes the section of the changelog and tags.
+"""Make a release: `python deploy/release.py 0.2.0` sets the version, closes the changelog's section and sets a tag.
 
 Run by `make release VERSION=0.2.0`, after the checks and tests. Nothing is pushed.
 """
@@ -26,7 +26,7 @@ def with_version(pyproject: str, version: str) -> str:
     """Set the version of a pyproject.toml.
 
     Raises:
-        ReleaseRefused: no version of the form 1.2.3, or the one that is there already.
+        ReleaseRefused: `version` does not have the form 1.2.3, or is the present one.
     """
     if not VERSION.fullmatch(version):
         raise ReleaseRefused(f"{version!r} is not a version; write it as 1.2.3")
@@ -39,7 +39,7 @@ def with_version(pyproject: str, version: str) -> str:
 
 
 def with_release(changelog: str, version: str, *, day: date) -> str:
-    """Give the unreleased section of a changelog its version and day, and open an empty one above it.
+    """Give the unreleased section of a changelog the version and the day, and add an empty section above it.
 
     Raises:
         ReleaseRefused: there is no unreleased section, or nothing in it.
@@ -48,7 +48,7 @@ def with_release(changelog: str, version: str, *, day: date) -> str:
     if not heading:
         raise ReleaseRefused("CHANGELOG.md has no section [Unreleased]")
     if not re.split(r"^## ", after, maxsplit=1, flags=re.MULTILINE)[0].strip():
-        raise ReleaseRefused("CHANGELOG.md says nothing under [Unreleased]")
+        raise ReleaseRefused("CHANGELOG.md has nothing under [Unreleased]")
     return f"{before}{UNRELEASED}\n## [{version}] - {day.isoformat()}\n{after}"
 
 
@@ -56,7 +56,7 @@ def release(version: str, *, root: Path = ROOT, day: date) -> None:
     """Write both files, commit them and set the tag `v<version>`.
 
     Raises:
-        ReleaseRefused: see above, or the checkout has changes that are not committed.
+        ReleaseRefused: the version or the changelog cannot be used, or there are changes that are not committed.
     """
     if _git(root, "status", "--porcelain"):
         raise ReleaseRefused("commit your changes first")
@@ -75,7 +75,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the release that the one argument names; the exit code is 2 when it is refused."""
+    """Make the release with the version in `arguments`. The exit code is 2 if it is refused."""
     if len(arguments) != 1:
         print("usage: make release VERSION=1.2.3", file=sys.stderr)
         return 2

@@ -1,8 +1,9 @@
 """The science API of the demonstration: a model, simulations in the background, and who used what.
 
 It runs behind the gateway, which sends a bearer token with each call. Even so, it checks that token itself: signature,
-issuer, audience, expiry, roles. A call without one that avoids the gateway gets 401. Set-up in the environment:
-`VESTIBULE_JWT__ISSUER, __AUDIENCE` and `__JWKS_URL` (or `__HS256_SECRET`), and `COLONY_SIMULATION_SECONDS`.
+issuer, audience, expiry, roles. A call that goes around the gateway without a token gets 401. These environment
+variables set it up: `VESTIBULE_JWT__ISSUER, __AUDIENCE` and `__JWKS_URL` (or `__HS256_SECRET`), and
+`COLONY_SIMULATION_SECONDS`.
 
     uvicorn --app-dir deploy/demo api:app
 """
@@ -42,13 +43,13 @@ ledger = UsageLedger()
 
 
 def count_call(request: Request, caller: Caller) -> None:
-    """Note who called which endpoint: the route's template, so that ids in paths do not make endpoints."""
+    """Note who called which endpoint. The endpoint is the route's template, so each id in a path is not a new one."""
     name = caller.preferred_username or caller.email or caller.sub
     ledger.record(owner_of(caller), f"{request.method} {request.scope['route'].path}", name=name)
 
 
 def may_predict(caller: Caller) -> None:
-    """Let through the scope `models:predict`, as a machine's token has it, or the role analyst, as a person has it."""
+    """Let the caller in who has the scope `models:predict` (a machine) or the role analyst (a person)."""
     if caller.has_scope("models:predict") or caller.has_role("analyst"):
         return
     raise HTTPException(
@@ -106,8 +107,8 @@ def start_simulation(wanted: SimulationRequest, caller: Caller, response: Respon
     except TooManySimulations as error:
         raise busy(status.HTTP_429_TOO_MANY_REQUESTS, "Two of your simulations are still running.") from error
     except DeskFull as error:
-        raise busy(status.HTTP_503_SERVICE_UNAVAILABLE, "Every place is taken by a running simulation.") from error
-    # Relative, so that it is right below whatever prefix the gateway serves this API under.
+        raise busy(status.HTTP_503_SERVICE_UNAVAILABLE, "All places are taken by running simulations.") from error
+    # A relative address is right under every prefix at which the gateway may serve this API.
     response.headers["Location"] = f"simulations/{simulation.id}"
     return SimulationAnswer.of(simulation)
 
@@ -116,7 +117,7 @@ def start_simulation(wanted: SimulationRequest, caller: Caller, response: Respon
 def read_simulation(simulation_id: str, caller: Caller) -> SimulationAnswer:
     simulation = desk.find(owner_of(caller), simulation_id)
     if simulation is None:
-        raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such simulation of yours.")
+        raise HTTPException(status.HTTP_404_NOT_FOUND, "You have no simulation with this id.")
     return SimulationAnswer.of(simulation)
 
 

@@ -3,8 +3,8 @@
 Run it behind the front door (`vestibule demo`, or `vestibule dev deploy/demo/app.py --api …`). The front door handles
 the sign-in, the session and the API's token. The pages only say who may see what.
 
-The pages are in `views`, not in `pages`: Streamlit itself would run a page in a folder of that name, and this script
-and its checks would not run before it.
+The pages are in `views`, not in `pages`. Streamlit itself runs the pages in a folder named `pages`, and would do so
+without running this script and its checks first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ui.look import ICON, apply_style
 
 st.set_page_config(page_title="Rookery", page_icon=ICON, layout="wide")
 apply_style()
-person = require_login("Rookery is for the people of the station. After signing in you come back to this page.")
+person = require_login("Rookery is for the people of the station. After you sign in, you come back to this page.")
 
 page = pages(
     [

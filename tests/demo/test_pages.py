@@ -112,7 +112,7 @@ def test_a_deep_link_restores_the_filter() -> None:
 @pytest.mark.usefixtures("_alice")
 def test_a_filter_without_matching_birds_shows_a_message() -> None:
     app = open_page("explore", species=["Chinstrap"], min="6000")
-    assert "No bird fits" in all_text(app)
+    assert "No bird matches" in all_text(app)
     assert not app.metric
 
 
@@ -192,7 +192,7 @@ def test_a_reload_shows_the_simulation_of_the_address(api: FakeApi) -> None:
 
 @pytest.mark.usefixtures("_alice")
 def test_the_simulation_id_of_another_person_gives_a_message_and_not_an_error() -> None:
-    assert "no such simulation of yours" in all_text(open_page("simulate", run="run-2"))
+    assert "You have no simulation with this id" in all_text(open_page("simulate", run="run-2"))
 
 
 @pytest.mark.usefixtures("_alice")

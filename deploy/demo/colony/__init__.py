@@ -1,1 +1,1 @@
-"""What the field desk knows: measurements, a model of body mass, an outbreak, cleaning. No sign-in in here."""
+"""The science of the demo: measurements, a model of body mass, an outbreak, cleaning. It knows nothing of sign-ins."""

@@ -1,4 +1,4 @@
-"""Body mass from a bird's measurements: ordinary least squares, fitted to the sample when the process starts."""
+"""Estimate a bird's body mass: ordinary least squares, fitted to the sample at the start of the process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class BodyMassModel:
-    """A fitted model. `residual_sd_g` is the spread it does not explain, `r_squared` the share that it does."""
+    """A fitted model. `r_squared` is the share of the spread that it explains, `residual_sd_g` the rest."""
 
     coefficients: npt.NDArray[np.float64]
     inverse: npt.NDArray[np.float64]
@@ -63,7 +63,7 @@ class BodyMassModel:
 
 
 def fit_body_mass(measurements: pd.DataFrame | None = None) -> BodyMassModel:
-    """Fit mass ~ species + sex + bill length + bill depth + flipper length on the birds that have all of them."""
+    """Fit mass ~ species + sex + bill length + bill depth + flipper length on the birds that have all of these."""
     birds = (load_measurements() if measurements is None else measurements).dropna()
     design = np.column_stack(
         [

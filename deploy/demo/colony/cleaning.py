@@ -1,7 +1,6 @@
-"""Cleaning a table of field measurements: a row of small steps, each of which returns the table and what it found.
+"""Clean a table of field measurements in small steps. Each step returns the table and what it found.
 
-Nothing is guessed that a reader could not check: a value that cannot be read or cannot be true becomes missing, and the
-finding says so.
+The steps do not guess. A value that cannot be read, or cannot be true, becomes missing, and a finding says so.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ PLAUSIBLE: Final = {
     "body_mass_g": (2000.0, 8000.0),
 }
 _DATE_FORMATS: Final = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%d %b %Y", "%d %B %Y")
-_NUMERIC_FROM: Final = 0.6  # a column is one of numbers when this share of its cells reads as numbers
+_NUMERIC_FROM: Final = 0.6  # if this share of its cells can be read as numbers, the column holds numbers
 _FORMULA = re.compile(r"^[=+\-@\t\r]")
 
 Step = Callable[[pd.DataFrame], tuple[pd.DataFrame, list[Finding]]]
@@ -42,7 +41,7 @@ Step = Callable[[pd.DataFrame], tuple[pd.DataFrame, list[Finding]]]
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """The clean table, rows still labelled with their line in the file, and everything that was found."""
+    """The clean table and everything that was found. Each row keeps the number of its line in the file as its label."""
 
     frame: pd.DataFrame
     findings: tuple[Finding, ...]
@@ -59,7 +58,7 @@ def clean_sheet(sheet: Sheet) -> Cleaned:
 
 
 def as_csv(frame: pd.DataFrame) -> bytes:
-    """The table as a UTF-8 CSV file that no spreadsheet runs as a program: formulas get an apostrophe in front."""
+    """Return the table as a UTF-8 CSV file. Formulas get an apostrophe in front, so that no spreadsheet runs them."""
     safe = frame.copy()
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
@@ -100,7 +99,7 @@ def unify_missing(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
 
 
 def drop_empty(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    """Columns and rows in which nothing is left."""
+    """Remove columns and rows that are empty."""
     findings = []
     empty = [str(name) for name in frame.columns if frame[name].isna().all()]
     if empty:
@@ -113,7 +112,7 @@ def drop_empty(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
 
 
 def unify_words(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    """Species, islands and sexes in their one spelling; a word that is none of them stays as it is, and is reported."""
+    """Write species, islands and sexes in one spelling each. An unknown word stays as it is and is reported."""
     known = [name for name in frame.columns if name in VOCABULARIES]
     frame, findings = _map_columns(frame, "Spelling", "The one spelling", _spelling, columns=known)
     for name in known:
@@ -125,13 +124,13 @@ def unify_words(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
 
 
 def unify_dates(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    """Dates as YYYY-MM-DD; 03/04/2009 is read as the third of April."""
+    """Write dates as YYYY-MM-DD. 03/04/2009 is read as the third of April."""
     dates = [name for name in frame.columns if "date" in str(name).split("_")]
     return _map_columns(frame, "Date format", "YYYY-MM-DD, day first", lambda _, text: _iso_date(text), columns=dates)
 
 
 def read_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    """Columns of numbers as numbers, in the unit their name ends with."""
+    """Turn columns of numbers into numbers, in the unit that the column's name ends with."""
     findings = []
     frame = frame.copy()
     for name in frame.columns:
@@ -151,7 +150,7 @@ def read_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
 
 
 def remove_implausible(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    """Measurements no penguin has become missing."""
+    """Remove measurements that no penguin can have."""
     findings = []
     frame = frame.copy()
     for name, (low, high) in PLAUSIBLE.items():
@@ -175,7 +174,7 @@ def drop_duplicates(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
 
 
 def report_formulas(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    """Cells a spreadsheet would run; `as_csv` disarms them."""
+    """Report cells that a spreadsheet would run. `as_csv` makes them harmless."""
     findings = []
     for name in frame.columns:
         formulas = frame[name].map(lambda cell: _without_formula(cell) != cell if isinstance(cell, str) else False)
@@ -208,7 +207,7 @@ def _map_columns(
     *,
     columns: list[str] | None = None,
 ) -> tuple[pd.DataFrame, list[Finding]]:
-    """Apply `change(column, text)` to each cell that holds text, with a finding per column that it changed."""
+    """Apply `change(column, text)` to each cell that holds text. There is one finding for each column that changed."""
     findings = []
     frame = frame.copy()
     for name in frame.columns if columns is None else columns:
@@ -228,7 +227,7 @@ def _spelling(column: str, text: str) -> str:
     if column == "sex" and plain in ABBREVIATIONS:
         return ABBREVIATIONS[plain]
     close = get_close_matches(plain, words, n=1, cutoff=0.75)
-    # A species is often written with its genus or with "penguin" behind it: one known word among the words will do.
+    # People often add the genus or "penguin" to a species. So one known word among the words is enough.
     named = [word for key, word in words.items() if key in plain.split()]
     if len(named) == 1:
         return named[0]

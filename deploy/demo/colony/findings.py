@@ -1,4 +1,4 @@
-"""A fault that was found in a table: one finding per kind and column."""
+"""What was found wrong in a table: one finding for each kind of problem and column."""
 
 from __future__ import annotations
 

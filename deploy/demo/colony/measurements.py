@@ -28,12 +28,12 @@ _FILE: Final = Path(__file__).parent.parent / "data" / "penguins.csv"
 
 
 def load_measurements() -> pd.DataFrame:
-    """Every bird, one row each; what was not measured is missing. Lengths in mm, mass in g."""
+    """Return all birds, one row each. A value that was not measured is missing. Lengths are in mm, mass in g."""
     return pd.read_csv(_FILE)
 
 
 def resample_measurements(rows: int, *, seed: int = 0) -> pd.DataFrame:
-    """A large table, `rows` by 10: birds drawn with replacement and measured again with a little noise."""
+    """Make a large table of `rows` rows and 10 columns: birds drawn at random, with a little noise added."""
     birds = load_measurements().dropna().sample(rows, replace=True, random_state=seed).reset_index(drop=True)
     noise = pd.Series(range(rows)).mul(2654435761).mod(1000).div(1000).sub(0.5)
     table = birds.assign(**{name: birds[name].mul(1 + noise * 0.04).round(1) for name in NUMBERS})

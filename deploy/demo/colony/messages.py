@@ -1,4 +1,4 @@
-"""What the API takes and gives, as Pydantic models. Their bounds are the input validation: outside them is a 422."""
+"""What the API accepts and returns, as Pydantic models. A value outside their bounds gets 422."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Answer(BaseModel):
 
 
 class Person(Answer):
-    """Who the API takes its caller for, and how long the token of this very call is valid (Unix seconds)."""
+    """Who the caller is, as the API sees it, and how long the token of this call is valid (Unix seconds)."""
 
     sub: str
     name: str
@@ -108,7 +108,7 @@ class DayAnswer(SpreadAnswer):
 
 
 class OutcomeAnswer(Answer):
-    """`arrival_day[row][column]` is the day that nest fell ill in the median run, null where it never did."""
+    """`arrival_day[row][column]` is the day on which that nest fell ill in the median run; null if it never did."""
 
     nests: int
     ever_infected_share: SpreadAnswer

@@ -14,9 +14,9 @@ _FACTORS: Final = {"mm": {"mm": 1.0, "cm": 10.0, "m": 1000.0}, "g": {"g": 1.0, "
 
 
 def parse_numeral(text: str, *, column: str = "") -> float | None:
-    """The number in `text`, in the unit that the name of its column ends with; None where it cannot be read.
+    """Return the number in `text`, in the unit that the name of its column ends with; None if it cannot be read.
 
-    A comma before exactly three digits parts thousands, any other is the decimal sign.
+    A comma before exactly three digits separates thousands. Any other comma is the decimal sign.
     """
     match = _NUMERAL.fullmatch(text.strip())
     if match is None:

@@ -1,4 +1,4 @@
-"""An infection that spreads through a colony: a stochastic SEIR model on a square of nests, many runs side by side.
+"""A model of an infection that spreads through a colony: a stochastic SEIR model on a square of nests, in many runs.
 
 Every nest holds one bird: susceptible, exposed, infectious, recovered or dead. A bird meets its eight neighbours, and
 now and then a bird from anywhere in the colony. The model knows nothing of threads, HTTP or people.

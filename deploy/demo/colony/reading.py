@@ -1,4 +1,6 @@
-"""A CSV file as people send it: any of the usual encodings and separators, ragged rows, bounded in size."""
+"""Read a CSV file as people send it: in any usual encoding, with any usual separator, with rows of unequal length.
+
+The size is limited."""
 
 from __future__ import annotations
 
@@ -17,12 +19,12 @@ _SEPARATORS: Final = ",;\t|"
 
 
 class UnreadableFile(Exception):
-    """The file cannot be read as a table. The text tells people why."""
+    """The file cannot be read as a table. The message tells people why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The file as it came: every cell text, rows labelled with their line in the file."""
+    """The file as it came. Every cell is text. The label of each row is its line number in the file."""
 
     frame: pd.DataFrame
     findings: tuple[Finding, ...] = ()
@@ -36,7 +38,7 @@ def read_sheet(content: bytes) -> Sheet:
     if len(content) > MAX_BYTES:
         raise UnreadableFile(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
     if b"\x00" in content:
-        raise UnreadableFile("This is no text file. Save the sheet as CSV and send that.")
+        raise UnreadableFile("This is not a text file. Save the sheet as CSV and send that.")
     text, findings = _decode(content)
     lines = _parse(text, findings)
     if len(lines) < 2:
@@ -56,7 +58,7 @@ def _decode(content: bytes) -> tuple[str, list[Finding]]:
 
 
 def _parse(text: str, findings: list[Finding]) -> list[tuple[int, list[str]]]:
-    """Lines that are not blank, each with its number in the file."""
+    """Return the lines that are not blank, each with its number in the file."""
     separator = _separator(text)
     if separator != ",":
         name = {";": "semicolons", "\t": "tabs", "|": "bars"}[separator]
@@ -69,7 +71,7 @@ def _parse(text: str, findings: list[Finding]) -> list[tuple[int, list[str]]]:
 
 
 def _separator(text: str) -> str:
-    """The separator that the header line has most of; a comma when it has none."""
+    """Return the separator that the header line has most of; a comma if it has none."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     return max(_SEPARATORS, key=header.count)
 

@@ -1,4 +1,4 @@
-"""The API's page at /docs: what can be asked, as one page without scripts, so that it needs no other server. Pure."""
+"""The API's page at /docs: lists all requests, on one page without scripts, so that it needs no other server. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Simulations in the background: who started which, how far it is, what came of it. Bounded in number and in time.
+"""Simulations in the background: who started which, how far it is, and its result. Their number and time are limited.
 
-In memory of one process, as fits a demonstration; a service with replicas keeps this in a job queue.
+They are in the memory of one process. That is enough for a demo; a service with replicas would use a job queue.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SimulationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeskLimits:
-    """A simulation takes `seconds` at least, however few its days; a finished one stays for `keep_seconds`."""
+    """A simulation takes at least `seconds`, even if it has few days. A finished one is kept for `keep_seconds`."""
 
     seconds: float = 20.0
     workers: int = 4
@@ -39,7 +39,7 @@ class DeskLimits:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """One simulation as it stands; a new object whenever something changed."""
+    """The present state of one simulation. Each change makes a new object."""
 
     id: str
     owner: str
@@ -60,11 +60,11 @@ class Simulation:
 
 
 class TooManySimulations(Exception):
-    """This person has as many unfinished ones as one person may have."""
+    """This person already has as many unfinished simulations as one person may have."""
 
 
 class DeskFull(Exception):
-    """Every place is taken by a simulation that still runs."""
+    """All places are taken by simulations that are still running."""
 
 
 class SimulationDesk:
@@ -92,14 +92,14 @@ class SimulationDesk:
         return simulation
 
     def find(self, owner: str, simulation_id: str) -> Simulation | None:
-        """The simulation, or None: never started, expired, or somebody else's, without telling which."""
+        """Return the simulation; None if it was never started, has expired, or is somebody else's."""
         with self._lock:
             self._forget_expired()
             simulation = self._simulations.get(simulation_id)
         return simulation if simulation and simulation.owner == owner else None
 
     def close(self) -> None:
-        """Stop what runs, within a day of its simulated time, and end the threads."""
+        """Stop the running simulations, each at the end of its simulated day, and end the threads."""
         self._closing.set()
         self._workers.shutdown(cancel_futures=True)
 
@@ -119,7 +119,7 @@ class SimulationDesk:
             began = time.monotonic()
             simulation = replace(simulation, days=(*simulation.days, outbreak.step()))
             self._keep(simulation)
-            # A model worth waiting for would be computing in this time; see DeskLimits.seconds.
+            # A larger model would compute in this time; see DeskLimits.seconds.
             if self._closing.wait(max(0.0, began + seconds_per_day - time.monotonic())):
                 return replace(simulation, status=SimulationStatus.FAILED)
         return replace(simulation, status=SimulationStatus.DONE, outcome=outbreak.outcome())

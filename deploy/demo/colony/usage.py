@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Calls of one person to one endpoint. `person` tells people apart, `name` is for reading; Unix seconds."""
+    """Calls of one person to one endpoint. `person` is unique, `name` is for display. Times are Unix seconds."""
 
     person: str
     name: str
@@ -21,7 +21,7 @@ class Usage:
 
 
 class UsageLedger:
-    """Counts calls; past `capacity` pairs of person and endpoint, the one not called for longest is forgotten."""
+    """Counts calls. Beyond `capacity` pairs of person and endpoint, the pair with the oldest call is forgotten."""
 
     def __init__(self, capacity: int = 1000, *, clock: Callable[[], float] = time.time) -> None:
         self._capacity = capacity
@@ -39,7 +39,7 @@ class UsageLedger:
                 self._usage.popitem(last=False)
 
     def entries(self) -> list[Usage]:
-        """Most calls first."""
+        """Return the entries, most calls first."""
         with self._lock:
             entries = list(self._usage.values())
         return sorted(entries, key=lambda usage: (-usage.calls, usage.name, usage.endpoint))

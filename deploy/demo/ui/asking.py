@@ -1,4 +1,4 @@
-"""Asking the API from a page, and what a page shows when the answer is no."""
+"""Call the API from a page, and show why if it refuses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def asking() -> Iterator[None]:
 
 
 def show_invalid(response: ApiResponse, labels: dict[str, str]) -> None:
-    """Show the fields that a 422 names, in the words of the form."""
+    """Show the fields that a 422 answer names, with their labels in the form."""
     faults = read_faults(response.json(), labels)
     lines = "\n".join(f"- **{field}**: {message}" for field, message in faults)
     st.error(f"The API did not accept these values.\n\n{lines}", icon=":material/rule:")
@@ -38,4 +38,4 @@ def read_faults(body: Any, labels: dict[str, str]) -> list[tuple[str, str]]:
     for fault in detail if isinstance(detail, list) else []:
         name = str(fault.get("loc", ["", ""])[-1])
         faults.append((labels.get(name, "Form" if name == "body" else name), str(fault.get("msg", ""))))
-    return faults or [("Form", "something in it is not as it should be")]
+    return faults or [("Form", "it has a value that is not valid")]

@@ -16,7 +16,7 @@ Picture = alt.Chart | alt.LayerChart | alt.FacetChart
 
 _ARRIVAL: Final = alt.Scale(scheme="inferno", reverse=True)
 _PEOPLE: Final = alt.Scale(range=[ACCENT, "#E07A1F", "#9467C2", "#3B82A0", "#A3A847", QUIET])
-# Without it the last label of an axis is cut in half where a chart fills a narrow screen.
+# Without it, narrow screens cut the last label of an axis in half.
 _PADDING: Final = {"left": 0, "top": 4, "right": 14, "bottom": 4}
 
 
@@ -92,7 +92,7 @@ def outbreak_curve(curve: Sequence[Mapping[str, Any]], *, days: int) -> Picture:
 
 
 def arrival_map(arrival_day: Sequence[Sequence[int | None]]) -> Picture:
-    """The colony from above: the day on which each nest fell ill; nests that never did are grey."""
+    """The colony from above, with the day on which each nest fell ill. Nests that never did are grey."""
     cells = [
         {"row": row, "column": column, "day": day}
         for row, days in enumerate(arrival_day)

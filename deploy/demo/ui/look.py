@@ -7,7 +7,7 @@ from typing import Final
 
 import streamlit as st
 
-# Charts have one set of colours, which can be told from a light and from a dark page.
+# Charts have one set of colours. It can be seen well on light and on dark pages.
 SPECIES_COLOURS: Final = {"Adelie": "#E07A1F", "Chinstrap": "#9467C2", "Gentoo": "#148A94"}
 ACCENT: Final = "#17888E"
 ALARM: Final = "#D9541E"
@@ -45,7 +45,7 @@ _STYLE: Final = """
 
 
 def apply_style() -> None:
-    """Once per run, before the page."""
+    """Apply the style; call this once per run, before the page."""
     st.html(_STYLE)
     st.logo(LOGO, icon_image=ICON, size="large")
 
@@ -59,7 +59,7 @@ def page_head(over: str, title: str, lead: str) -> None:
 
 
 def figures(*pairs: tuple[str, str], help: str | None = None) -> None:
-    """The page's row of labelled figures, one a page: two by two on narrow screens."""
+    """Show the page's row of labelled figures. A page has one. Narrow screens show two beside each other."""
     with st.container(horizontal=True, key="figures"):
         for label, value in pairs:
             st.metric(label, value, border=True, help=help, width="stretch")

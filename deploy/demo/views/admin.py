@@ -1,4 +1,4 @@
-"""Who called which endpoint of the API. Shut twice: `app.py` asks for the role, and so does the API."""
+"""Who called which endpoint of the API. Both `app.py` and the API ask for the role."""
 
 from __future__ import annotations
 

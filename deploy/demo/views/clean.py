@@ -1,4 +1,4 @@
-"""A field sheet as it came from the field: what is wrong with it, and the clean table to take home."""
+"""Show what is wrong with a field sheet, and offer the clean table for download."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SAMPLE = Path(__file__).parent.parent / "data" / "field-sheet.csv"
 
 
 def choose_content() -> tuple[str, bytes] | None:
-    """Name and content of the file to look at: an upload wins over the sample."""
+    """Return the name and the content of the file to look at. An upload is used instead of the sample."""
     upload = st.file_uploader("Field sheet (CSV, at most 5 MB)", type=["csv", "tsv", "txt"], max_upload_size=5)
     with st.container(horizontal=True, vertical_alignment="center"):
         use_sample = st.toggle("Use the sample sheet", key="sample", bind="query-params")

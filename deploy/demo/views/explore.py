@@ -1,4 +1,4 @@
-"""The measurements, filtered. Every filter lives in the address, so a link shows the same birds to the next person."""
+"""The measurements, filtered. Every filter is in the address, so a link shows the same birds to the next person."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIGHTEST, HEAVIEST = 2700, 6300
 
 @st.cache_data(show_spinner=False)
 def measured_birds() -> pd.DataFrame:
-    """The same for everybody, so one copy serves all sessions."""
+    """Make the table once. It is the same for everybody, so all sessions share one copy."""
     return load_measurements().dropna(subset=list(NUMBERS))
 
 
@@ -26,7 +26,7 @@ def large_table() -> pd.DataFrame:
 page_head(
     "Data",
     "Three penguins, three islands",
-    "Gentoos are heavy and live on Biscoe alone; Chinstraps only on Dream; Adelies everywhere.",
+    "Gentoos are heavy and live only on Biscoe. Chinstraps live only on Dream. Adelies live on all three islands.",
 )
 
 with st.container(border=True):
@@ -42,7 +42,7 @@ everyone = measured_birds()
 birds = everyone[everyone["species"].isin(species) & (everyone["body_mass_g"] >= least)]
 
 if birds.empty:
-    st.info("No bird fits. Choose a species, or lower the least mass.", icon=":material/search_off:")
+    st.info("No bird matches. Choose a species, or a lower body mass.", icon=":material/search_off:")
 else:
     figures(
         ("Birds shown", f"{len(birds)} of {len(everyone)}"),

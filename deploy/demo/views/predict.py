@@ -1,4 +1,4 @@
-"""A bird's mass from its measurements, by the API's model. The API decides what is valid and who may ask."""
+"""Estimate a bird's mass from its measurements with the API's model. The API decides what is valid and who may ask."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIELDS: Final = {name: LABELS[name] for name in ("bill_length_mm", "bill_depth_m
 page_head(
     "Models",
     "How heavy is this penguin?",
-    "A flipper and a bill are measured in a minute; weighing takes a bag, a spring balance and a patient bird.",
+    "It takes a minute to measure a flipper and a bill. To weigh a bird you need a bag, a balance and a patient bird.",
 )
 
 with st.form("bird"):
@@ -66,4 +66,6 @@ figures(
 peers = load_measurements().query("species == @species and sex == @sex").dropna(subset=["body_mass_g"])
 st.subheader(f"Among {len(peers)} measured {sex} {species} penguins")
 st.altair_chart(charts.estimate_among_birds(peers, answer), alt="The estimate among measured birds")
-st.caption(f"Ordinary least squares on {answer['birds']} birds. The line is the estimate, the shade its 95 % range.")
+st.caption(
+    f"Ordinary least squares on {answer['birds']} birds. The line is the estimate. The shaded band is its 95 % range."
+)

@@ -1,4 +1,4 @@
-"""An outbreak, simulated by the API in the background. The simulation's id is in the address: reload as you like."""
+"""An outbreak, simulated by the API in the background. The id is in the address, so the page can be reloaded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FINISHED: Final = ("done", "failed")
 
 
 def ask_for_settings() -> dict[str, Any] | None:
-    """The form's values, once they are sent."""
+    """Return the form's values after they are sent."""
     with st.form("outbreak"):
         left, middle, right = st.columns(3, gap="medium")
         values: dict[str, Any] = {
@@ -38,14 +38,16 @@ def ask_for_settings() -> dict[str, Any] | None:
         }
         with st.expander("Runs and chance"):
             left, right = st.columns(2)
-            values["runs"] = left.number_input(FIELDS["runs"], 1, 99, 24, help="Each run is another roll of the dice.")
-            values["seed"] = right.number_input(FIELDS["seed"], 0, 2**31 - 1, 1, help="The same seed, the same dice.")
+            values["runs"] = left.number_input(FIELDS["runs"], 1, 99, 24, help="Each run has its own chance events.")
+            values["seed"] = right.number_input(
+                FIELDS["seed"], 0, 2**31 - 1, 1, help="The same seed gives the same result."
+            )
         is_sent = st.form_submit_button("Start simulation", type="primary", icon=":material/play_arrow:")
     return values if is_sent else None
 
 
 def start(values: dict[str, Any]) -> None:
-    """Start it and put its id into the address."""
+    """Start the simulation and put its id into the address."""
     with asking():
         response = prepare_client().post("simulations", json=values)
         if response.status_code == 422:
@@ -58,11 +60,11 @@ def start(values: dict[str, Any]) -> None:
 
 @st.fragment(run_every=1.0)
 def follow(run_id: str) -> None:
-    """Show how far it is, every second; the whole page runs again when it has ended."""
+    """Show the progress every second. When the simulation has ended, the whole page runs again."""
     try:
         response = prepare_client().get(f"simulations/{run_id}")
     except ApiUnavailable:
-        st.caption(":material/cloud_off: The API does not answer just now. This page keeps asking.")
+        st.caption(":material/cloud_off: The API does not answer at the moment. This page tries again.")
         return
     except KitError as error:
         show_problem(error)
@@ -88,13 +90,13 @@ def show_outcome(run: dict[str, Any]) -> None:
         st.subheader("Infectious birds")
         st.altair_chart(charts.outbreak_curve(run["curve"], days=run["days"]), key="curve", alt="Infectious birds")
         st.caption(
-            "Median of the runs; the shade holds nine runs of ten. "
+            "The line is the median of the runs. The shaded band holds nine of ten runs. "
             f"Deaths lie between {grouped(deaths['low'])} and {grouped(deaths['high'])}."
         )
     with right:
         st.subheader("Through the colony")
         st.altair_chart(charts.arrival_map(outcome["arrival_day"]), alt="The day on which each nest fell ill")
-        st.caption("The median run from above. Light grey nests stayed healthy.")
+        st.caption("The median run, seen from above. Light grey nests stayed healthy.")
 
 
 def show_run(run_id: str) -> None:
@@ -102,7 +104,7 @@ def show_run(run_id: str) -> None:
         response = prepare_client().get(f"simulations/{run_id}")
         if response.status_code == 404:
             st.info(
-                "There is no such simulation of yours. It may have been started by somebody else, or too long ago.",
+                "You have no simulation with this id. Somebody else may have started it, or it was too long ago.",
                 icon=":material/search_off:",
             )
             return
@@ -119,7 +121,8 @@ def show_run(run_id: str) -> None:
 page_head(
     "Models",
     "An infection in the colony",
-    "Birds meet their neighbours on the nests, and now and then a stranger. Two of them fall ill: what comes of it?",
+    "Birds meet the birds in the nests beside them, and sometimes a bird from far away. Two birds fall ill. "
+    "What happens then?",
 )
 wanted = ask_for_settings()
 if wanted is not None:
@@ -127,4 +130,4 @@ if wanted is not None:
 if "run" in st.query_params:
     show_run(st.query_params["run"])
 else:
-    st.caption("A simulation takes about twenty seconds and goes on without this page.")
+    st.caption("A simulation takes about twenty seconds. It goes on if you close this page.")

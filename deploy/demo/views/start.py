@@ -1,4 +1,4 @@
-"""Where a visit begins: what there is, and what to try."""
+"""The first page: what the app has, and what to try."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ui.look import figures, page_head
 CARDS: Final = (
     ("explore", "Explore", ":material/scatter_plot:", "Filter the measurements. The address keeps the filter."),
     ("predict", "Predict", ":material/monitor_weight:", "A bird's mass from its bill and flipper. For analysts."),
-    ("simulate", "Simulate", ":material/coronavirus:", "Let an infection loose in a colony, and watch it run."),
-    ("clean", "Clean", ":material/mop:", "Upload a field sheet, see what is wrong with it, take it home clean."),
-    ("who_am_i", "Who am I", ":material/badge:", "What the front door tells this page, and the API, about you."),
+    ("simulate", "Simulate", ":material/coronavirus:", "Start an infection in a colony, and watch it spread."),
+    ("clean", "Clean", ":material/mop:", "Upload a field sheet, see what is wrong with it, and download it clean."),
+    ("who_am_i", "Who am I", ":material/badge:", "What the front door tells this page and the API about you."),
     ("admin", "Admin", ":material/admin_panel_settings:", "Who called which endpoint. Others get a 403 here."),
 )
 
@@ -25,7 +25,7 @@ page_head(
     "Palmer Archipelago, Antarctica",
     f"Welcome to the rookery, {first_name}",
     "Three species of penguin on three islands, 344 birds measured over three breeding seasons, 2007 to 2009. "
-    "Look at them, weigh them without scales, and see what an infection would do.",
+    "Look at them, estimate their weight, and see what an infection would do.",
 )
 
 birds = load_measurements()

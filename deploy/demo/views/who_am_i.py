@@ -1,4 +1,4 @@
-"""What the front door tells this page about the person, and what the API read from the token it was sent."""
+"""Shows what the front door tells this page about the person, and what the API read from its token."""
 
 from __future__ import annotations
 
@@ -39,12 +39,14 @@ def show_session(expires_at: int, signed_in_at: int) -> None:
         st.metric("Your session ends in", duration(left))
         whole = max(1, expires_at - signed_in_at)
         st.progress(min(1.0, max(0.0, left / whole)))
-        st.caption(f"At {clock_time(expires_at)} at the latest; sooner when you sign out, in this or another tab.")
+        st.caption(
+            f"At {clock_time(expires_at)} at the latest. It ends earlier if you sign out, in this tab or another."
+        )
 
 
 @st.fragment(run_every=2.0)
 def keep_asking() -> None:
-    """Ask again and again: the front door renews the token behind this page's back."""
+    """Call the API every two seconds. The front door renews the token, and this page does not notice."""
     counts = st.session_state.setdefault("asked", {"answers": 0, "failures": 0})
     try:
         me = prepare_client().get("users/me").raise_for_status().json()
@@ -78,8 +80,8 @@ with right:
 
 st.subheader("What the API sees")
 st.caption(
-    "Two issuers, two notes: the identity provider (`iss` under Claims) tells the front door who you are, and the "
-    "front door (`issuer` here) tells the API, in a note of its own that is good for a minute."
+    "The identity provider (`iss` under Claims) tells the front door who you are. The front door (`issuer` here) "
+    "tells the API. For this it makes its own token, which is valid for a minute."
 )
 with asking():
     me = prepare_client().get("users/me").raise_for_status().json()
