@@ -65,11 +65,11 @@ def test_the_documented_commands_lead_from_an_empty_folder_to_a_sign_in(tmp_path
     folder = tmp_path / "empty"
     folder.mkdir()
     door, provider = free_port(), free_port()
-    script = lines_of_the_section().replace("8000", str(door)).replace("9400", str(provider))
+    script = lines_of_the_section().replace("8080", str(door)).replace("9400", str(provider))
     with following(script, folder, management=free_port()) as output, CookieClient() as browser:
         wait_for('"event": "ready"', output)
         report = output.read_text(encoding="utf-8")
-        assert re.search(r"^ok +providers\.corp:", report, re.MULTILINE), report
+        assert re.search(r"^ok +providers\.idp:", report, re.MULTILINE), report
         assert not re.search(r"^(?:fault|warning) ", report, re.MULTILINE), report
         pages = browser.walk(browser.get(f"http://localhost:{door}/auth/login"))
         browser.walk(browser.submit(pages[-1], "#person-alice"))

@@ -7,8 +7,10 @@ only passes bytes on.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -89,7 +91,34 @@ async def call_provider(
     except httpx.ProxyError as exc:
         raise ProviderUnavailable("provider_proxy", detail=_said_by_proxy(exc)) from None
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as exc:
-        raise ProviderUnavailable("provider_unreachable", detail=type(exc).__name__) from None
+        raise ProviderUnavailable("provider_unreachable", detail=reason_of(exc)) from None
+
+
+def reason_of(error: BaseException) -> str:
+    """Say in this machine's own words why a call failed. What the other side sent is not repeated."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {cause.verify_message}"
+        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, ssl.SSLError):
+            return _words(cause)
+    return type(error).__name__
+
+
+def _words(error: OSError) -> str:
+    """Return the system's words for its error. The event loop writes an address before them."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return (error.strerror or "").lower()
+    return os.strerror(error.errno).lower()
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the error and what led to it, the nearest first."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for one in error.exceptions:
+                yield from _causes(one)
+        error = error.__cause__ or error.__context__
 
 
 def _said_by_proxy(error: httpx.ProxyError) -> str:

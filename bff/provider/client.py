@@ -89,7 +89,7 @@ class Provider:
     @property
     def discovery_address(self) -> str:
         """The address at which this server fetches that document."""
-        return self._reachable(self.discovery_url)
+        return self.reachable(self.discovery_url)
 
     @property
     def is_known(self) -> bool:
@@ -297,7 +297,7 @@ class Provider:
             answer = await call_provider(
                 self._http,
                 method,
-                self._reachable(endpoint),
+                self.reachable(endpoint),
                 deadline=seconds,
                 form=form,
                 json=json,
@@ -310,7 +310,7 @@ class Provider:
         self._silence, self._heard_at = None, self._clock()
         return answer
 
-    def _reachable(self, endpoint: str) -> str:
+    def reachable(self, endpoint: str) -> str:
         """Replace the issuer's host in `endpoint` with `backchannel_url` (split horizon)."""
         if not self.settings.backchannel_url:
             return endpoint

@@ -16,13 +16,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from bff.settings.environment import GivenVariables, read_variables
-from bff.settings.faults import FormFault, form_faults_of, key_of, place_of, route_name
+from bff.settings.faults import FormFault, Place, form_faults_of, key_of, place_of, route_name
 from bff.settings.profiles import with_profiles
 from bff.settings.rules import Fault, find_faults
 from bff.settings.secrets import exposed_files, holds_secrets, place_files, read_secret_files, secret_paths
 from bff.settings.tables import SECRET_FIELDS, Settings
 
-__all__ = ["ConfigurationError", "Fault", "load_settings", "parse_settings"]
+__all__ = ["ConfigurationError", "Draft", "Fault", "load_draft", "load_settings", "parse_settings"]
+
+CREDENTIALS = ("client_secret", "client_key")
+"""What proves at a provider who we are. A person can have it only after they have registered there."""
 
 
 @dataclass(eq=False)  # not frozen: Python itself writes to exceptions, `__traceback__` and notes
@@ -35,6 +38,14 @@ class ConfigurationError(Exception):
         return "\n".join(str(fault) for fault in self.faults)
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Settings that hold, except that credentials of providers are missing or cannot be used: `missing` says which."""
+
+    settings: Settings
+    missing: tuple[Fault, ...]
+
+
 def load_settings(
     file: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None
 ) -> Settings:
@@ -43,6 +54,29 @@ def load_settings(
     Raises:
         ConfigurationError: with every fault of every source.
     """
+    return _complete(_build(_read(file), file=file, folder=_folder(file), environ=environ, overrides=overrides))
+
+
+def load_draft(file: Path | None, *, environ: Mapping[str, str]) -> Draft:
+    """Load settings that need not have the providers' credentials yet. Nothing may run with them.
+
+    Raises:
+        ConfigurationError: with every fault, if one of them is about something else.
+    """
+    return _build(_read(file), file=file, folder=_folder(file), environ=environ, overrides=None)
+
+
+def _complete(draft: Draft) -> Settings:
+    if draft.missing:
+        raise ConfigurationError(draft.missing)
+    return draft.settings
+
+
+def _folder(file: Path | None) -> Path:
+    return file.parent if file else Path()
+
+
+def _read(file: Path | None) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     if file is not None:
         try:
@@ -53,7 +87,7 @@ def load_settings(
             raise ConfigurationError(
                 (Fault(str(file), "", f"not readable as TOML: {exc}", "correct the file"),)
             ) from exc
-    return _build(raw, file=file, folder=file.parent if file else Path(), environ=environ, overrides=overrides)
+    return raw
 
 
 def parse_settings(
@@ -65,7 +99,7 @@ def parse_settings(
     overrides: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Make settings of tables that were read already. Relative paths of files start at `folder`."""
-    return _build(raw, source=source, folder=folder, environ=environ or {}, overrides=overrides)
+    return _complete(_build(raw, source=source, folder=folder, environ=environ or {}, overrides=overrides))
 
 
 def _build(
@@ -76,24 +110,42 @@ def _build(
     folder: Path,
     environ: Mapping[str, str],
     overrides: Mapping[str, Any] | None,
-) -> Settings:
+) -> Draft:
     source = source or str(file or "settings")
     given = read_variables(environ)
     merged = with_profiles(_merge(_merge(_merge({}, raw), given.tables), overrides or {}))
     exposed = exposed_files(merged, raw, file=file, folder=folder, environ=environ)
     of_form = [one.fault for one in exposed if one.is_refused]
-    of_form += read_secret_files(merged, folder=folder)
+    of_files = list(read_secret_files(merged, folder=folder))
+    of_credentials = [one for one in of_files if _credential(one.place)]
+    of_form += [one for one in of_files if one not in of_credentials]
     place_files(merged, folder=folder)
     try:
         settings = Settings(**merged)
     except ValidationError as error:
         of_form += form_faults_of(error, merged)
     if of_form or given.faults:
+        of_form += of_credentials
         raise ConfigurationError((*given.faults, *_located(of_form, merged, given=given, source=source)))
-    of_rules = tuple(_blame(fault, given) for fault in find_faults(settings, source=source))
-    if of_rules:
-        raise ConfigurationError(of_rules)
-    return settings
+    said = {_credential(one.place) for one in of_credentials}
+    found = list(_located(of_credentials, merged, given=given, source=source))
+    is_usable = True
+    for fault in find_faults(settings, source=source):
+        credential = _credential(place_of(fault.key))
+        is_usable = is_usable and bool(credential)
+        if credential not in said:
+            found.append(_blame(fault, given))
+    if not is_usable:
+        raise ConfigurationError(tuple(found))
+    return Draft(settings, tuple(found))
+
+
+def _credential(place: Place) -> str:
+    """Return which credential of a provider a fault is about; "" if it is about something else."""
+    if len(place) != 3 or place[0] != "providers":
+        return ""
+    name = str(place[2]).removesuffix("_file")
+    return f"{place[1]}.{name}" if name in CREDENTIALS else ""
 
 
 def weak_secret_files(file: Path, *, environ: Mapping[str, str]) -> Iterator[Fault]:

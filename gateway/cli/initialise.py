@@ -19,7 +19,7 @@ import tomlkit
 from tomlkit.items import Table
 
 from bff.oidc.urls import is_loopback
-from bff.settings.loading import ConfigurationError, load_settings, parse_settings
+from bff.settings.loading import ConfigurationError, load_draft, parse_settings
 from bff.settings.profiles import profile_of_issuer
 from bff.settings.public_urls import PublicUrls
 from gateway.cli.configuration_file import NAME as FILE
@@ -28,7 +28,12 @@ from gateway.cli.key_files import new_key, new_secret, write_secret
 from gateway.faults import CommandFault, UsageFault
 
 SECRETS = "secrets"
-PROVIDER = "corp"
+PROVIDER = "idp"
+"""The provider's name if neither option nor issuer gives one."""
+GENERAL_LABELS = frozenset(
+    {"account", "accounts", "auth", "iam", "id", "identity", "idp", "login", "oidc", "secure", "signin", "sso", "www"}
+)
+"""What many hosts of providers begin with. It would be no name for people."""
 CLIENT_SECRET = "client-secret"
 API_AUDIENCE = "api"
 ROLES_CLAIM = "realm_access.roles"
@@ -48,6 +53,12 @@ class Wishes:
     streamlit: str = ""
     api: str = ""
     public_url: str = DEFAULT_PUBLIC_URL
+    provider: str = ""
+
+    @property
+    def provider_name(self) -> str:
+        """Return the name of the provider's table: as wished, or what the issuer's address says."""
+        return self.provider or profile_of_issuer(self.issuer) or name_of_issuer(self.issuer)
 
     @property
     def is_local(self) -> bool:
@@ -64,6 +75,19 @@ class Wishes:
         """Return the app's route id and kit client: its file name, with only the letters that variables may have."""
         name = re.sub(r"[^a-z0-9]+", "_", self.script.stem.lower()).strip("_")
         return name if name and name != "api" else "app"
+
+
+def name_of_issuer(issuer: str) -> str:
+    """Make a name from the issuer's host: `acme` of login.acme.example. An address of numbers gives `idp`."""
+    try:
+        host = urlsplit(issuer).hostname or ""
+    except ValueError:
+        host = ""  # the rules of the settings report it
+    labels = host.split(".")
+    while len(labels) > 2 and labels[0] in GENERAL_LABELS:
+        del labels[0]
+    name = re.sub(r"[^a-z0-9]+", "_", labels[0]).strip("_")[:63]
+    return name if len(labels) > 1 and name and not name.isdigit() else PROVIDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +151,11 @@ def _see_that_nobody_else_may_write(folder: Path) -> None:
 def _check(wishes: Wishes, file: Path) -> None:
     """Check the new configuration. The only fault allowed is a client secret that is not known yet."""
     try:
-        load_settings(file, environ={})
+        missing = load_draft(file, environ={}).missing
     except ConfigurationError as error:
-        keys = [fault.key for fault in error.faults]
-        if wishes.client_secret or keys != [f"providers.{PROVIDER}.client_secret_file"]:
-            raise UsageFault(str(error)) from None
+        raise UsageFault(str(error)) from None
+    if wishes.client_secret and missing:
+        raise UsageFault("\n".join(map(str, missing)))
 
 
 def _validate(wishes: Wishes) -> None:
@@ -199,7 +223,7 @@ def build_tables(wishes: Wishes) -> dict[str, Any]:
         "secrets": {"keys_file": f"{SECRETS}/keys", "admin_token_file": f"{SECRETS}/admin-token"},
         "store": {"url": "memory://"},
         "providers": {
-            PROVIDER: {
+            wishes.provider_name: {
                 **({"profile": profile} if profile else {}),
                 "issuer": wishes.issuer,
                 "client_id": wishes.client_id,
@@ -236,11 +260,11 @@ COMMENTS = {
     "server.environment": '"development" allows plain http on this machine, do not use it elsewhere',
     "secrets": "One key or token per line; readable by their owner alone. Change keys with `vestibule keys rotate`.",
     "store": 'Sessions. "memory://" forgets them when this program ends.',
-    f"providers.{PROVIDER}": "Who signs people in. The name is part of the redirect URI to register.",
-    f"providers.{PROVIDER}.profile": "recognised by its address; `vestibule config show` marks what it sets",
-    f"providers.{PROVIDER}.issuer": "exactly as the provider's discovery document states it",
-    f"providers.{PROVIDER}.id_token_alg": "what most providers sign with: `vestibule doctor` says if yours does not",
-    f"providers.{PROVIDER}.roles_claim": 'Keycloak; often "roles" elsewhere: `vestibule doctor --login` shows it',
+    "providers": "Who signs people in. The name is part of the redirect URI to register.",
+    "providers.profile": "recognised by its address; `vestibule config show` marks what it sets",
+    "providers.issuer": "exactly as the provider's discovery document states it",
+    "providers.id_token_alg": "what most providers sign with: `vestibule doctor` says if yours does not",
+    "providers.roles_claim": 'Keycloak; often "roles" elsewhere: `vestibule doctor --login` shows it',
     "kit_clients": "What pages that use `streamlit_kit.prepare_client()` may call.",
     "routes": "What is behind the sign-in. The longest path wins; paths without a route are closed.",
     "routes.token": "this front door's own signed token; `access_token` sends the provider's instead",
@@ -255,7 +279,7 @@ def build_toml(wishes: Wishes) -> str:
     document, tables = tomlkit.document(), build_tables(wishes)
     for name in ("server", "secrets", "store"):
         document.append(name, _table(name, tables[name]))
-    document.append("providers", _group({PROVIDER: _table(f"providers.{PROVIDER}", tables["providers"][PROVIDER])}))
+    document.append("providers", _group({name: _table("providers", one) for name, one in tables["providers"].items()}))
     if clients := tables.get("kit_clients"):
         document.append("kit_clients", _group({name: _table("kit_clients", one) for name, one in clients.items()}))
     rows = tomlkit.aot()
@@ -266,7 +290,7 @@ def build_toml(wishes: Wishes) -> str:
 
 
 def _group(tables: Mapping[str, Table]) -> Table:
-    """Hold tables without a heading of its own: `[providers.corp]`, and no `[providers]`."""
+    """Hold tables without a heading of its own: `[providers.idp]`, and no `[providers]`."""
     group = tomlkit.table(is_super_table=True)
     for name, table in tables.items():
         group.append(name, table)
@@ -292,7 +316,8 @@ def _table(place: str, values: Mapping[str, Any], *, say: bool = True) -> Table:
 def _next_steps(wishes: Wishes, *, folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
     urls = PublicUrls(wishes.public_url.rstrip("/"))
     steps = [
-        f"Register at {wishes.issuer} for client {wishes.client_id}: redirect URI {urls.callback(PROVIDER)}",
+        f"Register at {wishes.issuer} for client {wishes.client_id}: "
+        f"redirect URI {urls.callback(wishes.provider_name)}",
         f"If the provider also asks for a post-logout redirect URI, register {urls.post_logout}",
     ]
     if not wishes.client_secret:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from bff.settings.loading import ConfigurationError, Fault, load_settings, secret_places, weak_secret_files
+from bff.settings.loading import (
+    ConfigurationError,
+    Draft,
+    Fault,
+    load_draft,
+    load_settings,
+    secret_places,
+    weak_secret_files,
+)
 from bff.settings.tables import Settings
 from bff.settings.warnings import find_warnings
 from gateway.cli.configuration_file import DEFAULT, find_configuration, usual_places
@@ -24,17 +33,42 @@ def load(
     config: Path | None, *, overrides: Mapping[str, Any] | None = None, says: bool = True
 ) -> tuple[Settings, Path]:
     """Load the settings and the folder that relative paths start from. Name the file on standard error."""
+    file = _found(config)
+    with _faults_said():
+        settings = load_settings(file, environ=os.environ, overrides=overrides)
+    if says:
+        say_aside(f"configuration: {named(file)}")
+    return settings, (file.parent if file else Path())
+
+
+def load_for_a_look(config: Path | None) -> tuple[Draft, Path]:
+    """Load the settings to show them: a person who has not registered yet has no credentials of the provider."""
+    file = _found(config)
+    with _faults_said():
+        draft = load_draft(file, environ=os.environ)
+    say_aside(f"configuration: {named(file)}")
+    return draft, (file.parent if file else Path())
+
+
+def _found(config: Path | None) -> Path | None:
     file = find_configuration(config, environ=os.environ)
     if file == DEFAULT and not file.exists():
         looked = ", ".join(str(place) for place in usual_places(os.environ))
         raise UsageFault(f"no configuration: looked for {looked}; run `vestibule init`, or name a file with --config")
+    return file
+
+
+@contextmanager
+def _faults_said() -> Iterator[None]:
     try:
-        settings = load_settings(file, environ=os.environ, overrides=overrides)
+        yield
     except ConfigurationError as exc:
-        raise UsageFault("\n".join(str(fault) for fault in exc.faults)) from None
-    if says:
-        say_aside(f"configuration: {named(file)}")
-    return settings, (file.parent if file else Path())
+        raise UsageFault(faults_text(exc.faults)) from None
+
+
+def faults_text(faults: Iterable[Fault]) -> str:
+    """Write faults for a person, one a line."""
+    return "\n".join(map(str, faults))
 
 
 def named(file: Path | None) -> str:

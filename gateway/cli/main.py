@@ -12,7 +12,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -24,8 +24,17 @@ from gateway.cli.configuration_file import find_configuration, folder_for_new, w
 from gateway.cli.development import DEFAULT_API_SECONDS, DEFAULT_HOST
 from gateway.cli.doctor import checks as doctor
 from gateway.cli.doctor import login as doctor_login
-from gateway.cli.loaded_settings import load, named, pages_of, say_aside, secrets_of, warnings_of
-from gateway.faults import EXIT_FAULT, CommandFault, UsageFault
+from gateway.cli.loaded_settings import (
+    faults_text,
+    load,
+    load_for_a_look,
+    named,
+    pages_of,
+    say_aside,
+    secrets_of,
+    warnings_of,
+)
+from gateway.faults import EXIT_FAULT, EXIT_USAGE, CommandFault, UsageFault
 from gateway.logs import configure_logging, for_a_terminal
 from gateway.processes.plan import build_process_plan, run_processes
 from gateway.processes.settings_text import to_masked, to_toml
@@ -175,6 +184,9 @@ def init(
         str,
         typer.Option("--client-secret-file", help="File with the provider's client secret; - reads standard input."),
     ] = "",
+    provider: Annotated[
+        str, typer.Option("--provider", help="Name for the provider. Default: what the issuer's address says.")
+    ] = "",
     streamlit: Annotated[str, typer.Option("--streamlit", help="Streamlit script.")] = "",
     api: Annotated[str, typer.Option("--api", help="Address of the API, as in http://127.0.0.1:9000.")] = "",
     public_url: Annotated[
@@ -196,6 +208,7 @@ def init(
         streamlit=streamlit,
         api=api,
         public_url=public_url,
+        provider=provider,
     )
     written = initialise.initialise(wishes, folder=folder or folder_for_new(os.environ), force=force)
     typer.echo(f"Wrote {written.file} and {written.file.parent / initialise.SECRETS}{os.sep}. Next:")
@@ -256,9 +269,17 @@ def config_show(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of TOML.")] = False,
 ) -> None:
-    """Print the values in effect. Secrets are masked."""
-    masked = to_masked(load(config)[0])
-    typer.echo(json.dumps(masked, indent=2) if as_json else to_toml(masked), nl=as_json)
+    """Print the values in effect. Secrets are masked. Without a client secret: also what to register to get one."""
+    draft, _ = load_for_a_look(config)
+    masked = to_masked(draft.settings)
+    _print(masked, as_json=as_json, text=to_toml(masked).rstrip("\n"))
+    if draft.missing:
+        say_aside("\n".join(doctor.registration_lines(doctor.registrations(draft.settings))))
+        raise UsageFault(faults_text(draft.missing))
+
+
+def _print(document: Any, *, as_json: bool, text: str) -> None:
+    typer.echo(json.dumps(document, indent=2) if as_json else text)
 
 
 sessions_app = typer.Typer(no_args_is_help=True, help="Find and end sessions of the running front door.")
@@ -279,7 +300,7 @@ def list_sessions(
     """Show a person's live sessions."""
     settings, _ = load(config)
     found = session_admin.list_sessions(settings, _given(sub=sub, sid=sid, iss=iss))
-    typer.echo(json.dumps(found, indent=2) if as_json else session_admin.as_lines(found))
+    _print(found, as_json=as_json, text=session_admin.as_lines(found))
 
 
 @sessions_app.command("claims")
@@ -294,7 +315,7 @@ def show_claims(
     """Show which claims the newest sign-in of a person brought, as `doctor --login` does. The door goes on."""
     settings, _ = load(config)
     lines = session_admin.show_claims(settings, _given(sub=sub, sid=sid, iss=iss, session=session))
-    typer.echo(json.dumps([asdict(line) for line in lines], indent=2) if as_json else "\n".join(map(str, lines)))
+    _print([asdict(line) for line in lines], as_json=as_json, text="\n".join(map(str, lines)))
 
 
 @sessions_app.command("revoke")
@@ -330,20 +351,33 @@ def run_doctor(
     ] = None,
 ) -> None:
     """Check provider, store and upstreams, and show what to register at the provider."""
-    settings, folder = load(config)
-    report: doctor.Report | doctor_login.LoginReport
     if login:
+        settings, _ = load(config)
         configure_logging(LogSettings(level="error", format="console"))
-        report = asyncio.run(
-            doctor_login.sign_in_once(settings, say=say_aside, provider=provider, loopback_port=loopback_port or 0)
-        )
-    else:
-        pages = pages_of(config, settings, folder=folder)
-        noticed = warnings_of(config, settings)
-        report = asyncio.run(doctor.examine(settings, folder=folder, warnings=noticed, pages=pages, environ=os.environ))
-    typer.echo(json.dumps(report.as_json(strict=strict), indent=2) if as_json else report.as_text())
+        tried = doctor_login.sign_in_once(settings, say=say_aside, provider=provider, loopback_port=loopback_port or 0)
+        _print_report(asyncio.run(tried), as_json=as_json, strict=strict)
+        return
+    draft, folder = load_for_a_look(config)
+    examined = doctor.examine(
+        draft.settings,
+        folder=folder,
+        missing=draft.missing,
+        warnings=warnings_of(config, draft.settings),
+        pages=pages_of(config, draft.settings, folder=folder),
+        environ=os.environ,
+    )
+    _print_report(
+        asyncio.run(examined), as_json=as_json, strict=strict, exit_code=EXIT_USAGE if draft.missing else EXIT_FAULT
+    )
+
+
+def _print_report(
+    report: doctor.Report | doctor_login.LoginReport, *, as_json: bool, strict: bool, exit_code: int = EXIT_FAULT
+) -> None:
+    """Print the report, and end with `exit_code` if it is not healthy."""
+    _print(report.as_json(strict=strict), as_json=as_json, text=report.as_text())
     if not report.is_healthy(strict=strict):
-        raise typer.Exit(EXIT_FAULT)
+        raise typer.Exit(exit_code)
 
 
 def main() -> None:

@@ -54,7 +54,9 @@ class Desk:
         )
 
     def _choice(self, person: Person, *, is_expected: bool) -> Element:
-        facts = [person.sub, ", ".join(person.roles) or "no roles"]
+        facts = [person.sub]
+        if person.roles:  # they may be in another claim, so their absence says nothing
+            facts.append(", ".join(person.roles))
         if person.sub == self.here:
             facts.append("signed in now")
         kind = "person main" if is_expected else "person"

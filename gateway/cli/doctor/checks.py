@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -42,11 +42,16 @@ DISCOVERY_FAULTS = {
     "add that host to allowed_hosts if it is the provider's",
     "discovery_malformed": "its discovery document is not JSON; check the issuer",
     "jwks_malformed": "its key set has no usable key",
-    "provider_timeout": "it does not answer in time; check the network and http_timeout_seconds",
-    "provider_proxy": "the proxy does not let calls to it pass; check proxy_url and what the proxy allows",
-    "provider_unreachable": "it cannot be reached; check issuer, backchannel_url, proxy_url, ca_file and the network",
-    "provider_redirect": "its discovery address redirects; take the issuer exactly as the provider states it",
 }
+
+SILENCE = {
+    "provider_timeout": "does not answer in time; check the network and http_timeout_seconds",
+    "provider_proxy": "cannot be reached: {reason}; check proxy_url and what the proxy allows",
+    "provider_unreachable": "cannot be reached: {reason}; check issuer, backchannel_url, proxy_url, ca_file and the "
+    "network",
+    "provider_redirect": "redirects; take the issuer exactly as the provider states it",
+}
+"""What follows the address that was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +91,7 @@ class Report:
 
     def as_text(self) -> str:
         """Write what to register, then one line per finding."""
-        lines: list[str] = []
-        for one in self.registrations:
-            lines.append(f"Register at {one.issuer} ({one.provider}) for client {one.client_id}:")
-            lines += [f"  {name:<26}{uri}" for name, uri in asdict(one).items() if name.endswith("_uri") and uri]
+        lines = registration_lines(self.registrations)
         lines += [f"{finding.level:<8} {finding.part}: {finding.message}" for finding in self.findings]
         return "\n".join(lines)
 
@@ -101,10 +103,20 @@ class Report:
         }
 
 
+def registration_lines(registrations: Iterable[Registration]) -> list[str]:
+    """Write for a person what to enter at each provider."""
+    lines: list[str] = []
+    for one in registrations:
+        lines.append(f"Register at {one.issuer} ({one.provider}) for client {one.client_id}:")
+        lines += [f"  {name:<26}{uri}" for name, uri in asdict(one).items() if name.endswith("_uri") and uri]
+    return lines
+
+
 async def examine(
     settings: Settings,
     *,
     folder: Path = Path(),
+    missing: Sequence[Fault] = (),
     warnings: Sequence[Fault] = (),
     pages: Sequence[Described] = (),
     clock: Callable[[], float] = time.time,
@@ -113,8 +125,9 @@ async def examine(
 ) -> Report:
     """Ask all parts at once. Each answers or has its own time-out. This starts nothing and signs nobody in.
 
-    `warnings`: what was noticed about the configuration when it was read. `pages`: how each is kept apart.
-    `environ`: the environment, for variables that have no effect here.
+    `missing`: credentials of providers that the settings do not have yet. `warnings`: what was noticed about the
+    configuration when it was read. `pages`: how each is kept apart. `environ`: the environment, for variables that
+    have no effect here.
     """
     asked: list[Awaitable[list[Finding]]] = [
         _provider(name, provider, settings.outgoing, http_for=http_for, clock=clock)
@@ -124,11 +137,13 @@ async def examine(
     asked += [_collected(_upstreams(route, folder=folder)) for route in settings.routes]
     asked += [_token_tried(route, settings, clock=clock) for route in settings.routes if has_probe(route)]
     found = await asyncio.gather(*asked)
+    lacking = [Finding("fault", one.key, f"{one.message}; {one.fix}") for one in missing]
     noticed = [Finding("warning", one.key, f"{one.message}; {one.fix}") for one in warnings]
     kept_apart = [finding for page in pages for finding in _page(page)]
     findings = [
         *_server(settings),
         *_variables(settings, environ),
+        *lacking,
         *noticed,
         *(finding for group in found for finding in group),
         *kept_apart,
@@ -202,10 +217,12 @@ async def _provider(
     async with client as http:
         provider = Provider(name, settings, http=http, clock=clock)
         try:
+            address = provider.discovery_address
             metadata = await provider.metadata()
+            address = provider.reachable(metadata.jwks_uri)
             keys = await provider.refresh_keys()
         except AuthError as exc:
-            return [Finding("fault", f"{part}.issuer", await _explain(exc, provider, http=http))]
+            return [Finding("fault", f"{part}.issuer", await _explain(exc, provider, http=http, address=address))]
     findings = [Finding("ok", part, f"discovery and {_counted(len(keys), 'key')} of {metadata.issuer}")]
     findings += _signature(part, settings.id_token_alg, keys)
     if settings.userinfo_alg and not any(key.fits(settings.userinfo_alg) for key in keys):
@@ -240,12 +257,14 @@ def _endpoints(part: str, settings: ProviderSettings, metadata: ProviderMetadata
         yield Finding("warning", part, "no end-session endpoint: signing out here leaves the provider's session open")
 
 
-async def _explain(error: AuthError, provider: Provider, *, http: httpx.AsyncClient) -> str:
+async def _explain(error: AuthError, provider: Provider, *, http: httpx.AsyncClient, address: str) -> str:
     if error.code == "discovery_issuer":
         stated = await _stated_issuer(provider, http=http)
         return f"configured is {provider.issuer}, but the discovery document states {stated}; they must be identical"
     if error.code == "provider_error" and "discovery answered 404" in error.detail:
         return f"{error.detail}: check the issuer, or name the address of its document in discovery_url"
+    if error.code in SILENCE:
+        return f"{one_line(address)} {SILENCE[error.code].format(reason=one_line(error.detail))}"
     return DISCOVERY_FAULTS.get(error.code, f"{error.code}: {error.detail}" if error.detail else error.code)
 
 
@@ -272,7 +291,7 @@ async def _store(settings: Settings, *, clock: Callable[[], float]) -> AsyncIter
         async with asyncio.timeout(settings.store.timeout_seconds):
             await store.ping()
     except (AuthError, OSError) as exc:
-        yield Finding("fault", part, f"{kind} does not answer ({type(exc).__name__}); check its address and password")
+        yield Finding("fault", part, f"{_silence_of_store(settings, exc)}; check its address and password")
     else:
         yield Finding("ok", part, f"{kind} answers")
         if isinstance(store, RedisStore):
@@ -282,6 +301,15 @@ async def _store(settings: Settings, *, clock: Callable[[], float]) -> AsyncIter
             yield Finding("warning", part, "memory:// forgets every session when this program ends; use Redis")
     finally:
         await store.aclose()
+
+
+def _silence_of_store(settings: Settings, error: AuthError | OSError) -> str:
+    """Name the servers that were asked, and why there was no answer. The URL itself may hold a password."""
+    servers = ", ".join(map(str, parse_redis_url(settings.store.url.get_secret_value()).addresses))
+    if isinstance(error, TimeoutError):
+        return f"{servers} does not answer in time"
+    reason = error.detail if isinstance(error, AuthError) and error.detail else type(error).__name__
+    return f"{servers} does not answer: {one_line(reason)}"
 
 
 async def _redis(store: RedisStore, settings: Settings) -> AsyncIterator[Finding]:

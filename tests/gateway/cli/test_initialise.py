@@ -67,18 +67,18 @@ def test_the_written_configuration_passes_config_check_unchanged(wished: Wishes,
     checked = vestibule("config", "check", "--config", str(written.file), folder=folder.parent / "elsewhere")
     assert (checked.returncode, checked.stdout) == (0, "ok\n")
     settings = load_settings(written.file, environ={})
-    assert settings.providers["corp"].client_id == wished.client_id
+    assert settings.providers[wished.provider_name].client_id == wished.client_id
     assert settings.server.public_url == wished.public_url
 
 
-@pytest.mark.parametrize("command", [("config", "check"), ("doctor",), ("run",)])
+@pytest.mark.parametrize("command", [("config", "check"), ("doctor", "--login"), ("run",)])
 def test_without_the_client_secret_the_only_remaining_step_is_named(command: tuple[str, ...], folder: Path) -> None:
     initialise(wishes(), folder=folder)
     assert (folder / "secrets" / "client-secret").read_text() == "\n"
     done = vestibule(*command, folder=folder)
     assert done.returncode == 2
     assert done.stderr == (
-        "vestibule.toml: providers.corp.client_secret_file: secrets/client-secret is empty; "
+        "vestibule.toml: providers.keycloak.client_secret_file: secrets/client-secret is empty; "
         "put the secret that the provider issued into it\n"
     )
 
@@ -93,7 +93,7 @@ def test_the_file_has_every_comment_once() -> None:
     lines = [line for comment in COMMENTS.values() for line in comment.splitlines()]
     texts = build_toml(wishes()), build_toml(replace(wishes(), issuer="https://idp.example.com"))
     counts = {line: {text.count(f"# {line}\n") for text in texts} for line in lines}
-    of_one_provider = {COMMENTS["providers.corp.profile"], COMMENTS["providers.corp.roles_claim"]}
+    of_one_provider = {COMMENTS["providers.profile"], COMMENTS["providers.roles_claim"]}
     assert counts == {line: {0, 1} if line in of_one_provider else {1} for line in lines}
 
 
@@ -101,8 +101,46 @@ def test_the_file_has_every_comment_once() -> None:
     ("issuer", "profile"), [(ISSUER, "keycloak"), ("https://accounts.google.com", "google"), ("https://x.example", "")]
 )
 def test_the_provider_profile_is_recognised_by_the_address_of_the_issuer(issuer: str, profile: str) -> None:
-    table = build_tables(replace(wishes(), issuer=issuer))["providers"]["corp"]
+    (table,) = build_tables(replace(wishes(), issuer=issuer))["providers"].values()
     assert (table.get("profile", ""), "roles_claim" in table) == (profile, not profile)
+
+
+NAMES = {
+    "https://login.microsoftonline.com/0d4f/v2.0": "entra",
+    ISSUER: "keycloak",
+    "https://dev-123.okta.com": "okta",
+    "https://acme.example": "acme",
+    "https://login.acme.example": "acme",
+    "https://sso.id.acme.co.example/oidc": "acme",
+    "https://Acme-Corp.example": "acme_corp",
+    "https://id.example": "id",
+    "http://127.0.0.1:9400": "idp",
+    "http://[::1]:9400": "idp",
+    "http://localhost:9400": "idp",
+}
+
+
+@pytest.mark.parametrize(("issuer", "name"), NAMES.items(), ids=list(NAMES))
+def test_the_provider_is_named_by_what_its_issuer_says(issuer: str, name: str, folder: Path) -> None:
+    wished = replace(wishes(public_url="http://localhost:8000"), issuer=issuer, client_secret="s" * 16)
+    written = initialise(wished, folder=folder)
+    assert list(load_settings(written.file, environ={}).providers) == [name]
+    assert f"http://localhost:8000/auth/callback/{name}" in written.next_steps[0]
+
+
+def test_an_option_names_the_provider(folder: Path, pages: Path) -> None:
+    arguments = ("init", "--issuer", ISSUER, "--client-id", "x", "--streamlit", "app.py", "--provider", "staff")
+    done = vestibule(*arguments, "--folder", str(folder), folder=pages)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "/auth/callback/staff" in done.stdout
+    assert "[providers.staff]" in (folder / "vestibule.toml").read_text()
+
+
+@pytest.mark.parametrize("name", ["Staff", "a b", "../x", "a.b"])
+def test_a_name_that_no_table_can_have_is_refused(name: str, folder: Path) -> None:
+    with pytest.raises(UsageFault, match="is no name"):
+        initialise(wishes(provider=name), folder=folder)
+    assert not folder.exists()
 
 
 def test_the_app_can_call_the_api_through_a_kit_client(folder: Path) -> None:
@@ -155,7 +193,7 @@ REFUSED = {
     "plain http in public": (wishes(public_url="http://apps.example.com"), "server.public_url"),
     "a public url that is none": (wishes(public_url="apps.example.com"), "server.public_url"),
     "a port that is none": (wishes(public_url="http://localhost:port"), "server.public_url"),
-    "an issuer that is none": (Wishes(issuer="corp", client_id="x", api="http://127.0.0.1:1"), "providers.corp.issuer"),
+    "an issuer that is none": (Wishes(issuer="corp", client_id="x", api="http://127.0.0.1:1"), "providers.idp.issuer"),
     "an API that is none": (wishes(api="127.0.0.1:9000"), "upstream"),
 }
 
@@ -169,7 +207,7 @@ def test_invalid_options_write_nothing(wished: Wishes, named: str, folder: Path)
 
 def test_the_next_steps_name_the_exact_redirect_uri_and_what_is_left_to_do(folder: Path) -> None:
     steps = "\n".join(initialise(wishes(public_url="https://apps.example.com/portal"), folder=folder).next_steps)
-    assert "redirect URI https://apps.example.com/portal/auth/callback/corp" in steps
+    assert "redirect URI https://apps.example.com/portal/auth/callback/keycloak" in steps
     assert "https://apps.example.com/portal/auth/logged-out" in steps
     assert str(folder / "secrets" / "client-secret") in steps
     assert "VESTIBULE_JWT__JWKS_URL=https://apps.example.com/portal/auth/jwks.json" in steps
@@ -186,7 +224,7 @@ def test_the_command_reads_the_client_secret_from_standard_input(folder: Path, p
     done = vestibule_process(*arguments, "--folder", str(folder), folder=pages, given="from-standard-input\n")
     assert (done.returncode, done.stderr) == (0, "")
     assert (folder / "secrets" / "client-secret").read_text() == "from-standard-input\n"
-    assert "http://localhost:8000/auth/callback/corp" in done.stdout
+    assert "http://localhost:8000/auth/callback/keycloak" in done.stdout
     assert "from-standard-input" not in done.stdout + done.stderr
     assert f"Wrote {folder / 'vestibule.toml'} and {folder / 'secrets'}/" in done.stdout
     again = vestibule(*arguments, "--folder", str(folder), folder=pages, given="x")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.bff.stores.redis_servers import start_server
 from tests.fakes import FakeProvider, RecordingUpstream
 from tests.gateway.commands import vestibule, vestibule_process
 from tests.ports import free_port as port_for_a_program
+from tests.security.certificates import make_authority
 
 
 @pytest.fixture
@@ -91,7 +94,41 @@ async def test_text_in_the_discovery_document_cannot_forge_an_output_line(provid
 
 async def test_a_provider_that_does_not_answer_is_an_error(provider: FakeProvider) -> None:
     provider.stop()
-    assert "cannot be reached" in only_fault(await examine(settings_for(provider.issuer)))
+    fault = only_fault(await examine(settings_for(provider.issuer)))
+    address = f"{provider.issuer}/.well-known/openid-configuration"
+    assert fault.startswith(f"providers.corp.issuer: {address} cannot be reached: connection refused; check issuer")
+
+
+async def test_the_address_of_the_keys_is_named_when_only_they_do_not_answer(provider: FakeProvider) -> None:
+    keys = f"http://127.0.0.1:{port_for_a_program()}/keys"
+    provider.bend.discovery.json(lambda document: document | {"jwks_uri": keys})
+    assert f": {keys} cannot be reached: connection refused;" in only_fault(
+        await examine(settings_for(provider.issuer, allowed_hosts=[urlsplit(keys).netloc]))
+    )
+
+
+async def test_a_host_without_an_address_is_named_with_this_reason() -> None:
+    settings = settings_for("https://idp.invalid")
+    fault = only_fault(await examine(settings))
+    assert re.search(
+        r"https://idp\.invalid/\S+ cannot be reached: (?:name or service not known|temporary failure)", fault
+    )
+
+
+async def test_a_certificate_that_is_not_trusted_is_the_reason(tmp_path: Path) -> None:
+    with FakeProvider(tls=make_authority(tmp_path).issue("127.0.0.1")) as provider:
+        fault = only_fault(await examine(settings_for(provider.issuer)))
+    assert "cannot be reached: its certificate is not trusted: unable to get local issuer certificate;" in fault
+
+
+async def test_a_redis_that_does_not_answer_is_named_with_the_reason_and_without_its_password(
+    provider: FakeProvider,
+) -> None:
+    port = port_for_a_program()
+    tables = tables_for(provider.issuer) | {"store": {"url": f"redis://user:canary-password@127.0.0.1:{port}/0"}}
+    fault = only_fault(await examine(parse_settings(tables)))
+    assert fault.startswith(f"store.url: 127.0.0.1:{port} does not answer: redis out of reach: ConnectionError")
+    assert "canary-password" not in fault
 
 
 async def test_a_provider_that_hangs_is_an_error_after_the_timeout(provider: FakeProvider) -> None:
