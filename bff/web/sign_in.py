@@ -114,7 +114,10 @@ class SignInRoutes(Handling):
         if session is None:
             return redirect(303, landing, cookies=self._cleared(request), headers=clears)
         everywhere = form.get("everywhere") == "1"
-        started = await self._bff.sign_in.start_logout(session, everywhere=everywhere, urls=facts.urls)
+        # A script can read the answer of a request that is no navigation, but never where a redirect leads.
+        started = await self._bff.sign_in.start_logout(
+            session, everywhere=everywhere, urls=facts.urls, by_form=facts.fetch.is_navigation
+        )
         if started.is_provider_silent:
             landing += f"?{SILENT[0]}={SILENT[1]}"
         match started.request:

@@ -47,6 +47,8 @@ def test_lo_1_a_logout_request_that_is_too_long_for_an_address_is_sent_as_a_form
     assert policy["default-src"] == "'none'"
     assert re.fullmatch(r"'nonce-[\w-]{22}'", policy["script-src"])
     assert f'<script nonce="{policy["script-src"][7:-1]}">' in answer.text
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+    assert answer.headers["cross-origin-embedder-policy"] == "require-corp"
     assert [each for each in set_cookies(answer) if each.startswith("vestibule=;") and "Max-Age=0" in each]
     assert house.get_raw("/auth/session", "Sec-Fetch-Site: same-origin", cookie=cookie).status == 401
 
@@ -66,6 +68,27 @@ def test_lo_1_a_provider_that_accepts_only_get_gets_a_long_logout_request_withou
         "client_id": "vestibule",
         "post_logout_redirect_uri": f"{house.url}/auth/logged-out",
     }
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"],
+        ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: same-origin", "Sec-Fetch-Dest: empty"],
+        ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"],
+        ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Mode: cors"],
+        [],
+    ],
+    ids=["fetch", "fetch of the same origin alone", "a frame", "two modes", "a browser that does not say it"],
+)
+def test_tk_5_a_script_that_signs_somebody_out_gets_no_id_token(house: House, sent: list[str]) -> None:
+    """It can read the answer to its own request, but never where a redirect leads."""
+    browser, id_token = crowded(house)
+    cookie = house.session_cookie(browser)
+    answer = house.get_raw("/auth/logout", f"Origin: {house.url}", *sent, method="POST", cookie=cookie)
+    assert answer.status == 303
+    assert id_token.encode() not in answer.received
+    assert house.get_raw("/auth/session", "Sec-Fetch-Site: same-origin", cookie=cookie).status == 401
 
 
 @pytest.mark.parametrize("method", ["auto", "get"])

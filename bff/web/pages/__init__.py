@@ -54,13 +54,15 @@ def render_form_page(template: str, *, origin: str, **values: Any) -> Page:
     """Render a page whose script submits its form to `origin`. No referrer leaves with it.
 
     Browsers apply `form-action` to the redirect that answers the form too. The provider sends the browser back here, so
-    our own origin is allowed beside `origin`.
+    our own origin is allowed beside `origin`. The embedder policy has no other effect here than to keep the page apart
+    from the window that opened it, even if that one has the same opener policy: the form holds the ID token.
     """
     nonce = secrets.token_urlsafe(16)
     html = _environment().get_template(template).render(nonce=nonce, **values)
     changed = dict(page_headers(nonce))
     changed[POLICY] += f"; script-src 'nonce-{nonce}'; form-action {origin} 'self'"
     changed["referrer-policy"] = "no-referrer"
+    changed["cross-origin-embedder-policy"] = "require-corp"
     return Page(200, list(changed.items()), html.encode())
 
 
