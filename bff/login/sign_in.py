@@ -246,12 +246,8 @@ class SignIn:
         if ended.reason != "superseded" and not is_same and (owner := self.providers.get(old.provider)):
             self.revoke_later(owner, old.tokens.refresh_token)
 
-    async def start_logout(
-        self, session: Session, *, everywhere: bool, urls: PublicUrls, by_form: bool = False
-    ) -> LogoutStarted:
+    async def start_logout(self, session: Session, *, everywhere: bool, urls: PublicUrls) -> LogoutStarted:
         """End the local session, then return the provider's end-session request.
-
-        `by_form`: a page with the ID token in it may be the answer, because no script reads this answer.
 
         Raises:
             StoreUnavailable: nothing was ended.
@@ -266,9 +262,7 @@ class SignIn:
             if owner := self.providers.get(each.provider):
                 self.revoke_later(owner, each.tokens.refresh_token)
         provider = self.providers.get(session.provider)
-        if provider is None:
-            return LogoutStarted(None)
-        return await self._end_session(provider, session, urls, by_form=by_form)
+        return await self._end_session(provider, session, urls) if provider else LogoutStarted(None)
 
     def revoke_later(self, provider: Provider, refresh_token: str) -> None:
         """Revoke a refresh token in the background."""
@@ -375,9 +369,7 @@ class SignIn:
         """Return the record name of the session that the new cookie replaces, "" if there is none."""
         return presented_record(browser.cookies, self._sessions, names=browser.cookie_names, audit=self._audit)
 
-    async def _end_session(
-        self, provider: Provider, session: Session, urls: PublicUrls, *, by_form: bool
-    ) -> LogoutStarted:
+    async def _end_session(self, provider: Provider, session: Session, urls: PublicUrls) -> LogoutStarted:
         try:
             metadata = await provider.answering_metadata(seconds=LOGOUT_METADATA_SECONDS)
         except ProviderUnavailable:
@@ -391,8 +383,9 @@ class SignIn:
             post_logout_redirect_uri=urls.post_logout,
             state=new_secret(self._random),
         )
-        method = provider.settings.logout_method if by_form else "get"
-        return LogoutStarted(build_end_session(request, method=method, identity=session.identity))
+        return LogoutStarted(
+            build_end_session(request, method=provider.settings.logout_method, identity=session.identity)
+        )
 
 
 def _check_recent(identity: Identity, transaction: LoginTransaction, *, now: float) -> None:

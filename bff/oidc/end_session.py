@@ -58,11 +58,15 @@ class ByRedirect:
 
 @dataclass(frozen=True, slots=True)
 class ByForm:
-    """Let the browser post `parameters` to `endpoint`, which is at `origin`."""
+    """Let the browser post `parameters` to `endpoint`, which is at `origin`.
+
+    A script that calls for the page with this form could read the ID token in it. `instead` is a request without it.
+    """
 
     endpoint: str
     origin: str
     parameters: Mapping[str, str] = field(repr=False)
+    instead: ByRedirect
 
 
 def build_end_session(request: EndSession, *, method: LogoutMethod, identity: Identity) -> ByRedirect | ByForm:
@@ -73,10 +77,11 @@ def build_end_session(request: EndSession, *, method: LogoutMethod, identity: Id
     url = request.url
     if len(url) <= MOST_URL_BYTES:
         return ByRedirect(url)
+    short = ByRedirect(replace(request, id_token_hint="", logout_hint=logout_hint(identity)).url)
     if method == "get":
-        return ByRedirect(replace(request, id_token_hint="", logout_hint=logout_hint(identity)).url)
+        return short
     place = urlsplit(request.endpoint)
-    return ByForm(request.endpoint, f"{place.scheme}://{place.netloc}", request.parameters)
+    return ByForm(request.endpoint, f"{place.scheme}://{place.netloc}", request.parameters, short)
 
 
 def logout_hint(identity: Identity) -> str:

@@ -114,17 +114,15 @@ class SignInRoutes(Handling):
         if session is None:
             return redirect(303, landing, cookies=self._cleared(request), headers=clears)
         everywhere = form.get("everywhere") == "1"
-        # A script can read the answer of a request that is no navigation, but never where a redirect leads.
-        started = await self._bff.sign_in.start_logout(
-            session, everywhere=everywhere, urls=facts.urls, by_form=facts.fetch.is_navigation
-        )
+        started = await self._bff.sign_in.start_logout(session, everywhere=everywhere, urls=facts.urls)
         if started.is_provider_silent:
             landing += f"?{SILENT[0]}={SILENT[1]}"
         match started.request:
-            case ByForm(endpoint, origin, parameters):
+            case ByForm(endpoint, origin, parameters) if facts.fetch.is_navigation:
                 page = render_form_page("logging_out.html", origin=origin, action=endpoint, parameters=parameters)
                 return respond(replace(page, headers=page.headers + clears), cookies=self._cleared(request))
-            case ByRedirect(url):
+            case ByForm(instead=ByRedirect(url)) | ByRedirect(url):
+                # A script can read the answer to its own request, but never where a redirect leads.
                 landing = url
         return redirect(303, landing, cookies=self._cleared(request), headers=clears)
 
