@@ -19,6 +19,7 @@ CONTROL_NAMES = {"\r": "<CR>", "\n": "<LF>", "\t": "<TAB>", "\0": "<NUL>", "\x1b
 PLAIN_TYPES = (PurePath, IPv4Address, IPv4Network, IPv6Address, IPv6Network)
 REPETITION = re.compile(r"(.{1,6}?)\1{7,}")
 SIGNED_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]*\.[\w-]*")
+UNSEEN = re.compile(r"[^ -~]")
 LITERAL = re.compile(r"-?[0-9.]+|true|false|null|none|nan", re.IGNORECASE)
 NO_WORDS = re.compile(r"(?:<[^<>]*>|[^A-Za-z])*")
 
@@ -104,7 +105,7 @@ def _described_fields(value: Any) -> str:
 
 def visible(text: str) -> str:
     """`text` in ASCII: other characters have names, since look-alikes and white space cannot be told apart by eye."""
-    return repeated("".join(each if " " <= each <= "~" else _name_of(each) for each in text))
+    return repeated(UNSEEN.sub(lambda found: _name_of(found[0]), text))
 
 
 def _name_of(character: str) -> str:

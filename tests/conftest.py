@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import authorities, case_ids, components, ports, prompt_servers
+from tests import authorities, case_ids, components, ports, prompt_servers, run_order
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
 TESTS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -37,6 +40,28 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.upper().startswith("VESTIBULE_") or name.upper() in PROXY_VARIABLES:
             del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long groups of tests come first, and a group stays together (tests/run_order.py)."""
+    items.sort(key=lambda item: run_order.rank(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end, so the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """`--dist loadfile` gives each process a whole group of tests (tests/run_order.py), by default one file."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    scheduling: Any = importlib.import_module("xdist.scheduler").LoadFileScheduling(config, log)
+    scheduling._split_scope = run_order.group_of
+    made: object = scheduling
+    return made
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -9,7 +9,8 @@ import tempfile
 import venv
 from pathlib import Path
 
-INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:")
+INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--no-compile")
+"""Without compiling: a program compiles the few modules that it uses, and they are thousands."""
 
 
 class InstallFailed(Exception):

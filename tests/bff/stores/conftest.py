@@ -25,7 +25,8 @@ KINDS = {
 OpenRedis = Callable[..., RedisStore]
 
 
-@pytest.fixture(scope="session")
+# One a module: a cluster and its sentinels use the processor as long as they are there, also when nobody asks them.
+@pytest.fixture(scope="module")
 def deployment_of(
     component: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Deployment]]:
