@@ -301,6 +301,8 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[RuleFault]:
     for target in route.upstream:
         if not target.startswith(UPSTREAM_SCHEMES):
             yield "upstream", "unknown kind", "use http://, https://, unix:, streamlit:file.py or asgi:module:app"
+    if route.exact and (route.strip_prefix or any(one.startswith("streamlit:") for one in route.upstream)):
+        yield "exact", "serves one path, and this route needs what is below it", "remove exact, or strip_prefix"
     secret = route.upstream_secret.get_secret_value()
     yield from _header_secret("upstream_secret", secret)
     if any(target.startswith("streamlit:") for target in route.upstream):

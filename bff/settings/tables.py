@@ -207,6 +207,8 @@ class StreamlitChild(Table):
 class RouteSettings(Table):
     id: Name
     path: str = Field("/", pattern=r"^/")
+    exact: bool = False
+    """Serve `path` alone, to the last slash, and nothing below it."""
     host: str = ""
     methods: tuple[str, ...] = ()
     upstream: tuple[str, ...] = ()

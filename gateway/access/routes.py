@@ -14,7 +14,8 @@ REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT", "TRACK"})
 class RouteTable:
     """Routes by prefix. The longest prefix that ends on a segment boundary wins; of equal ones, the one with the host.
 
-    `/api` and `/api/` are the same prefix: they cover `/api`, `/api/` and `/api/x`, but not `/apiary`.
+    `/api` and `/api/` are the same prefix: they cover `/api`, `/api/` and `/api/x`, but not `/apiary`. An exact route
+    covers its own path alone; what is beside or below it belongs to the next shorter prefix.
     """
 
     __slots__ = ("_by_prefix", "_deepest")
@@ -29,7 +30,7 @@ class RouteTable:
         """Find the route of a canonical `path`. `host` is the Host header, with or without a port."""
         for prefix in self._prefixes(path):
             hosts = self._by_prefix.get(prefix)
-            if hosts is not None and (route := _of_host(hosts, host)) is not None:
+            if hosts is not None and (route := _serving(hosts, host, path)) is not None:
                 return route
         return None
 
@@ -65,6 +66,15 @@ def is_method_allowed(route: RouteSettings, method: str) -> bool:
         return True
     allowed = {name.upper() for name in route.methods}
     return method in allowed or (method == "HEAD" and "GET" in allowed)
+
+
+def _serving(hosts: Mapping[str, RouteSettings], host: str, path: str) -> RouteSettings | None:
+    """Return the route at one prefix that serves `path`. If an exact one does not, the route for every host counts."""
+    route = _of_host(hosts, host)
+    if route is None or not route.exact or path == route.path:
+        return route
+    others = {name: one for name, one in hosts.items() if one is not route}
+    return _serving(others, host, path)
 
 
 def _of_host(hosts: Mapping[str, RouteSettings], host: str) -> RouteSettings | None:

@@ -203,3 +203,35 @@ def test_ck_6_an_answer_of_an_optional_route_is_private_with_and_without_a_sessi
         answer = house.get_raw("/guests/x", SAME_ORIGIN, cookie=session)
         assert answer.header("cache-control") == "private, max-age=3600"
         assert answer.header("vary") == "Cookie"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health/",
+        "/health/x",
+        "/health/..%2fmembers",
+        "/health;x",
+        "/health%2f",
+        "/health%2fx",
+        "/health//",
+        "/HEALTH",
+        "/health/%2e",
+        "/health%00",
+        "/health%3fx",
+        "/health%23x",
+    ],
+)
+def test_px_3_nothing_but_the_very_path_of_an_exact_open_route_passes_without_sign_in(
+    build_house: Callable[..., House], upstream: RecordingUpstream, path: str
+) -> None:
+    house = build_house(
+        routes=[
+            api_route(upstream, id="members", path="/", strip_prefix=False),
+            api_route(upstream, id="health", path="/health", auth="public", exact=True, strip_prefix=False),
+        ]
+    )
+    assert house.get_raw("/health").status == 200
+    seen = len(upstream.requests)
+    assert house.get_raw(path).status in (400, 401)
+    assert len(upstream.requests) == seen

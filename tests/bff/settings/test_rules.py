@@ -220,6 +220,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
         "routes[0].accept_bearer.providers",
         routes({"auth": "public", "accept_bearer": {"providers": ["corp"], "audience": "a"}}),
     ),
+    ("routes[0].exact", routes({"exact": True, "strip_prefix": True})),
+    ("routes[0].exact", routes({"exact": True, "upstream": "streamlit:app.py"})),
     ("routes[0].identity_headers", routes({"upstream": "streamlit:app.py", "identity_headers": "none"})),
     ("routes[0].cors_origins", routes({"cors_origins": ["*"]})),
     ("routes[0].cors_origins", routes({"cors_origins": ["null"]})),

@@ -8,8 +8,10 @@ from bff.settings.tables import RouteSettings
 from gateway.access.routes import RouteTable, is_method_allowed
 
 
-def make_route(route_id: str, path: str, *, host: str = "", methods: tuple[str, ...] = ()) -> RouteSettings:
-    return RouteSettings(id=route_id, path=path, host=host, methods=methods)
+def make_route(
+    route_id: str, path: str, *, host: str = "", methods: tuple[str, ...] = (), exact: bool = False
+) -> RouteSettings:
+    return RouteSettings(id=route_id, path=path, host=host, methods=methods, exact=exact)
 
 
 TABLE = RouteTable(
@@ -79,6 +81,46 @@ def test_the_first_of_two_equal_routes_wins() -> None:
     found = table.match("", "/a/x")
     assert found is not None
     assert found.id == "one"
+
+
+EXACT = RouteTable(
+    [
+        make_route("site", "/"),
+        make_route("probe", "/health", exact=True),
+        make_route("hook", "/hooks/", exact=True),
+        make_route("open-here", "/admin", host="open.example.com", exact=True),
+        make_route("admin", "/admin"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "expected"),
+    [
+        ("", "/health", "probe"),
+        ("", "/health/", "site"),
+        ("", "/health/x", "site"),
+        ("", "/healthy", "site"),
+        ("", "/hooks/", "hook"),
+        ("", "/hooks", "site"),
+        ("", "/hooks/x", "site"),
+        ("open.example.com", "/admin", "open-here"),
+        ("open.example.com:443", "/admin", "open-here"),
+        ("open.example.com", "/admin/", "admin"),
+        ("open.example.com", "/admin/users", "admin"),
+        ("other.example.com", "/admin", "admin"),
+    ],
+)
+def test_an_exact_route_serves_its_own_path_and_leaves_all_others_to_the_next_route(
+    host: str, path: str, expected: str
+) -> None:
+    route = EXACT.match(host, path)
+    assert route is not None
+    assert route.id == expected
+
+
+def test_without_another_route_nothing_is_below_an_exact_one() -> None:
+    assert RouteTable([make_route("probe", "/health", exact=True)]).match("", "/health/x") is None
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
