@@ -213,6 +213,37 @@ def test_many_hints_ask_one_question_in_five_seconds_and_change_nothing_while_th
     assert tab.questions == before + 2
 
 
+def test_a_question_that_nobody_answers_is_asked_again_more_and_more_slowly(
+    context: BrowserContext, provider: FakeProvider, door: RunningDoor
+) -> None:
+    """The answer is lost where a proxy or the store fails; the old data must not stay for that reason."""
+    tab = Watched(context.new_page())
+    tab.page.clock.install()
+    tab.open(f"{door.url}/?chart=3")
+    lost = 0
+
+    def lose(route: Route) -> None:
+        nonlocal lost
+        lost += 1
+        route.fulfill(status=503) if lost % 2 else route.abort()
+
+    context.route("**/auth/session", lose)
+    context.clear_cookies(domain="localhost")
+    tab.page.evaluate(FETCH)
+    tab.page.wait_for_timeout(1_000)
+    assert lost == 1
+    for seconds, questions in ((5, 2), (10, 3), (20, 4), (40, 5), (60, 6), (60, 7)):
+        tab.page.clock.fast_forward((seconds - 2) * 1000)
+        assert stays(tab, 200)
+        assert lost == questions - 1
+        tab.page.clock.fast_forward(2_000)
+        assert stays(tab, 200)
+        assert lost == questions
+    context.unroute("**/auth/session")
+    tab.page.clock.fast_forward(60_000)
+    expect(tab.page).to_have_url(at_sign_in(provider))
+
+
 def test_a_visitor_who_never_signed_in_is_sent_nowhere(context: BrowserContext, door: RunningDoor) -> None:
     visitor = Watched(context.new_page())
     visitor.open(f"{door.url}/open/")

@@ -11,6 +11,7 @@
   const REFUSED = "X-Vestibule-Refused"; /* only the front door sets it, and only beside a 401 of its own */
   const SETTLE_MS = 500;
   const BETWEEN_QUESTIONS_MS = 5000;
+  const MOST_BETWEEN_QUESTIONS_MS = 60000;
   const MAX_MOVES = 3;
   const WINDOW_MS = 30000;
   const ENDED = 4401;
@@ -28,6 +29,7 @@
   let person = null; /* not known yet; "" is nobody */
   let due = null; /* the reason of the question that is to be asked */
   let askedAt = -Infinity;
+  let between = BETWEEN_QUESTIONS_MS;
   let leaving = false;
   let isStuck = false;
   let channel = null;
@@ -120,13 +122,14 @@
   const REASONS = ["refused", "told", "expired", "logout", "revoked"];
   const isHint = (reason) => REASONS.indexOf(reason) < REASONS.indexOf("expired");
 
-  /* One question at a time, and one in five seconds: what is noticed in between waits for the next. */
+  /* One question at a time, and one in five seconds: what is noticed in between waits for the next. A question that gets
+   * no answer is asked again, after twice the time: where the store or a proxy fails, old data would stay. */
   const suspect = (reason) => {
     if (isStuck) return;
     const isWaiting = due !== null;
     if (!isWaiting || REASONS.indexOf(reason) > REASONS.indexOf(due)) due = reason;
     if (isWaiting) return;
-    nativeTimeout(decide, Math.max(SETTLE_MS, askedAt + BETWEEN_QUESTIONS_MS - nativeNow()));
+    nativeTimeout(decide, Math.max(SETTLE_MS, askedAt + between - nativeNow()));
   };
 
   const decide = async () => {
@@ -143,7 +146,13 @@
       suspect(reason); /* a download is no departure: ask again, if the page is still there */
       return;
     }
-    if (now === null || (now && now === person)) return;
+    if (now === null) {
+      suspect(reason);
+      between = Math.min(2 * between, MOST_BETWEEN_QUESTIONS_MS);
+      return;
+    }
+    between = BETWEEN_QUESTIONS_MS;
+    if (now && now === person) return;
     if (now) {
       if (!person) person = now;
       else if (mayMove()) location.reload();
