@@ -38,8 +38,8 @@ class AmbiguousPath(BadRequest):
 
     default_code = "ambiguous_path"
 
-    def __init__(self, *, reason: str, reading: str = "") -> None:
-        self.reading = reading
+    def __init__(self, *, reason: str, reading: str = "", leads_elsewhere: bool = False) -> None:
+        self.reading, self.leads_elsewhere = reading, leads_elsewhere
         super().__init__(message=f"{MESSAGE} Reason: {reason}.", detail=reason)
 
 
@@ -79,8 +79,10 @@ def check_one_place(raw_path: bytes, path: str, *, place: PlaceOf, folded: Place
         BadRequest: `ambiguous_path`, with the reason.
     """
     here = place(path)
-    if folded(fold(path)) != here:
-        raise AmbiguousPath(reason="without regard to case it leads elsewhere", reading=fold(path))
+    without_case = fold(path)
+    if folded(without_case) != here:
+        reason = "without regard to case it leads elsewhere"
+        raise AmbiguousPath(reason=reason, reading=without_case, leads_elsewhere=True)
     if is_plain(raw_path):
         return
     found = _all_readings(raw_path)
@@ -88,7 +90,7 @@ def check_one_place(raw_path: bytes, path: str, *, place: PlaceOf, folded: Place
         _check_reading(reading)
     elsewhere = [one for one in {fold(reading) for reading in found} if folded(one) != here]
     if elsewhere:
-        raise AmbiguousPath(reason="one of its readings leads elsewhere", reading=min(elsewhere))
+        raise AmbiguousPath(reason="one of its readings leads elsewhere", reading=min(elsewhere), leads_elsewhere=True)
 
 
 def refuse_encoded_slash(raw_path: bytes) -> None:

@@ -34,6 +34,8 @@ from gateway.cli.loaded_settings import (
     secrets_of,
     warnings_of,
 )
+from gateway.cli.options import Config
+from gateway.cli.routes import commands as routes
 from gateway.faults import EXIT_FAULT, EXIT_USAGE, CommandFault, UsageFault
 from gateway.logs import configure_logging, for_a_terminal
 from gateway.processes.plan import build_process_plan, run_processes
@@ -56,10 +58,8 @@ keys_app = _subcommands("Make and change server keys.")
 config_app = _subcommands("Check and show the configuration.")
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
+app.add_typer(routes.app, name="routes")
 
-Config = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Configuration file; else the first in the usual places.")
-]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of this machine to listen on.")]
 
 Host = Annotated[
