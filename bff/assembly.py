@@ -80,14 +80,14 @@ class Bff:
         return next((urls for urls in self.origins.values() if urls.origin == session.origin), None)
 
     def as_kit_sees(self, session: Session, client: str) -> Session:
-        """Return `session` with those groups alone that pages of kit client `client` may see."""
+        """Return `session` with only the groups that pages of kit client `client` may see."""
         globs = forwarded_to_kit(client, self.settings.routes)
         return replace(session, identity=forwarded(session.identity, globs))
 
     def as_kit_may_tell(self, session: Session, client: str, *, audience: str) -> Session:
-        """Return `session` as kit client `client` may tell it to `audience`, to which it has no route of its own.
+        """Return `session` as kit client `client` may tell it to `audience`, if the client has no route to it.
 
-        The client can read such a token. So it has the groups alone of which both may hear.
+        The client can read such a token. So the token has only the groups that both may see.
         """
         seen = self.as_kit_sees(session, client)
         return replace(seen, identity=forwarded(seen.identity, forwarded_to_audience(audience, self.settings.routes)))

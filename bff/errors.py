@@ -77,8 +77,8 @@ class SignInLost(CallbackRejected):
 class InvalidToken(BadRequest):
     """A JWT, or the response that carried it, broke a rule; `code` names the rule (`id_token_aud`, …).
 
-    `expected` and `found` are what a member had to say and what it said, where that is no secret: issuer, audience,
-    algorithm, type. They are short and printable, for logs alone.
+    `expected` is what a member had to say, `found` is what it said. Both are set only for members that are not secret:
+    issuer, audience, algorithm, type. They are short and printable, and only for logs.
     """
 
     default_code = "invalid_token"

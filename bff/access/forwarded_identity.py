@@ -1,7 +1,7 @@
-"""What of a person goes out to a route, and in how many bytes. Pure.
+"""What a route is told about a person, and in how many bytes. Pure.
 
-A list goes out whole or not at all: half a list of groups would look like all of them. What does not fit is left out
-and named (`contract.HEADER_OMITTED`, the claim `omitted`), and whoever needs it asks for it.
+A list is sent whole or not at all: half a list of groups would look like all of them. What does not fit is left out and
+named (`contract.HEADER_OMITTED`, the claim `omitted`). An application that needs it can ask for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHARED_LINE_BYTES: Final = 2560
 
 
 def forwarded(identity: Identity, globs: Sequence[str]) -> Identity:
-    """Return the person with those groups alone that match one of `globs` (`groups_forwarded`)."""
+    """Return the person with only the groups that match one of `globs` (`groups_forwarded`)."""
     if "*" in globs:
         return identity
     groups = tuple(group for group in identity.groups if any(fnmatchcase(group, glob) for glob in globs))
@@ -31,14 +31,20 @@ def forwarded(identity: Identity, globs: Sequence[str]) -> Identity:
 
 
 def forwarded_to_kit(client: str, routes: Iterable[RouteSettings]) -> tuple[str, ...]:
-    """Return the globs of the groups that a kit client sees: those of all its pages. Without a page it sees all."""
+    """Return the globs of the groups that a kit client may see: those of all its pages.
+
+    Without a page it may see all.
+    """
     globs = [glob for route in routes if route.kit == client for glob in route.groups_forwarded]
     pages = any(route.kit == client for route in routes)
     return tuple(dict.fromkeys(globs)) if pages else EVERYTHING
 
 
 def forwarded_to_audience(audience: str, routes: Iterable[RouteSettings]) -> tuple[str, ...]:
-    """Return the globs of the groups that an audience hears of: those of all its routes. Without one it hears all."""
+    """Return the globs of the groups that an audience may get: those of all its routes.
+
+    Without a route it may get all.
+    """
     there = [route for route in routes if route.audience == audience]
     globs = [glob for route in there for glob in route.groups_forwarded]
     return tuple(dict.fromkeys(globs)) if there else EVERYTHING

@@ -58,7 +58,7 @@ __all__ = [
 class JWTBearer(HTTPBearer):
     """A dependency that returns the `StandardClaims` of a valid bearer token, and Swagger's Authorize button.
 
-    `issuer` and `audience` are compared exactly. Keys come from `jwks_url`; `hs256_secret` (32 bytes or more) may stand
+    `issuer` and `audience` are compared exactly. Keys come from `jwks_url`; `hs256_secret` (32 bytes or more) can
     replace them, or `development_secret`, whose tokens are valid from loopback only. `algorithms` lists what a key may
     sign with (`ES256, RS256, PS256, EdDSA`), `token_types` what `typ` says (`at+jwt, jwt`), `leeway` is seconds. At
     `identity_url` the front door tells what did not fit into a token; the default is `identity` beside `jwks.json`.

@@ -194,9 +194,10 @@ def _omitted(claims: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _check_kind(payload: Mapping[str, Any], rules: BearerRules, *, typ: str) -> None:
-    """Refuse ID tokens and all others that are no plain bearer access tokens.
+    """Refuse ID tokens and all other tokens that are not plain bearer access tokens.
 
-    What a token says of its own kind counts more than a `nonce`, which Keycloak up to 24 put into access tokens too.
+    What a token says about its own kind counts more than a `nonce`. Keycloak up to 24 put a `nonce` into access tokens
+    too.
     """
     kinds = {kind.lower() for name in ("typ", "token_use") if isinstance(kind := payload.get(name), str)}
     if foreign := kinds & FOREIGN_KINDS:
@@ -206,7 +207,7 @@ def _check_kind(payload: Mapping[str, Any], rules: BearerRules, *, typ: str) -> 
         raise unexpected("bearer_kind", "a token of the kind", expected="access token", found=payload.get("typ"))
     for name in (*FOREIGN_CLAIMS, *(() if says_access else ("nonce",))):
         if name in payload:
-            raise InvalidToken("bearer_kind", detail=f"has {name}, so it is no plain bearer access token", found=name)
+            raise InvalidToken("bearer_kind", detail=f"has {name}, so it is not a plain access token", found=name)
 
 
 def _scopes(payload: Mapping[str, Any]) -> frozenset[str]:

@@ -59,7 +59,7 @@ def split_cookies(values: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
 
 
 def mentions_cookie(values: Iterable[bytes], name: str) -> bool:
-    """True when `name` appears anywhere in the Cookie headers, whatever its form: what must not come is not parsed."""
+    """True if `name` appears anywhere in the Cookie headers, in any form. What must not come is not parsed."""
     wanted = name.encode("ascii")
     return any(wanted in header for header in values)
 

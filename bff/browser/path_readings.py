@@ -1,7 +1,7 @@
 """All the ways in which programs read one request path. Pure.
 
-A front door, a proxy and an application read the same bytes in different ways: one decodes twice, one removes `;…`,
-one takes `\\` for `/`. A *reading* is what some combination of these habits makes of a path. `readings` returns all of
+A front door, a proxy and an application read the same bytes in different ways: one decodes twice, one removes `;…`, one
+takes `\\` for `/`. A *reading* is what a path becomes under some combination of these habits. `readings` returns all of
 them, so that a rule can ask whether every reader finds the same place.
 """
 
@@ -15,7 +15,7 @@ from typing import Final
 DECODINGS: Final = 3
 MOST_READINGS: Final = 256
 MOST_CHARACTERS: Final = 200_000
-"""Bounds of the work for one path: how many readings, and how many characters they have together."""
+"""Limits of the work for one path: how many readings, and how many characters they have together."""
 
 CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 DOT_SEGMENT: Final = re.compile(r"(?:\A|/)\s*\.+\s*(?=/|\Z)")
@@ -28,7 +28,7 @@ _ENCODED_SLASH: Final = re.compile(r"(%(?:2[Ff]|5[Cc]))")
 
 
 class TooManyReadings(Exception):
-    """A path has more readings than are worth the time."""
+    """A path has too many readings to check them all."""
 
 
 def decode(path: str) -> str:

@@ -19,5 +19,5 @@ PATHS = frozenset(
 
 
 def is_unasked(path: str, method: str, error: AuthError) -> bool:
-    """True if `error` refuses, for want of a session alone, what a browser asked for by itself."""
+    """True if a browser asked for this by itself, and it was refused only because there is no session."""
     return path in PATHS and method in ("GET", "HEAD") and isinstance(error, LoginRequired)

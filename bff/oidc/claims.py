@@ -17,9 +17,9 @@ MAX_BITS: Final = 128
 NAMING_MEMBERS: Final = ("name", "display_name", "id")
 """Members of an object that name it, the first one wins."""
 SAYS_NO: Final = (None, "", False)
-"""Values of a map's key that is no name of this person. 0 is equal to False."""
+"""Values that say that a key of a map is not a name of this person. 0 is equal to False."""
 WORDS_FOR_NO: Final = frozenset({"", "false", "no", "off", "none", "null", "n", "f", "0"})
-"""The same as text: attributes of a directory are often text, whatever they mean."""
+"""The same values as text: attributes of a directory are often text."""
 
 
 def claim_at(claims: Mapping[str, Any], path: str) -> Any:

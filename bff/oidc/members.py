@@ -12,9 +12,9 @@ MAX_WRITTEN: Final = 200
 def present(message: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members of `message` that say something: those that are neither null nor empty text.
 
-    Every message is read through this once, before its rules are checked. So a required member that is null is missing,
-    and an optional one has never been there. Only members that must not be there are looked for in `message` itself:
-    they are refused whatever their value.
+    Every message is read through this once, before its rules are checked. So a required member that is null counts as
+    missing, and an optional one as absent. Only members that must not be there are looked for in `message` itself. They
+    are refused with any value.
     """
     return {name: value for name, value in message.items() if not is_absent(value)}
 

@@ -21,7 +21,7 @@ ROUNDED_SHARE = 0.2
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 """An access or ID token, which stands in headers and addresses."""
 _REFRESH_TOKEN = re.compile(r"[\x20-\x7e]+")
-"""RFC 6749 A.17. It stands in a form alone, so a space does no harm."""
+"""RFC 6749 A.17. It is only sent in a form, so a space does no harm."""
 _ERROR = re.compile(r"[a-z_]{1,64}")
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"

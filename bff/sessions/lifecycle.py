@@ -161,7 +161,7 @@ class Sessions:
         return await self._end_owner(self.keyring.owner_names("sub", issuer, sub), reason)
 
     async def end_provider_session(self, issuer: str, sid: str, reason: EndReason, *, sub: str = "") -> list[Session]:
-        """End every session of one provider session (`sid`); only those of the person `sub` if given."""
+        """End every session of one provider session (`sid`). If `sub` is given, end only those of this person."""
         names = self.keyring.owner_names("sid", issuer, sid)
         if sub:
             names = self.keyring.owner_names("sub+sid", issuer, sub, sid)
@@ -203,7 +203,7 @@ class Sessions:
 
     async def _end_owner(self, names: tuple[str, ...], reason: EndReason) -> list[Session]:
         at = await self.store.set_barrier(names[0], seconds=self._settings.absolute_seconds)
-        for owner in names:  # the barrier alone ends the sessions; deleting and publishing only make it faster
+        for owner in names:  # the barrier is enough to end the sessions; deleting and publishing only make it faster
             await self.store.publish(SessionsEnded(reason, owner=owner, at=at))
         ended: list[Session] = []
         for owner in names:

@@ -57,7 +57,7 @@ def key_of(place: Place) -> str:
 
 
 def route_name(tables: Mapping[str, Any], place: Place) -> str:
-    """Return the id of the route around `place`: with a number alone, the reader would have to count."""
+    """Return the id of the route around `place`. A number would make the reader count."""
     try:
         return str(tables["routes"][place[1]]["id"]) if place[0] == "routes" else ""
     except (IndexError, KeyError, TypeError):

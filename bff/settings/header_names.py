@@ -75,7 +75,7 @@ def _fault(given: str, route: RouteSettings) -> str:
     """Return why the route may not add a header of this name; "" if it may."""
     name = given.lower()
     if not _NAME.match(given):
-        return f"{given!r} is no header name of letters, digits and -"
+        return f"{given!r} is not a header name of letters, digits and -"
     is_taken = name in _TAKEN or name.startswith(_TAKEN_PREFIXES)
     if is_taken or (route.identity_headers == "remote" and name in _REMOTE):
         return f"{given} means something else already"

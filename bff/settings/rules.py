@@ -73,7 +73,7 @@ def _server(settings: Settings) -> Iterator[RuleFault]:
     if len({url.scheme for url in urls}) > 1:
         yield "server.origins", "some are http and some https", "use one scheme: the cookies' names depend on it"
     if any(url.path not in ("", "/") for url in urls[1:]):
-        yield "server.origins", "holds a path", "name scheme and host alone; the path is that of public_url"
+        yield "server.origins", "holds a path", "name only scheme and host; the path is that of public_url"
     for network in server.trusted_proxies:
         if network.prefixlen == 0:
             yield "server.trusted_proxies", "trusts every address", "name the networks of your proxies"
@@ -218,7 +218,7 @@ def _proxy_url(proxy_url: SecretStr) -> Iterator[RuleFault]:
     if text and not is_proxy_url(text):  # it may hold a password, so it is not repeated
         yield (
             "proxy_url",
-            "is no address of a proxy",
+            "is not the address of a proxy",
             "write http://host:port or https://host:port, and nothing after it",
         )
 
@@ -245,7 +245,7 @@ def _client_key(provider: ProviderSettings) -> Iterator[RuleFault]:
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        yield "client_key", "is no PEM private key, or is encrypted", "write it as unencrypted PKCS #8"
+        yield "client_key", "is not a PEM private key, or is encrypted", "write it as unencrypted PKCS #8"
         return
     if not isinstance(key, KEY_TYPE_OF[provider.client_key_alg]):
         yield "client_key", f"cannot sign {provider.client_key_alg}", "set client_key_alg to the key's algorithm"
@@ -314,7 +314,7 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[RuleFault]:
     if len(set(route.upstream)) < len(route.upstream):
         yield "upstream", "the same upstream twice", "name each once"
     if route.host and not any(PublicUrls(url.geturl()).has(route.host) for url in _public_urls(settings)):
-        yield "host", "is no host of public_url or origins", "correct it: without it, another route answers there"
+        yield "host", "is not a host of public_url or origins", "correct it: without it, another route answers there"
     if route.kit and route.kit not in settings.kit_clients:
         yield "kit", f"no kit client {route.kit!r}", f"add [kit_clients.{route.kit}]"
     if route.provider and route.provider not in settings.providers:

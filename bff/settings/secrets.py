@@ -141,7 +141,7 @@ def read_secret_files(raw: MutableMapping[str, Any], *, folder: Path) -> Iterato
 
 def _unreadable(error: OSError | UnicodeDecodeError, path: object, name: str) -> tuple[str, str]:
     if isinstance(error, FileNotFoundError):
-        return f"no file {path}", FIXES.get(name, "put the secret into it, readable by its owner alone")
+        return f"no file {path}", FIXES.get(name, "put the secret into it, and let only its owner read it")
     return f"{path} cannot be read: {type(error).__name__}", "check the path and who may read it"
 
 

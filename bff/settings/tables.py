@@ -234,7 +234,7 @@ class RouteSettings(Table):
     identity_headers: HeaderPreset = "x-auth-request"
     claim_headers: dict[str, str] = {}
     groups_forwarded: tuple[str, ...] = ("*",)
-    """Globs: the groups that upstreams hear of. Rules of the front door see all groups."""
+    """Globs: the groups that are sent to upstreams. Rules of the front door see all groups."""
     forward_headers: Literal["all"] | tuple[str, ...] = "all"
     forward_cookies: Literal["all"] | tuple[str, ...] = "all"
     provider: str = ""

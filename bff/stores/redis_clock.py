@@ -7,7 +7,10 @@ from collections.abc import Awaitable, Callable
 
 FRESH_SECONDS = 2.0
 LARGEST_STEP_BACK = 5.0
-"""Seconds. If the server is further behind than this, another clock answers (a failover); it is no slow answer."""
+"""Seconds.
+
+If the server is further behind than this, another clock answers (a failover), and the answer is not just slow.
+"""
 LEAST_STEP = 1e-6
 
 

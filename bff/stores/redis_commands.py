@@ -113,7 +113,7 @@ class RedisCommands:
             raise StoreUnavailable(detail=_describe(exc)) from exc
 
     async def _together(self, requests: Sequence[Request]) -> list[Any]:
-        """Send one pipeline per server. A request that does not succeed in it is sent again alone."""
+        """Send one pipeline per server. A request that does not succeed in it is sent again by itself."""
         groups: dict[Redis, list[int]] = {}
         replies: list[Any] = [None] * len(requests)
         try:

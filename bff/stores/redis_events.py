@@ -102,7 +102,7 @@ class RedisEvents:
         while True:
             try:
                 await self._listen()
-            except Exception as exc:  # whatever fails, even a listener, must not end the listening
+            except Exception as exc:  # no failure may end the listening, not even one of a listener
                 if not self._has_complained:
                     log.warning("no events from the store, so every request reads it: %s", type(exc).__name__)
                 self._has_complained = True

@@ -118,7 +118,7 @@ class ClusterNodes:
 
     def follow(self, redirect: AskError) -> Redis:
         address = Address(redirect.host or self._target.addresses[0].host, redirect.port)
-        if type(redirect) is not AskError and self._owners:  # MOVED is for good, ASK for this command alone
+        if type(redirect) is not AskError and self._owners:  # MOVED is permanent, ASK is only for this command
             self._owners[redirect.slot_id] = address
         return self._client(address)
 

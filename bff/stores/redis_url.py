@@ -149,7 +149,7 @@ def _read_path(path: str, kind: Kind) -> tuple[str, int]:
         raise RedisUrlRejected("the path is longer than the number of a database")
     db = _read_count(parts[0]) if parts else 0
     if kind == "cluster" and db:
-        raise RedisUrlRejected("a cluster has database 0 alone")
+        raise RedisUrlRejected("a cluster has only database 0")
     return service, db
 
 
@@ -158,7 +158,7 @@ def _read_address(text: str, *, default_port: int) -> Address:
     host, _, port = after.rpartition(":") if ":" in after else (after, "", "")
     host = bracketed.removeprefix("[") if bracketed else host
     if not host or "[" in host or not (port == "" or (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
-        raise RedisUrlRejected("a host is missing or its port is no number: write host:port, separated by commas")
+        raise RedisUrlRejected("a host is missing or its port is not a number: write host:port, separated by commas")
     return Address(unquote(host), int(port or default_port))
 
 
@@ -180,5 +180,5 @@ def _read_tls(scheme: str, query: dict[str, str]) -> TlsFiles | None:
 
 def _read_count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 4):
-        raise RedisUrlRejected("the database or the number of replicas is no small number")
+        raise RedisUrlRejected("the database or the number of replicas is not a small number")
     return int(text)

@@ -16,7 +16,7 @@ from bff.bearer import JWTBearer, RequireRoles, mint_development_token
 from bff.running_test import undo_later
 
 _SECRET = secrets.token_urlsafe(48)
-"""The key of this process alone: a token made here is not accepted anywhere else."""
+"""The key of this process only: a token made here is not accepted anywhere else."""
 
 
 def bearer_for(

@@ -90,8 +90,9 @@ class Handling:
     def _local(self, text: str, facts: RequestFacts) -> str:
         """Return `text` if it is a place a person may be sent to, else the start page.
 
-        The audit log notes that the target was elsewhere, but not the target itself. One of our own paths that is no
-        page is no attack: we send people from such paths to the sign-in ourselves. It has a line in the log alone.
+        The audit log notes that the target was elsewhere, but not the target itself. A target that is one of our own
+        paths but not a page is not an attack: we send people from such paths to the sign-in ourselves. It has a line
+        only in the ordinary log.
         """
         target = self._local_or_none(text, facts)
         if target is None and text:

@@ -38,10 +38,10 @@ class IdentityRoutes(Handling):
         return answer_json(self._describe(presented, self._bff.with_roles(session)))
 
     def _describe(self, presented: PresentedAssertion, session: Session) -> dict[str, Any]:
-        """Describe the person as the place of the assertion may hear of them.
+        """Describe the person as far as the place of the assertion may know them.
 
         Raises:
-            LoginRequired: there is no such place any more, so nobody can say what it may hear.
+            LoginRequired: there is no such place any more, so nobody can say what it may know.
         """
         place = presented.route
         if place.startswith(KIT_PLACE) and (client := place.removeprefix(KIT_PLACE)) in self._bff.settings.kit_clients:

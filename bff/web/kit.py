@@ -125,7 +125,7 @@ class KitRoutes(Handling):
         return call.client, self._bff.with_roles(session)
 
     def _may_speak_of(self, session: Session, request: Request) -> bool:
-        """True at the session's own origin, and for a caller that dials an internal name, which is no origin."""
+        """True at the session's own origin, and for a caller that uses an internal name, which is not an origin."""
         facts = self._facts(request)
         return facts.is_internal or session.origin == facts.urls.origin
 

@@ -90,7 +90,7 @@ def _max_age(text: str) -> float | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 9):
-        raise BadRequest("login_parameters", detail="max_age is no number of seconds")
+        raise BadRequest("login_parameters", detail="max_age is not a number of seconds")
     return float(text)
 
 

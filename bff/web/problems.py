@@ -22,7 +22,7 @@ TITLES = {
     504: "The application does not answer",
 }
 TITLES_BY_CODE = dict.fromkeys(("login_cancelled", "callback_denied"), "You are not signed in")
-"""People who cancel get these; the title of the status alone would sound like a fault."""
+"""People who cancel get these words. The title of the status would sound like a fault."""
 
 
 def login_url(urls: PublicUrls, return_to: str, *, provider: str = "", login_hint: str = "", prompt: str = "") -> str:

@@ -148,7 +148,7 @@ class SignInRoutes(Handling):
         )
 
     def _referring_page(self, request: Request, facts: RequestFacts) -> str:
-        """Return the page that led here, for `st.login`, which names no page. Else the start page."""
+        """Return the page that the person came from, for `st.login`, which names no page; otherwise the start page."""
         referer = request.headers.get("referer", "")
         scheme, separator, rest = referer.partition("://")
         host, slash, path = rest.partition("/")
@@ -170,7 +170,7 @@ class SignInRoutes(Handling):
         return respond(render_page("sign_in.html", choices=choices, is_replaced=is_replaced))
 
     def _kit_target(self, wanted: LoginRequest, return_to: str) -> str:
-        """Return where auth-code mode leads: to an allowed origin of the kit client.
+        """Return where auth-code mode sends the person: to an allowed origin of the kit client.
 
         Raises:
             BadRequest: `kit_login`: an unknown client, no binding, or an origin that the client does not have.

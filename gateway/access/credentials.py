@@ -93,7 +93,7 @@ def origin_of_kit_call(caller: Caller, path: str, routes: RouteTable, bff: Bff) 
 
 
 def check_kit_route(caller: Caller, route: RouteSettings, kit_clients: Mapping[str, KitClientSettings]) -> None:
-    """A kit client calls its own routes alone.
+    """Check that a kit client calls only its own routes.
 
     Raises:
         Forbidden: `kit_route`.

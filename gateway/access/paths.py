@@ -47,7 +47,7 @@ def canonical_path(raw_path: bytes) -> str:
     """Decode `raw_path` (the request-target up to `?`) exactly once.
 
     Raises:
-        BadRequest: `ambiguous_path`, if it holds what no path may hold, wherever it leads.
+        BadRequest: `ambiguous_path`, if it holds what no path may hold.
     """
     if _PLAIN.match(raw_path):
         return raw_path.decode("ascii")

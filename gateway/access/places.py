@@ -39,7 +39,7 @@ class Places:
         """
         if is_plain(raw_path):
             if self._is_lower_case and path == path.lower():
-                return  # the usual path: one reading, and case is no difference
+                return  # the usual path: it has one reading, and case makes no difference
         else:
             route = self._routes.match(host, path)
             if route is None or not route.encoded_slashes or self._name_of(path, self._reserved):
@@ -49,7 +49,7 @@ class Places:
         )
 
     def is_one_place(self, host: str, path: str) -> bool:
-        """True if all readings of a canonical `path` lead to the same place, whatever the bytes that it came from."""
+        """True if all readings of a canonical `path` lead to the same place, for all bytes that it can come from."""
         try:
             check_one_place(
                 path.encode("utf-8", "surrogateescape"),

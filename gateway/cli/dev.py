@@ -155,7 +155,7 @@ def _silence(scene: Scene, api: str) -> list[str]:
         answer = connection.getresponse()
         document = json.loads(answer.read(MOST_NOTICE)) if answer.status == 503 else None
     except (OSError, http.client.HTTPException):
-        return [f"The API {api} has not answered yet. It may still be starting; else the lines above say why."]
+        return [f"The API {api} has not answered yet. It may still be starting. If not, the lines above say why."]
     except ValueError:
         return []  # it answers, and that is enough
     finally:

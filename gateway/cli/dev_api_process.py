@@ -51,7 +51,7 @@ def check(application: str) -> None:
             fail(None, f"{name} has no {attribute}{suggest(module, attribute)}")
         found = getattr(found, part)
     if not callable(found):
-        fail(None, f"{attribute} in {name} is no application, but a {type(found).__name__}")
+        fail(None, f"{attribute} in {name} is not an application, but a {type(found).__name__}")
 
 
 def describe(exc: BaseException) -> str:

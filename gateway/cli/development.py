@@ -91,7 +91,7 @@ class Scene:
     app_id: str
     app_title: str = ""
     host: str = DEFAULT_HOST
-    """Where the door listens: this machine alone, or all addresses."""
+    """Where the door listens: only on this machine, or on all addresses."""
     app_variables: Mapping[str, str] | None = None
     """Variables that the app's process gets in addition to the minimum."""
     app_sandbox: Mapping[str, Any] | None = None
@@ -181,7 +181,7 @@ def _app_route(scene: Scene) -> dict[str, Any]:
 
 
 def _provider_route(scene: Scene) -> dict[str, Any]:
-    """Pass everything at the provider's host on to it, open to everybody and as it comes."""
+    """Pass everything at the provider's host on to it, unchanged and open to everybody."""
     return {
         "id": PROVIDER,
         "host": f"{HOST}:{scene.port}",
@@ -251,7 +251,7 @@ def validate_host(host: str) -> None:
     """Raises UsageFault: `host` is another address than this machine's own, or all."""
     if host not in (DEFAULT_HOST, *EVERYWHERE):
         raise UsageFault(
-            f"--host {host}: write {DEFAULT_HOST} for this machine alone, or 0.0.0.0 for all addresses, as in a "
+            f"--host {host}: write {DEFAULT_HOST} for this machine only, or 0.0.0.0 for all addresses, as in a "
             "container; browsers open http://localhost in both cases"
         )
 

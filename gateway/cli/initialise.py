@@ -62,7 +62,7 @@ class Wishes:
 
     @property
     def is_local(self) -> bool:
-        """True if people use it on this machine alone, and so without https."""
+        """True if people use it only on this machine, and so without https."""
         return self.public_url.startswith("http://") and is_loopback(urlsplit(self.public_url))
 
     @property
@@ -101,7 +101,7 @@ class Written:
 def initialise(
     wishes: Wishes, *, folder: Path, force: bool = False, environ: Mapping[str, str] = os.environ
 ) -> Written:
-    """Write `vestibule.toml` and `secrets/` into `folder`, for their owner alone. All files are written or none.
+    """Write `vestibule.toml` and `secrets/` into `folder`, readable only by their owner. All files are written or none.
 
     Raises:
         UsageFault: the wishes make no working configuration, pages could read the secrets there, others could change
@@ -258,7 +258,7 @@ COMMENTS = {
     "server.public_url": "the address people type; all absolute URLs start with it",
     "server.bind": "where this program listens: put a proxy with https in front, or set server.tls",
     "server.environment": '"development" allows plain http on this machine, do not use it elsewhere',
-    "secrets": "One key or token per line; readable by their owner alone. Change keys with `vestibule keys rotate`.",
+    "secrets": "One key or token per line, for their owner only. Change keys with `vestibule keys rotate`.",
     "store": 'Sessions. "memory://" forgets them when this program ends.',
     "providers": "Who signs people in. The name is part of the redirect URI to register.",
     "providers.profile": "recognised by its address; `vestibule config show` marks what it sets",

@@ -69,7 +69,7 @@ def read_keys(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageFault(f"{path} cannot be read: {type(exc).__name__}; make it with `vestibule keys new`") from None
     if not keys or any(len(key.encode()) < MIN_KEY_BYTES for key in keys):
-        raise UsageFault(f"{path} is no key file: each line must hold {MIN_KEY_BYTES} bytes or more")
+        raise UsageFault(f"{path} is not a key file: each line must hold {MIN_KEY_BYTES} bytes or more")
     return keys
 
 

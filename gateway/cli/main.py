@@ -200,7 +200,7 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files, also secrets.")] = False,
 ) -> None:
-    """Write vestibule.toml and its secrets, readable by you alone, outside of the folder of the pages."""
+    """Write vestibule.toml and its secrets, which only you can read, outside of the folder of the pages."""
     wishes = initialise.Wishes(
         issuer=issuer,
         client_id=client_id,

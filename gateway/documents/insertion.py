@@ -35,7 +35,7 @@ _DESCRIPTIONS: Final = frozenset(
         b"signature-input",
     }
 )
-"""Headers that are true for the original document alone; `Cache-Control` is set again."""
+"""Headers that are true only for the original document; `Cache-Control` is set again."""
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _SHIFTS: Final = re.compile(rb"[\x0e\x0f\x1b]")
 """Bytes with which ISO 2022 encodings switch away from ASCII."""

@@ -12,7 +12,7 @@ from gateway.headers.request import RawHeaders
 
 _DIRECTIVE: Final = re.compile(rb'(?:[^,"]|"[^"]*"?)+')
 _FOR_SHARED_CACHES: Final = frozenset({b"public", b"s-maxage", b"private"})
-"""Directives that are replaced; `private` too, because `private="name"` is about one header alone."""
+"""Directives that are replaced; `private` too, because `private="name"` is only about one header."""
 _OF_SHARED_CACHES: Final = re.compile(
     rb"surrogate-control|(?:[a-z0-9-]+-)?cdn-cache-control|edge-control|cf-edge-cache|netlify-vary"
 )
@@ -34,7 +34,7 @@ def make_private(headers: RawHeaders) -> RawHeaders:
 
 
 def vary_by(headers: RawHeaders, *names: bytes) -> RawHeaders:
-    """Return `headers` with one `Vary` that includes `names`: nginx before 1.23 reads the last `Vary` line alone."""
+    """Return `headers` with one `Vary` that includes `names`: nginx before 1.23 reads only the last `Vary` line."""
     varies = [part.strip() for name, value in headers if name == b"vary" for part in value.split(b",")]
     known = {vary.lower() for vary in varies}
     if b"*" not in known:

@@ -73,7 +73,7 @@ def select_cookies(cookie_header: bytes, forward: Literal["all"] | Sequence[str]
 def settable_cookie(set_cookie: bytes, *, host: str) -> bytes | RefusedCookie:
     """Return the cookie as an upstream may set it for `host`, the request's host name without its port.
 
-    It then belongs to that host alone: a `Domain` that names the host, or nothing, is removed. Everything else stays as
+    It then belongs only to that host: a `Domain` that names the host, or nothing, is removed. Everything else stays as
     it is. A cookie for another domain, without a name, or with a name of ours is refused.
     """
     pair, *attributes = set_cookie.split(b";")

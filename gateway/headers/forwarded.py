@@ -73,7 +73,7 @@ def client_address(
 
 
 def build_forwarded_headers(client: ClientEndpoint, *, prefix: str = "", request_id: str = "") -> RawHeaders:
-    """Build `X-Forwarded-For/-Proto/-Host/-Prefix` and `X-Request-ID` for an upstream, from known facts alone.
+    """Build `X-Forwarded-For/-Proto/-Host/-Prefix` and `X-Request-ID` for an upstream, only from known facts.
 
     There is one address, not a chain, so that nobody can mislead upstreams that count hops. `prefix` is the stripped
     prefix, if any.
@@ -127,7 +127,7 @@ def _listed(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[str]:
 def _parse(text: str) -> Address | None:
     """Read an address with or without brackets and port; IPv4 inside IPv6 is IPv4.
 
-    With a scope id (`%eth0`) the result is None: it has a meaning on the sender's machine alone, and may hold any text.
+    With a scope id (`%eth0`) the result is None: it has a meaning only on the sender's machine, and may hold any text.
     """
     if "%" in text:
         return None

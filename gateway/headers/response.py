@@ -144,7 +144,7 @@ class ResponseHygiene:
         """Rewrite the URLs in a header that has any.
 
         Raises:
-            ValueError: one is no URL for any browser.
+            ValueError: no browser can read one of the URLs.
         """
 
         def rewritten(url: bytes) -> bytes:

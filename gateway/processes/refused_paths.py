@@ -27,7 +27,7 @@ class RefusedPaths:
         if found is None:
             return ""
         path = os.path.join(self._folder, found[1])
-        is_ours = "PermissionError" in found[0] or os.path.exists(path)  # it never raises, whatever a page prints
+        is_ours = "PermissionError" in found[0] or os.path.exists(path)  # it raises for nothing that a page prints
         if not is_ours or path in self._said or len(self._said) >= MOST_SAID:
             return ""
         self._said.add(path)
@@ -35,4 +35,4 @@ class RefusedPaths:
 
     @property
     def fix(self) -> str:
-        return f"it may open its own folder alone; allow more with {self._allowed_by}"
+        return f"it may open only its own folder; allow more with {self._allowed_by}"

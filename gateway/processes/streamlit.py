@@ -1,7 +1,7 @@
 """A Streamlit app as a child of this gateway: its command line, its environment, and the probe for its answer.
 
-Streamlit has no protection of its own, and page code can read the whole environment. So the child listens on loopback
-alone, keeps Streamlit's origin and XSRF checks, and gets no secret except that of its kit client.
+Streamlit has no protection of its own, and page code can read the whole environment. So the child listens only on
+loopback, keeps Streamlit's origin and XSRF checks, and gets no secret except that of its kit client.
 """
 
 from __future__ import annotations

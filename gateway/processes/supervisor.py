@@ -117,7 +117,7 @@ class Supervisor:
             telling.cancel()
 
     async def _say_what_is_awaited(self, waited_for: list[str]) -> None:
-        """Log what has not answered yet, soon and then now and again: a start may take seconds."""
+        """Log what has not answered yet: soon after the start, then from time to time. A start may take seconds."""
         pause = FIRST_WORD_SECONDS
         while True:
             await asyncio.sleep(pause)

@@ -21,7 +21,7 @@ SECONDS = 10
 
 
 async def end_all_of(plan: Plan | None, *, python: str) -> None:
-    """End every program of the page's user, if that number was chosen for this page alone.
+    """End every program of the page's user, if that number was chosen only for this page.
 
     A user named in the configuration may have other programs, and so may the front door's own user: those are left
     alone. `python` is the page's, which that user can reach.

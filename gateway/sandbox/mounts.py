@@ -1,7 +1,7 @@
 """A view of the file system for one program. Empty folders with only what it needs replace folders it cannot enter.
 
-No other user can reach a Python below /root. But root may replace /root with an empty folder, for one program alone,
-and show in it, under their old names, the few folders that the program needs.
+No other user can reach a Python below /root. But root may replace /root with an empty folder, for one program only, and
+show in it, under their old names, the few folders that the program needs.
 """
 
 from __future__ import annotations

@@ -27,11 +27,11 @@ class Plan:
     rules: tuple[tuple[str, str], ...] = ()
     """For Landlock: path and kind, `read`, `write`, `device` or `list`."""
     closed: tuple[str, ...] = ()
-    """Folders that the other user cannot enter. Each is covered with an empty one, for this program alone."""
+    """Folders that the other user cannot enter. Each is covered with an empty one, only for this program."""
     binds: tuple[tuple[str, str], ...] = ()
     """Source and target of each folder below them that the program needs."""
     private: str = ""
-    """A folder for this program alone, with `home` and `tmp` in it. It is made if it is missing."""
+    """A folder only for this program, with `home` and `tmp` in it. It is made if it is missing."""
     folder: str = ""
     """The folder in which the program starts; if empty, that of the launcher."""
 

@@ -86,7 +86,10 @@ def separate(page: Page, around: Surroundings, *, taken: set[int]) -> Separation
 def _in_development(
     page: Page, around: Surroundings, allowed: list[Allowed], *, account: Account | None, why: str
 ) -> Separation:
-    """Return the next best separation: Landlock alone, as the own user. If that is impossible, only a warning."""
+    """Return the next best separation: only Landlock, as the front door's own user.
+
+    If that is impossible, only a warning.
+    """
     if around.means.landlock:
         try:
             found = _attempt(page, around, allowed, account=None, even_as_root=True)

@@ -1,6 +1,6 @@
-"""Open a place by a path without links in it: what was judged is what is opened, whatever was put there since.
+"""Open a place by a path without links in it, so that what was checked is what is opened.
 
-Run by the launcher before anything else, so nothing but the standard library here.
+Run by the launcher before anything else, so this module imports only the standard library.
 """
 
 from __future__ import annotations

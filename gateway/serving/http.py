@@ -200,7 +200,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         version = self.parser.get_http_version()
         is_offered = self.parser.should_upgrade()
         self._takes_upgrade = upgrade = is_offered and offers_websocket(version, self.headers)
-        if is_offered and not upgrade:  # Uvicorn must not see the offer: it reads the last `Upgrade` alone
+        if is_offered and not upgrade:  # Uvicorn must not see the offer: it reads only the last `Upgrade`
             self.headers[:] = [header for header in self.headers if header[0] != b"upgrade"]
         self.url = validate_head(
             self.parser.get_method(),

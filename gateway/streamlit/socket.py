@@ -1,4 +1,4 @@
-"""One WebSocket between a browser and a Streamlit app. Its session is recorded before the browser hears of it.
+"""One WebSocket between a browser and a Streamlit app. Its session is recorded before the browser is told about it.
 
 So the browser never knows an upload address that the front door would still refuse, in whichever process the upload
 arrives.
@@ -61,7 +61,7 @@ class StreamlitSocket:
             data = message.get("bytes") if message["type"] == "websocket.send" else None
             found = read_announcement(data) if data else None
             if found is not None and not await self._is_recorded(found, closer):
-                await asyncio.Event().wait()  # the socket is being closed: the browser never hears of it
+                await asyncio.Event().wait()  # the socket is being closed: the browser is never told about it
             await send(message)
 
         return announced

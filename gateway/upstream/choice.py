@@ -73,7 +73,7 @@ class RouteUpstreams:
 
         Raises:
             DialFailed: none of them can be dialled; the failure of the last one.
-            AuthError: whatever else `use` raises.
+            AuthError: from `use`.
         """
         failure: DialFailed | None = None
         for upstream in self._candidates(place):
@@ -93,8 +93,8 @@ class RouteUpstreams:
     def _candidates(self, place: Place) -> Iterator[Upstream]:
         """Yield upstreams, the best first. Those that rest come last: the others may fail too.
 
-        Where a page's WebSocket is, its other requests go, whatever this process believes: another process may know
-        that the upstream is running again.
+        The other requests of a page go to the upstream of its WebSocket, even if this process believes that it is down:
+        another process may know that it is running again.
         """
         resting: list[Upstream] = []
         for upstream in self._ranked(place) if len(self.upstreams) > 1 else self.upstreams:

@@ -122,7 +122,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Wait for status and headers.
 
         Raises:
-            AuthError: `UpstreamFailed`, or whatever the connection was aborted with.
+            AuthError: `UpstreamFailed`, or the error with which the connection was aborted.
         """
         while (head := self._parser.head) is None:
             self._raise_error()

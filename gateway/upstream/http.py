@@ -1,7 +1,7 @@
 """Exchanges with one HTTP upstream over kept-alive connections. They are streamed both ways and share nothing.
 
-There is no cookie jar, no redirect is followed, and no proxy is taken from the environment. The origin comes from the
-configuration alone.
+There is no cookie jar, no redirect is followed, and no proxy is taken from the environment. The origin comes only from
+the configuration.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from gateway.headers.request import RawHeaders
 class UpstreamRequest:
     """One request. `target` is sent exactly as given, after the upstream's own base path.
 
-    `headers` are final. The transport adds the framing alone: Content-Length for a `content_length`, chunked for a
+    `headers` are final. The transport adds only the framing: Content-Length for a `content_length`, chunked for a
     `body` without one.
     """
 

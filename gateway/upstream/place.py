@@ -1,7 +1,7 @@
 """Where a visitor's requests belong among several upstreams. Pure.
 
-A page's WebSocket, uploads and media must reach one server. Every process finds the same one from the visitor alone
-(rendezvous hashing). When that one cannot be reached, the page moves, and the browser keeps a mark of where it is.
+A page's WebSocket, uploads and media must reach one server. Every process finds the same one, only from who the visitor
+is (rendezvous hashing). When that one cannot be reached, the page moves, and the browser keeps a mark of where it is.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def payload(message: Message) -> bytes | str:
 
 
 def is_larger(data: bytes | str, limit: int) -> bool:
-    """Compare the size in UTF-8 bytes. Encode the text only when its length alone does not decide."""
+    """Compare the size in UTF-8 bytes. Encode the text only if its length does not decide."""
     if isinstance(data, bytes) or len(data) > limit or 4 * len(data) <= limit:
         return len(data) > limit
     return len(data.encode()) > limit

@@ -1,7 +1,7 @@
 """TLS towards an upstream, by the protocol of the standard library, so that no answer is lost at a reset.
 
-The TLS of uvloop holds what it has not decrypted yet where nobody else can reach it. When an upstream answers and then
-resets the connection, such an answer would be lost.
+The TLS of uvloop keeps data that it has not decrypted yet where no other code can reach it. When an upstream answers
+and then resets the connection, such an answer would be lost.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def main(text: str) -> int:
         client = Client(**wanted.client.model_dump())
     except ValidationError as exc:
         faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'all of it'}: {one['msg']}" for one in exc.errors())
-        print(f"ERROR: this is no configuration of a provider: {faults}", file=sys.stderr)
+        print(f"ERROR: this is not the configuration of a provider: {faults}", file=sys.stderr)
         return 2
     try:
         provider = FakeProvider(
@@ -87,7 +87,7 @@ def main(text: str) -> int:
 
 
 def _end(*_: object) -> NoReturn:
-    """Leave whatever the main thread is at: an event set here could be one that it holds the lock of."""
+    """Stop the main thread without setting an event here: it may hold the lock of that event."""
     raise SystemExit(0)
 
 

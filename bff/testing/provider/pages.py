@@ -132,7 +132,7 @@ def sessions_page(
 ) -> Reply:
     """Return the page of all sessions, each with a button to end it, as a real provider's operator can."""
     said = [node("p", notice, class_="notice", role="status")] if notice else []
-    intro = "When you end a session here, the application hears it from the provider: that is back-channel logout."
+    intro = "When you end a session here, the provider tells the application. This is back-channel logout."
     if sessions:
         shown = [_session_row(one, people=people, here=here) for one in reversed(sessions)]
         content = [node("p", intro), _table(shown)]

@@ -21,7 +21,10 @@ Endpoint = Callable[[Request], Reply]
 
 
 class ProviderServer(ThreadingHTTPServer):
-    """A server that listens from the start. It answers once it runs and has `routes` (method and path to endpoint)."""
+    """A server that listens from the start.
+
+    It answers after it is started and has `routes` (method and path to endpoint).
+    """
 
     daemon_threads = True
     request_queue_size = 128

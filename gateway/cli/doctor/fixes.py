@@ -25,7 +25,7 @@ _GENERAL: Final[Mapping[str, str]] = {
     'groups or roles, or set email_verified = "assume" if people cannot choose their address there',
     "roles": "map roles into the ID token or userinfo at the provider, and set roles_claim to their path",
     "groups": "map groups into the ID token or userinfo at the provider, and set groups_claim to their path",
-    "sid": "back-channel logout then works by `sub` alone, for all of a person's sessions",
+    "sid": "back-channel logout then works only by `sub`, for all of a person's sessions",
     "auth_time": "without it no sign-in passes a route with max_age_seconds",
     "acr": "without it no sign-in passes a route with acr_any",
     "refresh token": 'add "offline_access" to scopes if the provider has it; else use token = "assertion"',

@@ -174,7 +174,7 @@ def _invite(settings: Settings, catcher: Catcher, *, bind: str, say: Say) -> Non
     elif settings.providers[catcher.provider].response_mode == "form_post":
         say('response_mode = "form_post" needs https, or a provider on this very host: try the public URL instead.')
     minutes = max(round(settings.limits.login_seconds / 60), 1)
-    say(f"Open this link and sign in, within {minutes} min; it is for this run alone:")
+    say(f"Open this link and sign in, within {minutes} min; it is only for this run:")
     say(f"  {catcher.link}")
 
 

@@ -154,7 +154,7 @@ def test_an_unusable_configuration_is_reported_without_its_secret(changes: dict[
     process = started(configuration(**changes))
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert said.startswith("ERROR: this is no configuration of a provider")
+    assert said.startswith("ERROR: this is not the configuration of a provider")
     assert "unit-test-secret" not in said
     assert "Traceback" not in said
 

@@ -69,7 +69,7 @@ def test_config_show_prints_the_values_and_aside_the_addresses_and_the_fault(
         ("remove the file", "no file secrets/client-secret"),
         ("remove the key", "client_secret: missing"),
         ("take private_key_jwt", "client_key: missing"),
-        ("write a broken key", "client_key: is no PEM private key"),
+        ("write a broken key", "client_key: is not a PEM private key"),
         ("no UTF-8", "cannot be read: UnicodeDecodeError"),
     ],
 )

@@ -114,7 +114,7 @@ def test_an_api_that_cannot_start_is_reported_and_starts_when_it_is_fixed(api: A
 FAULTS = {
     "a fault of syntax": ("def f(:\n", "SyntaxError: invalid syntax (main.py, line 1)"),
     "another name": (GOOD.replace("app", "api"), "main has no app; it has api"),
-    "no application": ("app = 3\n", "app in main is no application, but a int"),
+    "no application": ("app = 3\n", "app in main is not an application, but a int"),
     "an early exit": ("import sys\nsys.exit()\n", "it called exit(None) while it was imported"),
     "an exception": ("open('/no/such/file')\n", "FileNotFoundError: [Errno 2] No such file or directory"),
     "a fault at the start": (
