@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,6 +22,7 @@ from gateway.processes.listeners import split_bind
 from gateway.upstream.choice import NetworkUpstream
 
 PROBE_SECONDS = 2
+OK = "ok"
 
 
 def create_management_app(app: GatewayApp) -> ASGIApp:
@@ -48,7 +50,7 @@ def create_management_app(app: GatewayApp) -> ASGIApp:
                 page = _json(200, {"status": "ok"})
             case "/readyz":
                 parts = await probe_parts(app)
-                ready = parts["store"] == "ok"
+                ready = parts["store"] == OK
                 page = _json(200 if ready else 503, {"status": "ok" if ready else "not ready", "parts": parts})
             case path if path.startswith("/admin/"):
                 page = await _administer(admin, scope, receive)
@@ -90,10 +92,17 @@ async def probe_parts(app: GatewayApp) -> dict[str, str]:
     for name, provider in app.bff.sign_in.providers.items():
         parts[f"provider:{name}"] = _provider(provider)
     for route_id, chosen in app.upstreams.items():
-        for upstream in chosen.upstreams:
-            if isinstance(upstream, NetworkUpstream):
-                parts[f"upstream:{route_id}"] = await _upstream(upstream)
+        remote = [upstream for upstream in chosen.upstreams if isinstance(upstream, NetworkUpstream)]
+        if remote:
+            parts[f"upstream:{route_id}"] = _together(await asyncio.gather(*map(_upstream, remote)))
     return parts
+
+
+def _together(states: Sequence[str]) -> str:
+    """Say in one word or sentence how the upstreams of one route are."""
+    if len(set(states)) == 1:
+        return states[0]
+    return f"{states.count(OK)} of {len(states)} answer"
 
 
 async def _administer(admin: Admin, scope: Scope, receive: Receive) -> Page:
@@ -106,7 +115,7 @@ async def _administer(admin: Admin, scope: Scope, receive: Receive) -> Page:
 def _provider(provider: Provider) -> str:
     if provider.is_silent:
         return "did not answer last time"
-    return "ok" if provider.is_known else "not asked yet"
+    return OK if provider.is_known else "not asked yet"
 
 
 async def _store(app: GatewayApp) -> str:
@@ -115,7 +124,7 @@ async def _store(app: GatewayApp) -> str:
             await app.bff.store.ping()
     except (AuthError, TimeoutError):
         return "does not answer"
-    return "ok"
+    return OK
 
 
 async def _upstream(upstream: NetworkUpstream) -> str:
@@ -129,7 +138,7 @@ async def _upstream(upstream: NetworkUpstream) -> str:
             writer.close()
     except (OSError, TimeoutError):
         return "does not answer"
-    return "ok"
+    return OK
 
 
 def _json(status: int, value: object) -> Page:

@@ -19,8 +19,11 @@ _SESSION_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
 def is_stream(path: str) -> bool:
-    """True for the address of Streamlit's WebSocket, below any base path of the app."""
-    return path.endswith(STREAM)
+    """True for the address of Streamlit's WebSocket, below any base path of the app.
+
+    Streamlit before 1.59 opens it with a slash at the end as well.
+    """
+    return path.rstrip("/").endswith(STREAM)
 
 
 def is_denied(path: str, route: RouteSettings) -> bool:

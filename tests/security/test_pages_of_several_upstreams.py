@@ -72,6 +72,22 @@ def test_ds_7_a_page_keeps_its_upstream_when_another_worker_believes_it_to_be_do
     assert mark in tab.cookies.values()
 
 
+def test_ds_7_an_answer_on_an_open_connection_brings_an_upstream_back(build_house: Build, pair: Pair) -> None:
+    """No dial would ever bring it back as long as its open connections are enough."""
+    house = build_house(routes=routes(*(each.url for each in pair)))
+    tab = Tab(house, pair, house.session_cookie(house.sign_in()))
+    home = tab.socket()
+    assert tab.get("/x") == home
+    at_home = house.door.app.upstreams["dashboards"].upstreams[home]
+    assert isinstance(at_home, NetworkUpstream)
+    assert at_home.health is not None
+    at_home.health.note_failure(DialFailed("upstream_connect", detail="too many connections at once"))
+    dials = pair[home].connections
+    assert tab.get("/x") == home
+    assert pair[home].connections == dials
+    assert not at_home.health.is_down
+
+
 XSRF = "_streamlit_xsrf=2|00000000|{:032x}|1700000000"
 
 
@@ -103,6 +119,19 @@ def test_ds_7_a_mark_that_means_nothing_changes_nothing(build_house: Build, pair
     name = next(name for name in tab.cookies if name.startswith("vestibule-at-"))
     tab.cookies[name] = mark
     assert tab.get("/x") == home
+
+
+def test_ds_7_the_mark_of_another_person_changes_nothing(build_house: Build, pair: Pair) -> None:
+    house = build_house(routes=routes(*(each.url for each in pair)))
+    tabs = [Tab(house, pair, house.session_cookie(house.sign_in())) for _ in range(16)]
+    homes = [tab.socket() for tab in tabs]
+    assert set(homes) == {0, 1}
+    there = [tabs[homes.index(place)] for place in (0, 1)]
+    for one, other in (there, there[::-1]):
+        at = tabs.index(one)
+        (name,) = [name for name in one.cookies if name.startswith("vestibule-at-")]
+        one.cookies[name] = other.cookies[name]
+        assert one.get("/x") == homes[at]
 
 
 def test_ds_7_a_mark_never_reaches_an_upstream(build_house: Build, pair: Pair) -> None:

@@ -7,12 +7,14 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
+from gateway.management.app import probe_parts
 from gateway.upstream.place import Place
 from tests.fakes import HANG, RecordingUpstream
 from tests.front_door import api_route, page_route
@@ -176,6 +178,23 @@ def test_ds_7_an_upstream_that_is_back_is_used_again_and_says_so(
     assert line["detail"].startswith(f"http://127.0.0.1:{port}: after ")
 
 
+def test_ds_7_a_socket_alone_brings_an_upstream_back(
+    build_house: Build, upstream: RecordingUpstream, stack: ExitStack
+) -> None:
+    port = free_port()
+    house = build_house(routes=routes(f"http://127.0.0.1:{port}", upstream.url))
+    request = handshake("/api/ws", house.host, cookie=house.session_cookie(house.sign_in()))
+    while not events(house, "upstream_down", "api"):
+        open_websocket(house.door.port, request)[1].close()
+    back = stack.enter_context(RecordingUpstream(port=port))
+    deadline = time.monotonic() + 5
+    while not back.requests:
+        assert time.monotonic() < deadline, "it was not tried again"
+        open_websocket(house.door.port, request)[1].close()
+        time.sleep(0.05)
+    assert len(events(house, "upstream_back", "api")) == 1
+
+
 def test_ds_7_one_upstream_that_comes_back_has_no_rest(build_house: Build, stack: ExitStack) -> None:
     port = free_port()
     house = build_house(routes=routes(f"http://127.0.0.1:{port}"))
@@ -208,6 +227,67 @@ def test_ds_7_an_api_uses_the_upstream_with_the_fewest_connections(
     assert (len(upstream.requests_to("/slow")), len(other.requests_to("/slow"))) == (3, 0)
     for client in sockets:
         client.close()
+
+
+@contextmanager
+def dials_without_tls() -> Iterator[tuple[str, list[None]]]:
+    """An https:// address where no dial succeeds, and a list that grows with each dial."""
+    dials: list[None] = []
+
+    def refuse() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = server.accept()
+                dials.append(None)
+                client.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=refuse, daemon=True)
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{server.getsockname()[1]}", dials
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize("path", ["/api/x", "/page"])
+def test_ds_7_an_upstream_that_rests_is_not_dialled(build_house: Build, upstream: RecordingUpstream, path: str) -> None:
+    """Otherwise every request would wait for a dial that fails."""
+    with dials_without_tls() as (dead, dials):
+        house = build_house(routes=routes(dead, upstream.url))
+        cookie = cookie_of_one_who_belongs_to(house, dead)
+        while True:
+            assert house.get_raw(path, SAME_ORIGIN, cookie=cookie).status == 200
+            started, before = time.monotonic(), len(dials)
+            for _ in range(4):
+                assert house.get_raw(path, SAME_ORIGIN, cookie=cookie).status == 200
+            if before and time.monotonic() - started < 0.45:  # the shortest rest is half a second
+                assert len(dials) == before
+                return
+
+
+def test_ds_7_an_api_spreads_requests_that_come_one_after_another(
+    build_house: Build, upstream: RecordingUpstream, stack: ExitStack
+) -> None:
+    other = stack.enter_context(RecordingUpstream())
+    house = build_house(routes=routes(upstream.url, other.url))
+    cookie = house.session_cookie(house.sign_in())
+    for each in (upstream, other):
+        each.clear()
+    for _ in range(10):
+        assert house.get_raw("/api/x", SAME_ORIGIN, cookie=cookie).status == 200
+    assert (len(upstream.requests), len(other.requests)) == (5, 5)
+
+
+def test_ds_7_readiness_counts_the_upstreams_of_a_route(build_house: Build, upstream: RecordingUpstream) -> None:
+    dead = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
+    both = build_house(routes=routes(dead[0], upstream.url))
+    assert both.door.do(probe_parts(both.door.app))["upstream:api"] == "1 of 2 answer"
+    turned = build_house(routes=routes(upstream.url, dead[0]))
+    assert turned.door.do(probe_parts(turned.door.app))["upstream:api"] == "1 of 2 answer"
+    neither = build_house(routes=routes(*dead))
+    assert neither.door.do(probe_parts(neither.door.app))["upstream:api"] == "does not answer"
 
 
 def test_ds_7_an_upstream_that_never_answers_keeps_nobody_else_waiting(

@@ -184,6 +184,24 @@ def test_ws_4_an_app_in_this_process_gets_no_session_id_of_another_person(
     assert upload(bob, house.url, f"/_stcore/upload_file/{hers}/f").status_code == 403
 
 
+def test_ws_4_the_stream_of_an_older_streamlit_has_a_slash_at_its_end_too(
+    build_house: Callable[..., House], open_tab: OpenTab
+) -> None:
+    """Streamlit before 1.59 opens its stream at both addresses."""
+    house = build_house(routes=[page_route("asgi:tests.security.resuming:app")])
+    alice, bob = house.sign_in("alice"), house.sign_in("bob")
+    hers = open_tab(alice, house.url).receive().new_session.initialize.session_id
+    protocols = f"Sec-WebSocket-Protocol: streamlit, x, {hers}"
+    request = handshake("/_stcore/stream/", house.host, protocols, cookie=house.session_cookie(bob))
+    answer, client = open_websocket(house.door.port, request)
+    received = answer.received
+    while received.endswith(b"\r\n\r\n"):
+        received += client.recv(256)
+    client.close()
+    assert answer.status == 101
+    assert hers.encode() not in received
+
+
 def test_ws_4_an_app_in_this_process_reads_one_handshake_header(
     build_house: Callable[..., House], open_tab: OpenTab
 ) -> None:
