@@ -35,6 +35,7 @@ def api_behind(bearer: JWTBearer) -> FastAPI:
         "/stranger": RequireGroups(bearer, "nobody"),
         "/role": RequireRoles(bearer, "analyst"),
         "/claim": RequireRoles(bearer, LAST, claim="groups"),
+        "/below": RequireRoles(bearer, LAST, claim="groups.names"),
         "/proxied": RequireGroups(proxied, LAST),
     }
     for path, rule in rules.items():
@@ -105,7 +106,7 @@ def test_rs_5_a_rule_that_cannot_be_decided_denies_access_with_the_reason(
 ) -> None:
     with reports(**settings) as house:
         cookie = crowded_cookie(house)
-        for path in ("/api/member", "/api/stranger", "/api/claim"):
+        for path in ("/api/member", "/api/stranger", "/api/claim", "/api/below"):
             status, body = ask(house, path, cookie)
             assert (status, "groups_omitted" in body) == (403, True)
         assert ask(house, "/api/role", cookie)[0] == 200
@@ -120,8 +121,19 @@ def test_rs_5_a_rule_that_cannot_be_decided_denies_access_with_the_reason(
         {"body": '{"groups": []}'},
         {"body": '["sub"]'},
         {"status": 302, "headers": {"Location": "/elsewhere"}},
+        {"status": 403, "body": '{"sub": "alice", "groups": []}'},
+        {"status": 202, "body": '{"sub": "alice", "groups": []}'},
     ],
-    ids=["without the groups", "another list", "about another person", "about nobody", "no object", "a redirect"],
+    ids=[
+        "without the groups",
+        "another list",
+        "about another person",
+        "about nobody",
+        "no object",
+        "a redirect",
+        "a refusal",
+        "a promise",
+    ],
 )
 def test_rs_5_an_answer_that_does_not_tell_what_was_left_out_is_none(
     reports: Callable[..., Any], upstream: RecordingUpstream, answer: dict[str, Any]

@@ -72,6 +72,25 @@ def test_ds_7_a_page_keeps_its_upstream_when_another_worker_believes_it_to_be_do
     assert mark in tab.cookies.values()
 
 
+def test_ds_7_a_page_that_was_loaded_elsewhere_stays_there_before_its_socket_opens(
+    build_house: Build, pair: Pair
+) -> None:
+    """A navigation decides. What is fetched without one does not, or one failed dial would move an open page."""
+    house = build_house(routes=routes(*(each.url for each in pair)))
+    cookie = house.session_cookie(house.sign_in())
+    loaded, other = Tab(house, pair, cookie), Tab(house, pair, cookie)
+    home = loaded.navigate()
+    assert list(loaded.cookies) == ["vestibule"]
+    pair[home].stop()
+    try:
+        assert loaded.navigate() == other.get("/x") == 1 - home
+    finally:
+        pair[home].start()
+    time.sleep(1.1)  # the longest first rest
+    assert other.get("/x") == home
+    assert loaded.get("/x") == loaded.socket() == 1 - home
+
+
 def test_ds_7_an_answer_on_an_open_connection_brings_an_upstream_back(build_house: Build, pair: Pair) -> None:
     """No dial would ever bring it back as long as its open connections are enough."""
     house = build_house(routes=routes(*(each.url for each in pair)))
@@ -177,3 +196,9 @@ def test_ds_7_a_page_that_moved_is_told_once_so_that_it_starts_again(build_house
         assert tab.everything() == {1 - home}
     finally:
         pair[home].start()
+
+
+def test_ds_7_a_page_that_nobody_has_seen_here_before_is_not_told_that_it_moved(build_house: Build, pair: Pair) -> None:
+    """It may resume a session from before the route had several upstreams, and its browser may keep no cookies."""
+    house = build_house(routes=routes(*(each.url for each in pair)))
+    assert Tab(house, pair, house.session_cookie(house.sign_in())).resume() == (0, "")
