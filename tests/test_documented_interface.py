@@ -24,6 +24,7 @@ AUTH_PATH = re.compile(r"/auth/[^\s`'\"<>()\[\],;|\\]*")
 CODE_SPAN = re.compile(r"`([^`\n]+)`")
 PLACEHOLDER = re.compile(r"\{\w+\}")
 OPTIONS_OF_OTHER_PROGRAMS = {
+    "--alpha-config": "oauth2-proxy",
     "--import-realm": "Keycloak",
     "--no-proxy-headers": "Uvicorn",
     "--server.enableXsrfProtection": "Streamlit",
@@ -129,7 +130,7 @@ def command_lines_in(page: str) -> Iterator[list[str]]:
 
 def fault_of(words: list[str], known: dict[str, set[str]]) -> str:
     """What is wrong with a documented command line; "" when it exists."""
-    named = [word for word in words[:2] if re.fullmatch(r"[a-z][a-z-]*", word)]
+    named = [word for word in words[:2] if re.fullmatch(r"[a-z][a-z0-9-]*", word)]
     name = next((" ".join(named[:n]) for n in (2, 1) if len(named) >= n and " ".join(named[:n]) in known), None)
     if name is None:
         groups = {command.partition(" ")[0] for command in known}
@@ -161,7 +162,7 @@ def test_the_page_of_commands_has_every_subcommand_with_its_options() -> None:
     documented = {
         match[1]: {option for row in rows_of(text) for option in CODE_SPAN.findall(row[0])}
         for heading, text in sections_of(pages()[Path("docs/commands.md")])
-        if (match := re.fullmatch(r"`vestibule ([a-z -]+)`", heading))
+        if (match := re.fullmatch(r"`vestibule ([a-z0-9 -]+)`", heading))
     }
     known = {name: options - {"--help"} for name, options in options_by_command().items() if name}
     assert documented == known

@@ -109,7 +109,7 @@ def initialise(
     """
     _validate(wishes)
     _see_that_it_is_kept_from_pages(wishes, folder)
-    _see_that_nobody_else_may_write(folder)
+    see_that_nobody_else_may_write(folder)
     places = {folder / SECRETS / name: value for name, value in _secrets(wishes).items()}
     places |= {folder / FILE: build_toml(wishes)}
     taken = sorted(str(path) for path in places if path.exists())
@@ -138,7 +138,7 @@ def _see_that_it_is_kept_from_pages(wishes: Wishes, folder: Path) -> None:
         )
 
 
-def _see_that_nobody_else_may_write(folder: Path) -> None:
+def see_that_nobody_else_may_write(folder: Path) -> None:
     """Refuse a folder that others may write to, also further up. A sticky one such as /tmp protects what is in it."""
     place = folder.resolve()
     for one in (place, *place.parents):

@@ -34,6 +34,7 @@ from gateway.cli.loaded_settings import (
     secrets_of,
     warnings_of,
 )
+from gateway.cli.migrate import command as migrate
 from gateway.cli.options import Config
 from gateway.cli.routes import commands as routes
 from gateway.faults import EXIT_FAULT, EXIT_USAGE, CommandFault, UsageFault
@@ -59,6 +60,7 @@ config_app = _subcommands("Check and show the configuration.")
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
 app.add_typer(routes.app, name="routes")
+app.add_typer(migrate.app, name="migrate")
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of this machine to listen on.")]
 

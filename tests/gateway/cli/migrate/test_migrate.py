@@ -1,0 +1,352 @@
+"""`vestibule migrate oauth2-proxy` writes a configuration that passes the check, and keeps every secret to itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomlkit
+
+from bff.settings.loading import load_settings
+from bff.settings.tables import Settings
+from tests.gateway.cli.migrate.old_configurations import ISSUER, SECRET, write_old
+from tests.gateway.commands import vestibule
+from tests.markdown import blocks_of
+from tests.repository import ROOT
+
+PASSWORD = "oht8Iephei7Aehei"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+def migrate(folder: Path, *more: str, variables: dict[str, str] | None = None) -> tuple[int, str]:
+    """Run the command on the old configuration in `folder`; its status and everything that it said."""
+    file = [str(folder / "oauth2-proxy.cfg")] if (folder / "oauth2-proxy.cfg").exists() else []
+    done = vestibule(
+        "migrate", "oauth2-proxy", *file, "--out", str(folder / "new"), *more, folder=folder, variables=variables
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def settings_in(folder: Path) -> Settings:
+    return load_settings(folder / "new" / "vestibule.toml", environ={})
+
+
+def assert_passes_the_check(folder: Path) -> None:
+    checked = vestibule("config", "check", "--config", str(folder / "new" / "vestibule.toml"), folder=folder)
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout == "ok\n"
+
+
+WHOLE: dict[str, dict[str, Any]] = {
+    "one application behind Keycloak": {
+        "provider": "keycloak-oidc",
+        "allowed_roles": ["analyst"],
+        "reverse_proxy": True,
+        "trusted_proxy_ips": ["10.0.0.0/8"],
+    },
+    "Google with a Workspace domain": {"provider": "google", "oidc_issuer_url": "https://accounts.google.com"},
+    "Entra ID in one tenant": {
+        "provider": "azure",
+        "azure_tenant": "11111111-2222-3333-4444-555555555555",
+        "oidc_issuer_url": "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0",
+        "resource": "https://graph.microsoft.com",
+    },
+    "a GitLab of one's own": {
+        "provider": "gitlab",
+        "oidc_issuer_url": "https://gitlab.example.com",
+        "gitlab_groups": ["science"],
+    },
+    "ADFS": {"provider": "adfs", "oidc_issuer_url": "https://adfs.example.com/adfs"},
+    "cidaas": {"provider": "cidaas", "oidc_issuer_url": "https://x.cidaas.example.com"},
+    "everybody at the provider": {"email_domains": "*"},
+    "a Redis with a password": {
+        "session_store_type": "redis",
+        "redis_connection_url": f"rediss://user:{PASSWORD}@redis.example.com:6380/3",
+    },
+    "Redis behind sentinels": {
+        "session_store_type": "redis",
+        "redis_use_sentinel": True,
+        "redis_sentinel_master_name": "main",
+        "redis_sentinel_connection_urls": ["redis://s1:26379", "redis://s2"],
+        "redis_password": PASSWORD,
+        "redis_sentinel_password": PASSWORD,
+    },
+    "several applications and open paths": {
+        "upstreams": ["http://127.0.0.1:8080/", "http://127.0.0.1:9000/api/", "http://127.0.0.1:9001/hook"],
+        "skip_auth_routes": ["GET=^/health$", "^/static/", "POST=^/api/webhook$"],
+    },
+    "its own certificate": {
+        "tls_cert_file": "cert.pem",
+        "tls_key_file": "key.pem",
+        "https_address": ":8443",
+    },
+    "on this machine without https": {
+        "redirect_url": "http://localhost:4180/oauth2/callback",
+        "cookie_secure": False,
+        "http_address": "127.0.0.1:4180",
+    },
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_the_new_configuration_passes_the_check(case: str, folder: Path) -> None:
+    (folder / "key.pem").write_text("a key")
+    (folder / "key.pem").chmod(0o600)
+    write_old(folder, **WHOLE[case])
+    code, said = migrate(folder)
+    assert code == 0, said
+    assert_passes_the_check(folder)
+
+
+def test_the_report_has_the_three_lists_and_lies_beside_the_file(folder: Path) -> None:
+    write_old(folder, cookie_secure=False, cookie_name="_mine", frobnicate="x")
+    code, said = migrate(folder)
+    assert code == 1
+    assert "Taken over (" in said
+    assert "    cookie_name: The name is `__Host-vestibule`" in said
+    assert "    cookie_secure: Cookies are always Secure" in said
+    assert "Unknown, and not read (1)\n  ! frobnicate" in said
+    assert (folder / "new" / "migrated-from-oauth2-proxy.txt").read_text() in said
+
+
+def test_nothing_is_left_to_do_with_a_complete_configuration(folder: Path) -> None:
+    write_old(folder)
+    code, said = migrate(folder)
+    assert code == 0
+    assert "!" not in said.replace("lines marked with !", "")
+
+
+def test_secrets_are_in_files_of_their_own_and_never_shown(folder: Path) -> None:
+    write_old(
+        folder,
+        session_store_type="redis",
+        redis_connection_url="redis://redis:6379",
+        redis_password=PASSWORD,
+        basic_auth_password="iig5eiC6oiThoh2C",
+        signature_key="sha1:aeCh2Ohph4ooPhoh",
+        htpasswd_file="users",
+        unknown_secret="eiph4eeghaeGai3a",
+        cookie_secret="Eiquoh8aiPhei4Oh",
+    )
+    _, said = migrate(folder)
+    new = folder / "new"
+    shown = said + (new / "vestibule.toml").read_text() + (new / "migrated-from-oauth2-proxy.txt").read_text()
+    for secret in (SECRET, PASSWORD, "iig5", "aeCh2", "eiph4", "Eiquoh8"):
+        assert secret not in shown, secret
+    assert (new / "secrets" / "client-secret").read_text() == SECRET + "\n"
+    assert settings_in(folder).store.url.get_secret_value() == f"redis://:{PASSWORD}@redis:6379/0"
+    kept = [path for path in (new / "secrets").iterdir() if path.name != ".gitignore"]
+    assert {path.name for path in kept} == {"keys", "admin-token", "client-secret", "store-url"}
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in kept)
+    assert stat.S_IMODE((new / "secrets").stat().st_mode) == 0o700
+
+
+def test_the_old_cookie_secret_is_not_used_again(folder: Path) -> None:
+    write_old(folder, cookie_secret="Eiquoh8aiPhei4OhEiquoh8aiPhei4Oh")
+    migrate(folder)
+    assert "Eiquoh8" not in (folder / "new" / "secrets" / "keys").read_text()
+
+
+def test_a_file_that_is_there_is_not_overwritten(folder: Path) -> None:
+    write_old(folder)
+    (folder / "new" / "secrets").mkdir(parents=True)
+    (folder / "new" / "secrets" / "client-secret").write_text("mine")
+    code, said = migrate(folder)
+    assert code == 2
+    assert "there already" in said
+    assert (folder / "new" / "secrets" / "client-secret").read_text() == "mine"
+    assert not (folder / "new" / "vestibule.toml").exists()
+
+
+def test_a_folder_that_others_may_write_to_is_refused(folder: Path) -> None:
+    write_old(folder)
+    (folder / "new").mkdir()
+    (folder / "new").chmod(0o777)
+    assert migrate(folder)[0] == 2
+
+
+def test_a_client_secret_that_is_not_here_leaves_an_empty_file_and_a_step(folder: Path) -> None:
+    write_old(folder, without=("client_secret",), client_secret_file="/run/secrets/not-here")
+    code, said = migrate(folder)
+    assert code == 1
+    assert "! client_secret_file: The secret cannot be read here" in said
+    assert (folder / "new" / "secrets" / "client-secret").read_text().strip() == ""
+    (folder / "new" / "secrets" / "client-secret").write_text(SECRET)
+    assert_passes_the_check(folder)
+
+
+def test_a_client_secret_in_a_file_is_copied(folder: Path) -> None:
+    (folder / "secret").write_text(SECRET)
+    write_old(folder, without=("client_secret",), client_secret_file="secret")
+    code, said = migrate(folder)
+    assert (code, SECRET in said) == (0, False)
+    assert settings_in(folder).providers["corp"].client_secret.get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize(
+    "provider", ["github", "bitbucket", "digitalocean", "facebook", "linkedin", "nextcloud", "sourcehut", "frob"]
+)
+def test_a_provider_without_openid_connect_is_refused_with_what_to_do(provider: str, folder: Path) -> None:
+    write_old(folder, provider=provider)
+    code, said = migrate(folder)
+    assert code == 2
+    assert not (folder / "new").exists()
+    if provider != "frob":
+        assert "OpenID Connect" in said
+        assert 'provider = "oidc"' in said
+
+
+def test_without_a_public_address_the_command_asks_for_one(folder: Path) -> None:
+    write_old(folder, without=("redirect_url",))
+    code, said = migrate(folder)
+    assert (code, "--public-url" in said) == (2, True)
+    assert migrate(folder, "--public-url", "https://apps.example.com")[0] == 0
+    assert settings_in(folder).server.public_url == "https://apps.example.com"
+
+
+def test_a_proxy_is_trusted_only_if_it_is_named(folder: Path) -> None:
+    write_old(folder, reverse_proxy=True)
+    code, said = migrate(folder)
+    assert code == 1
+    assert "! reverse_proxy" in said
+    assert not settings_in(folder).server.trusted_proxies
+    code, _ = migrate(folder, "--trusted-proxy", "10.1.0.0/16", "--out", str(folder / "second"))
+    assert code == 0
+
+
+def test_variables_alone_are_enough(folder: Path) -> None:
+    variables = {
+        "OAUTH2_PROXY_PROVIDER": "oidc",
+        "OAUTH2_PROXY_OIDC_ISSUER_URL": ISSUER,
+        "OAUTH2_PROXY_CLIENT_ID": "front",
+        "OAUTH2_PROXY_CLIENT_SECRET": SECRET,
+        "OAUTH2_PROXY_EMAIL_DOMAINS": "example.com,example.org",
+        "OAUTH2_PROXY_REDIRECT_URL": "https://apps.example.com/oauth2/callback",
+        "OAUTH2_PROXY_UPSTREAMS": "http://127.0.0.1:8080",
+    }
+    code, said = migrate(folder, "--env", variables=variables)
+    assert code == 0, said
+    route = settings_in(folder).routes[0]
+    assert route.require.email_domains == ("example.com", "example.org")
+    assert route.identity_headers == "x-forwarded"
+
+
+ALPHA = {
+    "upstreamConfig": {
+        "proxyRawPath": True,
+        "upstreams": [
+            {"id": "app", "path": "/", "uri": "http://127.0.0.1:8080", "timeout": "90s"},
+            {"id": "cut", "path": "^/cut/(.*)$", "rewriteTarget": "/$1", "uri": "http://127.0.0.1:9000"},
+        ],
+    },
+    "injectRequestHeaders": [
+        {"name": "X-Forwarded-User", "values": [{"claimSource": {"claim": "user"}}]},
+        {"name": "X-Forwarded-Email", "values": [{"claim": "email"}]},
+        {"name": "X-Department", "values": [{"claimSource": {"claim": "department"}}]},
+        {"name": "Authorization", "values": [{"claimSource": {"claim": "id_token", "prefix": "Bearer "}}]},
+    ],
+    "server": {"bindAddress": "0.0.0.0:4180"},
+    "providers": [
+        {
+            "provider": "oidc",
+            "id": "x",
+            "clientID": "front",
+            "clientSecret": SECRET,
+            "oidcConfig": {"issuerURL": ISSUER, "groupsClaim": "teams", "insecureSkipNonce": True},
+            "loginURLParameters": [{"name": "prompt", "default": ["login"]}],
+        }
+    ],
+}
+
+
+def test_an_alpha_configuration_beside_the_rest_is_read(folder: Path) -> None:
+    (folder / "alpha.yaml").write_text(json.dumps(ALPHA))
+    (folder / "oauth2-proxy.cfg").write_text(
+        tomlkit.dumps({"email_domains": ["example.com"], "redirect_url": "https://apps.example.com/oauth2/callback"})
+    )
+    code, said = migrate(folder, str(folder / "alpha.yaml"))
+    assert code == 0, said
+    assert_passes_the_check(folder)
+    settings = settings_in(folder)
+    app, cut = settings.routes
+    assert (app.path, app.upstream, app.encoded_slashes) == ("/", ("http://127.0.0.1:8080",), True)
+    assert app.timeouts.first_byte == 90
+    assert (cut.path, cut.strip_prefix) == ("/cut/", True)
+    assert app.identity_headers == cut.identity_headers == "x-forwarded"
+    assert app.claim_headers == {"X-Department": "department"}
+    assert app.token == "id_token"
+    provider = settings.providers["corp"]
+    assert (provider.groups_claim, provider.authorization_parameters) == ("teams", {"prompt": "login"})
+    assert settings.server.bind == "0.0.0.0:4180"
+    for place in ("injectRequestHeaders[3]", "upstreamConfig.upstreams[1]", "providers.id", "insecure_oidc_skip_nonce"):
+        assert f" {place}: " in said
+
+
+def test_without_an_alpha_header_the_application_gets_none(folder: Path) -> None:
+    tree = {key: value for key, value in ALPHA.items() if key != "injectRequestHeaders"}
+    (folder / "alpha.yaml").write_text(json.dumps(tree))
+    (folder / "oauth2-proxy.cfg").write_text(
+        tomlkit.dumps({"email_domains": ["*"], "redirect_url": "https://apps.example.com/oauth2/callback"})
+    )
+    migrate(folder, str(folder / "alpha.yaml"))
+    assert settings_in(folder).routes[0].identity_headers == "none"
+
+
+ADDRESSES: dict[str, Any] = {
+    "redirect_url": "https://[bad/oauth2/callback",
+    "upstreams": ["http://[bad"],
+    "login_url": "https://[bad",
+    "whitelist_domains": ["[bad"],
+    "redis_connection_url": f"redis://:{PASSWORD}@host:port",
+    "oidc_issuer_url": "https://[bad",
+    "http_address": "[bad",
+    "trusted_proxy_ips": ["300.1.1.1"],
+    "cookie_expire": "a week",
+    "reverse_proxy": "perhaps",
+}
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_a_value_that_is_not_valid_is_refused_or_left_out_and_no_secret_is_shown(name: str, folder: Path) -> None:
+    options = {"session_store_type": "redis", "redis_connection_url": "redis://h", name: ADDRESSES[name]}
+    write_old(folder, **options)
+    code, said = migrate(folder)
+    assert code in (1, 2)
+    assert code == 1 or name in said or "--public-url" in said or "issuer" in said
+    assert PASSWORD not in said
+
+
+def test_the_walk_of_the_page_is_as_it_says(folder: Path) -> None:
+    page = (ROOT / "docs" / "coming-from-oauth2-proxy.md").read_text(encoding="utf-8")
+    blocks = blocks_of(page)
+    (folder / "oauth2-proxy.cfg").write_text(next(block.text for block in blocks if block.language == "text"))
+    (folder / "client-secret").write_text(SECRET)
+    commands = [block.text.strip() for block in blocks if block.language == "sh" and not block.skipped]
+    first, check = commands[0].split(), commands[1].splitlines()[0].split()
+    done = vestibule(*first[1:], folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert vestibule(*check[1:], folder=folder).stdout == "ok\n"
+    settings = load_settings(folder / "vestibule" / "vestibule.toml", environ={})
+    assert settings.server.bind == "127.0.0.1:4180"
+    assert [(route.path, route.exact, route.auth) for route in settings.routes] == [
+        ("/", False, "required"),
+        ("/health", True, "optional"),
+    ]
+    kept = re.findall(r"^  [ !] (\w+): ", done.stdout, re.MULTILINE)
+    given = re.findall(r"^(\w+) = ", (folder / "oauth2-proxy.cfg").read_text(), re.MULTILINE)
+    assert sorted(kept) == sorted(given)
+
+
+def test_nothing_to_read_is_a_fault_of_the_command_line(folder: Path) -> None:
+    assert migrate(folder)[0] == 2
+    assert migrate(folder, "--env")[0] == 2
+    assert migrate(folder, str(folder / "gone.cfg"))[0] == 2
