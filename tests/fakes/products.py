@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bff.settings.profiles import PROFILES
 from tests.ports import free_port
 
 from .provider import FakeProvider
@@ -19,6 +18,10 @@ from .provider_state import OMIT
 
 Claims = dict[str, Any]
 UNVERIFIED = "unverified"
+SECRET_IN_THE_FORM = frozenset({"entra", "auth0"})
+"""Products whose clients send the secret in the form."""
+OFFLINE_ACCESS = frozenset({"entra", "okta", "auth0", "zitadel", "authentik", "dex", "ping", "b2c"})
+"""Products that give a refresh token only for the scope `offline_access`."""
 NO_PROTOCOL_EXTRAS: Mapping[str, Any] = {"sid": OMIT, "acr": OMIT, "auth_time": OMIT, "at_hash": OMIT}
 
 
@@ -50,7 +53,10 @@ class Product:
         here = f"http://127.0.0.1:{port}"
         path = self.document_path or self.issuer_path
         provider = FakeProvider(port=port, issuer_path=path, issuer=here + self.issuer_path, clock=clock)
-        provider.client.auth_method = PROFILES[self.profile].get("client_auth", "client_secret_basic")
+        provider.client.auth_method = (
+            "client_secret_post" if self.profile in SECRET_IN_THE_FORM else "client_secret_basic"
+        )
+        provider.options.refresh_tokens_need_scope = self.profile in OFFLINE_ACCESS
         with provider:
             if self.document_path:
                 endpoints_below(provider, here + self.document_path)

@@ -48,6 +48,8 @@ class Options:
     refresh_token_lifetime: float = 86_400.0
     code_lifetime: float = 60.0
     issue_refresh_tokens: bool = True
+    refresh_tokens_need_scope: bool = False
+    """Issue refresh tokens only for the scope `offline_access` (OpenID Connect Core 11)."""
     rotate_refresh_tokens: bool = True
     id_token_on_refresh: bool = True
     send_iss: bool = True

@@ -84,7 +84,8 @@ def _redeem_code(state: ProviderState, client: Client, hit: Hit) -> Answer:
     )
     code.family = family
     payload = _access_payload(state, hit, family.sub, client, family.scope, family.audience, sid=family.sid)
-    if state.options.issue_refresh_tokens:
+    is_offline = "offline_access" in family.scope.split() or not state.options.refresh_tokens_need_scope
+    if state.options.issue_refresh_tokens and is_offline:
         payload["refresh_token"] = _next_refresh_token(state, family)
     payload["id_token"] = _id_token(state, hit, login, client, payload["access_token"], nonce=code.request.nonce)
     return JsonAnswer(payload)

@@ -44,6 +44,19 @@ def test_a_person_signs_in_with_roles_groups_and_email(product: Product) -> None
     assert person["email_verified"] is product.email_verified
 
 
+@pytest.mark.parametrize(
+    ("profile", "claim"), [("entra", "roles"), ("b2c", "roles"), ("auth0", "https://apps.example.com/roles")]
+)
+def test_rs_5_roles_in_an_access_token_that_may_be_for_another_api_are_not_read(profile: str, claim: str) -> None:
+    """What they mean there, the owner of that API decides."""
+    product = BY_NAME[profile]
+    with house_of(product) as (house, _):
+        house.provider.bend.access_token.claims(lambda before: {**before, claim: ["admin"]})
+        browser = house.sign_in()
+        person = browser.fetch(f"{house.url}/auth/session").json()
+    assert tuple(person["roles"]) == product.roles
+
+
 @every_product
 def test_a_refreshed_access_token_keeps_the_rights_of_the_person(product: Product) -> None:
     with house_of(product) as (house, clock):
