@@ -1,7 +1,7 @@
-"""The certificate authorities of the run: one, whose key nobody has, in place of those of this machine.
+"""The test run trusts one certificate authority, whose key nobody has, instead of those of this machine.
 
-Every client loads all that are trusted before it speaks to anybody, TLS or not. The 140 of a system take 25 ms of
-computing time for each of the thousands of clients of a run, and of the programs that it starts.
+Every client loads all trusted authorities before it sends anything, with or without TLS. The 140 authorities of a
+system take 25 ms of computing time. A run has thousands of clients, and so do the programs that it starts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LIFETIME = timedelta(days=2)
 
 @contextmanager
 def nobody_trusted() -> Iterator[None]:
-    """Let OpenSSL, here and in programs started from here, find that one authority where it looks for the system's."""
+    """Let OpenSSL find this one authority in place of the system's, here and in programs that are started from here."""
     with tempfile.TemporaryDirectory(prefix="authorities-") as folder:
         file = Path(folder) / "nobody.pem"
         file.write_bytes(_certificate())
@@ -42,7 +42,7 @@ def nobody_trusted() -> Iterator[None]:
 
 
 def _certificate() -> bytes:
-    """A certificate that signed itself; its key is gone when this returns."""
+    """Make a self-signed certificate. Its key is thrown away."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nobody")])
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())

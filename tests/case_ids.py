@@ -104,7 +104,7 @@ def _described_fields(value: Any) -> str:
 
 
 def visible(text: str) -> str:
-    """`text` in ASCII: other characters have names, since look-alikes and white space cannot be told apart by eye."""
+    """`text` in ASCII. Other characters are named, because nobody can tell look-alikes and white space apart by eye."""
     return repeated(UNSEEN.sub(lambda found: _name_of(found[0]), text))
 
 

@@ -1,4 +1,4 @@
-"""Programs that some tests need besides Python packages: find them, install them where we may, or say what is missing.
+"""Programs that some tests need besides Python packages: find them, install them if allowed, or name what is missing.
 
 `python -m tests.components ensure` runs before the tests: as root on Debian it installs what is missing with apt-get,
 elsewhere it names it. In a test, `require("redis-server")` gives the program's path, skips the test where it is
@@ -88,7 +88,10 @@ def leave_out(reason: str, *, environ: Mapping[str, str] = os.environ) -> NoRetu
 
 @contextmanager
 def services_kept_from_starting(policy: Path = POLICY) -> Iterator[None]:
-    """Keep apt-get from starting the daemons it installs (Debian's policy-rc.d), then put back what was there."""
+    """Stop apt-get from starting the daemons that it installs (Debian's policy-rc.d).
+
+    Afterwards restore what was there.
+    """
     before = (policy.read_bytes(), policy.stat().st_mode) if policy.exists() else None
     policy.write_text(DENY_SERVICES, encoding="utf-8")
     policy.chmod(0o755)
@@ -103,7 +106,7 @@ def services_kept_from_starting(policy: Path = POLICY) -> Iterator[None]:
 
 
 def install(packages: Sequence[str], *, policy: Path = POLICY) -> None:
-    """Install each of `packages` with apt-get; one that fails is named and does not keep the others away."""
+    """Install each of `packages` with apt-get. If one fails, it is named, and the others are still installed."""
     print(f"installing {', '.join(packages)} with apt-get", flush=True)
     with services_kept_from_starting(policy):
         _apt_get("update")
@@ -125,7 +128,7 @@ def may_install() -> bool:
 
 
 def ensure() -> None:
-    """Bring the components here where that is possible, and say which are not."""
+    """Install the components where that is possible, and name the ones that are missing."""
     missing = [package for package in COMPONENTS if find(package) is None]
     if missing and may_install():
         install(missing)

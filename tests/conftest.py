@@ -65,7 +65,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | Non
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """The id of a case without one of its own, in words; a value that has none is an error at once."""
+    """Return an id in words for a case without an id. A value that cannot be described is an error at once."""
     try:
         return case_ids.id_of(argname, val)
     except case_ids.NeedsAnId as error:

@@ -1,4 +1,4 @@
-"""How much work something is, in computing time of this process: other programs of a busy machine do not count."""
+"""Measure work in computing time of this process, so that other programs on a busy machine do not count."""
 
 from __future__ import annotations
 

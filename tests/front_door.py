@@ -114,7 +114,7 @@ class RunningDoor:
         return future.result(timeout)
 
     def cut_connections(self) -> None:
-        """Reset every connection of a client, without a word."""
+        """Reset every connection of a client, without an answer."""
 
         async def cut() -> None:
             for connection in list(self._server.server_state.connections):

@@ -1,7 +1,8 @@
-"""Ports for programs that must be told one: nobody else is given them between the choice and the program's start.
+"""Ports for programs that need one at the start. Nobody else gets the port before the program has started.
 
-They lie below the system's range for outgoing connections and for servers on port 0, and each process of a parallel run
-has a stretch of its own. Ten thousand above each, where a Redis Cluster node has its bus, lies below that range too.
+The ports are below the system's range for outgoing connections and for servers on port 0. Each process of a parallel
+run has its own range. The port that is higher by ten thousand, which a Redis Cluster node uses for its bus, is below
+the system's range too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def _stretch_of_this_process() -> range:
 
 
 def _in_turn() -> list[int]:
-    """The stretch, begun somewhere in its middle: two runs on one machine seldom meet."""
+    """The range, from a random start in it, so that two runs on one machine seldom choose the same port."""
     ports = list(_stretch_of_this_process())
     begin = os.getpid() * 37 % STRETCH
     return ports[begin:] + ports[:begin]

@@ -26,5 +26,5 @@ class _ShortSleeps:
 
 
 def end_promptly() -> None:
-    """For all servers of this process; programs that tests start are as they are."""
+    """For all servers of this process. Programs that tests start are not changed."""
     setattr(uvicorn.server, "asyncio", _ShortSleeps())  # noqa: B010  # mypy refuses the plain assignment

@@ -1,4 +1,4 @@
-"""The files of this repository, as git sees them where there is a checkout, else as they lie."""
+"""The files of this repository: those that git knows in a checkout, otherwise those in the folder."""
 
 from __future__ import annotations
 

@@ -28,7 +28,10 @@ SECONDS = 20
 
 
 class StreamlitTab:
-    """`page` is the page's address without a trailing slash; `port` is where to connect, whatever the address says."""
+    """`page` is the page's address without a trailing slash.
+
+    `port` is where to connect, even if the address names another.
+    """
 
     def __init__(self, browser: CookieClient, page: str, connection: ClientConnection, *, port: int) -> None:
         self.browser = browser
@@ -81,7 +84,7 @@ class StreamlitTab:
 
 
 def upload(browser: CookieClient, page: str, address: str, *, method: str = "PUT", port: int = 0) -> httpx.Response:
-    """What the page's script sends to `address` (`/_stcore/upload_file/…`), on a connection of its own."""
+    """Send to `address` (`/_stcore/upload_file/…`) what the page's script would send, on a separate connection."""
     headers = {"X-Xsrftoken": ready(browser, page, port=port), "Cookie": _cookies(browser)} | _host(page)
     headers |= {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
     files = {"file": ("a.txt", b"words of alice")} if method == "PUT" else None

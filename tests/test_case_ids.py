@@ -86,7 +86,7 @@ def test_a_value_that_cannot_be_described_needs_an_id(value: object) -> None:
     ids=["an object", "the same id twice"],
 )
 def test_a_case_without_a_clear_id_fails_the_collection(tmp_path: Path, values: str, message: str) -> None:
-    """The rule as every run applies it: this project's configuration and hooks, on a test written here."""
+    """The rule as in every run: this project's configuration and hooks, with a small test file."""
     (tmp_path / "test_it.py").write_text(
         f"import pytest\n@pytest.mark.parametrize('value', {values})\ndef test_it(value): pass\n"
     )

@@ -16,7 +16,7 @@ PAGES = (
 )
 _FILE = re.compile(r"`((?:[a-z_]+/)+[a-z_]*(?:\.(?:py|md|toml))?)`")
 ROOMS = (ROOT, ROOT / "bff", ROOT / "gateway")
-"""The walks name files of a package without its name, once the room says which package it is."""
+"""The walks name files without their package if the room says which package it is."""
 
 MADE_BY_A_TASK = "build/"
 """A fresh clone does not have this folder: `make docs` and others write there."""

@@ -1,4 +1,4 @@
-"""docs/fastapi.md works as it stands: every block is written or run in the order of the page, answers included."""
+"""docs/fastapi.md works unchanged: every block is written or run in the order of the page. Answers are compared."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ asked = parser.parse_args()
 headers = [tuple(part.strip() for part in header.split(":", 1)) for header in asked.H]
 print(httpx.request(asked.X, asked.url, headers=headers).text, end="")
 """
-"""For machines without curl: as much of it as the page uses."""
+"""For machines without curl: the part of it that the page uses."""
 
 
 @dataclass
 class Reader:
-    """Somebody who does what the page says: files in `folder`, commands in one shell, servers beside it."""
+    """A reader who does what the page says: files in `folder`, commands in one shell, servers in the background."""
 
     folder: Path
     environ: dict[str, str]
@@ -81,7 +81,7 @@ class Reader:
 
     @contextmanager
     def serving(self, command: str) -> Iterator[None]:
-        """Run a server until the page is read; the ports of the page may be taken here, so it gets another one."""
+        """Run a server until the end of the page. The ports of the page may be in use here, so it gets another one."""
         documented = command.rpartition("--port ")[2]
         self.ports[documented] = port = free_port()
         overrides = {"VESTIBULE_SERVER__PUBLIC_URL": f"http://localhost:{port}"} if "front:app" in command else {}
@@ -185,7 +185,7 @@ def _sign_in_at_the_front_door(url: str) -> None:
 
 
 def test_every_block_of_the_page_is_run_or_has_a_reason_why_not() -> None:
-    """A block in a language the reader does not follow would be a block nobody checks."""
+    """A block in another language would be a block that nobody checks."""
     blocks = list(blocks_of(PAGE.read_text(encoding="utf-8")))
     assert {block.language for block in blocks} == {"python", "toml", "sh", "json", "ini"}
     unnamed = [b.line for b in blocks if b.language == "python" and not b.text.startswith("# ")]

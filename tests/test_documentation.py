@@ -1,4 +1,4 @@
-"""The documentation says what the code does: every setting, error code and dependency; its links lead somewhere."""
+"""The documentation says what the code does: it has every setting, error code and dependency, and its links work."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def documented_tables() -> dict[str, dict[str, str]]:
 
 
 def plain(value: object) -> object:
-    """A default as TOML would give it back."""
+    """A default value, as it would be read from TOML."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return [plain(item) for item in value] if isinstance(value, tuple) else value
@@ -160,7 +160,7 @@ def codes_in(tree: ast.Module, classes: set[str], prefixes: set[str]) -> Iterato
 
 
 def _literals(expression: ast.expr, prefixes: set[str]) -> Iterator[str]:
-    """The strings an expression may come to: a constant, both branches of a conditional, a prefix and its rule."""
+    """The strings that an expression can be: a constant, both branches of a conditional, a prefix and its rule."""
     match expression:
         case ast.Constant(value=str(text)) if text:
             yield text

@@ -1,4 +1,4 @@
-"""README and docs name the paths and commands that exist: every one of them, and no others."""
+"""README and docs name every path and command that exists, and no others."""
 
 from __future__ import annotations
 

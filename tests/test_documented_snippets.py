@@ -20,7 +20,7 @@ from tests.repository import ROOT, repository_files
 PACKAGES = ("bff", "gateway", "streamlit_kit")
 A_SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
 A_VALUE = {"keys": [A_SECRET], "url": "redis://localhost:6379/0"}
-# What a fragment leaves to the rest of the file: secrets, one provider.
+# What a fragment needs from the rest of the file: secrets, one provider.
 REST_OF_THE_FILE: dict[str, Any] = {
     "server": {"public_url": "https://apps.example.com"},
     "secrets": {"keys": [A_SECRET]},

@@ -42,7 +42,7 @@ def long_functions(source: str) -> list[tuple[str, int, int]]:
 
 
 def swallowed_errors(source: str) -> list[int]:
-    """Lines of naked `except:` and of broad handlers that do nothing at all."""
+    """Lines of bare `except:` and of broad handlers that do nothing."""
     return [
         node.lineno
         for node in ast.walk(ast.parse(source))
@@ -65,7 +65,7 @@ def _is_constant(node: ast.stmt) -> bool:
 
 
 def unexplained_silences(source: str) -> list[int]:
-    """Lines whose `type: ignore`, `noqa` or `pragma` names no rule, or says not in two words at least why."""
+    """Lines whose `type: ignore`, `noqa` or `pragma` names no rule, or does not say why in at least two words."""
     comments = [
         token
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
@@ -75,7 +75,7 @@ def unexplained_silences(source: str) -> list[int]:
 
 
 def positional_booleans(source: str) -> list[tuple[str, int]]:
-    """Functions with a positional parameter that is a bool: at the call nobody sees what `True` means."""
+    """Functions with a positional bool parameter: a reader of the call cannot see what `True` means."""
     return [
         (node.name, node.lineno)
         for node in ast.walk(ast.parse(source))

@@ -125,7 +125,7 @@ def is_within(module: str, places: tuple[str, ...]) -> bool:
 
 
 def row_of(module: str) -> int | None:
-    """Index into ROWS; the bare packages `bff` and `gateway` hold nothing and lie below everything."""
+    """Index into ROWS. The packages `bff` and `gateway` themselves are empty and are below everything."""
     if module in ("bff", "gateway"):
         return -1
     return next((index for index, rooms in enumerate(ROWS) if is_within(module, rooms)), None)
@@ -148,7 +148,7 @@ def wrong_imports(imports: list[Import]) -> list[str]:
 
 
 def foreign_imports(imports: list[Import]) -> list[str]:
-    """Imports across packages that are not allowed whatever their row."""
+    """Imports across packages that are not allowed in any row."""
     faults = []
     for found in imports:
         package, target = found.module.split(".")[0], found.target.split(".")[0]
@@ -171,7 +171,7 @@ def impure_imports(imports: list[Import]) -> list[str]:
 
 
 def heavy_imports(imports: list[Import], *, modules: tuple[str, ...], libraries: frozenset[str]) -> list[str]:
-    """Imports of `modules` that an installation with these `libraries` alone does not have."""
+    """Imports of `modules` that an installation with only these `libraries` does not have."""
     faults = []
     for found in imports:
         library = found.target.split(".")[0]
@@ -193,7 +193,7 @@ def pulled_in_by(module: str, imports: list[Import]) -> frozenset[str]:
 
 
 def streamlit_internals(imports: list[Import]) -> list[str]:
-    """`streamlit.runtime` and the like may change with any release: one module knows them."""
+    """`streamlit.runtime` and similar modules may change with any release, so only one module uses them."""
     return [
         f"{found.module}:{found.line} imports {found.target}: only streamlit_kit._streamlit may"
         for found in imports

@@ -14,7 +14,7 @@ MAKE = shutil.which("make") or "make"
 
 
 def dry_run(*arguments: str, **variables: str) -> str:
-    """What `make` would do in an environment that a make around this one has not filled."""
+    """What `make` would do if it were not started by another `make`."""
     environment = {"PATH": os.environ.get("PATH", "")} | variables
     command = (MAKE, "--dry-run", "--no-print-directory", "--old-file=.venv/.installed", *arguments)
     answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)

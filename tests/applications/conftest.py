@@ -19,7 +19,7 @@ CHROMIUM_ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disa
 
 @pytest.fixture(scope="session")
 def applications(artefacts: Path) -> Path:
-    """The interpreter that has the applications; where they cannot be installed the tests are left out."""
+    """The interpreter that has the applications. If they cannot be installed, the tests are skipped."""
     try:
         return installed_python(REQUIREMENTS, artefacts, seconds=INSTALL_SECONDS)
     except InstallFailed as failed:

@@ -1,4 +1,4 @@
-"""Applications from the package index in an environment of their own, kept between runs."""
+"""Install applications from the package index into a separate environment, which is kept between runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--
 
 
 class InstallFailed(Exception):
-    """pip could not install the packages; the text is its own last words."""
+    """pip could not install the packages. The message is the end of pip's output."""
 
 
 def installed_python(requirements: Path, folder: Path, *, seconds: float) -> Path:
@@ -29,7 +29,7 @@ def installed_python(requirements: Path, folder: Path, *, seconds: float) -> Pat
     if python.exists():
         return python
     folder.mkdir(parents=True, exist_ok=True)
-    # Programs of a moved environment start with `python -m` alone, as ours do.
+    # Programs of a moved environment start only with `python -m`, as ours do.
     with tempfile.TemporaryDirectory(dir=folder, prefix=f"{final.name}-unfinished-") as unfinished:
         own = Path(unfinished) / "environment"
         venv.create(own, with_pip=True)

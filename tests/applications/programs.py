@@ -1,4 +1,4 @@
-"""Small programs of other frameworks, each of which shows a value that goes on changing by itself."""
+"""Small programs of other frameworks. Each shows a value that changes by itself."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def running_program(name: str, python: Path, folder: Path, *, seconds: float = 6
     command = [str(python), *(part.format(port=port) for part in program.arguments)]
     log = folder / "log"
     with log.open("wb") as output:
-        # A home of its own: some programs keep settings there, and no proxy or key of the caller is theirs.
+        # A separate home: some programs keep settings there, and they must not get a proxy or a key of the caller.
         environ = {"HOME": str(folder), "PATH": "/usr/bin:/bin"}
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=subprocess.STDOUT)
     try:

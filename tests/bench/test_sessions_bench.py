@@ -1,4 +1,4 @@
-"""What a session costs: opening, resuming, and its bytes in Redis. Ratios within one run are what counts."""
+"""What a session costs: opening, resuming, and its bytes in Redis. Only ratios within one run mean something."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def clocked_provider() -> Iterator[tuple[FakeProvider, FakeClock]]:
 
 @pytest.fixture
 async def bench(clocked_provider: tuple[FakeProvider, FakeClock]) -> AsyncIterator[Bench]:
-    """Fresh, save for the provider's keys; afterwards no refresh token may have been used twice."""
+    """A new provider, but with the same keys. At the end no refresh token may have been used twice."""
     fake, clock = clocked_provider
     fake.bend.reset()
     fake.clear_hits()

@@ -1,4 +1,4 @@
-"""Valid cases to break one thing in: settings, keys, sessions, ID tokens."""
+"""Valid settings, keys, sessions and ID tokens. A test changes one thing in them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ALICE = Identity(sub="alice", iss=ISSUER, provider="corp", name="Alice Example",
 
 
 def counting_random(size: int) -> bytes:
-    """Bytes that differ at each call, for what takes `random`."""
+    """Return other bytes at each call, for functions that take `random`."""
     return next(_NUMBERS).to_bytes(size, "big")
 
 
@@ -45,7 +45,7 @@ def _made_once(alg: str, kid: str) -> SigningKey:
 
 
 def published(*keys: SigningKey, **over: Any) -> tuple[VerificationKey, ...]:
-    """What a client makes of a JWK Set with `keys`, their members overridden by `over`."""
+    """What a client reads from a JWK Set with `keys`. `over` replaces members of the keys."""
     return parse_jwks({"keys": [key.public_jwk | over for key in keys]})
 
 
@@ -57,7 +57,7 @@ def jwt_of(
     header: Mapping[str, Any] | None = None,
     drop: tuple[str, ...] = (),
 ) -> str:
-    """A signed token; `header` is laid over a true one, `drop` leaves header members out."""
+    """A signed token. `header` replaces members of a correct header, `drop` removes members."""
     signer = signing_key() if key is None and alg in ("", "RS256") else key
     used = alg or (signer.alg if isinstance(signer, SigningKey) else "HS256")
     kid = {"kid": signer.kid} if isinstance(signer, SigningKey) else {}
@@ -72,7 +72,7 @@ def provider_settings(**over: Any) -> ProviderSettings:
 
 
 def settings(**tables: Any) -> Settings:
-    """A valid production configuration; each table of `tables` is merged over it, one level deep."""
+    """A valid production configuration. Each table of `tables` replaces keys of it, one level deep."""
     raw: dict[str, Any] = {
         "server": {"public_url": "https://apps.example.com"},
         "secrets": {"keys": [KEY.decode()]},

@@ -1,4 +1,4 @@
-"""The pytest plugin as an installer makes it known, whether or not this environment was installed after it came."""
+"""Make the pytest plugin known as an installer does, even if this environment was installed before it existed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.repository import ROOT
 
 
 def with_plugin(folder: Path) -> dict[str, str]:
-    """Lay the entry point of pyproject.toml out in `folder`; returns the variables under which Python finds it."""
+    """Write the entry point of pyproject.toml into `folder`. Return the variables with which Python finds it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = [f"{name} = {module}" for name, module in project["entry-points"]["pytest11"].items()]
     metadata = folder / "entry_point_of_the_plugin-1.dist-info"

@@ -1,4 +1,4 @@
-"""A person signed in at the fake provider with a clock of its own, and what keeps their access token alive."""
+"""A person who is signed in at the fake provider, with a separate clock, and the renewal of their access token."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def token_of(outcome: TokenOutcome) -> str:
 
 
 class InterruptibleStore(MemoryStore):
-    """A memory store that takes no rewrites while `is_out`: it went away just after it had given the lock."""
+    """A memory store that refuses rewrites while `is_out`, as if it had failed just after it gave the lock."""
 
     is_out = False
 
@@ -44,7 +44,7 @@ class InterruptibleStore(MemoryStore):
 
 
 class Bench:
-    """A person signed in at a provider, and what keeps their token alive."""
+    """A person who is signed in at a provider, and the code that renews their token."""
 
     def __init__(self, fake: FakeProvider, clock: FakeClock) -> None:
         self.fake, self.clock = fake, clock
@@ -71,7 +71,7 @@ class Bench:
         )
 
     async def sign_in(self, **over: Any) -> Session:
-        """A session with tokens of a real code grant; `over` changes the `TokenSet`."""
+        """A session with tokens of a real code grant. `over` changes the `TokenSet`."""
         login = self.fake.open_login(self.fake.people["alice"])
         grant = transaction()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(grant.code_verifier.encode()).digest()).rstrip(b"=")

@@ -1,4 +1,4 @@
-"""An application of the reader's kind under Uvicorn as it comes, lifespan included, on a free port of 127.0.0.1."""
+"""Run an ordinary application under a default Uvicorn, with its lifespan, on a free port of 127.0.0.1."""
 
 from __future__ import annotations
 

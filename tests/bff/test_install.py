@@ -1,4 +1,4 @@
-"""The front door inside one's own FastAPI: sign in, ask who it is, refuse, sign out, on a store of one's own."""
+"""The front door inside another FastAPI application: sign in, read the identity, refuse, sign out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.front_door import KEY, provider_table
 
 
 class OwnStore(MemoryStore):
-    """A store that its owner can look into and switch off."""
+    """A store that the test can look into and switch off."""
 
     def __init__(self) -> None:
         super().__init__(clock=time.time)
@@ -61,7 +61,7 @@ def events() -> Iterator[list[MutableMapping[str, Any]]]:
 
 @dataclass
 class Site:
-    """Somebody's application with the front door in it."""
+    """An application with the front door in it."""
 
     url: str
     provider: FakeProvider
@@ -69,7 +69,7 @@ class Site:
     browser: CookieClient
 
     def sign_in(self, person: str = "alice", *, path: str = "/report") -> httpx.Response:
-        """Open `path` and go wherever that leads."""
+        """Open `path` and follow all redirects."""
         self.provider.options.auto_login = person
         return self.browser.walk(self.browser.get(self.url + path))[-1]
 
@@ -107,7 +107,7 @@ def own_routes(calls: list[str]) -> APIRouter:
 
 @pytest.fixture
 def calls() -> list[str]:
-    """Who got through to the handler that changes something."""
+    """The people whose requests reached the handler that changes something."""
     return []
 
 

@@ -20,7 +20,7 @@ START_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class ProviderEvent:
-    """One thing that happened at the provider, by the library's name for it."""
+    """One event at the provider, with the name that the library gives it."""
 
     name: str
     client_id: str
@@ -42,7 +42,7 @@ class CertifiedProvider:
                 stdout=subprocess.PIPE,
                 stderr=complaints,
                 text=True,
-                # It calls the front door over TLS; of the surroundings it needs nothing.
+                # It calls the front door over TLS. It needs nothing else of the environment.
                 env={"NODE_EXTRA_CA_CERTS": str(authority.ca_file)},
             )
         self._marks = itertools.count(1)
@@ -97,7 +97,7 @@ class CertifiedProvider:
         return [each for each in found if each.client_id == client_id and grant_type in ("", each.grant_type)]
 
     def wait_for(self, name: str, *, client_id: str, seconds: float = 5) -> ProviderEvent:
-        """The first such event, waited for."""
+        """Wait for the first such event."""
         return _event(
             self._wait(lambda each: each["event"] == name and each.get("client_id") == client_id, seconds),
         )

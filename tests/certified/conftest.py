@@ -1,4 +1,4 @@
-"""One certified provider for all of these tests, and a front door of its own for each."""
+"""One certified provider for all of these tests, and a separate front door for each test."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def open_door(
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
 def kind(request: pytest.FixtureRequest) -> Kind:
-    """Every kind of client in turn."""
+    """Every kind of client, one after the other."""
     chosen: Kind = request.param
     return chosen
 

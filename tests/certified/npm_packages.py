@@ -15,7 +15,7 @@ INSTALL_SECONDS = 100
 
 
 class InstallFailed(Exception):
-    """npm could not install the packages; the text is its own last words."""
+    """npm could not install the packages. The message is the end of npm's output."""
 
 
 def installed_packages(npm: Path, folder: Path) -> Path:

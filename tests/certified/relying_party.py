@@ -36,10 +36,10 @@ class Kind:
     key_alg: str = ""
     signed_userinfo: bool = False
     logout_by_sid: bool = True
-    """Whether the provider's logout tokens name one session, or the person alone."""
+    """True if the provider's logout tokens name one session, False if they name only the person."""
     access_token_seconds: int = 300
     door: Mapping[str, Any] = field(default_factory=dict)
-    """What the door's provider table says differently from the registration."""
+    """The keys in which the door's provider table differs from the registration."""
 
 
 KINDS = (
@@ -55,7 +55,7 @@ DEFAULT = KINDS[0]
 class CertifiedDoor(RunningDoor):
     """The front door as in production: https, `__Host-` cookies, a registered client of the certified provider.
 
-    Its clock runs `ahead` seconds before the provider's: 0 at first, and set by tests that will not wait.
+    Its clock is `ahead` seconds ahead of the provider's. This is 0 at first; tests change it to save time.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class CertifiedDoor(RunningDoor):
         return self.provider.events(name, client_id=self.client_id, grant_type=grant_type)
 
     def walk(self, browser: CookieClient, response: httpx.Response) -> list[httpx.Response]:
-        """As `browser.walk`, and through the provider's pages that a script submits."""
+        """Like `browser.walk`, but also submits the provider's pages that a script would submit."""
         pages = browser.walk(response)
         while "document.forms[0].submit()" in pages[-1].text:
             pages += browser.walk(browser.submit(pages[-1], "#"))
@@ -157,7 +157,7 @@ class CertifiedDoor(RunningDoor):
             return stranger.fetch(self.url + path, headers={"Cookie": f"{SESSION_COOKIE}={cookie}"})
 
     def is_signed_in(self, cookie: str) -> bool:
-        """Whether this session cookie still opens anything, at `/auth/session` and at the API alike."""
+        """True if this session cookie still works, at `/auth/session` and at the API."""
         answers = {self.fetch_as(cookie, path).status_code for path in ("/auth/session", "/api/x")}
         assert answers in ({200}, {401}), answers
         return answers == {200}

@@ -27,7 +27,7 @@ def confirm(browser: CookieClient, question: httpx.Response) -> httpx.Response:
 
 
 def asks_who_it_is(door: CertifiedDoor, browser: CookieClient) -> bool:
-    """Whether a sign-in now meets the provider's login page: it has no session with this browser."""
+    """True if a sign-in now shows the provider's login page: the provider has no session with this browser."""
     return 'id="person-alice"' in door.walk(browser, browser.get(f"{door.url}/auth/login"))[-1].text
 
 

@@ -21,7 +21,7 @@ SHORT = [replace(kind, access_token_seconds=LIFETIME) for kind in KINDS]
 
 
 def pass_the_end_of(tokens: TokenSet, door: CertifiedDoor) -> None:
-    """Move the door's clock; the provider, which allows clients 15 s, takes its assertions all the same."""
+    """Move the door's clock. The provider allows clients 15 seconds, so it still accepts the door's assertions."""
     assert tokens.expires_at is not None
     door.ahead = tokens.expires_at - time.time() + 0.1
 

@@ -1,4 +1,4 @@
-"""What does not fit the registration at an OpenID-certified provider is refused, and the log says what it was."""
+"""An OpenID-certified provider refuses what does not fit the registration, and the log says what that was."""
 
 from __future__ import annotations
 

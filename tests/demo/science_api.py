@@ -26,7 +26,7 @@ END_SECONDS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class ScienceApi:
-    """A running API: `call` sends a request as somebody, `token` makes what such a somebody carries."""
+    """A running API. `call` sends a request as a person, `token` makes that person's token."""
 
     url: str
     secret: str = field(repr=False)

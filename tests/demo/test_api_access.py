@@ -1,4 +1,4 @@
-"""Who may call what: the API checks each token itself, whatever a gateway before it did."""
+"""Who may call what: the API checks each token itself, even behind a gateway."""
 
 from __future__ import annotations
 

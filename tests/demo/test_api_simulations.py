@@ -1,4 +1,4 @@
-"""Simulations in the background: started, watched, finished, and nobody else's business."""
+"""Simulations in the background: they are started, watched and finished, and other people cannot see them."""
 
 from __future__ import annotations
 

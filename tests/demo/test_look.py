@@ -1,4 +1,4 @@
-"""The demonstration looks right on light and on dark screens."""
+"""The demo is readable on light and on dark screens."""
 
 from __future__ import annotations
 

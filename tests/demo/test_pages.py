@@ -1,4 +1,4 @@
-"""The pages, run as somebody against an API of fixed answers; the kit's own code is the real one."""
+"""The pages, run as a person with an API of fixed answers. The kit's code is the real one."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_an_admin_sees_which_person_called_which_endpoint(api: FakeApi) -> None:
 
 
 def test_there_is_no_pages_folder_whose_scripts_run_without_app_py() -> None:
-    """Until somebody has opened `app.py`, Streamlit serves the files of such a folder by themselves."""
+    """Until somebody has opened `app.py`, Streamlit serves the files of such a folder as separate pages."""
     assert not (Path(APP).parent / "pages").exists()
 
 

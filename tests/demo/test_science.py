@@ -1,4 +1,4 @@
-"""The data are the published ones, the model fits them, the outbreak behaves like one; the ledger counts."""
+"""The data are the published ones, the model fits them, the outbreak spreads as it should, and the ledger counts."""
 
 from __future__ import annotations
 

@@ -158,6 +158,6 @@ def test_the_realm_file_has_no_secret_and_only_temporary_passwords(
 
 
 def test_the_realm_file_does_not_redefine_built_in_client_scopes(realm: dict[str, Any], client: dict[str, Any]) -> None:
-    """A realm that names client scopes gets those alone, and loses `profile`, `email`, `roles` and `basic`."""
+    """A realm that names client scopes gets only those, and loses `profile`, `email`, `roles` and `basic`."""
     assert "clientScopes" not in realm
     assert "defaultClientScopes" not in client

@@ -25,7 +25,7 @@ esac
 
 
 def make_venv(folder: Path, *, code: int) -> subprocess.CompletedProcess[str]:
-    """Run the script on an environment whose Python speaks like pip, and ends with `code`."""
+    """Run the script on an environment whose Python prints what pip would print, and ends with `code`."""
     python = folder / "bin" / "python"
     python.parent.mkdir()
     python.write_text(PYTHON)

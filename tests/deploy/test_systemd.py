@@ -1,4 +1,4 @@
-"""`deploy/systemd`: the unit hands over exactly what `vestibule init` writes, and leaves its users nothing to read."""
+"""`deploy/systemd`: the unit passes on exactly what `vestibule init` writes, and its users can read nothing else."""
 
 from __future__ import annotations
 

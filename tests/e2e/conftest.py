@@ -23,7 +23,7 @@ CHROMIUM_ARGUMENTS = (
 )
 SIMULATION_SECONDS = "5"
 PATIENCE_MILLISECONDS = 20_000
-"""For what no test measures: two suites may share the machine. What must be quick says its own time."""
+"""For waits that no test measures: two suites may share the machine. A test of speed sets its own time."""
 
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
@@ -47,7 +47,7 @@ def demo() -> Iterator[Demo]:
         process.stop()
 
 
-# One a module: Playwright keeps an event loop running in this thread, in which no asynchronous test can start.
+# One per module: Playwright keeps an event loop running in this thread, so no asynchronous test can start in it.
 @pytest.fixture(scope="module")
 def chromium(component: Callable[[str], Path]) -> Iterator[Browser]:
     with sync_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""The command as a person runs it: a process of its own, its output read, ended by signal."""
+"""The command as a person runs it: in a separate process, whose output is read, and which is ended by a signal."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class CommandProcess:
 
 
 def is_running(pid: int) -> bool:
-    """True for a process that is there and no zombie."""
+    """True if the process is there and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

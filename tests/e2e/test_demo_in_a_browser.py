@@ -14,14 +14,14 @@ DEEP_LINK = "/explore?species=Gentoo&min=5500"
 
 
 def sign_in(tab: Page, demo: Demo, person: str = "alice", path: str = "/") -> None:
-    """From a signed-out visit of `path` over the provider's page and back."""
+    """Open `path` without a session, sign in at the provider's page, and come back."""
     tab.goto(demo.url + path)
     tab.locator(f"button[value={person}]").click()
     tab.wait_for_url(demo.url + "/**")
 
 
 def sign_out(tab: Page) -> None:
-    """The app's own button; the provider ends its session as well, and sends the person back."""
+    """Press the app's own button. The provider ends its session too and sends the person back."""
     tab.get_by_role("button", name="Sign out").click()
     tab.wait_for_url("**/auth/logged-out**")
 

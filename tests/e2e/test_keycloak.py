@@ -1,6 +1,6 @@
 """`deploy/keycloak/realm.json` in a real Keycloak: imported as it is, signed in to by Chromium, ended from its console.
 
-Keycloak is too large to be fetched by a test run. Whoever has it unpacked (and Java) names it:
+Keycloak is too large to be fetched by a test run. If you have it unpacked (and Java), name its folder:
 `KEYCLOAK_HOME=../keycloak-26.7.3 make test-long ARGS="-k keycloak"`.
 """
 
@@ -78,7 +78,7 @@ def door_port() -> int:
 
 @pytest.fixture(scope="module")
 def keycloak(door_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
-    """A Keycloak of its own with the realm in it; the public address is changed as the documentation says."""
+    """A separate Keycloak with the realm. The public address is changed as the documentation says."""
     home = tmp_path_factory.mktemp("keycloak") / "home"
     shutil.copytree(HOME, home)
     imports = home / "data" / "import"

@@ -1,4 +1,4 @@
-"""A worker that an application registers in a real Chromium: not at all, or for its own folder alone; and its end."""
+"""Service workers in a real Chromium: they are refused, or they work only for the folder of their application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A tab of any application notices in Chromium that its session is over, and its own code notices nothing of it."""
+"""A tab of any application in Chromium notices that its session is over.
+
+The application's own code is not disturbed.
+"""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_a_tab_that_keeps_calling_goes_on_after_its_tokens_expire(tab: Page, tmp
         finally:
             door.stop()
         assert not provider.reuse_detected
-        # Given up a second before its end, and refreshed a fifth of the rest ahead of that: never twice for one.
+        # A token is not used in its last second. It is renewed a fifth of the rest before that, and only once.
         soonest = (LIFETIME - 1) * 0.8
         grants = [*provider.grants("authorization_code"), *provider.grants("refresh_token")]
         assert min(later.at - earlier.at for earlier, later in pairwise(grants)) > soonest * 0.9

@@ -1,4 +1,4 @@
-"""Uploads into a managed Streamlit app by two people, through two workers on a real Redis, in Chromium and by hand."""
+"""Two people upload files to a managed Streamlit app, through two workers and a real Redis, also in Chromium."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def door(component: Callable[[str], Path], tmp_path_factory: pytest.TempPathFact
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """The worker stands still, so that the other one serves."""
+    """Stop the worker, so that the other one serves."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Two real Streamlit servers behind one page route: one goes, the open page in Chromium goes on at the other."""
+"""Two real Streamlit servers behind one page route: when one stops, the open page in Chromium moves to the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a handler of the fake provider answers, before and after bending."""
+"""The answers of the fake provider's handlers, before and after a test changes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run servers in a thread of their own, so that synchronous tests can talk to them over real sockets."""
+"""Run servers in a separate thread, so that synchronous tests can talk to them over real sockets."""
 
 from __future__ import annotations
 

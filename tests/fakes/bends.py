@@ -1,4 +1,4 @@
-"""Bends: how a test makes one endpoint of the fake provider misbehave.
+"""A bend makes one endpoint of the fake provider misbehave in a test.
 
 Every rule is permanent, or holds for the next `times` matching requests. `when` limits it to some hits. One-shot rules
 go first, in the order they were made; then the newest permanent one holds. Only transforms add up: all permanent ones
@@ -56,7 +56,7 @@ class Rules(Generic[T]):
             self._rules.clear()
 
     def take(self, hit: Hit | None) -> list[T]:
-        """Return the permanent values that fit and last the one-shot value, using that up."""
+        """Return the permanent values that fit, and after them the one-shot value, which is then used up."""
         with self._lock:
             fitting = [rule for rule in self._rules if rule.fits(hit)]
             values = [rule.value for rule in fitting if rule.left is None]
@@ -103,7 +103,7 @@ class Gate:
             raise TimeoutError("no request came to the held endpoint")
 
     def release(self) -> None:
-        """Let all go, and everyone who comes later."""
+        """Release all requests, and hold no later ones."""
         with self._lock:
             self._open = True
             waiting, self._waiting = self._waiting, []
@@ -163,7 +163,7 @@ class EndpointBend:
         times: int | None = None,
         when: When | None = None,
     ) -> None:
-        """Answer exactly this. `process=True` lets the real handler act first, as when its answer gets lost."""
+        """Answer exactly this. With `process=True` the real handler acts first, as if its answer were lost."""
         pairs: HeaderList = tuple(headers.items() if isinstance(headers, Mapping) else headers)
         content = body.encode() if isinstance(body, str) else body
         if json is not None:

@@ -25,11 +25,11 @@ _NAVIGATION = {
 }
 _SCRIPT = {"Accept": "*/*", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 HeaderChanges = Mapping[str, str | None]
-"""Headers laid over the browser's own, whatever the spelling; None takes one away."""
+"""Headers that replace the browser's own, in any spelling. None removes one."""
 REDIRECTS = (301, 302, 303, 307, 308)
 EVIL_ORIGIN = "https://evil.example"
 TRUSTS_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""For clients that speak plain http: no authority is loaded, which takes longer than a whole sign-in."""
+"""For clients that use plain http. Loading authorities would take longer than a whole sign-in."""
 
 
 def origin_of(url: httpx.URL) -> str:
@@ -111,7 +111,7 @@ class CookieClient:
         initiator: str | None = None,
         cross_site: bool = False,
     ) -> httpx.Response:
-        """Submit a form at top level; across sites no Lax or Strict cookie goes with it."""
+        """Submit a form at top level. From another site no Lax or Strict cookie is sent with it."""
         target = httpx.URL(url)
         page = _page(initiator, cross_site=cross_site) or target
         return self._navigate("POST", target, page, headers=headers, form=_encode(data))

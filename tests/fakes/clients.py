@@ -1,4 +1,4 @@
-"""Registered clients and how they prove themselves (RFC 6749 section 2.3, RFC 7523, OpenID Core section 9)."""
+"""Registered clients and how they authenticate (RFC 6749 section 2.3, RFC 7523, OpenID Core section 9)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Client:
     client_secret: str = field(default="", repr=False)
     auth_method: AuthMethod = "client_secret_basic"
     redirect_uris: list[str] | None = None
-    """None accepts any: the front door's port is often known only after the provider started."""
+    """None accepts any address: the front door's port is often known only after the provider started."""
     post_logout_redirect_uris: list[str] = field(default_factory=list)
     public_keys: list[dict[str, Any]] = field(default_factory=list)
     """JWKs for private_key_jwt."""

@@ -57,14 +57,14 @@ class Cookie:
     order: int = field(default_factory=lambda: next(_ORDER))
 
     def matches(self, url: httpx.URL) -> bool:
-        """Whether host, path and Secure let the cookie go to this URL."""
+        """True if host, path and Secure allow the cookie to be sent to this URL."""
         host = url.host.lower()
         host_fits = host == self.host if self.domain is None else _domain_match(host, self.domain)
         return host_fits and _path_match(url.path, self.path) and (not self.secure or is_trustworthy(url))
 
 
 def is_trustworthy(url: httpx.URL) -> bool:
-    """Whether Secure cookies travel: https, or loopback."""
+    """True if Secure cookies are sent: over https, or to loopback."""
     return url.scheme == "https" or is_loopback(url.host.lower())
 
 
@@ -165,7 +165,10 @@ class CookieStore:
                 self.put(cookie)
 
     def put(self, cookie: Cookie) -> None:
-        """Store a cookie, or delete its namesake if it is expired; a replaced cookie keeps its place in the order."""
+        """Store a cookie, or delete the one with its name if it is expired.
+
+        A replaced cookie keeps its place in the order.
+        """
         key = (cookie.name, cookie.domain or f"={cookie.host}", cookie.path)
         old = self._stored.pop(key, None)
         if cookie.expires_at is None or cookie.expires_at > self._clock():

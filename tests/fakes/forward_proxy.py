@@ -14,7 +14,7 @@ HEAD_SECONDS = 5.0
 
 
 class ForwardProxy:
-    """Records what it was asked for. With `user` and `password` it answers 407 to everybody else."""
+    """Records all requests. With `user` and `password` it answers 407 to everybody else."""
 
     def __init__(self, *, user: str = "", password: str = "", refuses: int = 0) -> None:
         token = base64.b64encode(f"{user}:{password}".encode()).decode()

@@ -1,4 +1,4 @@
-"""Signing keys and a JWS writer that can also write every wrong token.
+"""Signing keys, and a JWS writer that can also write any wrong token.
 
 The writer is made directly on `cryptography`, not on a JWT library: a library would refuse the tokens we need most.
 """
@@ -167,7 +167,10 @@ def write_jws(
 
 
 def read_jws(token: str, jwk: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the claims of a token that this public key verifies, without judging any claim; None otherwise."""
+    """Return the claims of a token that this public key verifies;
+
+    None for any other token. The claims are not checked.
+    """
     try:
         key = jwt.PyJWK(jwk)
         verified = jwt.PyJWS().decode(token, key.key, algorithms=[key.algorithm_name])
@@ -191,11 +194,14 @@ def decoy_jwks() -> tuple[dict[str, Any], ...]:
 
 
 _UNUSED: list[rsa.RSAPrivateKey] = []
-"""RSA keys of rings that are gone: to make one takes longer than a sign-in, and most providers live for one test."""
+"""RSA keys of rings that are no longer used.
+
+Making a key takes longer than a sign-in, and most providers serve one test.
+"""
 
 
 def _first_key(alg: str, ring: KeyRing) -> SigningKey:
-    """A key under a new name; no two rings that are there at once have the same."""
+    """A key under a new name. No two rings that exist at the same time share a key."""
     if not alg.startswith(("RS", "PS")):
         return generate_key(alg)
     try:

@@ -1,4 +1,4 @@
-"""The fake provider in the shapes of real products: what each sends, leaves out and refuses.
+"""The fake provider in the shape of real products: what each sends, leaves out and refuses.
 
 `sources` names, shape by shape, the page of the product's documentation or the thread that shows it. A shape without
 one is listed as "unverified" there, and docs/providers.md says so.
@@ -48,7 +48,7 @@ class Product:
 
     @contextmanager
     def running(self, *, clock: Callable[[], float]) -> Iterator[FakeProvider]:
-        """The provider on a port of its own, in the shapes of this product."""
+        """The provider on a separate port, in the shape of this product."""
         port = free_port()
         here = f"http://127.0.0.1:{port}"
         path = self.document_path or self.issuer_path
@@ -80,7 +80,7 @@ class Product:
 
 
 def id_token(provider: FakeProvider, claims: Mapping[str, Any]) -> None:
-    """Lay `claims` over each ID token."""
+    """Replace `claims` in each ID token."""
     provider.bend.id_token.claims(lambda before: {**before, **claims})
 
 
@@ -151,7 +151,7 @@ def entra(provider: FakeProvider) -> None:
 
 
 def keycloak(provider: FakeProvider) -> None:
-    """Realm roles are in the access token alone; the ID token's `typ` claim is `ID`, the access token's `Bearer`."""
+    """Realm roles are only in the access token; the ID token's `typ` claim is `ID`, the access token's `Bearer`."""
     id_token(provider, {"realm_access": OMIT, "groups": OMIT, "typ": "ID", "azp": provider.client.client_id})
     provider.bend.access_token.claims(
         lambda before: {**before, "aud": "account", "typ": "Bearer", "azp": before["client_id"]}

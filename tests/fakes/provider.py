@@ -23,7 +23,7 @@ from .provider_state import ProviderState
 
 
 class FakeProvider(ProviderState):
-    """An OpenID provider that is correct until bent.
+    """An OpenID provider that is correct until a test bends it.
 
     ::
 
@@ -33,8 +33,8 @@ class FakeProvider(ProviderState):
             ...
             assert len(provider.grants("refresh_token")) == 1
 
-    `issuer` overrides the announced issuer (split horizon); the socket stays on `host`. After `stop()`, `start()`
-    takes the same port again with all state kept: that is how to play an outage.
+    `issuer` overrides the announced issuer (split horizon); the socket stays on `host`. After `stop()`, `start()` uses
+    the same port again and keeps all state. Tests simulate an outage in this way.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class FakeProvider(ProviderState):
         return self
 
     def stop(self) -> None:
-        """Stop answering; held requests are let go."""
+        """Stop answering, and release requests that are held."""
         if self._server is None:
             return
         self.bend.open_gates()

@@ -19,7 +19,7 @@ from .people import Login, Person, default_people
 BACKCHANNEL_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 DEFAULT_CLIENT_ID = "vestibule"
 DEFAULT_CLIENT_SECRET = "fake secret/with:odd+chars&%=~"
-"""Odd on purpose: a client that forgets the form-url-encoding of basic credentials fails."""
+"""Unusual on purpose: a client that forgets the form-url-encoding of basic credentials fails."""
 
 
 class _Omit:
@@ -85,7 +85,7 @@ class Code:
 
 @dataclass(slots=True)
 class RefreshFamily:
-    """All refresh tokens that descend from one code; the last of `tokens` is the living one."""
+    """All refresh tokens that come from one code. The last of `tokens` is the valid one."""
 
     client_id: str
     sub: str
@@ -130,7 +130,7 @@ class ProviderState:
 
     @property
     def base(self) -> str:
-        """The issuer without a trailing slash: every endpoint hangs below it."""
+        """The issuer without a trailing slash. Every endpoint is below it."""
         return self.issuer.rstrip("/")
 
     def person_by_sub(self, sub: str) -> Person | None:
@@ -189,7 +189,7 @@ class ProviderState:
         return write_jws(payload, header=full, key=key, alg=alg)
 
     def sign(self, claims: dict[str, Any], bend: TokenBend, hit: Hit | None, *, alg: str, typ: str) -> Any:
-        """Sign a regular token after the bends had their say; the result may be bent into something else."""
+        """Apply the bends, then sign a regular token. A bend may change the result too."""
         active = self.keys.active(alg)
         key: SigningKey | str | bytes | None = active
         chosen = bend.chosen_key(hit)

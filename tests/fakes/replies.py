@@ -128,7 +128,7 @@ def prepare(reply: Reply) -> tuple[bytes, int | None]:
 
 
 async def body_parts(reply: Reply, body: bytes) -> AsyncIterator[bytes]:
-    """Yield the body in the order and at the pace the reply asks for."""
+    """Yield the body in the order and at the speed that the reply asks for."""
     if reply.size is not None:
         for block in pattern_blocks(reply.size):
             yield block

@@ -62,7 +62,7 @@ class RecordingUpstream:
         self.connections = 0
         """How many connections were ever accepted."""
         self.malformed: list[bytes] = []
-        """What came in and was no HTTP/1.1 request."""
+        """What arrived that was not an HTTP/1.1 request."""
         self.aborted: list[str] = []
         """Targets whose answer the client did not wait for."""
 

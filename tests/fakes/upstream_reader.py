@@ -32,7 +32,7 @@ class WatchedReader(asyncio.StreamReader):
 
 
 class MalformedRequest(Exception):
-    """Bytes that are no HTTP/1.1 request; carries them."""
+    """Bytes that are not an HTTP/1.1 request. The exception holds them."""
 
     def __init__(self, raw: bytes) -> None:
         super().__init__(repr(raw[:200]))

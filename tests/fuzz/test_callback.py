@@ -1,4 +1,4 @@
-"""The authorization response from any bytes is read exactly or refused."""
+"""An authorization response made of any bytes is read exactly, or refused."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ Check = Callable[[bytes], None]
 
 
 def read(query: bytes) -> AuthorizationCode | AuthorizationDenied | str:
-    """What the callback makes of `query`, a refusal as its code; anything else that is raised fails the test."""
+    """Return what the callback reads from `query`, or the code of its refusal. Every other exception fails the test."""
     try:
         return parse_authorization_response(query_pairs(query, code="callback_malformed"))
     except BadRequest as exc:
@@ -119,7 +119,7 @@ def given_of(pairs: Sequence[tuple[str, str]], name: str) -> list[str]:
 
 
 def check_answer(query: bytes) -> None:
-    """What is accepted says each thing once, no token, one of code and error, and nothing that was not sent."""
+    """An accepted answer has each parameter once, no token, either code or error, and nothing that was not sent."""
     answer = read(query)
     if isinstance(answer, str):
         return
@@ -173,7 +173,7 @@ def test_any_of_very_many_callback_queries_is_exact_or_refused(check: Check, que
 
 
 def test_a_valid_callback_is_read() -> None:
-    """So that the checks above cannot pass by refusing everything."""
+    """Otherwise the checks above could pass by refusing everything."""
     assert read(b"code=c-1&state=" + STATE.encode()) == AuthorizationCode("c-1", STATE, "")
     assert read(b"state=" + STATE.encode() + b"&error=access_denied") == AuthorizationDenied("access_denied", STATE, "")
 

@@ -125,7 +125,7 @@ def read(lines: Sequence[bytes], name: str) -> str | None:
 
 
 def strict_values(lines: Sequence[bytes], name: str) -> list[str]:
-    """What the grammar of RFC 6265 section 4.1.1 gives, lines with anything outside it read part by part."""
+    """Read by the grammar of RFC 6265 section 4.1.1. Lines that do not follow it are read part by part."""
     matches = [STRICT_PAIR.fullmatch(part.strip(b" ")) for line in lines for part in line.split(b";")]
     return [match[2].decode("ascii") for match in matches if match and match[1] == name.encode()]
 
@@ -193,7 +193,7 @@ def test_the_session_cookie_is_found_between_any_number_of_foreign_cookies(
 @SHORT
 @given(noise=st.lists(st.sampled_from([b"a=1", b"b", b"c=;", b'd="x"', b"\xff=\xfe", b"e=\t"]), max_size=6))
 def test_a_session_cookie_is_found_among_foreign_cookies(noise: list[bytes]) -> None:
-    """So that the checks above cannot pass by a reader that never finds anything."""
+    """Otherwise the checks above could pass with a reader that never finds anything."""
     ours = NAME.encode() + b"=" + SIGNED
     assert find_session_cookie([b"; ".join([*noise, ours])], NAME) == SIGNED.decode()
     assert find_session_cookie([b"; ".join([ours, *noise])], NAME) == SIGNED.decode()

@@ -20,7 +20,7 @@ SHORT = settings(max_examples=250)
 
 @dataclass(frozen=True)
 class Framed:
-    """One request as its client means it. `abandons`: the client keeps the body once it has its answer."""
+    """One request as its client means it. `abandons`: the client sends no body after it has its answer."""
 
     path: str
     head: bytes
@@ -101,7 +101,7 @@ def send_in_pieces(client: socket.socket, data: bytes, cuts: list[int]) -> None:
 
 
 def read_up_to_answer(client: socket.socket, path: str) -> bytes:
-    """Read until the answer of `path` has begun to come, or the connection has ended."""
+    """Read until the answer of `path` has begun, or the connection has ended."""
     received = b""
     while path.encode() + b" " not in received and (chunk := client.recv(65_536)):
         received += chunk
@@ -127,7 +127,7 @@ def check(front: Front, sequence: list[Framed], received: bytes) -> None:
 
 
 def test_this_test_would_notice_a_smuggled_request(front: Front) -> None:
-    """The counterpart of the rule above: sent on its own the hidden request does arrive."""
+    """The control for the rule above: if the hidden request is sent by itself, it does arrive."""
     front.start_afresh()
     assert front.exchange(SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")).endswith(b"/smuggled ")
     assert front.app.paths == ["/smuggled"]

@@ -1,4 +1,4 @@
-"""The command `vestibule` in a folder of its own: in this process, or where the process itself matters in another."""
+"""The command `vestibule` in a separate folder: in this process, or in another one if the process itself matters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ ROOT = Path(__file__).parent.parent.parent
 def vestibule(
     *arguments: str, folder: Path, variables: Mapping[str, str] | None = None, given: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command's entry point here, to its end, and keep what it said: a process takes a second to start.
+    """Run the command's entry point in this process, to its end, and keep its output.
+
+    A process takes a second to start.
 
     The folder, the environment, standard input and output are those that `vestibule_process` gives a process.
     """
@@ -72,7 +74,7 @@ def _kept_logging() -> Iterator[None]:
 def vestibule_process(
     *arguments: str, folder: Path, variables: Mapping[str, str] | None = None, given: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command as a process of its own, to its end, and keep what it said. No fault may show a trace."""
+    """Run the command in a separate process, to its end, and keep its output. No fault may show a trace."""
     done = subprocess.run(
         [sys.executable, "-m", "gateway.cli.main", *arguments],
         cwd=folder,
@@ -87,6 +89,6 @@ def vestibule_process(
 
 
 def environment() -> dict[str, str]:
-    """The variables of a command: a few of ours, and where its modules are."""
+    """The environment of a command: a few of our variables, and where its modules are."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return kept | {"PYTHONPATH": str(ROOT), "TERM": "dumb", "COLUMNS": "120"}

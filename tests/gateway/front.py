@@ -43,7 +43,7 @@ class Recorder:
             await self._http(scope, receive, send)
 
     async def _http(self, scope: Any, receive: Any, send: Any) -> None:
-        # The list as it was when the request arrived, and the very list, in which later additions would show.
+        # A copy of the list when the request arrived, and the list itself, which would show later additions.
         self.requests.append(dict(scope, headers_at_start=list(scope["headers"])))
         if "slow" in scope["path"]:
             await asyncio.sleep(0.3)
@@ -97,9 +97,9 @@ class Front:
     state: ServerState = field(repr=False)
 
     def start_afresh(self) -> None:
-        """Forget what reached the application, once nothing of it is under way any more.
+        """Forget what reached the application, after all requests have ended.
 
-        An answer that ends a connection may come before the application has even begun on its request.
+        An answer that ends a connection may come before the application has begun to handle the request.
         """
         wait_for(lambda: not self.state.connections and not self.state.tasks)
         for recorded in (self.app.requests, self.app.bodies, self.app.broken_off, self.app.websockets):

@@ -1,4 +1,4 @@
-"""What tests see of processes: which are alive, and waiting for them to go."""
+"""What tests need to know about processes: which ones are alive, and when they are gone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def is_alive(pid: int) -> bool:
-    """True unless the process is gone or only waits for its parent to notice."""
+    """True if the process is running: it is not gone, and not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Applications of a worker, small enough that a test knows all they do; settings reach them as the real one."""
+"""Small applications of a worker, so that a test knows everything they do. They get settings like the real one."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python -m tests.gateway.stand_in_door FILE
 
-FILE is JSON: `settings` (tables), `app`, `parts` (ports of stand-in parts), `ready_seconds`. Prints what it knows, as
-JSON, once everything answers.
+FILE is JSON: `settings` (tables), `app`, `parts` (ports of stand-in parts), `ready_seconds`. It prints what it knows as
+JSON after everything answers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A part beside the workers: answers on a port, and has started a process of its own that no SIGTERM ends.
+"""A part beside the workers. It answers on a port, and has started another process that ignores SIGTERM.
 
 python stand_in_part.py PORT
 """

@@ -1,4 +1,4 @@
-"""The whole application starts and stops: nothing of its own is still running after it has stopped."""
+"""The whole application starts and stops, and leaves nothing running after it has stopped."""
 
 from __future__ import annotations
 

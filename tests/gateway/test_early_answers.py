@@ -161,7 +161,7 @@ def test_px_7_a_queued_request_with_an_unread_body_is_answered_and_the_connectio
 
 
 def test_px_7_bytes_after_a_request_with_connection_close_are_not_parsed(front: Front) -> None:
-    """Not even what would be refused: the answer is not lost to a fault behind it."""
+    """Not even a request that would be refused: the answer is not lost because of bytes after it."""
     last = b"GET /slow HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
     answer = front.exchange(last + b"\x00 nonsense\r\n\r\n" + SECOND)
     assert answer.endswith(b"/slow ")
@@ -176,7 +176,7 @@ def test_px_7_bytes_after_a_request_with_connection_close_are_not_parsed(front: 
 def test_px_7_a_client_that_sends_before_it_reads_still_gets_an_early_answer(
     reached: tuple[Front, Connect], sent: int
 ) -> None:
-    """A bare close would reset the connection and take the answer with it."""
+    """A plain close would reset the connection, and the answer would be lost."""
     front, connect = reached
     for _ in range(5):
         with connect() as client:
@@ -191,7 +191,7 @@ def test_px_7_a_client_that_sends_before_it_reads_still_gets_an_early_answer(
 def test_px_7_a_slow_reader_gets_a_long_early_answer_completely(
     reached: tuple[Front, Connect], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only what the client takes counts: three times the time that the end would have."""
+    """Only what the client reads counts. This takes three times as long as the end may take."""
     monkeypatch.setattr(gentle_transport, "LINGER_SECONDS", 0.3)
     _, connect = reached
     with connect() as client:
@@ -205,7 +205,7 @@ def test_px_7_a_slow_reader_gets_a_long_early_answer_completely(
 
 
 def test_px_7_an_early_answer_can_take_longer_than_the_body_timeout(front: Front) -> None:
-    """The client owes no body any more, so that its answer is not cut for lack of one."""
+    """The client no longer has to send a body, so its answer is not cut because the body is missing."""
     with running(LimitSettings(header_timeout_seconds=0.1)) as hasty, hasty.connect() as client:
         client.sendall(post(b"/early/drip", EXPECT + b"Content-Length: 100000\r\n"))
         assert read_all(client).endswith(b"/early/drip ")
@@ -224,7 +224,7 @@ def test_px_7_the_connection_is_closed_at_once_after_an_early_answer(
     assert time.monotonic() - started < 20
 
 
-# The end is bounded.
+# The time of the end is limited.
 
 
 def test_ds_3_a_client_that_keeps_sending_after_an_early_answer_is_disconnected(reached: tuple[Front, Connect]) -> None:
@@ -241,7 +241,7 @@ def test_ds_3_a_client_that_keeps_sending_after_an_early_answer_is_disconnected(
 
 
 def test_ds_3_at_most_one_mebibyte_is_read_after_an_early_answer(front: Front) -> None:
-    """What the kernel takes in besides is the kernel's to bound; here its buffers are small."""
+    """The kernel also buffers bytes, and limits them itself. Here its buffers are small."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
         client.settimeout(1)
@@ -264,7 +264,7 @@ def test_ds_3_a_client_that_is_silent_after_an_early_answer_is_disconnected(reac
 
 
 def test_ds_3_a_connection_is_counted_until_it_is_closed() -> None:
-    """So that a stranger holds no more than before by collecting answers without bodies."""
+    """Otherwise a stranger could hold more by collecting answers without bodies."""
     with running(LimitSettings(connections_per_address=2)) as few, ExitStack() as stack:
         for _ in range(2):
             client = stack.enter_context(few.connect())

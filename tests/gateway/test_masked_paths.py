@@ -1,4 +1,4 @@
-"""Addresses that give access are cut in the log, in every spelling and in lines that quote them."""
+"""The log cuts addresses that give access, in every spelling and in lines that quote them."""
 
 from __future__ import annotations
 

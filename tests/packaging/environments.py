@@ -1,7 +1,7 @@
-"""Fresh environments that hold the built wheel and what one extra asks for, nothing else.
+"""New environments with only the built wheel and the packages that one extra requires.
 
-The distributions are those of this environment, linked file by file, so that no network is needed. What an extra asks
-for is read from the wheel's own metadata, as pip would.
+The distributions are those of this environment, linked file by file, so that no network is needed. The requirements of
+an extra are read from the wheel's metadata, as pip does it.
 """
 
 from __future__ import annotations

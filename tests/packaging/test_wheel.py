@@ -1,4 +1,4 @@
-"""The built wheel, installed with one extra at a time: what each promises works, and brings nothing else."""
+"""The built wheel, installed with one extra at a time: what the extra promises works, and nothing else is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heads and bodies that can be read in two ways: each must end at the door, and nothing behind it may be read.
+"""Heads and bodies that can be read in two ways. The door must refuse each, and must read nothing that follows.
 
 `{host}` is the Host, `{path}` the target of the server that gets them: a bare front over a recording application, and
 a whole front door.

@@ -1,4 +1,4 @@
-"""What a browser or a program says of where a request comes from, when it does not come from the origin itself."""
+"""What a browser or a program says about the source of a request that does not come from the origin itself."""
 
 from __future__ import annotations
 

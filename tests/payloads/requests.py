@@ -66,7 +66,7 @@ COOKIE_NAMES: list[bytes] = [
     b"x=1,{name}",
     b"x\x0b;{name}",
 ]
-"""Spellings that some parser takes for the cookie `{name}`; ours must not."""
+"""Spellings that some parser reads as the cookie `{name}`. Ours must not."""
 
 COOKIE_VALUES: list[bytes] = [b'"{value}"', b"{value} ", b"{value},x", b"{value}\\073", b"{value}%00", b"{value}\xa0"]
 """Values that some parser unquotes or trims into `{value}`."""
@@ -145,11 +145,11 @@ IDENTITY_HEADERS = [
     "Posit-Connect-User-Session-Token",
     "X-RH-Identity",
 ]
-"""Headers by which somebody, somewhere, believes that a request is a certain person's, as the products write them."""
+"""Headers that make some product believe that a request comes from a certain person, in the product's spelling."""
 
 
 def spellings(header: str) -> list[str]:
-    """A header's name as upstreams of different make would still read it."""
+    """Spellings of a header's name that some upstreams read as the same name."""
     underscored, dotted = header.replace("-", "_"), header.replace("-", ".")
     mixed = header.replace("-", "_", 1)
     return [header, header.lower(), header.upper(), underscored, underscored.lower(), dotted, mixed]

@@ -183,4 +183,4 @@ NO_PLACES_TO_RETURN_TO = [
     "/app/_stcore/health",
     "/%5fstcore/stream",
 ]
-"""Local paths that are no page: gadgets for loops and CSRF."""
+"""Local paths that are not pages. They could cause loops and CSRF."""

@@ -1,4 +1,7 @@
-"""Entra ID leaves the groups out of a token above 200: they are unknown then, and Microsoft Graph knows them."""
+"""Entra ID leaves out the groups of a token if there are more than 200.
+
+They are then unknown, and Microsoft Graph has them.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +98,7 @@ def test_a_refresh_keeps_the_groups_while_graph_does_not_answer() -> None:
 
 @pytest.mark.parametrize("answer", [{"status": 403}, {"status": 401}, {"body": "{"}], ids=str)
 def test_rs_5_a_renewal_that_graph_refuses_leaves_the_groups_unknown(answer: dict[str, Any]) -> None:
-    """Graph has answered: nobody may keep groups because the permission to read them was taken away."""
+    """Graph has answered, so nobody may keep old groups when the permission to read them is gone."""
     marked = house_of(MARKS["claim names"], groups_from="graph")
     with structlog.testing.capture_logs() as events, marked as (house, graph, clock):
         graph.respond(MEMBER_OBJECTS, body=json.dumps({"value": GROUPS}))

@@ -1,4 +1,4 @@
-"""One whole sign-in, renewal and sign-out with each product that has a profile, as docs/providers.md sets it up."""
+"""A complete sign-in, renewal and sign-out with each product that has a profile, configured as in docs/providers.md."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ KEYS = (KEY, "unit-test-key-of-old-9876543210-zyxwvutsrqponm")
 ADMIN_TOKEN = "unit-test-admin-token-0123456789"
 KIT_ORIGIN = "http://localhost:8501"
 OUTAGE_SECONDS = 3
-"""How long sockets outlast the store here; 60 in real life."""
+"""How many seconds sockets stay open without the store here. The default is 60."""
 SAME_ORIGIN = ("Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors")
 
 CONFIGURATION = """
@@ -115,7 +115,10 @@ class Replica:
         self.process.wait_for('"ready"')
 
     def end(self) -> int:
-        """SIGTERM; the exit code, once everything that belongs to it is gone. No second signal: that one kills."""
+        """Send SIGTERM; return the exit code after all its processes are gone.
+
+        Send no second signal, because that one kills.
+        """
         self.ask_to_end()
         until(lambda: not is_running(self.process.pid), seconds=10)
         return self.process.stop()
@@ -135,7 +138,7 @@ class Replica:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """The worker stands still, as a machine does whose hypervisor paused it."""
+        """Stop the worker, as if a hypervisor had paused its machine."""
         pid = self.worker
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -187,7 +190,7 @@ class Replica:
 
 @dataclass(eq=False)
 class ReplicaSet:
-    """The processes, and what stands around them."""
+    """The processes, and the servers around them."""
 
     replicas: list[Replica]
     provider: FakeProvider
@@ -205,7 +208,7 @@ class ReplicaSet:
         return [event for replica in self.replicas for event in replica.events(name)]
 
     def start_login(self, at: Replica, query: str = "") -> tuple[str, str]:
-        """A sign-in walked up to its callback, which nobody has opened yet: its path, and the cookie it needs."""
+        """Begin a sign-in and stop before its callback. Return the callback's path and the cookie it needs."""
         started = at.send("/auth/login" + query, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
         return self.at_provider(started)
 

@@ -1,4 +1,4 @@
-"""The network between the front doors and their Redis, to be cut and restored from a test's own thread."""
+"""The network between the front doors and their Redis. A test can cut and restore it from its own thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fakes import LoopThread
 
 
 class StoreWire:
-    """A TCP proxy before one Redis, on a loop of its own."""
+    """A TCP proxy before one Redis, with its own event loop."""
 
     def __init__(self, proxy: TcpProxy, loop: LoopThread) -> None:
         self._proxy = proxy
@@ -32,7 +32,7 @@ class StoreWire:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Connections stand, but nothing passes: what a firewall that drops does."""
+        """Connections stay open, but no data passes, as with a firewall that drops packets."""
         self._loop.run(self._do(self._proxy.hold))
         try:
             yield

@@ -13,7 +13,7 @@ from tests.security.raw import handshake, open_websocket, read_close
 
 Ending = Callable[[ReplicaSet, str], int]
 SOON_SECONDS = 10
-"""A second is promised; a busy machine gets ten, and what waits for a cache to forget takes thirty."""
+"""The promise is one second. A busy machine gets ten, and thirty if a cache must expire first."""
 
 
 def sign_out(doors: ReplicaSet, cookie: str) -> int:

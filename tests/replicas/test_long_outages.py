@@ -1,4 +1,4 @@
-"""Outages of realistic length: a store that is away for half a minute or longer, and a primary that dies."""
+"""Outages of realistic length: a store that does not answer for half a minute or longer, and a primary that dies."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def check_that_a_longer_outage_closes_what_is_open(doors: ReplicaSet, wire: Stor
 def test_a_failover_under_load_loses_no_confirmed_session(
     component: Callable[[str], Path], provider: FakeProvider, upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
-    """Whoever was answered with a cookie is signed in after the primary died; nobody is anonymous in between."""
+    """Everybody who got a cookie is signed in after the primary died. Nobody is anonymous in between."""
     program = component("redis-server")
     with (
         with_sentinels(program, tmp_path / "redis") as deployment,
@@ -118,7 +118,7 @@ def test_moving_cluster_slots_under_running_front_doors_signs_nobody_out_and_ref
 
 
 def slots_in_use(deployment: Deployment) -> list[int]:
-    """Slots that hold a key now, in no order that the code under test could know."""
+    """Slots that hold a key now, in random order."""
     found: set[int] = set()
     for server in deployment.servers:
         with server.client() as client:

@@ -56,7 +56,7 @@ def test_fm_8_a_stopping_process_finishes_its_requests_and_the_others_take_new_o
 
 
 def test_fm_8_a_new_first_key_signs_nobody_out(doors: ReplicaSet) -> None:
-    """Cookies, records, handles, codes and sign-ins under way were all written under the old one."""
+    """Cookies, records, handles, codes and unfinished sign-ins were all written with the old key."""
     cookie, bob = *expired(doors, "alice"), doors.sign_in("bob")
     doors.provider.options.auto_login = "alice"
     handle = f"X-Vestibule-Session: {json.loads(redeem(doors[0], code_for(doors)[0]).body)['session_handle']}"

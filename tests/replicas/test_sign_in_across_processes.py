@@ -1,4 +1,4 @@
-"""CB-2, OT-1 and the kit with several processes: what works once works once for all of them together."""
+"""CB-2, OT-1 and the kit with several processes: what works only once works once in all of them together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_sign_in_that_failed_at_one_process_cannot_be_used_at_any_process(door
 
 
 def test_ot_1_a_hundred_redemptions_of_one_code_at_three_processes_give_one_handle(doors: ReplicaSet) -> None:
-    """And each of the others is a replay, which takes away what the one got."""
+    """Each other attempt is a replay, which ends what the first one got."""
     code, cookie = code_for(doors)
     body = json.dumps({"code": code, "binding": BINDING}).encode()
     requests = [

@@ -25,9 +25,9 @@ from tests.replicas.visits import (
 from tests.security.raw import read_close
 
 TRUSTED_SECONDS = 1.0
-"""After the cut, what is remembered may count for so long."""
+"""How long remembered sessions may count after the cut."""
 BACK_SECONDS = 5.0
-"""By when everything works again after the store is back."""
+"""After this time everything must work again when the store is back."""
 
 
 def all_signed_in(doors: ReplicaSet, cookie: str) -> bool:
@@ -73,7 +73,7 @@ def test_fm_1_all_requests_get_503_during_a_store_outage_and_work_again_after_it
 
 
 def test_fm_1_a_store_that_never_answers_is_treated_as_an_outage(doors: ReplicaSet, wire: StoreWire) -> None:
-    """Nothing is refused, nothing is answered: each request ends with the store's time-out."""
+    """The store refuses nothing and answers nothing. Each request ends with the store's time-out."""
     cookie = doors.sign_in()
     assert all_signed_in(doors, cookie)
     with wire.held():
@@ -107,9 +107,9 @@ def test_fm_2_a_sign_out_that_cannot_be_stored_fails_and_can_be_repeated(doors: 
 def test_sl_5_a_store_outage_during_a_refresh_does_not_end_the_session(
     doors: ReplicaSet, wire: StoreWire, seconds: float
 ) -> None:
-    """The provider has rotated the refresh token; what came for it cannot be stored until the store is back.
+    """The provider has rotated the refresh token, and the new one cannot be stored until the store is back.
 
-    The others may take the lock by then; whoever holds a grant stores it before they begin.
+    Other processes may take the lock by then. The process with the new tokens stores them before the others begin.
     """
     (cookie,) = expired(doors, "alice")
     with ThreadPoolExecutor(1) as pool, doors.provider.bend.token.hold(times=1, when=REFRESH) as gate:

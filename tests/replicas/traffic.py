@@ -1,4 +1,4 @@
-"""People who come without end while something happens: what each of them was answered, and when."""
+"""People who send requests all the time while something happens, and what each of them got, and when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAUSE_SECONDS = 0.03
 
 @contextmanager
 def repeating(*works: Callable[[], None], pause: float = PAUSE_SECONDS) -> Iterator[None]:
-    """Do each of `works` over and over on a thread of its own; what one of them raises is raised at the end."""
+    """Do each of `works` again and again in a separate thread. What one of them raises is raised at the end."""
     stopping = threading.Event()
 
     def repeat(work: Callable[[], None]) -> None:
@@ -75,7 +75,10 @@ class Watch:
 
 @dataclass(eq=False)
 class Browsers:
-    """A signed-in person behind a load balancer, which tries elsewhere what ended before the first byte came back."""
+    """A signed-in person behind a load balancer.
+
+    It sends a request elsewhere if it failed before the first byte of the answer.
+    """
 
     doors: ReplicaSet
     cookie: str
@@ -117,7 +120,7 @@ class Browsers:
 
 @dataclass(eq=False)
 class Arrivals:
-    """People who sign in one after the other, as well as they can; `cookies` are of those who were let in."""
+    """People who try to sign in, one after the other. `cookies` are those of the people who were let in."""
 
     doors: ReplicaSet
     cookies: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What people, pages and providers do at the doors, step by step."""
+"""What people, pages and providers do at the front doors, step by step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.security.raw import RawAnswer, connect, handshake, open_websocket
 
 REFRESH = is_grant("refresh_token")
 LIFETIME = 2
-"""Seconds an access token lives that a test waits for to die."""
+"""How many seconds an access token lives if a test waits for its end."""
 NAVIGATION = ("Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: none", "Accept: text/html")
 BINDING = base64.urlsafe_b64encode(hashlib.sha256(b"the page's browser").digest()).decode().rstrip("=")
 EVENTS: list[Step] = [b"data: first\n\n", *(step for _ in range(2000) for step in (0.05, b"data: more\n\n"))]
@@ -48,7 +48,10 @@ def by_back_channel(at: Replica, token: str) -> int:
 
 
 def code_for(doors: ReplicaSet) -> tuple[str, str]:
-    """Auth-code mode walked to its end: the one-time code, and the session cookie of the browser that began."""
+    """Do a complete sign-in in auth-code mode.
+
+    Return the one-time code and the session cookie of the browser that began.
+    """
     target = quote(f"{KIT_ORIGIN}/page", safe="")
     path, transaction = doors.start_login(doors[0], f"?kit=dashboards&binding={BINDING}&return_to={target}")
     answer = doors[1].send(path, cookie=transaction)
@@ -107,7 +110,7 @@ def open_connections(doors: ReplicaSet, at: Replica, cookie: str, *, timeout: fl
 
 
 def what_needs_the_store(at: Replica, cookie: str, handle: str) -> dict[str, RawAnswer]:
-    """Everything that cannot be answered without the store, asked once."""
+    """Send each request that cannot be answered without the store, once."""
     kit = f"X-Vestibule-Session: {handle}"
     answer, client = open_websocket(at.port, handshake("/ws", at.host, f"Cookie: {cookie}"), timeout=10)
     client.close()

@@ -1,4 +1,4 @@
-"""What an event of the audit log has to say, and what it must not: for the tests of its events."""
+"""What an event of the audit log must say, and what it must not say: for the tests of its events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Event = MutableMapping[str, Any]
 
 
 def only_event(house: House, act: Callable[[], Any], event: str, *, reason: str | None = None) -> tuple[Any, Event]:
-    """Do `act`; its answer, and the one audit event that it left: called `event`, for `reason`, without a secret."""
+    """Do `act`. Return its answer and its one audit event, which must be `event` with `reason` and hold no secret."""
     noted = len(house.audit)
     answer = act()
     house.door.do(house.door.app.bff.tokens.drain())

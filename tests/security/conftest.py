@@ -1,4 +1,4 @@
-"""Fixtures of the attacker's suite: one shared house for stateless attacks, and houses of one's own for the rest."""
+"""Fixtures for the tests of attacks: one shared house for attacks without state, and separate houses for the rest."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def house(
     upstream: RecordingUpstream,
     audit: list[MutableMapping[str, Any]],
 ) -> Iterator[House]:
-    """The shared house: for attacks that leave its settings, keys and clock alone."""
+    """The shared house: for attacks that do not change its settings, keys or clock."""
     house = House(provider, upstream, shared_house.door, shared_house.store, audit)
     yield house
     house.close_browsers()
@@ -87,7 +87,10 @@ def cookie(house: House) -> str:
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """What is entered here ends with the test, last first: providers go in before the houses that use them."""
+    """Everything that is entered here ends with the test, the last one first.
+
+    So enter providers before their houses.
+    """
     with ExitStack() as opened:
         yield opened
 
@@ -96,7 +99,7 @@ def stack() -> Iterator[ExitStack]:
 def build_house(
     provider: FakeProvider, upstream: RecordingUpstream, audit: list[MutableMapping[str, Any]], stack: ExitStack
 ) -> Callable[..., House]:
-    """`build_house(clock=…, session={…})`: a house of this test's own, torn down at its end."""
+    """`build_house(clock=…, session={…})`: a house only for this test, which ends with it."""
 
     def build(own_provider: FakeProvider | None = None, **how: Any) -> House:
         house = stack.enter_context(open_house(own_provider or provider, upstream, **how))
@@ -108,7 +111,7 @@ def build_house(
 
 @pytest.fixture(scope="session")
 def clock() -> FakeClock:
-    """One clock for every test that needs one: each moves it on from where the last one left it."""
+    """One clock for all tests that need one. Each test continues from where the last one stopped."""
     return FakeClock()
 
 
@@ -130,7 +133,7 @@ def timed_house(
 ) -> Callable[..., House]:
     """`timed_house(session={…})`: a house whose door, store and provider share the test's clock.
 
-    Without settings of its own a test gets the one that all such tests share.
+    A test without settings gets the house that all such tests share.
     """
 
     def build(**how: Any) -> House:
@@ -140,7 +143,7 @@ def timed_house(
             shared = shared_timed_house
             house = House(shared.provider, shared.upstream, shared.door, shared.store, audit)
             stack.callback(house.close_browsers)
-        clock.advance(1)  # what one test ended by name must not end what the next one begins
+        clock.advance(1)  # a name that one test ended must not end a session of the next test
         house.provider.clock = clock
         return house
 

@@ -1,4 +1,4 @@
-"""The house under attack: provider, upstream, front door, store, and what each of them noticed."""
+"""The house under attack: provider, upstream, front door and store, and what each of them recorded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.security.raw import RawAnswer, exchange
 
 SESSION_COOKIES = ("vestibule", "__Host-vestibule")
 QUIET_EVENTS = frozenset({"login_started", "login_ok", "logout", "refresh_ok", "request"})
-"""Events that accompany what is allowed; everything else in the audit log is a refusal or a fault."""
+"""Events of allowed actions. Every other event in the audit log is a refusal or a fault."""
 _TRUST = ssl.create_default_context()
 
 
@@ -35,7 +35,7 @@ class WatchedStore(MemoryStore):
         self.sessions: list[str] = []
         self.logins: list[str] = []
         self.pause_after_load = 0.0
-        """Seconds between a record's being read and the reader's getting it."""
+        """How many seconds pass after a record is read, before the reader gets it."""
 
     async def load(self, name: str) -> StoredRecord | None:
         record = await super().load(name)
@@ -179,7 +179,7 @@ def open_house(
     providers: Mapping[str, Any] | None = None,
     **tables: Any,
 ) -> Iterator[House]:
-    """A house of its own; `tables` are merged over the development settings."""
+    """Make a new house. `tables` replace keys of the development settings."""
     store = WatchedStore(clock=clock)
     limits = {"pending_logins": 1_000_000, "pending_logins_per_address": 1_000_000, **tables.pop("limits", {})}
     door = RunningDoor(

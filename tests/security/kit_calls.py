@@ -1,4 +1,4 @@
-"""What two kit clients do: sign a person in by auth-code mode, and call the endpoints for kits."""
+"""What two kit clients do: they sign a person in by auth-code mode, and call the endpoints for kits."""
 
 from __future__ import annotations
 

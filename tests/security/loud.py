@@ -1,4 +1,4 @@
-"""An application that wants to speak for the whole origin, in every kind of answer; and the headers it tries."""
+"""An application that tries to set headers for the whole origin, in every kind of answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OURS_TO_SAY: Final[dict[str, str]] = {
     "Strict-Transport-Security": "max-age=0",
     "Use-As-Dictionary": 'match="/*"',
 }
-"""What a browser keeps for all of an origin, or does to all of it, because one answer says so."""
+"""Headers with which one answer makes a browser keep or do something for the whole origin."""
 SPELLINGS: Final = (str, str.lower, str.upper)
 
 

@@ -1,4 +1,4 @@
-"""A person with more groups than a header line can hold, and what an upstream hears of them."""
+"""A person with more groups than a header line can hold, and what an upstream is told about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real nginx in the foreground of a test, with whatever configuration."""
+"""A real nginx with a configuration from the test."""
 
 from __future__ import annotations
 

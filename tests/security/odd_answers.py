@@ -1,4 +1,4 @@
-"""An application in this process whose answers are none: interim statuses, two lengths, handshakes it does not want."""
+"""An application in this process with answers that are not valid: interim statuses, two lengths, refused handshakes."""
 
 from __future__ import annotations
 

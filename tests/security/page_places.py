@@ -66,7 +66,7 @@ class Tab:
                 return 0, ""
 
     def everything(self) -> set[int]:
-        """The places of a socket, and of all else that a page sends."""
+        """The upstreams that get the socket of a page, and everything else that the page sends."""
         places = {self.socket(), self.get("/media/1.png"), self.get("/_stcore/health"), self.navigate()}
         return places | {self.get("/_stcore/host-config"), self.get("/component/x.js")}
 

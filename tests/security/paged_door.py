@@ -1,7 +1,9 @@
-"""A real front door with two real managed pages that do whatever their visitor says: pages in an attacker's hands.
+"""A real front door with two real managed pages.
 
-Started as root, as a plain user, or as a user that may switch to others. Everything lies in a folder of its own below
-the system's temporary one, the way `docs/operate.md` lays it out: secrets and configuration here, pages there.
+They run any code that their visitor sends, as if an attacker had them.
+
+Started as root, as a plain user, or as a user that may switch to others. Everything is in a new folder below the
+system's temporary folder, arranged as in `docs/operate.md`: secrets and configuration in one folder, pages in another.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 PLAIN = 60_690
 """A user without a name, for front doors that are not root: next to the numbers that pages get."""
 TEMPORARY = "tmp"
-"""Each door has its own: one removes there what others left, and many run at a time."""
+"""Each door has a separate one: a door removes there what earlier ones left, and many run at the same time."""
 Starter = Literal["root", "plain", "switching"]
 PAGE = """
 import json
@@ -125,7 +127,7 @@ class PagedDoor:
 
 
 def may_start_as(starter: Starter) -> str:
-    """Why `starter` is not possible for whoever runs this test; "" when it is."""
+    """Why the user who runs this test cannot use `starter`; "" if they can."""
     if os.geteuid() == 0:
         return "" if starter != "switching" or shutil.which("setpriv") else "setpriv is not installed"
     return "" if starter == "plain" else "only root can start a front door as root or with capabilities"
@@ -193,7 +195,7 @@ def environment() -> dict[str, str]:
 
 
 def command_as(starter: Starter, program: tuple[str, ...], *, place: Path) -> list[str]:
-    """`program` as `starter`, who gets to this Python and this checkout wherever they lie."""
+    """Run `program` as `starter`, who can reach this Python and this checkout in every case."""
     if starter == "root" or os.geteuid() != 0:
         return list(program)
     needed = [Allowed(path, "for the test") for path in (ROOT, place, *interpreters.own_folders())]
@@ -224,7 +226,7 @@ def _answers(port: int) -> bool:
 
 
 def tried(lines: Sequence[str]) -> str:
-    """Code that tries each expression of `lines` and answers, for each, what came of it or which error refused it."""
+    """Code that tries each expression of `lines`. For each it answers the result, or the error that refused it."""
     return (
         "import os, socket, subprocess\nfrom pathlib import Path\nanswer = []\n"
         f"for line in {list(lines)!r}:\n"

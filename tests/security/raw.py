@@ -1,4 +1,4 @@
-"""A client that sends exactly the bytes it is given: what no HTTP library would let an attacker do."""
+"""A client that sends exactly the given bytes. No HTTP library would let an attacker do this."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def exchange(port: int, request: bytes, *pieces: bytes, timeout: float = 5, paus
                 time.sleep(pause)
                 client.sendall(piece)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # refused before it was whole: the answer may still be there to read
+            pass  # refused before it was complete: the answer may still be there to read
         return read_all(client)
 
 

@@ -1,4 +1,4 @@
-"""What "rejected" means, in one place: refused, nothing opened, nothing asked, one event, nothing echoed."""
+"""What "rejected" means, in one place: the request is refused, opens nothing, leaves one event, and is not echoed."""
 
 from __future__ import annotations
 

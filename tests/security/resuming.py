@@ -1,4 +1,4 @@
-"""A Streamlit in this process as an attacker would like it: it resumes whatever session a handshake names."""
+"""A Streamlit in this process that helps attackers: it resumes every session that a handshake names."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ BLOCKS = """
 
 @dataclass(frozen=True)
 class SharedCache:
-    """Keeps whatever an answer does not forbid, for an hour, by its address alone."""
+    """Keeps every answer that does not forbid it for an hour, only by its address."""
 
     port: int
     host: str

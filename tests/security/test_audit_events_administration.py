@@ -1,4 +1,4 @@
-"""LG: what administrators do, and what is refused to them, is in the audit log."""
+"""LG: the audit log has what administrators do, and what they are refused."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ ADMIN_HEADERS = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 def test_lg_3_a_revoke_by_an_administrator_that_finds_nobody_is_one_event(
     managed_house: tuple[House, str], order: dict[str, str], whom: str
 ) -> None:
-    """It ends sign-ins under way: who was kept out, and by which request, must be found again."""
+    """It ends unfinished sign-ins. The log must show who was kept out, and by which request."""
     house, url = managed_house
 
     def revoke() -> httpx.Response:

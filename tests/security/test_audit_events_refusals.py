@@ -74,7 +74,7 @@ def test_lg_3_a_return_target_on_another_site_is_one_event_without_the_target(ho
 
 @pytest.mark.parametrize("target", ["/api/x", "/_stcore/stream", "/auth/logout", "/auth%2faccount", "/models/x?a=b"])
 def test_lg_3_a_local_return_target_that_is_not_a_page_is_no_event(house: House, target: str) -> None:
-    """Whoever opens such an address signed out is sent there by ourselves; nothing is wrong with that."""
+    """If somebody without a session opens such an address, we send them there ourselves. This is not an attack."""
     browser = house.browser()
     noted = len(house.audit)
     browser.walk(house.start_login(browser, return_to=target))

@@ -80,7 +80,7 @@ KIDS = [
 @pytest.mark.parametrize("kid", KIDS)
 def test_rs_2_a_strange_kid_is_only_an_unknown_key_name(api: Api, kid: Any) -> None:
     answer = api.send(api.token(header={"kid": kid}))
-    if kid in (None, ""):  # like no kid at all: whichever key fits
+    if kid in (None, ""):  # the same as no kid: any key that fits is used
         assert answer.status in (200, 401)
         return
     assert answer.status == 401

@@ -1,6 +1,6 @@
-"""CK-6: what a cache before the front door makes of answers that were meant for one person, or for one kind of client.
+"""CK-6: what a cache before the front door does with answers for one person, or for one kind of client.
 
-Most of it is tried with a real nginx that keeps whatever it may, refusals included, by address alone.
+Most tests use a real nginx that keeps everything it may, refusals too, only by address.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def refused_handshake(port: int, request: bytes) -> RawAnswer:
 def test_ck_6_a_shared_cache_does_not_give_the_handshake_answer_of_one_person_to_others(
     house: House, tmp_path: Path
 ) -> None:
-    """A cache that knows addresses alone takes the refusal for the answer to a plain GET."""
+    """A cache that looks only at addresses would use the refusal as the answer to a plain GET."""
     alice = house.session_cookie(house.sign_in("alice"))
     bob = house.session_cookie(house.sign_in("bob"))
     house.upstream.respond("/*", status=404, headers=[("Cache-Control", "private")], body="no room for alice")
@@ -74,7 +74,10 @@ def test_ck_6_a_handshake_refused_by_an_application_in_this_process_is_not_cache
 def test_ck_6_the_vary_header_is_one_line(
     build_house: Callable[..., House], upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
-    """Of several lines, nginx before 1.23 goes by the last: it would be our `Origin`, and the application's be lost."""
+    """If there are several lines, nginx before 1.23 uses the last.
+
+    That would be our `Origin`, and the application's line would be lost.
+    """
 
     def in_its_language(request: RecordedRequest) -> Reply:
         language = request.header("accept-language") or "none"

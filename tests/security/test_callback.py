@@ -36,9 +36,9 @@ def test_cb_1_a_missing_or_unknown_state_is_refused_before_any_token_request(hou
     pairs = without(query_of(url), "state")
     attack = with_query(url, pairs if state is None else [*pairs, ("state", state)])
     page = assert_rejected(house, lambda: browser.get(attack), statuses=[400])
-    assert "location" not in page.headers  # a page offers to start again, nothing loops
+    assert "location" not in page.headers  # a page offers to start again, so there is no loop
     assert 'href="/auth/login' in page.text
-    assert browser.get(url).status_code == 303  # the sign-in under way is untouched
+    assert browser.get(url).status_code == 303  # the unfinished sign-in is not changed
 
 
 def test_cb_1_an_expired_state_is_refused(timed_house: Callable[..., House], clock: FakeClock) -> None:
@@ -343,7 +343,7 @@ def test_cb_9_fifty_tabs_stay_within_twenty_small_cookies(house: House) -> None:
         answer = browser.get(urls[number])
         assert (answer.status_code, answer.headers["location"]) == (303, f"/tab/{number}")
     assert [cookie.name for cookie in browser.cookies] == ["vestibule"]
-    assert browser.get(urls[0]).status_code == 400  # its cookie made room for newer ones
+    assert browser.get(urls[0]).status_code == 400  # its cookie was removed to make room for newer ones
 
 
 def restored(house: House, count: int) -> tuple[CookieClient, list[str]]:
@@ -353,7 +353,7 @@ def restored(house: House, count: int) -> tuple[CookieClient, list[str]]:
 
 
 def test_cb_9_a_tab_whose_sign_in_was_lost_shows_a_link_to_continue(house: House) -> None:
-    """Its cookie made room for newer ones. The person is signed in through another tab."""
+    """Its cookie was removed to make room for newer ones. The person is signed in through another tab."""
     browser, urls = restored(house, 25)
     assert browser.get(urls[24]).status_code == 303
     house.audit.clear()

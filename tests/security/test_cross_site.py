@@ -22,7 +22,7 @@ SIBLINGS = ["http://evil.localhost", "http://localhost:1", "https://evil.example
 
 
 def with_cookie(house: House, browser: CookieClient, **headers: str | None) -> dict[str, str | None]:
-    """Headers with the session cookie, as where SameSite does not help: an old browser, a sibling sub-domain."""
+    """Headers with the session cookie, for cases where SameSite does not help: old browsers, neighbouring hosts."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {"Cookie": f"vestibule={house.session_cookie(browser)}", **named}
 

@@ -15,7 +15,10 @@ from tests.security.two_hosts import TwoHosts, build_two_hosts
 
 @pytest.fixture
 def hosts(build_house: Callable[..., House], upstream: RecordingUpstream) -> TwoHosts:
-    """`/desk` is plain here and wants more there; `/data` is a page there and an API here."""
+    """At the first host `/desk` has no demands and `/data` is an API.
+
+    At the second, `/desk` demands more and `/data` is a page.
+    """
 
     def routes(there: str) -> list[dict[str, Any]]:
         strong = {"acr_any": ["gold"], "max_age_seconds": 30}
@@ -30,7 +33,7 @@ def hosts(build_house: Callable[..., House], upstream: RecordingUpstream) -> Two
 
 
 def ask_provider(hosts: TwoHosts, origin: str, return_to: str) -> dict[str, str]:
-    """Parameters of the authorization request of a sign-in at `origin` that leads to `return_to`."""
+    """Parameters of the authorization request of a sign-in at `origin` with the target `return_to`."""
     return location_query(hosts.house.browser().get(f"{origin}/auth/login", params={"return_to": return_to}))
 
 

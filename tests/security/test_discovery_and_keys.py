@@ -246,7 +246,7 @@ def test_dm_4_a_broken_key_set_leaves_the_last_good_one_in_use(
         assert len(own_provider.hits_of("jwks")) >= asked + 2
         asked = len(own_provider.hits_of("jwks"))
     clock.advance(25 * 3600)
-    assert login_status(house) == 503  # and not for ever
+    assert login_status(house) == 503  # and only for a while
 
 
 def test_dm_5_one_bad_key_does_not_make_the_key_set_unusable(build_house: Callable[..., House]) -> None:

@@ -1,4 +1,4 @@
-"""PX-7: an answer that comes before the body is the last of its connection, and nothing behind it is a request."""
+"""PX-7: an answer that comes before the body is the last on its connection. Nothing after it is read as a request."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ SENT = {
 def carrier(house: House, victim: str) -> tuple[bytes, bytes]:
     """Head and body of an innocent person's request, whose body somebody else wrote."""
     hidden = house.request("/api/smuggled", SAME_ORIGIN, cookie=victim)
-    # For whoever still reads chunks when the head has been swallowed as one of them.
+    # For a reader that still reads chunks, and has read the head as one of them.
     body = b"\r\n0\r\n\r\n" + hidden
     head = house.request("/public/carrier", f"Content-Length: {len(body)}", method="POST", cookie=victim)
     return head.replace(b"Connection: close\r\n", b""), body
@@ -183,7 +183,7 @@ def test_px_7_the_answer_arrives_completely_and_the_connection_closes_when_the_b
 def test_px_7_the_connection_stays_open_after_a_request_with_a_complete_body(
     house: House, victim: str, case: str
 ) -> None:
-    """The counterpart: only what is unread costs a connection."""
+    """The control: a connection is closed only if something is unread."""
     first = opening(house, EARLY[case], victim, "begun", swallows=3) + b"abc"
     with connect(house.door.port) as client:
         client.sendall(first)
@@ -264,7 +264,7 @@ def test_px_7_bytes_after_a_refused_handshake_are_not_read_as_a_request_by_the_f
 
 
 def test_px_7_each_of_many_refused_uploads_gets_its_answer(house: House) -> None:
-    """Clients that send everything before they read: none of their answers is lost to a reset."""
+    """Clients that send everything before they read: no answer is lost because of a reset."""
     body = b"a" * 400_000
     request = f"POST /api/x HTTP/1.1\r\nHost: {house.host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     answers = [RawAnswer.parse(house.raw(request)) for _ in range(20)]

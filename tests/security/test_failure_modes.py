@@ -26,7 +26,7 @@ READ = "Sec-Fetch-Site: same-origin"
 
 
 def plant(house: House, name: str, sealed: Any, *, revision: int = 0, absolute: float = 4 * FOREVER) -> None:
-    """Put `sealed` under `name` as somebody who can write to the store would, with as long a life as it takes."""
+    """Put `sealed` under `name`, as somebody who can write to the store could, with a life that is long enough."""
 
     async def write() -> None:
         await house.store.delete(name)
@@ -45,7 +45,7 @@ def sealed_of(house: House, name: str) -> bytes:
 
 
 def assert_nobody(house: House, cookie: str, *strangers: str) -> None:
-    """Whoever brings `cookie` is nobody, everywhere, and sees nothing of `strangers`."""
+    """Check that `cookie` signs nobody in anywhere and shows no data of `strangers`."""
     house.upstream.clear()
     for path in ("/api/x", "/models/x", "/auth/session", "/auth/sessions"):
         answer = house.get_raw(path, READ, cookie=cookie)
@@ -169,7 +169,7 @@ def test_fm_3_lost_writes_restore_no_ended_session_and_extend_no_session(
     sealed = sealed_of(house, session.name)
     clock.advance(session.absolute_expires_at - clock() - 5)
     plant(house, session.name, sealed)
-    assert house.get_raw("/page", READ, cookie=cookie).status == 200  # the same record, and still its time
+    assert house.get_raw("/page", READ, cookie=cookie).status == 200  # the same record, which has not expired
     house.door.do(sessions.end_person(house.provider.issuer, "alice", EndReason.REVOKED))
     plant(house, session.name, sealed)
     assert_nobody(house, cookie, "alice")

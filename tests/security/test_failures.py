@@ -66,7 +66,7 @@ def test_fm_5_a_token_lifetime_of_thirty_years_is_ignored(timed_house: Callable[
     session = house.session_of(browser)
     assert session.tokens.expires_at is not None
     assert session.tokens.expires_at <= clock() + 30 * 86_400
-    clock.advance(43_201)  # and whatever it says, the session has an end of its own
+    clock.advance(43_201)  # the session has an absolute end in every case
     assert browser.fetch(f"{house.url}/api/x").status_code == 401
 
 

@@ -1,4 +1,7 @@
-"""TK-3: providers that only a forward proxy reaches; the proxy is the one of the settings, never the environment's."""
+"""TK-3: providers that can be reached only through a forward proxy.
+
+The proxy comes from the settings, never from the environment.
+"""
 
 from __future__ import annotations
 
@@ -168,7 +171,7 @@ def test_tk_3_a_proxy_that_refuses_is_named_in_the_log(
 def test_tk_3_the_proxy_cannot_stand_in_for_the_provider(
     build_house: Build, far: FakeProvider, proxy: ForwardProxy
 ) -> None:
-    """Without our authority the tunnel's certificate is a stranger's."""
+    """Without our authority, the certificate in the tunnel is not trusted."""
     house = build_house(far, providers={"corp": provider_table(far)}, outgoing={"proxy_url": proxy.url})
     url = f"{house.url}/auth/login"
     assert_rejected(house, lambda: house.browser().get(url), reason="provider_unreachable", statuses=[503])

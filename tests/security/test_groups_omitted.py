@@ -1,4 +1,4 @@
-"""RS-5: a rule about groups that did not fit into the token is decided by the whole list, or denies and says why."""
+"""RS-5: if groups did not fit into the token, a rule about them uses the complete list, or denies and says why."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,7 +138,7 @@ def test_rs_5_a_rule_that_cannot_be_decided_denies_access_with_the_reason(
 def test_rs_5_an_answer_that_does_not_tell_what_was_left_out_is_none(
     reports: Callable[..., Any], upstream: RecordingUpstream, answer: dict[str, Any]
 ) -> None:
-    """A rule such as "not in this group" must not take what is missing for an empty list."""
+    """A rule such as "not in this group" must not treat a missing list as an empty one."""
     upstream.respond("/told", **answer)
     with reports(identity_url=upstream.url + "/told") as house:
         status, body = ask(house, "/api/seen", crowded_cookie(house))
@@ -153,7 +153,7 @@ def test_rs_5_an_api_that_reads_headers_denies_access_when_groups_were_left_out(
 
 
 def test_rs_5_an_api_never_sends_an_unverified_token_to_the_front_door(reports: Callable[..., Any]) -> None:
-    """The caller of another API's token has nothing to show here, so nothing is fetched for it."""
+    """A token for another API counts for nothing here, so nothing is fetched for it."""
     with reports() as house:
         cookie = crowded_cookie(house)
         house.get_raw("/seen/x", "Sec-Fetch-Site: same-origin", cookie=cookie)

@@ -1,4 +1,4 @@
-"""PX-3, PX-4, PX-13, PX-14: names that a server behind, or a proxy before, the front door reads its own way."""
+"""PX-3, PX-4, PX-13, PX-14: header names that a server behind the front door or a proxy before it reads differently."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_px_3_a_header_name_with_a_special_character_leaves_an_event(house: Hous
 
 @pytest.mark.parametrize("path", ["/api/x", "/public/x"])
 def test_px_4_a_client_cannot_set_its_own_address_or_that_of_the_application(house: House, path: str) -> None:
-    """On a public route what an application makes of it could even be kept by a cache, for everybody."""
+    """On a public route a cache could even keep the application's answer for everybody."""
     cookie = house.session_cookie(house.sign_in())
     house.upstream.clear()
     assert house.get_raw(path, SAME_ORIGIN, *(f"{name}: evil" for name in STEERING), cookie=cookie).status == 200
@@ -80,7 +80,7 @@ def test_px_14_headers_of_an_upstream_for_a_proxy_in_front_are_dropped(house: Ho
 def test_px_13_an_application_in_this_process_cannot_send_an_answer_inside_another(
     build_house: Callable[..., House], what: str
 ) -> None:
-    """A proxy passes an interim answer over and takes what follows for the final one."""
+    """A proxy skips an interim answer and treats what follows as the final one."""
     house = build_house(routes=[page_route(IN_PROCESS, auth="public")])
     received = house.raw(house.request(f"/{what}"))
     assert received.startswith(b"HTTP/1.1 502 ")

@@ -171,7 +171,7 @@ def test_px_3_groups_that_a_rule_of_the_route_needs_are_always_sent(
 def test_px_3_the_endpoints_do_not_return_groups_that_groups_forwarded_excludes(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
-    """Roles are left out here, so API and page may ask for the rest: each hears of its own groups alone."""
+    """Roles are left out here, so API and page may ask for the rest. Each is told only its own groups."""
     api = api_route(upstream, token="assertion", audience="a", groups_forwarded=["app-*"])
     page = page_route(upstream, kit="app-a", groups_forwarded=["page-*"])
     clients = {"app-a": {**KIT_CLIENTS["app-a"], "routes": ["api"]}}

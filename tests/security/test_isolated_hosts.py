@@ -1,4 +1,4 @@
-"""Several hosts at one front door: a session belongs to one, and pages of another are another site's (CK, CS, WS)."""
+"""Several hosts at one front door: a session belongs to one, and pages of the others are another site (CK, CS, WS)."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_ws_1_a_page_of_another_host_cannot_open_a_websocket(hosts: TwoHosts, he
     assert websocket_status(hosts.house.door.port, request) == 403
 
 
-# Kit calls by the internal name are judged by the session they are for
+# Kit calls by the internal name are checked by the session that they are for
 
 
 def handle_of(hosts: TwoHosts, browser: CookieClient, origin: str) -> str:
@@ -284,7 +284,7 @@ def test_a_browser_cannot_use_the_internal_name(hosts: TwoHosts, here: str) -> N
 def test_ck_a_session_cookie_gives_no_access_at_the_internal_name(
     hosts: TwoHosts, here: str, path: str, line: str
 ) -> None:
-    """What is there for browsers never looks at a kit's credential, so a header alone must not open it."""
+    """Endpoints for browsers never check a kit's credential. So a header must not be enough to open them."""
     answer = hosts.ask_host(INTERNAL_HOST, path, line, "Sec-Fetch-Site: same-origin", cookie=here)
     assert answer.status == 421
     assert b"alice" not in answer.received

@@ -85,7 +85,7 @@ CLOSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_token_for_a_route_that_refuses_the_person_is_refused(
     build_house: Callable[..., House], upstream: RecordingUpstream, provider: FakeProvider, case: str, own: bool
 ) -> None:
-    """What the front door denies under the route's path it hands out nowhere else."""
+    """What the front door denies under the route's path, it does not give out elsewhere either."""
     closing, reason = CLOSED[case]
     routes = [
         api_route(upstream, id="models", path="/models/", token="assertion", audience="models-api", **closing),
@@ -263,7 +263,7 @@ def test_page_state_is_available_in_another_session_of_the_person(kit_house: Hou
 def test_page_state_is_readable_after_a_key_rotation(
     build_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An old key still reads: what was saved under it is found, replaced and deleted whole."""
+    """An old key still works: states that were saved with it are found, replaced and deleted."""
     house = build_house(kit_clients=KIT_CLIENTS)
     handle, _ = fetch_handle(house)
     assert [keep(house, handle, name, b"before") for name in ("a", "b")] == [204, 204]

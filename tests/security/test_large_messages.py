@@ -1,4 +1,4 @@
-"""DS-5: the size of a WebSocket message decides nothing about how long the worker is busy with it."""
+"""DS-5: a larger WebSocket message does not keep the worker busy for longer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.security.raw import handshake, open_websocket
 
 STREAM = "/_stcore/stream"
 LONGEST_PAUSE = {8_000_000: 1.5, 64_000_000: 6.0}
-"""Seconds for each size. To look at every byte in Python takes a quiet machine 2 and 16 of them."""
+"""Seconds for each size. If Python looked at every byte, a quiet machine would take 2 and 16 seconds."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""PX-10: what is left of a path behind a stripped prefix leads no reader to another host."""
+"""PX-10: the rest of a path after a removed prefix leads no reader to another host."""
 
 from __future__ import annotations
 

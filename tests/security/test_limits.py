@@ -91,7 +91,7 @@ def test_ds_1_a_long_chunked_body_is_streamed_and_cut_at_its_limit(small_house: 
                 sent += MIB
                 most = max(most, memory())
         answer = RawAnswer.parse(read_all(client))
-    assert answer.status in (413, 0)  # 0: the end of the connection overtook the answer
+    assert answer.status in (413, 0)  # 0: the connection ended before the answer arrived
     assert 60 * MIB <= sent < 128 * MIB, "a client may go on sending for ever"
     assert most - before < 48 * MIB, "the body was held in memory"
 
@@ -104,7 +104,7 @@ def test_ds_1_a_slow_upstream_slows_the_client_down(small_house: House) -> None:
     with connect(house.door.port, timeout=0.5) as client:
         client.sendall(head)
         with suppress(TimeoutError):
-            for _ in range(100):  # without back-pressure each takes a whole MiB, however busy the machine is
+            for _ in range(100):  # without back-pressure each takes a whole MiB, even on a busy machine
                 sent += client.send(b"a" * min(MIB, 60 * MIB - sent))
                 if sent == 60 * MIB:
                     break
@@ -282,7 +282,7 @@ def test_ds_4_one_address_cannot_use_all_places_for_sign_ins(build_house: Callab
 
 
 def test_ds_4_all_addresses_of_one_ipv6_network_count_as_one_client(build_house: Callable[..., House]) -> None:
-    """Who has an IPv6 address has 2^64 of them: they share one share."""
+    """Somebody with an IPv6 address has 2^64 of them. Together they get one share."""
     limits = {"pending_logins": 1_000, "pending_logins_per_address": 5}
     house = build_house(limits=limits, server={"trusted_proxies": ["127.0.0.0/8"]})
     flood = [house.get_raw("/auth/login", f"X-Forwarded-For: 2001:db8::{host:x}").status for host in range(20)]
@@ -314,7 +314,7 @@ HOSTILE_FORMS: dict[str, tuple[str, bytes]] = {
 
 @pytest.mark.parametrize("case", HOSTILE_FORMS)
 def test_ds_5_large_forms_are_handled_quickly(house: House, case: str) -> None:
-    """The form and the answer to a bystander together take half a second at most: nobody holds the event loop."""
+    """The form and another client's answer together take at most half a second: the event loop is not blocked."""
     content_type, body = HOSTILE_FORMS[case]
     browser = house.sign_in()
     cookie = house.session_cookie(browser)

@@ -1,4 +1,4 @@
-"""Local roles appear wherever roles do, and an identity that only looks similar does not get them."""
+"""Local roles appear everywhere with the other roles, and an identity that only looks similar does not get them."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_a_client_cannot_give_itself_a_role(role_house: House, grace: Callable[.
 def test_sl_1_a_role_that_the_provider_removed_is_gone_after_the_next_refresh(
     timed_house: Callable[..., House], clock: FakeClock, provider: FakeProvider, upstream: RecordingUpstream
 ) -> None:
-    """Also where the provider leaves the claim out once it is empty."""
+    """Also if the provider leaves the claim out when it is empty."""
     table = provider_table(provider, par="off", roles_claim="app_roles", roles_from=["id_token"])
     routes = [api_route(upstream, token="access_token"), page_route(upstream, require={"roles_any": ["admin"]})]
     house = timed_house(providers={"corp": table}, routes=routes)

@@ -74,7 +74,7 @@ def build_logged_house(
 
 @pytest.fixture
 def audit() -> list[Any]:
-    """Nothing is captured here: what counts is what is written."""
+    """Events are not captured here: the test reads the lines that are written."""
     return []
 
 

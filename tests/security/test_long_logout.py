@@ -1,4 +1,4 @@
-"""LO-1: the provider is told of a sign-out, however long the ID token of the person is."""
+"""LO-1: the provider is told of a sign-out even if the person's ID token is very long."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_ws_5_a_token_accepted_within_the_clock_skew_keeps_a_socket_open_until_t
 
 
 def test_ws_5_a_revoke_whose_event_was_lost_is_found(machine_house: House, clock: FakeClock) -> None:
-    """Between the check of a token and the entry in the registry, or while no event came through."""
+    """Between the check of a token and its entry in the registry, or while no events arrive."""
     house = machine_house
     answer, client = open_socket(house, mint(house, clock))
     assert answer.status == 101
@@ -147,7 +147,7 @@ def test_ws_5_a_revoke_whose_event_was_lost_is_found(machine_house: House, clock
 
 
 def test_ws_5_lost_events_do_not_close_the_socket_of_a_machine(machine_house: House, clock: FakeClock) -> None:
-    """It has no record: looking for one would end it."""
+    """A machine has no session record. A search for one would end its socket."""
     house = machine_house
     answer, client = open_socket(house, mint(house, clock))
     assert answer.status == 101

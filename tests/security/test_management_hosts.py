@@ -22,7 +22,7 @@ Ask = Callable[..., RawAnswer]
 
 @pytest.fixture
 def ask(build_house: Callable[..., House]) -> Iterator[Ask]:
-    """`ask(path, host)`: one request to the management listener of a house, under a Host header of one's own."""
+    """`ask(path, host)`: one request to the management listener of a house, with this Host header."""
     server = {"internal_hosts": ["vestibule:8000", "probe.internal"], "management_bind": "manage.internal:9090"}
     house = build_house(secrets={"admin_token": ADMIN_TOKEN}, server=server)
     sock = bind_socket("127.0.0.1")

@@ -1,4 +1,4 @@
-"""PX-10: a path passes byte for byte when every reader finds the same place, and is refused with its reason else."""
+"""PX-10: a path passes unchanged if every reader finds the same place. Otherwise it is refused, with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PX-3: nobody hears of a group through a token of the kit, or after a restart, that no route lets out to them."""
+"""PX-3: no token of the kit, and no restart, tells anybody a group that no route lets out to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROUPS = ["app-one", "page-one", "both-one", "hr"]
 
 @contextmanager
 def long_roles(house: House) -> Iterator[None]:
-    """Let alice have more roles than an assertion can hold, so that whoever has one may ask for the rest."""
+    """Let alice have more roles than an assertion can hold, so that an API with one may ask for the rest."""
     alice = house.provider.people["alice"]
     before, alice.roles = alice.roles, LONG_ROLES
     try:
@@ -64,7 +64,7 @@ def test_px_3_a_token_beside_the_clients_routes_holds_what_page_and_audience_may
 def test_px_3_an_assertion_of_a_route_that_is_gone_opens_nothing(
     build_house: Callable[..., House], upstream: RecordingUpstream
 ) -> None:
-    """A restart may rename a route within an assertion's minute. Nobody can say then what it may hear of."""
+    """A restart may rename a route while an assertion is valid. Then nobody can say which groups it may get."""
     house = build_house(routes=[page_route(upstream)])
     with long_roles(house):
         session = house.session_of(house.sign_in())

@@ -1,4 +1,4 @@
-"""DS-2: the nginx of docs/operate.md reads heads as long as the front door does, in both directions."""
+"""DS-2: the nginx of docs/operate.md accepts heads of the same length as the front door, in both directions."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ DEFAULT_NGINX = """
 
 @pytest.fixture(scope="module")
 def nginx(shared_house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """As Debian's, with the directives that everybody sets and no others: it asks in HTTP/1.0."""
+    """As in Debian, with only the usual directives: it sends HTTP/1.0 requests."""
     with running_nginx(tmp_path_factory.mktemp("nginx"), DEFAULT_NGINX.format(door=shared_house.door.port)) as port:
         yield port
 

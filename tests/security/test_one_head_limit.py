@@ -1,4 +1,4 @@
-"""DS-2 and CK-3: a head that is let in over HTTP is let in as a WebSocket handshake too, with the same cookies read."""
+"""DS-2 and CK-3: a head that passes over HTTP passes as a WebSocket handshake too, and the same cookies are read."""
 
 from __future__ import annotations
 

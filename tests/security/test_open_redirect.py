@@ -26,7 +26,10 @@ def filled(house: House, payload: str) -> str:
 
 
 def as_browsers_read(location: str) -> str:
-    """What a browser makes of a Location: edges and control characters go, backslashes turn (URL Standard 4.4)."""
+    """Read a Location as a browser does (URL Standard 4.4).
+
+    It removes outer spaces and control characters. A backslash is a slash.
+    """
     stripped = re.sub(r"[\t\r\n]", "", location.strip("".join(map(chr, range(0x21)))))
     head, mark, query = stripped.partition("?")
     return head.replace("\\", "/") + mark + query
@@ -39,7 +42,7 @@ def lands_on(house: House, location: str) -> str:
 
 
 def finish(house: House, browser: CookieClient, query: str) -> httpx.Response:
-    """A whole sign-in with this raw query; the answer that sends the browser on, or the refusal."""
+    """Do a whole sign-in with this raw query. Return the answer that sends the browser on, or the refusal."""
     start = browser.get(f"{house.url}/auth/login?{query}")
     if start.status_code != 302:
         return start
@@ -69,7 +72,7 @@ def test_or_1_return_to_must_be_a_local_path(house: House, name: str) -> None:
 
 @pytest.mark.parametrize("name", REDIRECT_TARGETS)
 def test_or_1_the_referring_page_must_meet_the_rules_of_return_to(house: House, name: str) -> None:
-    """`st.login` names no target: the Referer stands in for it."""
+    """`st.login` names no target, so the Referer is used."""
     browser = house.browser()
     for payload in REDIRECT_TARGETS[name]:
         referer = filled(house, payload)
@@ -144,7 +147,7 @@ def test_or_1_a_target_over_eight_kilobytes_is_ignored_and_logged(house: House) 
     ids=lambda target: f"{target[:30]} {len(target)} bytes",
 )
 def test_or_1_every_address_of_a_page_is_accepted_as_a_target(house: House, target: str) -> None:
-    """From the deep link to the page: the sign-in's own address holds the whole of it, encoded."""
+    """From the deep link to the page: the address of the sign-in holds the whole link, encoded."""
     browser = house.browser()
     to_login = browser.get(f"{house.url}{target}", headers=NAVIGATION)
     assert to_login.status_code == 302
@@ -271,7 +274,7 @@ def test_or_3_sign_in_endpoints_apis_and_sockets_are_not_accepted_as_targets(hou
 def test_or_3_the_account_page_is_accepted_as_a_target_only_with_its_exact_path(
     house: House, target: str, expected: str
 ) -> None:
-    """Under another spelling a browser would ask for another page than the one that was allowed."""
+    """With another spelling, a browser would open another page than the one that was allowed."""
     answer = finish(house, house.browser(), f"return_to={quote(target, safe='')}")
     assert (answer.status_code, answer.headers["location"]) == (303, expected)
 

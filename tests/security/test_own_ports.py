@@ -1,4 +1,4 @@
-"""The port that a scheme has by itself makes no difference: in Host, Origin, Referer and the request target."""
+"""The default port of a scheme makes no difference in Host, Origin, Referer and the request target."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_sl_12_another_site_cannot_end_a_session(own_house: House) -> None:
 def test_sl_12_an_old_sign_in_must_be_renewed_before_it_can_end_another_session(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
-    """Whoever finds a browser unattended does not lock its person out on other devices."""
+    """Somebody at a browser that its person has left cannot end the person's sessions on other devices."""
     house = timed_house()
     browser, second = house.sign_in(), house.sign_in()
     wanted = id_of(house, second)
@@ -157,7 +157,7 @@ def test_sl_12_a_new_sign_in_with_an_old_authentication_is_not_fresh(
 def test_sl_12_without_auth_time_only_a_sign_in_that_asked_for_a_new_authentication_is_fresh(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
-    """A sign-in that single sign-on lets through in silence is no proof that the person is there."""
+    """A sign-in by single sign-on without a question is no proof that the person is there."""
     house = timed_house()
     house.provider.bend.id_token.claims(lambda claims: {**claims, "auth_time": OMIT})
     browser, second = house.sign_in(), house.sign_in()

@@ -109,7 +109,7 @@ def test_px_16_only_the_supervisor_can_switch_users_and_send_signals_to_them(doo
 
 
 def test_px_16_a_page_has_no_open_file_of_the_front_door(door: PagedDoor) -> None:
-    """Its own: standard input, output and error, and the tether; everything else it opened itself."""
+    """Its own standard input, output and error, and the tether. The page itself opened everything else."""
     code = (
         "import os\nanswer = {}\n"
         "for name in os.listdir('/proc/self/fd'):\n"
@@ -132,7 +132,7 @@ def test_px_16_a_page_has_no_open_file_of_the_front_door(door: PagedDoor) -> Non
 
 
 def test_px_16_another_user_cannot_use_a_private_socket_of_the_front_door(door: PagedDoor) -> None:
-    """A Redis of mode 700, say. Landlock alone does not keep connections away: docs/threat-model.md says so."""
+    """For example a Redis socket of mode 700. Landlock does not stop connections, as docs/threat-model.md says."""
     if door.starter == "plain":
         pytest.skip("the page is the same user, which the threat model tells apart")
     import socket
@@ -176,7 +176,7 @@ def test_px_16_pages_of_a_killed_front_door_end_and_their_files_are_removed(star
 
 
 def test_px_16_without_the_sandbox_the_same_attack_succeeds() -> None:
-    """What the tests above would see if nothing held: the control that they can fail."""
+    """What the tests above would see without a sandbox. This is the control that they can fail."""
     starter: Starter = "plain" if may_start_as("root") else "root"
     with laid_out(starter=starter, more='sandbox = "none"') as place, running(place, starter=starter) as door:
         keys = (place / "etc" / "keys").read_text()

@@ -82,7 +82,7 @@ def test_px_16_a_link_that_replaces_the_folder_of_a_page_is_not_followed(starter
 
 
 def own_python(place: Path) -> Path:
-    """A virtual environment in `conf`, a folder of whoever starts the front door."""
+    """A virtual environment in `conf`, a folder of the user who starts the front door."""
     folder = place / "conf" / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     packages = next(entry for entry in sys.path if entry.endswith("site-packages"))
@@ -138,7 +138,7 @@ def test_px_16_a_page_cannot_change_a_link_that_leads_to_a_secret() -> None:
 
 @pytest.fixture
 def key() -> Iterator[int]:
-    """The number of a key in the session keyring of whoever runs this test, which the front door inherits."""
+    """The number of a key in the session keyring of the user who runs this test. The front door inherits it."""
     if os.uname().machine != "x86_64":
         pytest.skip("the number of this call is that of x86_64")
     libc = ctypes.CDLL(None, use_errno=True)

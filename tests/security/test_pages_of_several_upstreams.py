@@ -1,4 +1,4 @@
-"""DS-7: all requests of a page meet at one of several upstreams, and move together while it is down."""
+"""DS-7: all requests of a page go to the same upstream, and move together to another one while it is down."""
 
 from __future__ import annotations
 

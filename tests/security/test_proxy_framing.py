@@ -26,12 +26,12 @@ def test_px_7_a_request_with_ambiguous_framing_is_refused_and_later_bytes_are_no
 
 
 def test_px_7_two_valid_requests_get_both_answers(house: House) -> None:
-    """The counterpart: the corpus above is not refused for being pipelined."""
+    """The control: the requests above are not refused because they are pipelined."""
     good = HEAD.replace(b"{path}", b"/public/sound") + b"Content-Length: 1\r\n\r\na"
     received = house.raw(good + SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert count_answers(received) == 2
     paths = [request.path for request in house.upstream.requests]
-    paths = [path for path in paths if path != PATH.decode()]  # one that broke off above may come in late
+    paths = [path for path in paths if path != PATH.decode()]  # a request that broke off above may arrive late
     assert paths == ["/public/sound", "/public/smuggled"]
 
 

@@ -121,7 +121,7 @@ PROTECTED = b"what only an administrator may read"
 
 
 def dangerous_readings(target: bytes) -> set[str]:
-    """Paths that servers of different make would take this target for."""
+    """Paths that some servers would read from this target."""
     path = target.partition(b"?")[0].decode("latin-1")
     readings = {path}
     for _ in range(3):
@@ -162,7 +162,7 @@ def test_px_10_no_spelling_of_a_path_reaches_a_route_without_its_access_rules(ho
 
 @pytest.mark.parametrize("name", PATHS)
 def test_px_10_no_spelling_of_a_path_lets_a_person_without_the_role_in(house: House, name: str) -> None:
-    """Bob may open `/` but not `/admin`: no spelling of the one arrives as the other."""
+    """Bob may open `/` but not `/admin`. No spelling of one arrives as the other."""
     for path in ("/admin", "/admin/*"):
         house.upstream.respond(path, body=PROTECTED)
     cookie = house.session_cookie(house.sign_in("bob"))

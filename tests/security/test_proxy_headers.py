@@ -209,7 +209,7 @@ def test_px_4_the_client_is_the_rightmost_untrusted_forwarded_address(build_hous
 
 @pytest.mark.parametrize("scope_id", ["\xe9", "a b<script>", "z" * 3000, "1"], ids=["latin", "markup", "long", "plain"])
 def test_px_4_a_forwarded_address_has_no_scope_id(build_house: Callable[..., House], scope_id: str) -> None:
-    """It means something on one machine alone, holds any text, and makes one address many."""
+    """A scope id means something only on one machine, may hold any text, and makes many addresses of one."""
     house = build_house(server={"trusted_proxies": ["127.0.0.0/8"]})
     assert house.get_raw("/public/x", f"X-Forwarded-For: fe80::1%{scope_id}").status == 200
     assert house.upstream.last.values("x-forwarded-for") == ["127.0.0.1"]
@@ -333,7 +333,7 @@ def test_px_6_the_rest_of_an_aborted_body_never_reaches_another_person(house: Ho
         with connect(house.door.port) as client:
             client.sendall(request)
             if number % 4:
-                client.recv(100)  # and gone in the middle of the body
+                client.recv(100)  # and the client leaves in the middle of the body
                 return set()
             received = b""
             while chunk := client.recv(65_536):

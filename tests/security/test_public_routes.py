@@ -30,7 +30,7 @@ def names_in(request: RecordedRequest) -> dict[str, str]:
 
 
 def who_is_asked_for(request: RecordedRequest) -> Reply:
-    """An application that greets whom the front door names, and calls its answers public."""
+    """An application that greets the person whom the front door names, and marks its answers as public."""
     body = f"hello {request.header('x-auth-request-user') or 'stranger'}"
     return make_reply(body=body, headers={"Cache-Control": "public, max-age=3600", "Content-Type": "text/plain"})
 
@@ -101,7 +101,7 @@ def test_px_3_a_kit_call_to_a_public_route_has_no_identity(house: House) -> None
     ids=["a-route-that-is-not-the-clients", "a-wrong-secret"],
 )
 def test_px_3_a_kit_credential_is_checked_on_a_public_route(house: House, path: str, line: str, status: int) -> None:
-    """A Host of `internal_hosts` is accepted because of it, so it cannot be just anything."""
+    """This header lets a Host of `internal_hosts` in, so it must have a valid value."""
     assert house.get_raw(path, line).status == status
     assert house.upstream.requests == []
 
@@ -141,7 +141,7 @@ def test_ck_6_a_public_answer_that_sets_a_cookie_is_not_stored_in_shared_caches(
 def test_ck_6_a_shared_cache_does_not_give_the_answer_for_one_person_to_another(
     house: House, tmp_path: Path, path: str
 ) -> None:
-    """nginx with `proxy_cache` keeps all it may: on a public route that is an answer to nobody, else nothing."""
+    """nginx with `proxy_cache` keeps all it may: on a public route only answers for nobody, elsewhere nothing."""
     alice = house.session_cookie(house.sign_in("alice"))
     bob = house.session_cookie(house.sign_in("bob"))
     house.upstream.respond_with("/*", who_is_asked_for)
@@ -158,7 +158,7 @@ def test_ck_6_a_shared_cache_does_not_give_the_answer_for_one_person_to_another(
 
 
 def test_cs_2_a_cross_site_request_to_a_public_route_has_no_identity(house: House, cookie: str) -> None:
-    """A webhook comes from anywhere; with a person's cookie beside it, it is nobody's all the same."""
+    """A webhook can come from anywhere. It counts as nobody's even with the cookie of a person."""
     lines = ["Origin: https://evil.example", "Sec-Fetch-Site: cross-site"]
     assert house.get_raw("/hooks/x", *lines, method="POST", cookie=cookie).status == 200
     assert names_in(house.upstream.last) == {}

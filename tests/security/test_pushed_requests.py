@@ -99,7 +99,7 @@ def test_az_8_a_provider_that_requires_pushed_requests_gets_no_plain_request(
 def test_ds_4_a_sign_in_over_the_limit_makes_no_request_to_the_provider(
     build_house: Callable[..., House], provider: FakeProvider
 ) -> None:
-    """Else strangers would have it answer as many authenticated calls as they like."""
+    """Otherwise strangers could cause any number of authenticated calls to the provider."""
     house = build_house(
         providers={"corp": provider_table(provider, par="required")}, limits={"pending_logins_per_address": 5}
     )

@@ -1,4 +1,4 @@
-"""LG: a client that leaves, and a stream that breaks off, are no errors of the front door."""
+"""LG: a client that leaves, and a stream that breaks off, are not errors of the front door."""
 
 from __future__ import annotations
 

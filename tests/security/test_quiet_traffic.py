@@ -31,7 +31,7 @@ def house(timed_house: Callable[..., House], upstream: RecordingUpstream) -> Hou
 def is_alive_after(
     house: House, browser: CookieClient, clock: FakeClock, act: Callable[[], object], *, times: int = 5
 ) -> bool:
-    """Whether the session outlives its idle time when `act` is done five times meanwhile."""
+    """True if the session lives longer than its idle time when `act` is done five times meanwhile."""
     for _ in range(times):
         clock.advance(110)
         act()

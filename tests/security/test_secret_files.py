@@ -1,4 +1,4 @@
-"""FM-6: a secret that others may change, replace or read keeps the program from starting, wherever it really lies."""
+"""FM-6: the program does not start if others may change, replace or read a secret, wherever its real file is."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def mount(tmp_path: Path) -> Iterator[Path]:
 
 
 def project(folder: Path) -> None:
-    """What the kubelet writes: a folder by time, `..data` that leads to it, and a link for each key."""
+    """What the kubelet writes: a folder named after the time, `..data` as a link to it, and a link for each key."""
     folder.chmod(0o1777)
     (folder / "..2026_01_31_09_15_02.123456789").mkdir()
     (folder / "..data").symlink_to("..2026_01_31_09_15_02.123456789")

@@ -1,4 +1,4 @@
-"""PX-14: no application puts a service worker before the pages of others, and what it stored can go at sign-out."""
+"""PX-14: no application can put a service worker before other pages, and a sign-out can remove stored data."""
 
 from __future__ import annotations
 

@@ -33,7 +33,8 @@ def test_sl_1_every_sign_in_gets_a_new_id_and_ends_the_old_one(house: House) -> 
 @pytest.mark.parametrize("planted", ["a" * 43 + "." + "b" * 43, "x", "", "of nobody"])
 def test_sl_1_a_session_id_chosen_by_an_attacker_is_never_used(house: House, planted: str) -> None:
     if planted == "of nobody":
-        planted = house.door.app.bff.keyring.sign("c" * 43, purpose="session")  # even signed, it names no session
+        # It names no session, even with a valid signature.
+        planted = house.door.app.bff.keyring.sign("c" * 43, purpose="session")
     browser = house.browser()
     browser.cookies.set("vestibule", planted, house.url)
     house.sign_in(browser=browser)
@@ -59,11 +60,11 @@ def test_sl_2_idle_time_ends_a_session(timed_house: Callable[..., House], clock:
     browser = house.sign_in()
     for _ in range(3):
         clock.advance(500)
-        assert api(house, browser, "/page").status_code == 200  # activity slides
+        assert api(house, browser, "/page").status_code == 200  # activity extends the session
     clock.advance(601)
     assert api(house, browser, "/page").status_code == 401
     clock.advance(-400)
-    assert api(house, browser, "/page").status_code == 401  # and it does not come back
+    assert api(house, browser, "/page").status_code == 401  # and the session does not come back
 
 
 def test_sl_2_no_request_moves_the_absolute_end(timed_house: Callable[..., House], clock: FakeClock) -> None:
@@ -189,7 +190,7 @@ def test_sl_8_an_outage_ends_no_session(timed_house: Callable[..., House], clock
         house.provider.bend.token.drop()
     else:
         house.provider.bend.token.raw(**OUTAGES[outage])
-    clock.advance(LIFETIME - 10)  # due, and still alive: it is sent
+    clock.advance(LIFETIME - 10)  # a renewal is due, but the token is still valid, so it is sent
     assert api(house, browser).status_code == 200
     house.door.do(house.door.app.bff.tokens.drain())
     clock.advance(30)  # dead
@@ -235,7 +236,10 @@ def test_sl_9_a_session_without_a_usable_token_is_never_passed_on_as_anonymous(
 
 
 def abort_at_random(house: House, count: int) -> None:
-    """People share the door; most requests are cut at a random moment, and no answer is ever somebody else's."""
+    """People share the door.
+
+    Most requests are aborted at a random moment, and nobody gets an answer for somebody else.
+    """
     people = [f"person{number}" for number in range(12)]
     for name in people:
         house.provider.add_person(name)

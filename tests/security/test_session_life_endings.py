@@ -168,7 +168,7 @@ def test_sl_10_a_disabled_person_loses_access_at_the_next_refresh(
 
 
 def test_sl_10_revocations_under_load_leave_no_outdated_answers(house: House) -> None:
-    """Requests hammer the cache while the session ends: none that began after the end is let in."""
+    """Many requests use the cache while the session ends. No request that began after the end is let in."""
     browser = house.sign_in()
     cookie = house.session_cookie(browser)
     ended_at: list[float] = []

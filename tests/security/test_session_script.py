@@ -1,4 +1,4 @@
-"""The session-end script in other people's documents: never where it would change what they mean or may do (PX-17)."""
+"""The session-end script is never inserted where it would change what a document means or may do (PX-17)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ Build = Callable[..., House]
 
 @contextmanager
 def silent_port() -> Iterator[int]:
-    """A port that accepts no connection and refuses none: its queue is full."""
+    """A port that neither accepts nor refuses connections: its queue is full."""
     with ExitStack() as opened:
         server = opened.enter_context(socket.socket())
         server.bind(("127.0.0.1", 0))
@@ -120,7 +120,7 @@ def test_ds_7_a_socket_goes_on_to_another_upstream(
 def test_ds_7_what_has_been_sent_is_sent_to_nobody_else(
     build_house: Build, upstream: RecordingUpstream, stack: ExitStack
 ) -> None:
-    """An upstream that takes a request and closes may have acted on it."""
+    """An upstream that gets a request and closes the connection may have carried the request out."""
     other = stack.enter_context(RecordingUpstream())
     for each in (upstream, other):
         each.respond("/x", raw=b"", close=True)

@@ -335,7 +335,7 @@ def test_ws_6_a_page_that_was_resumed_without_an_announcement_keeps_its_owner(
 
 
 def test_ws_6_uploads_work_after_a_key_rotation(pages: House, open_tab: OpenTab) -> None:
-    """An old key still reads: what was recorded under it counts, and goes on under it and the new one."""
+    """An old key still works: what was recorded with it counts, and continues with it and with the new key."""
     bff = pages.door.app.bff
     alice, bob = pages.sign_in("alice"), pages.sign_in("bob")
     tab = open_tab(alice, pages.url)

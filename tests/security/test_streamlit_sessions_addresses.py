@@ -1,4 +1,4 @@
-"""WS-6: each spelling of an upload address is read, or refused."""
+"""WS-6: each spelling of an upload address is understood, or refused."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_tk_1_a_refused_secret_is_not_tried_with_another_method(house: House) ->
 
 @pytest.fixture
 def build_tls_house(build_house: Callable[..., House], authority: Authority, stack: ExitStack) -> Callable[..., House]:
-    """A house before an https provider; `certificate_host` is whom its certificate names."""
+    """A house with an https provider. `certificate_host` is the host in its certificate."""
 
     def build(*, certificate_host: str = "127.0.0.1", trusted: bool = True) -> House:
         provider = stack.enter_context(FakeProvider(auto_login="alice", tls=authority.issue(certificate_host)))
@@ -109,7 +109,7 @@ def test_tk_3_redirects_of_the_provider_are_not_followed(
             if endpoint == "revocation":
                 sign_out(house, browser)
                 house.door.do(house.door.app.bff.sign_in.drain())
-            # A provider that did not answer with its document is asked again after a while, not for each who comes.
+            # A provider that did not send its document is asked again after a while, not for each request.
             assert len(provider.hits_of(endpoint)) == (1 if endpoint == "discovery" else number)
         assert attacker.connections == 0
 
@@ -232,7 +232,7 @@ def test_tk_4_an_invalid_token_lifetime_is_ignored_without_an_error(house: House
 
 
 class Watcher:
-    """Everything a browser receives from the front door, byte for byte, while it does all that one can do."""
+    """All bytes that a browser receives from the front door while it does everything that is possible."""
 
     def __init__(self, house: House) -> None:
         self.house = house

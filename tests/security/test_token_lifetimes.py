@@ -15,7 +15,7 @@ def drop_lifetime(provider: FakeProvider) -> None:
 
 
 def make_opaque(provider: FakeProvider) -> None:
-    """Give out access tokens that say nothing about themselves, and no lifetime beside them."""
+    """Give out opaque access tokens, and no lifetime with them."""
     numbers = iter(range(1_000_000))
     provider.bend.token.json(lambda answer: {**answer, "access_token": f"opaque-{next(numbers)}"})
     provider.bend.id_token.claims(lambda claims: {**claims, "at_hash": OMIT})
@@ -71,7 +71,7 @@ def test_tk_4_the_assumed_lifetime_is_five_minutes_by_default(
 def test_tk_4_without_a_refresh_token_no_lifetime_is_assumed(
     timed_house: Callable[..., House], provider: FakeProvider, clock: FakeClock
 ) -> None:
-    """The token could not be renewed, so the person would have to sign in again, perhaps for nothing."""
+    """The token could not be renewed, so the person would have to sign in again, perhaps without need."""
     house = opaque_house(timed_house, provider)
     provider.options.issue_refresh_tokens = False
     make_opaque(provider)
@@ -95,7 +95,10 @@ def test_tk_6_a_refresh_token_with_a_space_is_kept_and_used(
 def test_tk_6_an_unusable_rotated_token_is_not_reported_as_an_outage(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
-    """The refresh token before it is spent: to show it again would end the session as if it had been stolen."""
+    """The old refresh token is spent.
+
+    If it were sent again, the provider would treat it as stolen and end the session.
+    """
     house = timed_house()
     browser = house.sign_in()
     house.provider.bend.token.json(lambda answer: {**answer, "access_token": "a b"}, times=1)

@@ -1,4 +1,4 @@
-"""PX-16: the processes of the front door show no other program of their user what they know, and leave no core file."""
+"""PX-16: other programs of the same user cannot read the memory of the front door, and it leaves no core file."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def door() -> Iterator[PagedDoor]:
-    """As a plain user, which this test's own user is or becomes."""
+    """Run as a plain user. The test's user is one, or becomes one."""
     with laid_out(starter="plain") as place, running(place, starter="plain") as started:
         yield started
 
 
 def spy_on(door: PagedDoor, pid: int) -> dict[str, object]:
-    """What another program of the door's user, in no sandbox, gets of `pid`."""
+    """What another program of the door's user, outside of a sandbox, can read from `pid`."""
     program = (sys.executable, "-I", "-S", "-c", SPY, str(pid), *PARTS)
     command = command_as("plain", program, place=door.place)
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=30)

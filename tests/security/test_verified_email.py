@@ -34,7 +34,7 @@ def routes(upstream: RecordingUpstream) -> list[dict[str, Any]]:
 def sign_in(
     build_house: Callable[..., House], provider: FakeProvider, upstream: RecordingUpstream
 ) -> Callable[..., tuple[House, CookieClient]]:
-    """Somebody who wrote `ADDRESS` into their account, of which the provider says `word`."""
+    """Somebody who wrote `ADDRESS` into their account. `word` is what the provider says about it."""
 
     def sign_in(word: Any, *, setting: str) -> tuple[House, CookieClient]:
         house = build_house(

@@ -152,7 +152,10 @@ def test_ws_3_a_handshake_keeps_only_the_headers_that_streamlit_needs(house: Hou
 def test_ws_4_the_identity_for_resuming_is_the_same_for_a_person_after_a_token_refresh(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:
-    """Streamlit resumes a session only for an equal identity: Alice's stays equal, Bob's differs, none is empty."""
+    """Streamlit resumes a session only for the same identity.
+
+    Alice's stays the same, Bob's differs, and no identity is empty.
+    """
     house = timed_house()
 
     def identity_at_handshake(browser_cookie: str) -> str:

@@ -75,9 +75,9 @@ def build_two_hosts(
     own_port: int = 0,
     **tables: Any,
 ) -> TwoHosts:
-    """The house, with `tables` laid over its settings; its hosts are reached at `proxy_port` when that is given.
+    """The house; `tables` replace keys of its settings. Its hosts are reached at `proxy_port` if that is given.
 
-    `own_port` is the door's own, any free one by default.
+    `own_port` is the port of the door itself, by default any free one.
     """
     own_port = own_port or free_port()
     port = proxy_port or own_port

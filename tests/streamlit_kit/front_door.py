@@ -1,4 +1,4 @@
-"""What a page needs of a front door: keys, assertions, and a server that records and answers as told."""
+"""What a page needs from a front door: keys, assertions, and a server that records requests and answers them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def jwks(*keys: SigningKey) -> dict[str, Any]:
 
 
 def make_claims(issuer: str, **changes: Any) -> dict[str, Any]:
-    """Claims of a good assertion with some replaced; OMIT takes one away."""
+    """Claims of a valid assertion. `changes` replace some of them; OMIT removes one."""
     now = int(time.time())
     claims = {
         "iss": issuer,
@@ -53,7 +53,7 @@ def make_claims(issuer: str, **changes: Any) -> dict[str, Any]:
 
 
 class KitFrontDoor:
-    """The recording upstream in the place of a front door, with its signing key published."""
+    """The recording upstream in place of a front door, with its signing key published."""
 
     def __init__(self) -> None:
         self.server = RecordingUpstream()

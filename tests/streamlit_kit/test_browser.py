@@ -1,4 +1,4 @@
-"""What only a browser can show: the sign-out form is really submitted, a sign-in link stays in its tab."""
+"""Tests that need a browser: the sign-out form is really submitted, and a sign-in link stays in its tab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.streamlit_kit.visitor import streamlit_running
 
 pytestmark = pytest.mark.component("chromium")
 
-# The query says who is there: what a front door does with a cookie.
+# The query says who is signed in, as a cookie does at a front door.
 PAGE = """
 import os
 import httpx
@@ -79,7 +79,7 @@ def tab(browser: Browser) -> Iterator[Page]:
 
 
 def answer_auth_paths(tab: Page, url: str) -> list[Request]:
-    """Answer below /auth/ in the front door's place; the returned list grows with every request that arrives there."""
+    """Answer below /auth/ in place of the front door. Every request there is added to the returned list."""
     arrived: list[Request] = []
 
     def answer(route: Route) -> None:

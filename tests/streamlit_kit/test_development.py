@@ -1,4 +1,4 @@
-"""A page without a front door, as the development person, against an API of the reader's kind on a real socket."""
+"""A page without a front door, as the development person, with an ordinary API on a real socket."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def development(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def come_from(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Say where the visitor is, which `AppTest` has no connection to tell; Streamlit says None for loopback."""
+    """Set the visitor's address, because `AppTest` has no connection. Streamlit says None for loopback."""
     monkeypatch.setattr(ContextProxy, "ip_address", property(lambda _: address))
 
 

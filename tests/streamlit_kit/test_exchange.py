@@ -14,7 +14,7 @@ from tests.streamlit_kit.front_door import KitFrontDoor
 
 EXCHANGE = "/auth/kit/exchange"
 BINDING = "b" * 43
-# The same token under two masks, as Streamlit writes the cookie on two visits, and another token.
+# The same token with two masks, as Streamlit writes the cookie on two visits, and another token.
 TOKEN, OTHER_TOKEN = bytes(range(16)), bytes(range(1, 17))
 
 

@@ -1,4 +1,4 @@
-"""The helpers that authors of pages test with."""
+"""The test tools for authors of pages."""
 
 from __future__ import annotations
 

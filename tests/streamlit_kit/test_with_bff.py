@@ -1,4 +1,4 @@
-"""What the front door really mints and opens, read and sent by the kit."""
+"""The kit with real assertions and handles of the front door."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one run of the page showed: texts, HTML, exceptions, and the query it left in the address."""
+    """What one run of the page showed: texts, HTML, exceptions, and the query in the address after it."""
 
     texts: tuple[str, ...]
     html: str
@@ -69,7 +69,7 @@ class Visitor:
 
 @contextmanager
 def visiting(port: int, headers: Sequence[tuple[str, str]], *, base_path: str = "") -> Iterator[Visitor]:
-    """Open a tab at a Streamlit server whose pages lie below `base_path`; its handshake carries `headers`."""
+    """Open a tab at a Streamlit server whose pages are below `base_path`. Its handshake has `headers`."""
     with connect(
         f"ws://127.0.0.1:{port}{base_path}/_stcore/stream",
         additional_headers=list(headers),

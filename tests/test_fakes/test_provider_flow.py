@@ -17,7 +17,7 @@ EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
 def decode(token: str, provider: FakeProvider, audience: str) -> dict[str, object]:
-    """Verify against the published keys, as a stranger would."""
+    """Verify with the published keys, as any client would."""
     kid = jwt.get_unverified_header(token)["kid"]
     published = httpx.get(f"{provider.base}/jwks").json()["keys"]
     key = jwt.PyJWK(next(each for each in published if each["kid"] == kid))

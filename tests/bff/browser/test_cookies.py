@@ -58,7 +58,7 @@ def test_the_session_cookie_is_found_at_any_position(headers: list[bytes]) -> No
     [b"\xa0", b"\x85", b"\x1f", b"\t", b"\xe2\x80\x80", b"\x0b", b"\x00", b"=", b'"', b"%20", b"x"],
 )
 def test_a_cookie_with_characters_before_its_name_is_another_cookie(prefix: bytes) -> None:
-    """Parsers that trim exotic white space turn these into ours."""
+    """Parsers that trim unusual white space read these as our cookies."""
     assert find_cookie([prefix + SENT], NAME) is None
 
 

@@ -20,7 +20,7 @@ def target(text: str, *, fallback: str = "/fallback") -> str:
 
 
 def stays(text: str) -> bool:
-    """True when `text` leads nowhere else, also for what decodes it up to three times before it resolves it."""
+    """True if `text` leads to no other origin, even for a program that decodes it up to three times first."""
     for _ in range(4):
         if origin_of(text, base=OWN_ORIGIN) != OWN_ORIGIN:
             return False
@@ -29,7 +29,7 @@ def stays(text: str) -> bool:
 
 
 class TestTheBrowsersView:
-    """The resolver of these tests, checked on what browsers are known to do."""
+    """The resolver of these tests does what browsers are known to do."""
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -91,7 +91,7 @@ def test_a_target_encoded_more_than_three_times_is_refused() -> None:
 
 @pytest.mark.parametrize("path", ["/auth/logout", "/auth%2flogout", "/%61uth/logout", "/a%75th/logout?x=1"])
 def test_the_rule_for_targets_is_asked_about_the_decoded_path(path: str) -> None:
-    """Else an encoded letter makes the sign-out page a target."""
+    """Otherwise an encoded letter would make the sign-out page a target."""
     asked: list[str] = []
 
     def is_page(decoded: str) -> bool:

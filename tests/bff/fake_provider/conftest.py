@@ -1,4 +1,4 @@
-"""A provider with its sign-in page, and an application of it."""
+"""A provider with its sign-in page, and an application that uses it."""
 
 from __future__ import annotations
 

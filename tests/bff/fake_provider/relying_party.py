@@ -1,4 +1,7 @@
-"""An application of the provider under test, with a browser: each step of a sign-in can be taken by itself."""
+"""An application that signs in at the provider under test, with a browser.
+
+Tests can do each step of a sign-in separately.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ class RelyingParty:
         return tokens
 
     def exchange(self, back: httpx.Response, **changes: str) -> httpx.Response:
-        """Trade the code with which `back` leads to the client."""
+        """Exchange the code in the redirect `back` for tokens."""
         form = {"grant_type": "authorization_code", "code": sent_back(back)["code"], "redirect_uri": CALLBACK}
         return self.post("/token", **(form | {"code_verifier": VERIFIER} | changes))
 

@@ -1,4 +1,4 @@
-"""The provider's HTTP: requests nobody should send, an outage, and the process that `vestibule demo` runs."""
+"""The provider's HTTP: wrong requests, an outage, and the process that `vestibule demo` runs."""
 
 from __future__ import annotations
 

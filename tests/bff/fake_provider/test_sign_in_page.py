@@ -1,4 +1,4 @@
-"""The sign-in page: who is on it, what it makes of what is typed, and that nothing on it comes from elsewhere."""
+"""The sign-in page: who is on it, how it reads what people type, and that it loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_typed_and_configured_text_is_escaped(party: RelyingParty, provider: Fak
 
 
 def test_every_page_brings_its_own_style_and_runs_no_script(party: RelyingParty, provider: FakeProvider) -> None:
-    """No script, no address but the provider's own: the page is whole without a network."""
+    """No script, and only addresses of the provider itself: the page is complete without a network."""
     desk = party.ask()
     party.sign_in()
     pages = [desk, party.browser.get(provider.issuer + "/"), party.browser.get(provider.issuer + "/logout")]

@@ -18,7 +18,7 @@ from tests.ports import free_port
 
 @pytest.fixture
 def listener() -> Iterator[RecordingUpstream]:
-    """Where the client hears of back-channel logouts."""
+    """The server of the client that gets back-channel logouts."""
     with RecordingUpstream() as upstream:
         upstream.respond("/*", body=b"{}")
         yield upstream

@@ -1,4 +1,4 @@
-"""Calls to providers over real sockets: bounded in time and size, nowhere but where they are sent."""
+"""Calls to providers over real sockets: limited in time and size, and sent only to the address that is given."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_a_compressed_body_is_not_unpacked(http: httpx.AsyncClient, provid
 async def test_a_call_with_a_very_slow_answer_ends_at_the_deadline(
     http: httpx.AsyncClient, provider: FakeProvider
 ) -> None:
-    """Each byte comes in time; the whole does not."""
+    """Each byte comes in time, but the whole answer does not."""
     provider.bend.jwks.drip(chunk=1, every=0.03)
     before = time.monotonic()
     assert await code_of(http, provider, deadline=0.3) == "provider_timeout"

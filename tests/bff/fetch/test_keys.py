@@ -25,7 +25,7 @@ Keys = tuple[VerificationKey, ...]
 
 
 class Publisher:
-    """A JWK Set that can change, fail and take its time; counts who asks."""
+    """A JWK Set that can change, fail and answer slowly. It counts the requests."""
 
     def __init__(self, *kids: str) -> None:
         self.kids = list(kids)
@@ -125,7 +125,7 @@ class TestRotation:
     async def test_all_requests_at_the_moment_of_a_rotation_pass(
         self, keys: ProviderKeys, publisher: Publisher
     ) -> None:
-        """Not only as many as the budget has fetches."""
+        """Not only as many as there are allowed fetches."""
         assert await passes(keys, token("one"))
         publisher.kids = ["two"]
         assert all(await asyncio.gather(*(passes(keys, token("two")) for _ in range(300))))
@@ -207,7 +207,7 @@ class TestUnknownNames:
     async def test_unknown_key_names_from_strangers_do_not_delay_the_tokens_of_the_provider(
         self, keys: ProviderKeys, publisher: Publisher
     ) -> None:
-        """DM-4: anybody can post a logout token; what the provider answers is not theirs to spend."""
+        """DM-4: anybody can post a logout token, so such tokens must not use up the fetches of keys."""
         assert await passes(keys, token("one"))
         for number in range(10):
             assert not await passes(keys, unknown(f"x{number}"))
@@ -221,7 +221,7 @@ class TestTokensThatNameNoKey:
     async def test_a_token_without_a_kid_that_fails_is_tried_again_with_fresh_keys(
         self, keys: ProviderKeys, publisher: Publisher
     ) -> None:
-        """Small providers name none, and have new keys after a restart."""
+        """Small providers name no keys, and have new ones after a restart."""
         nameless = jwt_of({"sub": "alice"}, key=signing_key("EdDSA", "two"), drop=("kid",))
         assert await passes(keys, token("one"))
         publisher.kids = ["two"]

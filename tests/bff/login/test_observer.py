@@ -16,7 +16,7 @@ from tests.bff.refresh_bench import Bench
 
 
 class Notes:
-    """An observer that writes down what it is told."""
+    """An observer that records what it is told."""
 
     def __init__(self) -> None:
         self.sessions: list[Session] = []

@@ -38,7 +38,7 @@ def browser(*cookies: str) -> Browser:
 
 
 class Door:
-    """The use-cases on a bench, and the steps a browser takes between them."""
+    """The use cases under test, and the steps that a browser does between them."""
 
     def __init__(self, bench: Bench, *, observer: LoginObserver | None = None, **over: Any) -> None:
         self.bench, self.fake = bench, bench.fake
@@ -186,7 +186,7 @@ class TestTheSessionBefore:
         assert SessionsEnded(EndReason.SUPERSEDED, name=first.session.name) in door.bench.events
 
     async def test_a_session_that_another_tab_opened_during_the_sign_in_ends_too(self, door: Door) -> None:
-        """Its cookie is about to be overwritten: nobody could ever sign it out."""
+        """Its cookie is about to be overwritten, so nobody could sign this session out later."""
         slow, quick = await door.start(), await door.start()
         first = await door.finish(await door.authorize(quick), browser(*quick.set_cookies))
         assert isinstance(first, LoginFinished)
@@ -377,7 +377,7 @@ class TestSigningOut:
 
 
 async def test_an_invalid_token_is_refused_with_the_name_of_the_rule_and_is_not_repeated(door: Door) -> None:
-    """The code names the rule; what the token said of the person is for nobody."""
+    """The code names the rule. What the token says about the person is shown to nobody."""
     door.fake.bend.id_token.claims(lambda claims: claims | {"nonce": "mallory"})
     started = await door.start()
     with pytest.raises(InvalidToken) as refused:

@@ -1,4 +1,7 @@
-"""Null and empty text are absent wherever a member may be left out, and forbidden members refuse whatever they say."""
+"""Null and empty text count as absent wherever a member may be left out.
+
+Forbidden members are refused with any value.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,7 @@ class TestEachMessage:
         assert key.kid == ("" if name == "kid" else "k1")
 
     def test_an_empty_required_member_is_treated_as_missing(self, value: Any) -> None:
-        """The codes are those of members that are not there."""
+        """The codes are the same as for missing members."""
         for name in ("iss", "sub", "aud", "exp", "iat", "nonce"):
             with pytest.raises(InvalidToken) as refused:
                 id_token(**{name: value})
@@ -215,7 +218,7 @@ class TestKeysWithoutAName:
         assert not isinstance(refused.value, UnknownKey)
 
     def test_keys_without_a_kid_that_do_not_verify_cause_a_new_fetch(self) -> None:
-        """Otherwise a rotation would end every sign-in until the set is old."""
+        """Otherwise every sign-in after a rotation would fail until the set is fetched again."""
         with pytest.raises(UnknownKey) as refused:
             self.claims_of(jwt_of(STANDARD, header={"kid": "new"}), *published(signing_key("RS256", "other"), kid=None))
         assert refused.value.code == "id_token_unknown_key"

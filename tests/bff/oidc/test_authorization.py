@@ -135,7 +135,7 @@ class TestResponse:
         assert rejected([]) == "callback_state"
 
     def test_an_error_response_without_a_state_has_a_reason_of_its_own(self) -> None:
-        """Some providers leave the state out when a person cancels: nothing is known but that it failed."""
+        """Some providers leave the state out when a person cancels. Then it is only known that the sign-in failed."""
         assert rejected([("error", "access_denied")]) == "callback_denied"
         assert rejected([("error", "<script>"), ("state", "")]) == "callback_denied"
 

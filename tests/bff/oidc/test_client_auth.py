@@ -24,7 +24,7 @@ def authenticated(credentials: ClientCredentials) -> tuple[dict[str, str], dict[
 
 
 def test_client_secret_basic_encodes_id_and_secret_before_joining_them() -> None:
-    """RFC 6749 section 2.3.1: else a colon or a plus sign in either breaks the pair."""
+    """RFC 6749 section 2.3.1: otherwise a colon or a plus sign in one of them breaks the pair."""
     form, headers = authenticated(BASIC)
     client_id, _, secret = b64decode(headers["Authorization"].removeprefix("Basic ")).decode().partition(":")
     assert (unquote_plus(client_id), unquote_plus(secret)) == (BASIC.client_id, BASIC.secret)

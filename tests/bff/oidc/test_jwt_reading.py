@@ -1,4 +1,4 @@
-"""Compact JWS: shape, header, signature and times; nothing but `InvalidToken` for whatever is wrong."""
+"""Compact JWS: shape, header, signature and times. Every fault raises `InvalidToken` and nothing else."""
 
 from __future__ import annotations
 

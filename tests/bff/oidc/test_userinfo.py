@@ -1,4 +1,4 @@
-"""Userinfo: of the same person, signed or not, never over the ID token."""
+"""Userinfo: it must be about the same person, may be signed, and never replaces what the ID token says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One identity provider over sockets: what is believed of it, and what happens while it is down."""
+"""One identity provider over sockets: which of its answers are believed, and what happens while it is down."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class TestDiscoveryElsewhere:
 
 
 class TestAnswering:
-    """Whether a browser may be sent there."""
+    """True if a browser may be sent there."""
 
     async def test_a_provider_that_has_just_answered_is_not_checked_again(
         self, provider: Provider, fake: FakeProvider, clock: FakeClock
@@ -145,7 +145,7 @@ class TestAnswering:
     async def test_an_error_from_the_token_endpoint_counts_as_an_answer(
         self, provider: Provider, fake: FakeProvider
     ) -> None:
-        """Else whoever sends junk codes would have the document fetched each time."""
+        """Otherwise anybody who sends invented codes would cause a fetch of the document each time."""
         known = await provider.metadata()
         fake.bend.token.raw(429)
         assert await code_of(provider.request_token({"grant_type": "x"})) == "provider_error"

@@ -204,7 +204,7 @@ class TestOnARefresh:
 
     @pytest.mark.parametrize("source", ["id_token", "access_token"])
     def test_roles_are_removed_when_their_source_no_longer_has_the_claim(self, source: str) -> None:
-        """Some providers leave a claim out once nothing is left in it: the last role must not outlive its removal."""
+        """Some providers leave a claim out if it is empty. The last role must go then too."""
         found = FoundIn(roles=(source,))
         person = identity(id_token=self.BARE, access_token={"sub": "alice"}, before=self.BEFORE, found_in=found)
         assert (person.roles, person.groups) == ((), ("science",))
@@ -250,7 +250,7 @@ def test_claims_are_kept_up_to_the_limit_and_sid_is_always_kept() -> None:
 
 
 def test_the_raw_list_of_groups_is_the_first_claim_that_is_left_out() -> None:
-    """The groups are kept apart from the other claims, so their raw list is the first that may go."""
+    """The groups are stored separately from the other claims, so their raw list may be dropped first."""
     groups = [f"00000000-0000-4000-8000-{number:012d}" for number in range(400)]
     more = {"groups": groups, "department": "physics", "office": "x" * 1_000}
     found = identity(id_token={"iss": ISSUER, "sub": "alice", **more})

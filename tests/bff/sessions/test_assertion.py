@@ -1,4 +1,4 @@
-"""First-party assertions: two kinds that are never taken for each other, both verifiable from the published keys."""
+"""First-party assertions: there are two kinds, neither is accepted as the other, and the published keys verify both."""
 
 from __future__ import annotations
 

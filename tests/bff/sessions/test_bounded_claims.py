@@ -1,4 +1,4 @@
-"""An assertion fits into a header line, whoever the person is, and says what it leaves out."""
+"""An assertion fits into a header line for every person, and says what it leaves out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one reading of the session cookie, whichever endpoint asks."""
+"""All endpoints read the session cookie in the same way."""
 
 from __future__ import annotations
 

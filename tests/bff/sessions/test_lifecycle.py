@@ -246,7 +246,7 @@ class TestCap:
     async def test_a_session_that_was_just_opened_is_not_ended_by_the_limit(
         self, store: MemoryStore, clock: FakeClock
     ) -> None:
-        """Not even when the clock says that all are of the same age."""
+        """Even if all have the same age by the clock."""
         capped = Sessions(store, keyring(), session_settings(max_per_person=1))
         for _ in range(20):
             opened = await capped.open(opening(clock))

@@ -54,7 +54,7 @@ class TestOneGrantPerExpiry:
         ],
     )
     async def test_a_refresh_never_widens_the_scope(self, bench: Bench, given: str | None, left: str) -> None:
-        """TK-6: whatever the answer says, a route that asks for a scope opens no wider than at sign-in."""
+        """TK-6: no answer to a refresh opens a route for which the scope was missing at sign-in."""
         session = await bench.sign_in()
         bench.fake.bend.token.json(lambda answer: {**answer, "scope": given} if given is not None else answer, times=1)
         bench.clock.advance(LIFETIME)
@@ -180,7 +180,7 @@ class TestAheadOfTheEnd:
         assert len(bench.fake.hits_of("token")) == 2, "the sign-in and one try"
 
     async def test_a_failed_refresh_of_another_request_leaves_the_valid_token_in_use(self, bench: Bench) -> None:
-        """Whoever comes at the very end waits for a flight that began while the token lived."""
+        """A request at the very end of the token's life waits for a refresh that started before."""
         session = await bench.sign_in()
         bench.fake.bend.token.raw(503)
         bench.clock.advance(LIFETIME - MARGIN)

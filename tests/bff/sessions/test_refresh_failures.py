@@ -34,7 +34,7 @@ OUTAGES: list[dict[str, Any]] = [
 class TestOutages:
     @pytest.mark.parametrize("bend", OUTAGES)
     async def test_an_outage_keeps_the_session_and_its_valid_token(self, bench: Bench, bend: dict[str, Any]) -> None:
-        """SL-8: whatever is not the provider's own no to this grant."""
+        """SL-8: everything that is not the provider's own refusal of this grant."""
         session = await bench.sign_in()
         bench.fake.bend.token.raw(**bend)
         bench.clock.advance(LIFETIME)
@@ -95,7 +95,7 @@ class TestOutages:
         await fresh.aclose()
 
     async def test_an_outage_between_the_grant_and_the_keys_keeps_the_new_tokens(self, bench: Bench) -> None:
-        """The old refresh token is spent: without the new one the next refresh would be the end (TK-6)."""
+        """The old refresh token is spent. Without the new one, the next refresh would end the session (TK-6)."""
         session = await bench.sign_in()
         await bench.provider.keys.current()
         bench.fake.rotate_keys(keep_old=False)
@@ -275,7 +275,10 @@ class TestTheRecordMeanwhile:
         assert stored.tokens == later
 
     async def test_a_record_with_a_later_grant_is_not_ended_by_a_late_refusal(self, bench: Bench) -> None:
-        """SL-5: a holder that slept past its lock hears that its refresh token was used, which another process did."""
+        """SL-5: a holder that slept longer than its lock is told that its refresh token was used already.
+
+        Another process used it.
+        """
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
         later = replace(session.tokens, access_token="later", refresh_token="rotated", expires_at=bench.clock() + 50)
@@ -292,7 +295,10 @@ class TestTheRecordMeanwhile:
 
 class TestTheStoreMeanwhile:
     async def test_an_unreachable_store_does_not_lose_the_granted_token(self, bench: Bench) -> None:
-        """The refresh token is spent: what came for it is kept until it can be written; who waits hears at once."""
+        """The refresh token is spent, so the new tokens are kept until they can be written.
+
+        Waiting requests get an answer at once.
+        """
         session = await bench.sign_in()
         bench.clock.advance(LIFETIME)
         bench.store.is_out = True

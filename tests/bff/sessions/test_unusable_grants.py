@@ -1,4 +1,7 @@
-"""A refresh that the provider grants in a way that cannot be used: no outage, and the refresh token may be spent."""
+"""The provider grants a refresh, but its answer cannot be used.
+
+This is not an outage, and the refresh token may be spent.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,10 @@ async def test_the_old_refresh_token_is_kept_when_an_unusable_token_response_has
 async def test_an_unusable_new_refresh_token_leaves_the_session_without_a_refresh_token(
     bench: Bench, value: Any
 ) -> None:
-    """The one before is spent: to show it again would look like theft. The person can sign in again at once."""
+    """The old refresh token is spent, and sending it again would look like theft.
+
+    The person can sign in again at once.
+    """
     outcome, session, detail = await refreshed(bench, changing(refresh_token=value))
     assert outcome == NoToken()
     assert "the refresh token is spent" in detail

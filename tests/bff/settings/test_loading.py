@@ -241,7 +241,7 @@ GOOD: dict[str, Any] = {
 
 
 def lines(environ: dict[str, str] | None = None, /, **changes: Any) -> list[str]:
-    """What is said of the good tables with `changes`, as `server__workers="x"` or `routes__0__kit="y"`."""
+    """Return the faults of valid tables with `changes`, such as `server__workers="x"` or `routes__0__kit="y"`."""
     tables = deepcopy(GOOD)
     for path, value in changes.items():
         table: Any = tables
@@ -257,7 +257,7 @@ def lines(environ: dict[str, str] | None = None, /, **changes: Any) -> list[str]
 
 
 class TestEverythingAtOnce:
-    """All faults of form are told at once; when the forms hold, all faults of rules at once."""
+    """All faults of form are reported at once. If there are none, all faults of rules are reported at once."""
 
     def test_the_tables_that_these_tests_change_are_valid(self) -> None:
         assert lines() == []
@@ -304,7 +304,7 @@ class TestEverythingAtOnce:
 
 
 class TestWords:
-    """Faults are told in the language of the file."""
+    """Faults use the words of the configuration file."""
 
     @pytest.mark.parametrize(
         ("changes", "line"),
@@ -372,7 +372,7 @@ class TestWords:
 
 
 def test_a_settings_error_passes_through_context_managers_unchanged() -> None:
-    """Python writes to an exception on its way: a frozen one turns into another error there."""
+    """Python writes to an exception while it is raised. A frozen one would cause another error there."""
 
     @contextlib.contextmanager
     def somewhere() -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Settings that start, and what their operator should know about them."""
+"""Settings that are valid, but of which the operator is warned."""
 
 from __future__ import annotations
 

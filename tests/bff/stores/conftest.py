@@ -43,7 +43,7 @@ def deployment_of(
 
 @pytest.fixture
 def prefix() -> str:
-    """Of this test's keys and channels: within what the ACL user of the documentation may touch."""
+    """The prefix of this test's keys and channels. The ACL user of the documentation may use it."""
     return f"vestibule:{secrets.token_hex(4)}:"
 
 

@@ -1,4 +1,4 @@
-"""Another process with a store of its own, told line by line what to do.
+"""Another process with its own store. It gets one command per line.
 
 `python -m tests.bff.stores.neighbour URL PREFIX` answers each line of its input with one:
 `take KIND NAME COUNT` → how many of COUNT parallel takers got the value; `end NAME` → `done`, once it is published.

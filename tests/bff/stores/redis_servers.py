@@ -56,7 +56,7 @@ ACL_RULES = (
     "+asking",
     "+select",
 )
-"""What docs/redis.md tells an operator to allow: the tests prove that it is enough."""
+"""The commands that docs/redis.md tells an operator to allow. The tests prove that they are enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Certificates:
 
     @property
     def query(self) -> str:
-        """The part of a `rediss://` URL that names them."""
+        """The part of a `rediss://` URL that names these files."""
         names = zip(("ca_file", "certificate_file", "key_file"), (self.authority, *self.client), strict=True)
         return urlencode({key: str(path) for key, path in names})
 
@@ -95,7 +95,7 @@ class Server:
         return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=5, protocol=2, **self.options)  # type: ignore[arg-type]  # values by keyword
 
     def freeze(self) -> None:
-        """Keep the process from answering, as a cut network does."""
+        """Stop the process from answering, as if the network were cut."""
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -125,7 +125,7 @@ def standalone(program: Path, folder: Path) -> Iterator[Deployment]:
 
 @contextmanager
 def secured(program: Path, folder: Path) -> Iterator[Deployment]:
-    """TLS alone, client certificates asked for, and one ACL user with the rights the documentation names."""
+    """Only TLS, with client certificates, and one ACL user with the rights that the documentation names."""
     place = folder / "certificates"
     place.mkdir()
     authority = make_authority(place)
@@ -176,7 +176,8 @@ def _join(servers: list[Server]) -> None:
         with server.client() as client:
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
-    for number, server in enumerate(servers):  # each meets each: waiting for gossip takes seconds
+    # Introduce every server to every other one: waiting for gossip takes seconds.
+    for number, server in enumerate(servers):
         with server.client() as client:
             for other in servers[:number]:
                 client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port)
@@ -215,7 +216,7 @@ def _servers() -> Iterator[Callable[..., Server]]:
 
 
 def start_server(program: Path, folder: Path, port: int, *options: str) -> Server:
-    """One more server; whoever starts it ends it."""
+    """Start one more server. The caller must end it."""
     server = _launch(program, folder, port, options, configuration=None, certificates=None)
     _until(lambda: _answers(server), f"port {port} answers")
     return server

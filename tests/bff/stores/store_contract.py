@@ -1,6 +1,6 @@
-"""What every store keeps to, on its real clock: subclass `StoreContract` and give it a `store` fixture.
+"""The rules for every store, on its real clock: subclass `StoreContract` and give it a `store` fixture.
 
-Each test has names of its own, so that stores may be shared between tests.
+Each test uses its own names, so tests may share a store.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def created(store: Store, *owners: str, idle: float = HOUR, lifetime: floa
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    """Return as soon as `is_so`; fail when it is not within eight seconds."""
+    """Return as soon as `is_so` is true. Fail if it is not true within eight seconds."""
     for _ in range(800):
         if is_so():
             return

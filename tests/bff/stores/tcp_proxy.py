@@ -20,13 +20,13 @@ class TcpProxy:
         self._writers: set[asyncio.StreamWriter] = set()
 
     def cut(self) -> None:
-        """Reset every connection, and each new one as soon as it is made."""
+        """Reset every connection now, and each new one at once."""
         self._is_cut = True
         for writer in list(self._writers):
             writer.transport.abort()
 
     def hold(self) -> None:
-        """Let connections stand and be made, but nothing pass."""
+        """Keep connections open and accept new ones, but let no data pass."""
         self._passes.clear()
 
     def restore(self) -> None:
@@ -66,4 +66,4 @@ async def tcp_proxy(target: int) -> AsyncIterator[TcpProxy]:
         proxy.restore()
         proxy.cut()
         await server.wait_closed()
-        await asyncio.sleep(0.05)  # the pumps see their ends
+        await asyncio.sleep(0.05)  # both directions then end

@@ -1,4 +1,4 @@
-"""The memory store on a clock that is moved: exact ends, and memory bounded by what is alive.
+"""The memory store on a clock that tests move: records end exactly in time, and only live records take memory.
 
 The rules that every store keeps to are `store_contract.py`.
 """

@@ -1,4 +1,4 @@
-"""The store's time from its last answer: never ahead of the store, never backwards, seldom asked for."""
+"""The store's time, computed from its last answer: never ahead of the store, never going back, seldom asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bff.stores.redis_clock import FRESH_SECONDS, StoreClock
 
 
 class World:
-    """A monotonic clock here, a store's clock there, and an answer that takes `travel` seconds each way."""
+    """A monotonic clock here, the clock of a store, and `travel` seconds for an answer in each direction."""
 
     def __init__(self) -> None:
         self.here = 100.0

@@ -1,4 +1,4 @@
-"""Events between processes: heard within a second on every kind of deployment, and each once."""
+"""Events between processes: every kind of deployment delivers each of them once, within a second."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def test_a_lost_heartbeat_means_that_events_may_be_lost(
     await until(lambda: store.is_hearing)
     with standalone.servers[0].client() as raw:
         raw.execute_command("CLIENT", "NO-EVICT", "on")
-        # Its publishing is refused for a moment: the number of that heartbeat is never heard.
+        # Publishing is refused for a moment, so one heartbeat with its number never arrives.
         raw.execute_command("ACL", "SETUSER", "default", "-publish")
         await asyncio.sleep(0.35)
         told.clear()

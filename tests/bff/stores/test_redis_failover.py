@@ -1,4 +1,4 @@
-"""Under load a primary dies and a slot moves: what was confirmed is still there, what was ended stays ended."""
+"""A primary dies or a slot moves under load. Confirmed sessions are still there, and ended ones stay ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.long, pytest.mark.component("redis-server")]
 
 @dataclass(slots=True)
 class Load:
-    """Signs people in and out without end, and remembers what was confirmed."""
+    """Signs people in and out again and again, and remembers what was confirmed."""
 
     store: RedisStore
     opened: set[str] = field(default_factory=set)
@@ -166,7 +166,7 @@ def move_slot(deployment: Deployment, slot: int) -> None:
     with owner.client() as source, target.client() as there:
         there.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", node_id(owner))
         source.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", node_id(target))
-        time.sleep(0.005)  # a while in which a part of the keys is here and new ones are born there
+        time.sleep(0.005)  # for a while some keys are still here, and new ones are made there
         while keys := source.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 10):
             source.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
         for client in (there, source):

@@ -1,4 +1,7 @@
-"""When Redis is slow, cut off, refuses or has lost its replica: `StoreUnavailable` promptly, and on as before after."""
+"""If Redis is slow, cut off, refuses or has lost its replica, `StoreUnavailable` comes soon.
+
+Afterwards all is as before.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def every_operation(store: RedisStore) -> dict[str, Callable[[], object]]:
 
 
 async def failures(operations: dict[str, Callable[[], object]]) -> dict[str, object]:
-    """What each raised, if anything, all running at once."""
+    """Run all at once; return what each raised, if anything."""
 
     async def run(operation: Callable[[], object]) -> object:
         return await operation()  # type: ignore[misc]  # each is a coroutine function of some result
@@ -140,7 +143,10 @@ async def test_a_new_connection_loses_no_operation(standalone: Deployment, open_
 
 
 async def test_cancelled_commands_never_mix_replies(standalone: Deployment, open_redis: OpenRedis) -> None:
-    """SL-11: 500 people, a slow Redis, requests given up at random: each reads their own record or nothing."""
+    """SL-11: 500 people, a slow Redis, and requests that are aborted at random.
+
+    Each person gets their own record or nothing.
+    """
     people = 500
     async with behind_proxy(standalone, open_redis, seconds=5) as (proxy, store):
         ends = await store.now() + 600
@@ -151,7 +157,7 @@ async def test_cancelled_commands_never_mix_replies(standalone: Deployment, open
         proxy.delay = 0.01
         chance = random.Random(11)
         read = given_up = 0
-        patience = 0.12  # follows the machine: about half of the visits are given up, however busy it is
+        patience = 0.12  # depends on the machine, so that about half of the visits are aborted even if it is busy
 
         async def visit() -> None:
             nonlocal read, given_up, patience

@@ -1,4 +1,4 @@
-"""Whether a Redis serves strangers is asked of the server, not read from the URL."""
+"""Whether a Redis answers without a password is tried at the server, not read from the URL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def is_open(url: str) -> bool:
 
 @pytest.fixture
 def own_server(component: Callable[[str], Path], tmp_path: Path) -> Iterator[Callable[[], Server]]:
-    """`own_server()`: a server of this test's own."""
+    """`own_server()` starts a server only for this test."""
     started: list[Server] = []
 
     def start() -> Server:

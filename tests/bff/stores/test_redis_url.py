@@ -1,4 +1,7 @@
-"""Reading `store.url`: every deployment has its form, and what is not one of them is refused without being repeated."""
+"""Reading `store.url`: every kind of deployment has a form.
+
+Any other text is refused, and the message does not repeat it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in Redis: garbage signs nobody in, floods stay within their caps, scripts touch one key, names are hashes."""
+"""What is in Redis: garbage signs nobody in, floods stay within their limits, scripts use one key, names are hashes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def store(standalone: Deployment, open_redis: OpenRedis) -> RedisStore:
 
 @pytest.fixture
 def raw(standalone: Deployment) -> redis.Redis:
-    """A client of the same database, for what an intruder or an accident writes."""
+    """A client of the same database, which writes what an intruder or an accident could write."""
     return redis.Redis.from_url(standalone.url, protocol=2)
 
 

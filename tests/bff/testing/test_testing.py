@@ -1,4 +1,4 @@
-"""What authors of APIs test with: callers, a provider and a clock, and that none of it works outside a test."""
+"""The test tools for authors of APIs: callers, a provider and a clock. They do not work outside a test."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ ISSUER = "https://idp.example.com"
 
 @pytest.fixture(autouse=True)
 def plugin() -> Iterator[None]:
-    """The plugin's frame around a test, whether or not it is installed in this environment."""
+    """What the plugin does around a test, even if it is not installed in this environment."""
     with running_test():
         yield
 
@@ -184,7 +184,7 @@ def test_the_pytest_plugin_is_installed_with_the_package(tmp_path: Path) -> None
 
 
 def test_the_pytest_plugin_imports_no_server_library() -> None:
-    """Who has the kit alone has neither FastAPI nor cryptography's weight, and runs tests all the same."""
+    """Somebody with only the kit has neither FastAPI nor cryptography, and must be able to run tests."""
     look = "import bff.pytest_plugin, sys; print({'fastapi', 'httpx', 'jwt', 'cryptography'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
@@ -199,7 +199,7 @@ print(FakeProvider().issuer, {"uvicorn", "jinja2", "multipart", "redis", "typer"
 
 
 def test_the_provider_needs_neither_pytest_nor_a_server_package() -> None:
-    """Without pytest it runs in `vestibule demo`, without Uvicorn and Jinja in the tests of an API."""
+    """It runs without pytest in `vestibule demo`, and without Uvicorn and Jinja in the tests of an API."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_PYTEST], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("http://127.0.0.1:")

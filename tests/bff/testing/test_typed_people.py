@@ -1,4 +1,4 @@
-"""What is typed at the sign-in page of the provider for development becomes the roles that were meant."""
+"""People type roles at the sign-in page of the provider for development, and get the roles that they meant."""
 
 from __future__ import annotations
 

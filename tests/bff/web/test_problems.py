@@ -1,4 +1,4 @@
-"""Errors as pages and problem documents: one shape, nothing of the input, nothing executable."""
+"""Errors as pages and problem documents: they have one shape, and hold no input and nothing executable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A path passes when every reading of it leads to the same place: held against a slow definition of its own."""
+"""A path passes if all readings of it lead to the same place. The tests compare this with a slow second definition."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_an_encoded_slash_is_accepted_where_the_route_allows_it(raw: bytes) -> N
 
 
 def test_an_upload_address_in_upper_case_is_treated_as_an_upload() -> None:
-    """It goes on to the check whose upload it is."""
+    """The request goes on to the check of who owns the upload."""
     assert refusal(b"/_STCORE/UPLOAD_FILE/abc/1") == ""
 
 
@@ -163,7 +163,7 @@ def test_a_path_with_more_readings_than_the_limit_is_refused() -> None:
     assert refusal(raw) == "too many readings"
 
 
-# The slow definition: no code of the front door, no bounds.
+# The slow definition: it uses no code of the front door and has no limits.
 
 
 def slow_readings(raw: str) -> set[str]:

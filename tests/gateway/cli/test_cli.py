@@ -87,7 +87,7 @@ def test_config_check_accepts_a_valid_file(folder: Path) -> None:
 
 
 def about_settings(stderr: str) -> list[str]:
-    """What was said, but for how the page is kept apart, which depends on the machine."""
+    """Return the output without the lines about the page's sandbox, which depend on the machine."""
     return [line for line in stderr.splitlines() if not line.startswith(("page pages:", "warning: page pages:"))]
 
 

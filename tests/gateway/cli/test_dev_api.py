@@ -1,4 +1,7 @@
-"""An API under development: a fault in it is told at once, to callers too; its own files alone start it again."""
+"""An API under development: a fault is reported at once, to callers too.
+
+Only changes of its own files start it again.
+"""
 
 from __future__ import annotations
 
@@ -141,4 +144,4 @@ def test_callers_and_the_terminal_get_the_last_line_of_the_error(folder: Path, t
     assert problem["detail"].startswith(f"The API main:app is not running: {reason}")
     said = running.log.read_text()
     assert problem["detail"].removeprefix("The") in said.replace("ERROR: the", "ERROR: The")
-    assert "importlib" not in said  # whoever imports the API has no part in the fault
+    assert "importlib" not in said  # the code that imports the API has no part in the fault

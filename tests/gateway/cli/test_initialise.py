@@ -31,7 +31,7 @@ def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, pages: Path) -> Path:
-    """Where the configuration goes: not there yet, and beside the pages."""
+    """The folder for the configuration. It does not exist yet, and is beside the pages."""
     return tmp_path / "settings" / "vestibule"
 
 
@@ -271,7 +271,7 @@ def test_a_folder_below_a_world_writable_one_is_refused_in_one_line(folder: Path
 
 
 def test_the_command_writes_the_file_where_the_other_commands_search(pages: Path) -> None:
-    """As root /etc/vestibule would be meant: so this names the folder that others have by default."""
+    """For root the default is /etc/vestibule. So this test names the folder that is the default for others."""
     variables = {"HOME": str(pages.parent / "home")}
     own = pages.parent / "home/.config/vestibule"
     arguments = ("init", "--issuer", ISSUER, "--client-id", "x", "--streamlit", "app.py", "--client-secret-file", "-")

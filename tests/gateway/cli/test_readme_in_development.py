@@ -1,4 +1,4 @@
-"""What the README shows runs as it stands: its page and its API under `vestibule dev`, signed in at the mock."""
+"""The page and the API of the README work unchanged under `vestibule dev`, with a sign-in at the mock provider."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ odd = pytest.mark.parametrize("odd", [pytest.param(document, id=document.id) for
 
 
 class Insertion:
-    """One document's way through an inserter, and what it left of it."""
+    """One document on its way through an inserter, and the result."""
 
     def __init__(self, content_type: str = UTF_8, *, length: int | None = None) -> None:
         self.given: RawHeaders = [(b"content-type", content_type.encode()), (b"etag", b'"1"')]

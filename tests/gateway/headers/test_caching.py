@@ -1,4 +1,4 @@
-"""An answer for a session may be cached only by the browser of its person."""
+"""Only the person's own browser may cache an answer for a session."""
 
 from __future__ import annotations
 

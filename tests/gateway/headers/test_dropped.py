@@ -1,4 +1,4 @@
-"""What is dropped of an upstream's answer leaves a line, and cannot fill the log."""
+"""What is dropped from an upstream's answer leaves a log line, but cannot fill the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headers of other proxies: removed in every spelling, unless a route names one in full; what else looks so passes."""
+"""Headers of other proxies are removed in every spelling, unless a route names one in full. Similar names pass."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_the_oauth2_proxy_and_authelia_presets_use_their_names() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_an_unverified_email_is_not_sent(preset: HeaderPreset) -> None:
-    """An application takes the address for the person: anybody could be anybody."""
+    """An application may identify people by this address, so anybody could be anybody."""
     claims = {**ADA.claims, "email": "ada@example.com"}
     mallory = replace(ADA, email_verified=False, claims=claims)
     named = {"X-Mail": "email", "X-Verified": "email_verified", "X-Department": "department"}

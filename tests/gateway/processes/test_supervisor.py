@@ -44,7 +44,7 @@ HANDSHAKE = (
 
 
 class Door:
-    """A started front door and what it said of itself."""
+    """A started front door and what it reported."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self.process = process
@@ -151,7 +151,7 @@ def test_a_killed_worker_is_started_again_on_the_same_port(start: Start) -> None
     door = start()
     first = door.get("/pid")["pid"]
     os.kill(first, signal.SIGKILL)
-    # Not one connection is refused meanwhile: the socket is the supervisor's, and they wait in its queue.
+    # No connection is refused meanwhile: the socket belongs to the supervisor, and connections wait in its queue.
     second = door.get("/pid")["pid"]
     assert second != first
     wait_until(lambda: door.said('"how": "signal SIGKILL"'), seconds=PATIENCE_SECONDS)

@@ -113,7 +113,7 @@ def test_a_program_that_handles_sigterm_can_finish_its_work(tethered: list[Tethe
 
 @pytest.mark.parametrize("leader", ["stubborn", "polite"])
 def test_grandchildren_that_ignore_sigterm_are_ended(tethered: list[Tethered], tmp_path: Path, leader: str) -> None:
-    """Also when the leader of the group is long gone by the time that force is needed."""
+    """Also if the leader of the group has ended before force is needed."""
     ignore = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     stubborn = ignore + "print('up', flush=True)\ntime.sleep(60)"
     text = (
@@ -130,7 +130,7 @@ def test_grandchildren_that_ignore_sigterm_are_ended(tethered: list[Tethered], t
 
 
 def test_the_program_ends_when_the_holder_of_the_pipe_is_killed_with_sigkill(tmp_path: Path) -> None:
-    """The same through a real starter: nobody has the chance to say goodbye."""
+    """The same with a real starter that is killed, so that it can do nothing before it ends."""
     program = script(tmp_path, "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
     starter = (
         "import os, subprocess, sys, time\n"

@@ -99,7 +99,7 @@ async def test_the_time_of_each_outage_is_counted_from_its_own_start(bench: Benc
 
 
 async def test_an_outage_of_one_part_of_the_store_affects_only_the_sessions_in_it(bench: Bench) -> None:
-    """A cluster that lost one node: the other sessions are looked at as ever, ends included."""
+    """A cluster that lost one node: the other sessions are checked as usual, and their ends are noticed."""
     async with bench.sweeping():
         bench.out = {"one"}
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""Workers that share a Redis: a session ended by one ends at the others, even when events are lost."""
+"""Workers that share a Redis: if one ends a session, it ends at the others too, even if events are lost."""
 
 from __future__ import annotations
 

@@ -243,7 +243,7 @@ def test_accounts_are_found_by_name_and_by_number() -> None:
 
 
 def test_only_one_front_door_can_choose_a_user_id() -> None:
-    """Two that start at the same moment see no process of each other's pages yet."""
+    """Two front doors that start at the same time do not yet see processes of each other's pages."""
     first = free_account(taken=())
     if first is None:
         pytest.skip("this system has no such users")

@@ -1,4 +1,4 @@
-"""Ambiguous requests are refused at the listener: SECURITY PX-7, PX-8, PX-9, PX-12 over raw sockets."""
+"""The listener refuses ambiguous requests: PX-7, PX-8, PX-9, PX-12 over raw sockets."""
 
 from __future__ import annotations
 

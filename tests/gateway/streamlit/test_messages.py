@@ -1,4 +1,4 @@
-"""What is read of Streamlit's messages, against the classes that Streamlit writes them with."""
+"""What is read from Streamlit's messages, compared with the classes with which Streamlit writes them."""
 
 from __future__ import annotations
 

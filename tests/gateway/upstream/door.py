@@ -1,4 +1,4 @@
-"""The guarded server with nothing behind it but the relays: what upstream and client see of each other."""
+"""The guarded server with only the relays behind it: what upstream and client see of each other."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
 
 
 def main() -> None:
-    """Serve in a process of its own, whose memory can be looked at: prints the port."""
+    """Serve in a separate process, whose memory can be measured. It prints the port."""
     parser = argparse.ArgumentParser()
     parser.add_argument("target")
     app = RelayApp(parser.parse_args().target)

@@ -1,7 +1,7 @@
-"""HTML documents that are easily misread, and whether the session-end script may go into each.
+"""HTML documents that are easily misread, and whether the session-end script may be inserted into each.
 
-A script in a document notes that it ran with `mark(name)`. A document which is safe as it stands and marks `attack`
-once something was written into it at the wrong place is a specimen of the attack.
+A script in a document notes that it ran with `mark(name)`. A document shows an attack if it is safe unchanged, but
+marks `attack` after something was inserted at the wrong place.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Final
 MARK: Final = b"<script>window.mark = (name) => (window.marks = window.marks || []).push(name)</script>"
 LATE: Final = MARK + b"<script>mark('script')</script><title>t</title><body><p>text</p></body>"
 IMAGE: Final = b"<img src=data:, onerror=mark('attack')>"
-"""What a visitor may have written into an attribute or a text, where it is harmless."""
+"""What a visitor may have written into an attribute or a text. There it is harmless."""
 UTF_8: Final = "text/html; charset=utf-8"
 UNNAMED: Final = "text/html"
 
 
 @dataclass(frozen=True, slots=True)
 class OddDocument:
-    """A document by what is odd about it; `gets_script` says whether its head is beyond doubt."""
+    """A document, named after what is odd in it. `gets_script` is True if its head is certain."""
 
     id: str
     body: bytes

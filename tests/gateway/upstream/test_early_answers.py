@@ -1,4 +1,4 @@
-"""An upstream that answers before it has read the request: its answer arrives, its connection is not used again."""
+"""An upstream answers before it has read the request. Its answer arrives, and its connection is not used again."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_connection_with_an_incomplete_request_is_not_used_again() -> None:
 
 
 def test_the_client_connection_closes_after_an_answer_that_overlapped_the_body() -> None:
-    """An upstream may answer while it reads; what it was sent and what it says both arrive whole."""
+    """An upstream may answer while it is reading. The request and the answer both arrive complete."""
 
     def echo(accepted: socket.socket) -> None:
         accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")

@@ -1,4 +1,4 @@
-"""An upstream that could not be dialled rests for longer each time, and one request at a time looks again."""
+"""An upstream that could not be dialled rests longer each time. After a rest, one request tries it again."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_one_request_looks_again_and_the_others_stay_away() -> None:
     health.note_failure(REFUSED)
     clock.advance(FIRST_SECONDS)
     assert [health.may_be_tried() for _ in range(3)] == [True, False, False]
-    clock.advance(PROBE)  # its client left, and nobody knows how the dial went
+    clock.advance(PROBE)  # its client left, so nobody knows whether the dial succeeded
     assert [health.may_be_tried() for _ in range(3)] == [True, False, False]
     health.note_success()
     assert [health.may_be_tried() for _ in range(3)] == [True] * 3

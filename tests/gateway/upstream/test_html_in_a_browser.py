@@ -101,7 +101,8 @@ def tab(context: BrowserContext, door: RunningDoor) -> Page:
 def load(page: Page, origin: str) -> dict[str, dict[str, Any]]:
     """Every document as Chromium understood it, by its id.
 
-    Where nothing names the encoding a frame takes it from the page around it, so these are shown by themselves.
+    If nothing names the encoding, a frame uses the encoding of the page around it. So such documents are shown without
+    a frame.
     """
     framed = [document for document in DOCUMENTS if document.content_type != UNNAMED]
     page.goto(f"{origin}/harness")
@@ -147,7 +148,7 @@ def test_the_test_documents_run_their_scripts_in_the_browser(plain: dict[str, di
 
 
 def labels() -> list[str]:
-    """Every label that may be written into, and those which come nearest to being one."""
+    """Every encoding label that allows the script, and the most similar other ones."""
     parts = [*range(1, 12), 13, 14, 15]
     latin = [f"{name}{part}" for name in ("iso-8859-", "iso_8859-", "iso8859-", "iso8859") for part in parts]
     windows = [f"{name}{part}" for name in ("windows-", "cp", "x-cp") for part in range(1250, 1259)]

@@ -28,7 +28,7 @@ async def raw_server(handler: Handler) -> AsyncIterator[str]:
         try:
             await handler(reader, writer, number)
         except (asyncio.IncompleteReadError, ConnectionError):
-            return  # The other side left, which is what several of these tests are about.
+            return  # The other side left. Several of these tests are about this.
         finally:
             writer.close()
 

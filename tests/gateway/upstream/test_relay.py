@@ -295,7 +295,7 @@ def test_200_megabytes_are_passed_on_both_ways_with_little_memory(upstream: Reco
         upstream.respond("/big", size=size)
         with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             client.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            time.sleep(0.3)  # A reader that starts late: what is sent meanwhile waits upstream, not here.
+            time.sleep(0.3)  # A reader that starts late: what is sent meanwhile waits at the upstream, not here.
             assert _body_sha256(client) == pattern_sha256(size)
         upstream.reset()
         with socket.create_connection(("127.0.0.1", port), timeout=30) as client:

@@ -1,4 +1,4 @@
-"""`vestibule doctor` and `vestibule dev` try a token of their own at each API, and say what the API refused."""
+"""`vestibule doctor` and `vestibule dev` make a token, try it at each API, and say what the API refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vestibule doctor` finds what would break a sign-in, one line each, and says what to register, exactly."""
+"""`vestibule doctor` has one line for everything that would break a sign-in, and says exactly what to register."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vestibule doctor --login` signs somebody in for real and says, claim by claim, what arrived; tokens stay unseen."""
+"""`vestibule doctor --login` does a real sign-in and says for each claim what arrived. It shows no token."""
 
 from __future__ import annotations
 

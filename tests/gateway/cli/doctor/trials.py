@@ -1,4 +1,4 @@
-"""A trial sign-in as a person makes it: the command listens, the browser walks, the report comes."""
+"""A trial sign-in as a person does it: the command listens, the browser signs in, and the report comes."""
 
 from __future__ import annotations
 
