@@ -11,8 +11,12 @@ from typing import Any, Final
 from gateway.cli.migrate.table import BY_FLAG, OF_THE_COMMAND
 from gateway.faults import UsageFault
 
-_VARIABLE: Final = re.compile(r"\$\{(?P<braced>[A-Za-z_]\w*)(?::?-(?P<usual>[^}]*))?\}|\$(?P<bare>[A-Z_][A-Z0-9_]*)")
+VARIABLE: Final = re.compile(
+    r"\$\{(?P<braced>[A-Za-z_]\w*)(?::?-(?P<usual>[^}]*))?\}|\$\((?P<round>[A-Z_]\w*)\)|\$(?P<bare>[A-Z_][A-Z0-9_]*)"
+)
+"""`${NAME}`, `${NAME:-usual}` and `$NAME` of shells and compose files; `$(NAME)` of Kubernetes."""
 _SETTING: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_]\w*)=(?P<value>.*)")
+_OWN: Final = re.compile(r"OAUTH2_PROXY_[A-Z0-9_]+")
 _SECTION: Final = re.compile(r"^\[Service\]\s*$", re.MULTILINE)
 
 
@@ -24,6 +28,8 @@ class Call:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     files: tuple[str, ...] = ()
     """Files with further variables."""
+    elsewhere: tuple[str, ...] = ()
+    """Maps and secrets of Kubernetes that hold further variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +67,14 @@ def _is_switch(name: str, after: Sequence[str]) -> bool:
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Put variables into `${NAME}`, `${NAME:-usual}` and `$NAME`. One that is not set stays as it is."""
+    """Put variables into a text. One that is not set stays as it is, so that nobody takes it for empty."""
 
     def value(match: re.Match[str]) -> str:
-        name = match["braced"] or match["bare"]
+        name = match["braced"] or match["round"] or match["bare"]
         found = variables.get(name, "") or (match["usual"] or "")
         return found or match[0]
 
-    return _VARIABLE.sub(value, text)
+    return VARIABLE.sub(value, text)
 
 
 def read_shell(text: str) -> Call:
@@ -94,11 +100,14 @@ def _split(text: str) -> list[str]:
 
 
 def _settings(tokens: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield variables before a command: `NAME=value`, and `-e NAME=value` of `docker run`."""
+    """Yield variables before a command: `NAME=value`, and `-e NAME=value` or `-e NAME` of `docker run`."""
     for token in tokens:
-        match = _SETTING.fullmatch(token.removeprefix("--env=").removeprefix("-e"))
+        text = token.removeprefix("--env=").removeprefix("-e")
+        match = _SETTING.fullmatch(text)
         if match is not None:
             yield match["name"], match["value"]
+        elif _OWN.fullmatch(text):
+            yield text, f"${{{text}}}"
 
 
 def is_unit(text: str) -> bool:
@@ -145,8 +154,8 @@ def find_calls(tree: Any, *, name: str = "") -> Iterator[tuple[str, Call]]:
     is_it = is_program(str(tree.get("image", ""))) or any(is_program(one) for one in arguments)
     if is_it or any(one.startswith("OAUTH2_PROXY_") for one in variables):
         names = [number for number, one in enumerate(arguments) if is_program(one)]
-        files = tuple(_words(tree.get("env_file")))
-        yield name, Call(tuple(arguments[names[-1] + 1 :] if names else arguments), variables, files)
+        own = tuple(arguments[names[-1] + 1 :] if names else arguments)
+        yield name, Call(own, variables, tuple(_words(tree.get("env_file"))), tuple(_maps(tree.get("envFrom"))))
         return
     for key, value in tree.items():
         yield from find_calls(value, name=str(key) if isinstance(value, dict) else name)
@@ -158,21 +167,45 @@ def _words(value: Any) -> list[str]:
     return [str(one) for one in value if isinstance(one, str | int)] if isinstance(value, list) else []
 
 
+def _maps(value: Any) -> Iterator[str]:
+    """Yield the names of the maps and secrets that `envFrom` takes variables from."""
+    for item in value if isinstance(value, list) else ():
+        for reference in item.values() if isinstance(item, dict) else ():
+            if isinstance(reference, dict) and "name" in reference:
+                yield str(reference["name"])
+
+
 def _environment(value: Any) -> dict[str, str]:
-    """Read variables: a map, a list of `NAME=value`, or a list of name and value. One without a value has none."""
+    """Read variables: a map, a list of `NAME=value`, or a list of name and value.
+
+    One whose value is elsewhere (the shell, a secret of Kubernetes) stands for itself: `${NAME}`.
+    """
     if isinstance(value, dict):
-        return {str(key): _scalar(one) for key, one in value.items()}
+        return {str(key): _scalar(one, name=str(key)) for key, one in value.items()}
     found: dict[str, str] = {}
     for item in value if isinstance(value, list) else ():
         if isinstance(item, str):
-            name, _, text = item.partition("=")
-            found[name] = text
+            name, equals, text = item.partition("=")
+            found[name] = text if equals else _scalar(None, name=name)
         elif isinstance(item, dict) and "name" in item:
-            found[str(item["name"])] = _scalar(item.get("value"))
+            found[str(item["name"])] = _scalar(item.get("value"), name=str(item["name"]))
     return found
 
 
-def _scalar(value: Any) -> str:
+def _scalar(value: Any, *, name: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "" if value is None else str(value)
+    return f"${{{name}}}" if value is None else str(value)
+
+
+def find_texts(trees: Any) -> dict[str, dict[str, str]]:
+    """Return the texts in ConfigMaps and Secrets of Kubernetes: name of the map → key → text."""
+    found: dict[str, dict[str, str]] = {}
+    for tree in trees if isinstance(trees, list) else ():
+        if isinstance(tree, dict) and tree.get("kind") == "List":
+            found |= find_texts(tree.get("items"))
+        elif isinstance(tree, dict) and tree.get("kind") in ("ConfigMap", "Secret"):
+            texts = tree.get("data" if tree["kind"] == "ConfigMap" else "stringData") or {}
+            metadata = tree.get("metadata") or {}
+            found[str(metadata.get("name", ""))] = {str(key): str(text) for key, text in texts.items()}
+    return found

@@ -65,7 +65,8 @@ class Draft:
 
     `given` holds every option by name, but for the tables of the alpha configuration. Relative paths of the old
     configuration start at `folder`. `product` is the identity provider. `has_old_names` is True if the names below
-    `/oauth2` are served. `steps` is what a person has to do before it works.
+    `/oauth2` are served. `missing` names options whose value is not here. `steps` is what a person has to
+    do before it works.
     """
 
     given: Mapping[str, Given]
@@ -73,6 +74,7 @@ class Draft:
     product: Product
     has_alpha: bool = False
     has_old_names: bool = False
+    missing: frozenset[str] = frozenset()
     public_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
     server: dict[str, Any] = field(default_factory=dict)
@@ -127,8 +129,9 @@ class Draft:
         return tables[name]
 
     def place(self, path: str) -> Path:
-        """Return where a file of the old configuration is."""
-        return self.folder / path
+        """Return where a file of the old configuration is: where it says, or beside it, as with a container's path."""
+        place, beside = self.folder / path, self.folder / Path(path).name
+        return beside if not place.exists() and beside.exists() else place
 
     def is_for(self, *products: str) -> bool:
         """True if the identity provider in use is one of these `provider` values."""

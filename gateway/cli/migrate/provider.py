@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,8 +15,6 @@ from gateway.faults import UsageFault
 CLIENT_SECRET: Final = "client-secret"
 CLIENT_KEY: Final = "client-key.pem"
 _ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
-_UNKNOWN: Final = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_]\w*")
-"""A variable that nobody set here."""
 _DISCOVERED: Final = Instead("All endpoints come from the provider's discovery document, below `issuer`")
 
 
@@ -81,9 +78,9 @@ def _is_for_many_tenants(issuer: str) -> bool:
     return urlsplit(issuer).path.strip("/").split("/")[0] in {"common", "organizations", "consumers"}
 
 
-def is_unknown(text: str) -> bool:
-    """True if a secret is not there, or still names a variable that nobody set here."""
-    return not text or _UNKNOWN.fullmatch(text) is not None
+def _is_to_come(given: Given, text: str, draft: Draft) -> bool:
+    """True if a secret is not there, or in a variable that nobody set here."""
+    return not text or given.option.name in draft.missing
 
 
 def _provider(given: Given, draft: Draft) -> Outcome:
@@ -103,7 +100,7 @@ def _client_id(given: Given, draft: Draft) -> Outcome:
 
 
 def _client_secret(given: Given, draft: Draft) -> Outcome:
-    if is_unknown(given.text):
+    if _is_to_come(given, given.text, draft):
         return _secret_to_come(given, draft)
     return draft.put_secret(given, "provider.client_secret", given.text, file=CLIENT_SECRET)
 
@@ -262,7 +259,7 @@ def _key_of_client(given: Given, draft: Draft) -> Outcome:
             text = draft.place(given.text).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             text = ""
-    if is_unknown(text):
+    if _is_to_come(given, text, draft):
         draft.put_secret(given, "provider.client_key", "", file=CLIENT_KEY)
         return Instead(f"The key cannot be read here: put it into secrets/{CLIENT_KEY}", is_open=True)
     return draft.put_secret(given, "provider.client_key", text, file=CLIENT_KEY)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.cli.migrate.alpha import is_alpha, read_fields
 from gateway.cli.migrate.command_lines import (
+    VARIABLE,
     Call,
     expand,
     find_calls,
+    find_texts,
     is_unit,
     read_flags,
     read_shell,
@@ -37,6 +39,8 @@ class Reading:
     unknown: Mapping[str, str]
     of_the_command: tuple[str, ...]
     has_alpha: bool = False
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Options whose value is in a variable that is not set here, with that value."""
 
 
 @dataclass(slots=True)
@@ -44,6 +48,10 @@ class _Found:
     """Everything found so far, with its rank: a flag counts more than a variable, and that more than a file."""
 
     environ: Mapping[str, str]
+    has_more: bool
+    """Whether a person named other sources beside one file."""
+    texts: dict[str, dict[str, str]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
     ranked: dict[str, tuple[int, Given]] = field(default_factory=dict)
     tables: list[Given] = field(default_factory=list)
     unknown: dict[str, str] = field(default_factory=dict)
@@ -57,6 +65,9 @@ class _Found:
             return
         if before is not None and before[0] == rank == _FLAG and option.kind == "list":
             raw = [*before[1].items, *Given(option, raw, source).items]  # a flag may be repeated
+        self.missing.pop(option.name, None)
+        if rank != _FILE and (variable := next(_unset(raw), "")):
+            self.missing[option.name] = variable
         self.ranked[option.name] = (rank, Given(option, raw, source))
 
 
@@ -66,10 +77,11 @@ def read_sources(files: Iterable[Path], *, environ: Mapping[str, str], with_envi
     Raises:
         UsageFault: a file cannot be read, or is of no known kind.
     """
-    found = _Found(environ)
+    named = list(files)
+    found = _Found(environ, with_environ or len(named) > 1)
     if with_environ:
         _add_variables(found, environ)
-    for file in files:
+    for file in named:
         _add_file(found, file)
     return Reading(
         {name: given for name, (_, given) in found.ranked.items()},
@@ -77,6 +89,7 @@ def read_sources(files: Iterable[Path], *, environ: Mapping[str, str], with_envi
         found.unknown,
         tuple(found.of_the_command),
         found.has_alpha,
+        found.missing,
     )
 
 
@@ -84,8 +97,9 @@ def _add_file(found: _Found, file: Path, *, named_by: str = "") -> None:
     if file.resolve() in found.seen:
         return
     found.seen.add(file.resolve())
+    inner = next((texts[file.name] for texts in found.texts.values() if file.name in texts), None)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = inner if inner is not None and named_by else file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
         why = f", which {named_by} names," if named_by else ""
         raise UsageFault(f"{file}{why} cannot be read: {type(exc).__name__}") from None
@@ -126,6 +140,7 @@ def _add_toml(found: _Found, text: str, file: Path) -> None:
 
 
 def _add_tree(found: _Found, trees: list[Any], file: Path) -> None:
+    found.texts |= find_texts(trees)
     if len(trees) == 1 and is_alpha(trees[0]):
         _add_alpha(found, trees[0], file)
         return
@@ -148,6 +163,7 @@ def _add_alpha(found: _Found, tree: Mapping[str, Any], file: Path) -> None:
             found.unknown[one.place] = f"no field of the alpha configuration of {RELEASE}"
         elif one.option.kind == "table":
             found.tables.append(Given(one.option, one.raw, source))
+            found.missing.update((one.place, variable) for variable in _unset(one.raw))
         else:
             found.add(one.option, one.raw, source=source, rank=_FLAG)
 
@@ -157,22 +173,38 @@ def _expanded(tree: Any, variables: Mapping[str, str]) -> Any:
         return {key: _expanded(value, variables) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_expanded(value, variables) for value in tree]
-    return expand(tree, variables) if isinstance(tree, str) else tree
+    return expand(tree, variables).replace("$$", "$") if isinstance(tree, str) else tree
+
+
+def _unset(raw: Any) -> Iterator[str]:
+    """Yield the variables that a value still names."""
+    for item in raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else ():
+        yield from _unset(item)
+    if isinstance(raw, str):
+        yield from (match[0] for match in VARIABLE.finditer(raw))
 
 
 def _add_call(found: _Found, call: Call, file: Path) -> None:
     variables = dict(call.variables)
+    for name in call.elsewhere:
+        if name in found.texts:
+            variables = {**found.texts[name], **variables}
+        elif found.has_more:
+            found.unknown[f"envFrom {name}"] = "its variables are not in this file; name them in a file of their own"
+        else:
+            raise UsageFault(f"{file} takes variables from {name}, which it does not hold; write them into a file too")
     for name in call.files:
         more = file.parent / name
         if more.is_file():
             variables = {**(read_variables_file(more.read_text(encoding="utf-8")) or {}), **variables}
         else:
             raise UsageFault(f"{file}: the file with variables {name} is not there; put it beside, or name it too")
-    known = {**found.environ, **{name: value for name, value in variables.items() if value}}
-    variables = {name: expand(value, known) or found.environ.get(name, "") for name, value in variables.items()}
+    set_here = {name: value for name, value in variables.items() if value and not VARIABLE.fullmatch(value)}
+    known = {**found.environ, **set_here}
+    variables = {name: expand(value, known) for name, value in variables.items()}
     found.environ = {**found.environ, **variables}
     _add_variables(found, variables)
-    for flag in read_flags([expand(one, known) for one in call.arguments]):
+    for flag in read_flags([expand(one, known).replace("$$", "$") for one in call.arguments]):
         if flag.name in ("config", "alpha-config"):
             _add_file(found, _beside(file, flag.value, found), named_by=f"--{flag.name}")
             found.of_the_command.append(flag.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from gateway.cli.migrate.cookies import STORE_URL
 from gateway.cli.migrate.draft import Draft
@@ -18,7 +19,11 @@ from gateway.cli.migrate.sources import Reading
 from gateway.cli.migrate.table import OPTIONS
 from gateway.faults import UsageFault
 
-_EMPTY = Taken("is empty, as if it was not given")
+MAY_BE_MISSING: Final = frozenset(
+    {"client_secret", "jwt_key", "cookie_secret", "basic_auth_password", "signature_key", "github_token"}
+)
+"""Secrets that a person can put into a file later, or that are not used."""
+_EMPTY: Final = Taken("is empty, as if it was not given")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +56,10 @@ def translate(
     Raises:
         UsageFault: it cannot become a configuration: a provider without OpenID Connect, no client, a bad value.
     """
+    _refuse_missing(reading)
     given = {name: one for name, one in reading.given.items() if one.raw != "" or "secret" in name}
     product = product_of(given["provider"].text if "provider" in given else USUAL)
-    draft = Draft(given, folder, product, reading.has_alpha, serves_old_names())
+    draft = Draft(given, folder, product, reading.has_alpha, serves_old_names(), frozenset(reading.missing))
     draft.public_url = (public_url or public_url_of(draft.text("redirect_url"))).rstrip("/")
     draft.trusted_proxies = proxies_of(
         (*trusted_proxies, *draft.items("trusted_proxy_ips")), source="trusted_proxy_ips or --trusted-proxy"
@@ -71,6 +77,14 @@ def translate(
     if "url_file" not in draft.store and STORE_URL not in draft.secrets:
         draft.store.setdefault("url", "memory://")
     return Translation(draft, lines, reading.unknown)
+
+
+def _refuse_missing(reading: Reading) -> None:
+    """Refuse options whose value is not here: what they say may be who may come in."""
+    missing = {name: variable for name, variable in reading.missing.items() if name not in MAY_BE_MISSING}
+    if missing:
+        named = ", ".join(f"{name} ({variable})" for name, variable in sorted(missing.items()))
+        raise UsageFault(f"not here: the value of {named}; set these variables, or name the file that sets them")
 
 
 def _lines(reading: Reading, draft: Draft) -> Iterator[Line]:

@@ -16,8 +16,11 @@ from bff.settings.loading import parse_settings
 from bff.settings.tables import Settings
 from gateway.cli.migrate.assembling import build_tables, build_toml
 from gateway.cli.migrate.options import Instead, Safer, Taken
+from gateway.cli.migrate.sources import read_sources
+from gateway.cli.migrate.table import BY_KEY
+from gateway.cli.migrate.translation import translate
 from gateway.faults import UsageFault
-from tests.gateway.cli.migrate.old_configurations import line_of, translated
+from tests.gateway.cli.migrate.old_configurations import COMPLETE, line_of, translated
 
 KEY = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
 
@@ -194,3 +197,19 @@ def test_options_of_another_product_change_nothing(tmp_path: Path) -> None:
     }
     assert settings_of(tmp_path, **foreign).routes == plain.routes
     assert not isinstance(line_of(translated(tmp_path, **foreign), "github_org").outcome, Taken)
+
+
+def test_a_rule_whose_value_is_in_a_variable_that_is_not_set_is_refused(folder_with_command: Path) -> None:
+    reading = read_sources([folder_with_command / "start.sh"], environ={}, with_environ=False)
+    with pytest.raises(UsageFault, match=r"allowed_groups \(\$\{GROUPS_OF_US\}\)"):
+        translate(reading, folder=folder_with_command)
+    environ = {"GROUPS_OF_US": "science"}
+    known = read_sources([folder_with_command / "start.sh"], environ=environ, with_environ=False)
+    assert translate(known, folder=folder_with_command).draft.rules.groups == ["science"]
+
+
+@pytest.fixture
+def folder_with_command(tmp_path: Path) -> Path:
+    flags = [f"--{BY_KEY[key].flag}={','.join(one) if isinstance(one, list) else one}" for key, one in COMPLETE.items()]
+    (tmp_path / "start.sh").write_text(" ".join(["oauth2-proxy", *flags, "--allowed-group=${GROUPS_OF_US}"]))
+    return tmp_path

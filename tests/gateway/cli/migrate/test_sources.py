@@ -92,6 +92,26 @@ VARIABLES = (
     f"# oauth2-proxy\nexport OAUTH2_PROXY_CLIENT_ID=front\nOAUTH2_PROXY_CLIENT_SECRET='{SECRET}'\n"
     'OAUTH2_PROXY_COOKIE_SECURE="false"\nOAUTH2_PROXY_EMAIL_DOMAINS=a.example,b.example\nPATH=/bin\n'
 )
+WITH_MAP = f"""
+apiVersion: v1
+kind: ConfigMap
+metadata: {{ name: door }}
+data:
+  oauth2-proxy.cfg: |
+    client_id = "front"
+    cookie_secure = false
+  OAUTH2_PROXY_EMAIL_DOMAINS: a.example,b.example
+---
+apiVersion: v1
+kind: Pod
+spec:
+  containers:
+    - name: door
+      image: quay.io/oauth2-proxy/oauth2-proxy:v7.15.6
+      args: [--config=/etc/oauth2-proxy/oauth2-proxy.cfg, "--client-secret=$(SECRET)"]
+      env: [{{ name: SECRET, value: {SECRET} }}]
+      envFrom: [configMapRef: {{ name: door }}]
+"""
 KINDS = {
     "a script with a command": ("start.sh", COMMAND),
     "flags, one per line": ("flags.txt", ONE_PER_LINE),
@@ -100,6 +120,7 @@ KINDS = {
     "a compose file": ("compose.yaml", COMPOSE),
     "a compose file with lists": ("docker-compose.yml", COMPOSE_LISTS),
     "a manifest of Kubernetes": ("deployment.yaml", MANIFEST),
+    "a manifest with its ConfigMap": ("all.yaml", WITH_MAP),
     "a configuration file": ("oauth2-proxy.cfg", TOML),
     "a file of variables": ("door.env", VARIABLES),
 }
@@ -188,6 +209,11 @@ def test_a_name_that_no_option_has_is_named_with_a_hint(
         ("start.sh", "oauth2-proxy --client-id", "--client-id has no value"),
         ("start.sh", "oauth2-proxy --client-id='", "cannot be read"),
         ("a.service", "[Service]\nType=simple", "no ExecStart"),
+        (
+            "pod.yaml",
+            "containers: [{ image: oauth2-proxy, args: [--client-id=x], envFrom: [secretRef: { name: far }] }]",
+            "takes variables from far",
+        ),
         ("a.service", "[Service]\nEnvironmentFile=gone.env\nExecStart=oauth2-proxy", "gone.env is not there"),
     ],
 )
@@ -211,3 +237,42 @@ def test_names_of_older_releases_are_read(tmp_path: Path) -> None:
     assert set(values(read(tmp_path / "start.sh"))) == {"tls_cert_file", "gitlab_projects", "skip_auth_regex"}
     (tmp_path / "old.cfg").write_text('cookie_domain = ".example.com"\ngoogle_group = ["x"]\nkeycloak_group = "y"\n')
     assert set(values(read(tmp_path / "old.cfg"))) == {"cookie_domains", "google_groups", "keycloak_groups"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "missing"),
+    [
+        ("a.yaml", "{ image: oauth2-proxy, env: [{ name: OAUTH2_PROXY_SCOPE, valueFrom: {} }] }", "scope"),
+        ("a.yaml", "services: { a: { image: oauth2-proxy, environment: [OAUTH2_PROXY_SCOPE] } }", "scope"),
+        ("a.yaml", "services: { a: { image: oauth2-proxy, environment: { OAUTH2_PROXY_SCOPE: } } }", "scope"),
+        ("a.yaml", "{ image: oauth2-proxy, args: ['--scope=$(MORE)'] }", "scope"),
+        ("a.sh", "docker run -e OAUTH2_PROXY_SCOPE oauth2-proxy --client-id=x", "scope"),
+        ("a.sh", 'oauth2-proxy --scope="openid $MORE"', "scope"),
+        ("a.yaml", "providers: [{ scope: '${MORE}' }]", "scope"),
+        ("a.yaml", "injectRequestHeaders: [{ name: '${MORE}' }]", "injectRequestHeaders[0]"),
+    ],
+)
+def test_a_value_that_is_elsewhere_counts_as_missing_and_not_as_empty(
+    name: str, text: str, missing: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert set(read(tmp_path / name).missing) == {missing}
+    there = {"OAUTH2_PROXY_SCOPE": "openid", "MORE": "email"}
+    assert not read(tmp_path / name, environ=there).missing
+
+
+def test_a_dollar_sign_in_a_configuration_file_is_no_variable(tmp_path: Path) -> None:
+    (tmp_path / "old.cfg").write_text('skip_auth_routes = ["^/a$", "^/$HOME"]\n')
+    assert not read(tmp_path / "old.cfg").missing
+
+
+def test_a_doubled_dollar_sign_in_yaml_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("services: { a: { image: oauth2-proxy, command: ['--skip-auth-route=^/a$$'] } }")
+    assert values(read(tmp_path / "a.yaml")) == {"skip_auth_routes": "^/a$"}
+
+
+def test_line_ends_and_the_mark_of_windows_do_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "old.cfg").write_bytes(b'\xef\xbb\xbfclient_id = "front"\r\nscope = "openid"\r\n')
+    assert values(read(tmp_path / "old.cfg")) == {"client_id": "front", "scope": "openid"}
+    (tmp_path / "a.sh").write_bytes(b"oauth2-proxy \\\r\n  --client-id=front \\\r\n  --scope=openid\r\n")
+    assert values(read(tmp_path / "a.sh")) == {"client_id": "front", "scope": "openid"}
