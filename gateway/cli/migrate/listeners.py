@@ -221,7 +221,7 @@ def _gcp(given: Given, draft: Draft) -> Outcome:
     return Taken("server.public_health = true: /healthz on the public listener")
 
 
-_HTTPS: Final = "Plain http is refused, not redirected: let the proxy in front redirect"
+_HTTPS: Final = "A listener speaks http or https, never both: let the proxy in front redirect"
 _TLS: Final = "Python's own choice of ciphers, TLS 1.2 and newer"
 OPTIONS: Final = (
     Option("redirect-url", Taken("`server.public_url`; `/oauth2/callback` stays valid"), _redirect_url),
