@@ -7,6 +7,8 @@ from typing import Any, get_args
 
 import pytest
 
+from bff.errors import InvalidToken
+from bff.oidc.metadata import parse_metadata
 from bff.settings.loading import ConfigurationError, parse_settings
 from bff.settings.profiles import PROFILES, profile_of_issuer, with_profiles
 from bff.settings.tables import Profile, ProviderSettings, Settings
@@ -115,3 +117,39 @@ def test_a_profile_cannot_set_protocol_parameters(name: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         provider(authorization_parameters={name: "x"})
     assert f"providers.corp.authorization_parameters.{name}" in str(refused.value)
+
+
+ELSEWHERE = {
+    "entra": {
+        "issuer": "https://login.microsoftonline.com/t/v2.0",
+        "authorization_endpoint": "https://login.microsoftonline.com/t/oauth2/v2.0/authorize",
+        "token_endpoint": "https://login.microsoftonline.com/t/oauth2/v2.0/token",
+        "jwks_uri": "https://login.microsoftonline.com/t/discovery/v2.0/keys",
+        "userinfo_endpoint": "https://graph.microsoft.com/oidc/userinfo",
+        "end_session_endpoint": "https://login.microsoftonline.com/t/oauth2/v2.0/logout",
+    },
+    "google": {
+        "issuer": "https://accounts.google.com",
+        "authorization_endpoint": "https://accounts.google.com/o/oauth2/v2/auth",
+        "token_endpoint": "https://oauth2.googleapis.com/token",
+        "jwks_uri": "https://www.googleapis.com/oauth2/v3/certs",
+        "userinfo_endpoint": "https://openidconnect.googleapis.com/v1/userinfo",
+        "revocation_endpoint": "https://oauth2.googleapis.com/revoke",
+    },
+}
+"""The endpoints that products with several hosts announce."""
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_profile_allows_the_hosts_that_its_product_announces_and_no_others(name: str) -> None:
+    document = ELSEWHERE[name]
+    allowed = frozenset(PROFILES[name]["allowed_hosts"])
+    found = parse_metadata(document, issuer=document["issuer"], allowed_hosts=allowed)
+    assert found.userinfo_endpoint == document["userinfo_endpoint"]
+    for host in allowed:
+        with pytest.raises(InvalidToken, match="not allowed"):
+            parse_metadata(document, issuer=document["issuer"], allowed_hosts=allowed - {host})
+
+
+def test_the_profiles_of_other_products_allow_no_further_hosts() -> None:
+    assert {name for name in NAMES if "allowed_hosts" in PROFILES[name]} == set(ELSEWHERE)
