@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -82,10 +82,15 @@ def fetch_whole(session: PageSession, *, auth_url: str, credential: str, http: h
         answer = WholeAnswer.model_validate_json(response.content) if response.status_code == 200 else None
     except ValidationError:
         answer = None
-    if answer is None or answer.sub != session.identity.sub:
+    if answer is None or answer.sub != session.identity.sub or not _tells(answer, session.omitted):
         log.warning("the front door does not tell who is there: status %d %s", response.status_code, code)
         raise ApiUnavailable(code="identity_malformed", request_id=read_request_id(response.headers))
     return answer
+
+
+def _tells(answer: WholeAnswer, omitted: Sequence[str]) -> bool:
+    """True if `answer` has all that was asked for. What is missing would count as an empty list."""
+    return {name for name in omitted if name in (*_PERSON, "routes")} <= answer.model_fields_set
 
 
 def with_answer(session: PageSession, answer: WholeAnswer) -> PageSession:

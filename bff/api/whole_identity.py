@@ -20,6 +20,7 @@ from bff.fetch.http import Answer
 from bff.oidc.strict_json import parse_object
 
 MAX_REMEMBERED: Final = 1_000
+LISTS: Final = frozenset({"groups", "roles"})
 Ask = Callable[[str, Mapping[str, str]], Awaitable[Answer]]
 _log: Final = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class WholeIdentities:
             raise self._failed(caller, str(failure)) from failure
         if answer.status != 200 or whole.get("sub") != caller.sub:
             raise self._failed(caller, f"status {answer.status}")
-        if not set(caller.omitted) <= whole.keys():  # otherwise what is missing would count as an empty list
+        if not all(_is_told(whole, name) for name in caller.omitted):
             raise self._failed(caller, "the answer does not tell it")
         return whole
 
@@ -92,6 +93,11 @@ class WholeIdentities:
         omitted = ", ".join(caller.omitted)
         _log.warning("a token leaves out %s, which could not be asked of %s: %s", omitted, self._url or "anybody", why)
         return IdentityOmitted(caller.omitted[0])
+
+
+def _is_told(whole: Mapping[str, Any], name: str) -> bool:
+    """True if `whole` has `name` as the front door writes it. What is missing or null would count as an empty list."""
+    return isinstance(whole.get(name), list if name in LISTS else str)
 
 
 def _key(caller: StandardClaims) -> tuple[str, str]:

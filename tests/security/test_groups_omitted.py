@@ -117,6 +117,8 @@ def test_rs_5_a_rule_that_cannot_be_decided_denies_access_with_the_reason(
     [
         {"body": '{"sub": "alice"}'},
         {"body": '{"sub": "alice", "roles": ["admin"]}'},
+        {"body": '{"sub": "alice", "groups": null}'},
+        {"body": '{"sub": "alice", "groups": 5}'},
         {"body": '{"sub": "bob", "groups": []}'},
         {"body": '{"groups": []}'},
         {"body": '["sub"]'},
@@ -127,6 +129,8 @@ def test_rs_5_a_rule_that_cannot_be_decided_denies_access_with_the_reason(
     ids=[
         "without the groups",
         "another list",
+        "null",
+        "a number",
         "about another person",
         "about nobody",
         "no object",

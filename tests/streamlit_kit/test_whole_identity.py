@@ -79,8 +79,9 @@ def test_a_wrong_kit_credential_is_a_configuration_error_of_this_process(door: K
         {"body": "no JSON"},
         {"json": {**WHOLE, "sub": "bob"}},
         {"json": {**WHOLE, "groups": "all"}},
+        {"json": {"sub": "alice", "iss": "https://idp.example.com", "roles": ["admin"]}},
     ],
-    ids=["an outage", "an older front door", "no JSON", "another person", "groups of another type"],
+    ids=["an outage", "an older front door", "no JSON", "another person", "groups of another type", "no groups"],
 )
 def test_no_person_is_shown_with_only_some_of_their_groups(
     door: KitFrontDoor, kit: Kit, answer: dict[str, Any]
