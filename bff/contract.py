@@ -40,6 +40,10 @@ PLACE_COOKIE_PREFIX: Final = "__Host-vestibule-at-"
 INSECURE_PLACE_COOKIE_PREFIX: Final = "vestibule-at-"
 STREAMLIT_XSRF_COOKIE: Final = "_streamlit_xsrf"
 
+# -- codes of errors -------------------------------------------------------------------------------------------------
+CODE_API_NOT_RUNNING: Final = "api_not_running"
+"""From `vestibule dev`, in place of an API that does not start. The visitor is its author and needs the reason."""
+
 # -- paths below `server.auth_path` ----------------------------------------------------------------------------------
 AUTH_PATH: Final = "/auth"
 PATH_LOGIN: Final = "/login"

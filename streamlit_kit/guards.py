@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from bff import contract
 from bff.contract import Identity
 from streamlit_kit import deep_links, panels
 from streamlit_kit.errors import ApiUnavailable, Forbidden, KitError, LoginRequired
@@ -66,6 +67,8 @@ def show_problem(error: KitError) -> None:
                 account_url=deep_links.account_url(settings),
                 accent=_accent(),
             )
+        case ApiUnavailable(code=contract.CODE_API_NOT_RUNNING) if error.reason:
+            body = panels.build_broken_api(error.reason, accent=_accent())
         case ApiUnavailable():
             body = panels.build_unavailable(
                 error.message, reason=error.reason, request_id=error.request_id, accent=_accent()

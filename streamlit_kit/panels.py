@@ -112,6 +112,12 @@ def build_unavailable(message: str, *, request_id: str, accent: str, reason: str
     return _panel("cloud", "Out of reach right now", body, accent=accent, code=503)
 
 
+def build_broken_api(reason: str, *, accent: str) -> str:
+    """The panel for the API's author under `vestibule dev`. The reason comes first, because they can fix it."""
+    body = "<p>Save a Python file of the API, and it is started again. The terminal shows more.</p>"
+    return _panel("cloud", reason, body, accent=accent, code=503)
+
+
 def build_failed(message: str, *, code: int, request_id: str, accent: str, reason: str = "") -> str:
     """`reason` is the API's own line, shown as text."""
     rows = [("The service says", escape(reason))] if reason else []

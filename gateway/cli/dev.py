@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bff.contract import CODE_API_NOT_RUNNING
 from bff.settings.tables import Settings
-from gateway.cli.dev_api_down import CODE as API_DOWN
 from gateway.cli.development import (
     DEFAULT_API_PREFIX,
     DEFAULT_API_SECONDS,
@@ -160,7 +160,7 @@ def _silence(scene: Scene, api: str) -> list[str]:
         return []  # it answers, and that is enough
     finally:
         connection.close()
-    if not isinstance(document, dict) or document.get("code") != API_DOWN:
+    if not isinstance(document, dict) or document.get("code") != CODE_API_NOT_RUNNING:
         return []
     return [f"{document.get('detail')}", "It is started again when you save."]
 

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-CODE = "api_not_running"
+from bff.contract import CODE_API_NOT_RUNNING
+
 MOST_BODY = 1 << 20
 SECONDS = 5.0
 
 
 class DownNotice:
-    """Listens on `address` until `close`, and answers that the API is not running, and why."""
+    """Answers whoever connects to `listener` that the API is not running, and why, until `close`."""
 
-    def __init__(self, address: tuple[str, int], detail: str) -> None:
+    def __init__(self, listener: socket.socket, detail: str) -> None:
         body = {
-            "type": f"docs/errors.md#{CODE}",
+            "type": f"docs/errors.md#{CODE_API_NOT_RUNNING}",
             "title": "Service Unavailable",
             "status": 503,
             "detail": detail,
-            "code": CODE,
+            "code": CODE_API_NOT_RUNNING,
         }
         handler = type("Answer", (_Answer,), {"body": json.dumps(body).encode(), "timeout": SECONDS})
-        self._server: ThreadingHTTPServer | None = None
-        with suppress(OSError):  # something of the API still has the port: it answers, or nobody does
-            self._server = ThreadingHTTPServer(address, handler)
-            threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._server = ThreadingHTTPServer(listener.getsockname(), handler, bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = listener.dup()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class _Answer(BaseHTTPRequestHandler):

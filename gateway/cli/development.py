@@ -176,7 +176,11 @@ def _app_route(scene: Scene) -> dict[str, Any]:
         "upstream": f"streamlit:{scene.app}",
         "kit": scene.app_id,
         "title": scene.title,
-        "streamlit": {"env": dict(scene.app_variables or {}), **(scene.app_sandbox or {})},
+        "streamlit": {
+            "cwd": str(scene.app.parent),
+            "env": dict(scene.app_variables or {}),
+            **(scene.app_sandbox or {}),
+        },
     }
 
 
@@ -222,6 +226,7 @@ def provider_child(scene: Scene, people: Sequence[Person], *, environ: Mapping[s
             "client_id": CLIENT_ID,
             "secret": scene.client_secret,
             "name": scene.title,
+            "uri": scene.public_url,
             "redirect_uris": [urls.callback(PROVIDER)],
             "post_logout_redirect_uris": [urls.post_logout],
             "backchannel_logout_uri": urls.backchannel_logout(PROVIDER),

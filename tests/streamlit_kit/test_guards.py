@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from html import escape
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -198,3 +200,34 @@ def test_the_message_of_a_page_without_a_front_door_says_what_to_do() -> None:
         app = run(login_page)
     assert "vestibule dev" in app.exception[0].message
     assert not app.title
+
+
+def api_that_is_not_running(reason: str, *, code: str = "api_not_running") -> FakeApi:
+    content = json.dumps({"status": 503, "code": code, "detail": reason}).encode()
+    return FakeApi().on(
+        "GET", "data", status=503, content=content, headers={"Content-Type": "application/problem+json"}
+    )
+
+
+def test_the_reason_why_an_api_in_development_does_not_start_is_the_headline() -> None:
+    reason = "The API main:app is not running: SyntaxError: invalid <syntax> (main.py, line 1)"
+    with signed_in_as("dev", api=api_that_is_not_running(reason)):
+        app = run(problem_page)
+    assert not app.exception
+    assert shown_panel(app) == 503
+    assert f"<h1>{escape(reason)}</h1>" in body_of(app)
+    assert "Save a Python file of the API" in body_of(app)
+    assert "Out of reach" not in body_of(app)
+
+
+def test_another_outage_keeps_its_general_headline_and_shows_the_reason_below() -> None:
+    with signed_in_as("dev", api=api_that_is_not_running("The database is full", code="overloaded")):
+        app = run(problem_page)
+    assert "<h1>Out of reach right now</h1>" in body_of(app)
+    assert "<dd>The database is full</dd>" in body_of(app)
+
+
+def test_a_broken_api_that_gives_no_reason_has_the_general_headline() -> None:
+    with signed_in_as("dev", api=api_that_is_not_running("")):
+        app = run(problem_page)
+    assert "<h1>Out of reach right now</h1>" in body_of(app)

@@ -30,6 +30,7 @@ class ClientConfiguration(_Table):
     client_id: str = CLIENT_ID
     secret: str
     name: str = "Vestibule"
+    uri: str = ""
     redirect_uris: tuple[str, ...] = ()
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str = ""

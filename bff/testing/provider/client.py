@@ -21,6 +21,8 @@ class Client:
     client_id: str = CLIENT_ID
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     name: str = "Vestibule"
+    uri: str = ""
+    """The address of its application, for people who open the provider's by mistake."""
     redirect_uris: tuple[str, ...] = ()
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str = ""

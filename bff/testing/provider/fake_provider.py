@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from bff.testing.provider.client import Client
 from bff.testing.provider.messages import Reply, Request, json_reply
+from bff.testing.provider.pages import not_here_page
 from bff.testing.provider.people import Person
 from bff.testing.provider.server import HOST, Endpoint, ProviderServer
 from bff.testing.provider.sign_in import SignIn
@@ -66,6 +67,7 @@ class FakeProvider(ProviderState):
         self._sign_out = SignOut(self)
         self._server.routes = self._routes()
         self._server.is_down = lambda: self.is_down
+        self._server.missing_page = self._not_here
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -155,6 +157,10 @@ class FakeProvider(ProviderState):
                 "backchannel_logout_session_supported": True,
             }
         )
+
+    def _not_here(self, request: Request) -> Reply | None:
+        """Lead a person to the application: its address differs from the provider's by the host alone."""
+        return not_here_page(self.client, issuer=self.issuer, request=request) if self.client.uri else None
 
     def _jwks(self, _: Request) -> Reply:
         self.key_fetches += 1

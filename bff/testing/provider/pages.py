@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from xml.etree.ElementTree import Element
 
+from bff.testing.provider.client import Client
 from bff.testing.provider.markup import button, node, render
-from bff.testing.provider.messages import Refused, Reply
+from bff.testing.provider.messages import Refused, Reply, Request
 from bff.testing.provider.people import FieldFault, Person, Typed
 from bff.testing.provider.sessions import Session
 
@@ -127,11 +128,32 @@ def refusal_page(refused: Refused) -> Reply:
     )
 
 
+def not_here_page(client: Client, *, issuer: str, request: Request) -> Reply:
+    """Return the page for somebody who opened the provider's address instead of the application's."""
+    query = f"?{request.raw_query}" if request.raw_query else ""
+    address = f"{client.uri}{request.path}{query}"
+    return render(
+        "This is the sign-in provider",
+        node("p", f"Nothing is here. {issuer} is the provider for development. You may be looking for {client.name}:"),
+        node("p", node("a", address, href=address)),
+        status=404,
+    )
+
+
 def sessions_page(
-    sessions: Sequence[Session], *, people: dict[str, Person], here: str, issuer: str, notice: str = ""
+    sessions: Sequence[Session],
+    *,
+    people: dict[str, Person],
+    here: str,
+    issuer: str,
+    client: Client,
+    notice: str = "",
 ) -> Reply:
     """Return the page of all sessions, each with a button to end it, as a real provider's operator can."""
     said = [node("p", notice, class_="notice", role="status")] if notice else []
+    if client.uri:
+        link = node("a", client.uri, href=f"{client.uri}/", id="application")
+        said.insert(0, node("p", f"This is the sign-in provider. {client.name} is at ", link, "."))
     intro = "When you end a session here, the provider tells the application. This is back-channel logout."
     if sessions:
         shown = [_session_row(one, people=people, here=here) for one in reversed(sessions)]

@@ -32,6 +32,8 @@ class ProviderServer(ThreadingHTTPServer):
     def __init__(self, port: int = 0) -> None:
         self.routes: Mapping[tuple[str, str], Endpoint] = {}
         self.is_down: Callable[[], bool] = lambda: False
+        self.missing_page: Callable[[Request], Reply | None] = lambda _: None
+        """The page for a browser at an address that does not exist; None: a general one."""
         super().__init__((HOST, port), _Handler)
         self._thread = threading.Thread(target=self.serve_forever, args=(POLL_SECONDS,), daemon=True)
 
@@ -59,6 +61,8 @@ class ProviderServer(ThreadingHTTPServer):
                 raise self._missing(request)
             return endpoint(request)
         except Refused as refused:
+            if refused.status == 404 and request.wants_page and (page := self.missing_page(request)):
+                return page
             return refusal_page(refused) if request.wants_page else refusal(refused)
 
     def _missing(self, request: Request) -> Refused:

@@ -116,6 +116,7 @@ class SignOut:
             people=self._state.people,
             here=here.sid if here else "",
             issuer=self._state.issuer,
+            client=self._state.client,
             notice=notice,
         )
 

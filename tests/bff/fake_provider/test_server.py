@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from bff.testing import FakeProvider
+from bff.testing.provider.client import Client
 from tests.ports import free_port
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -169,3 +170,46 @@ def test_a_port_in_use_is_named() -> None:
     assert process.returncode == 1
     assert f"cannot listen on port {port}: " in said
     assert "Traceback" not in said
+
+
+APPLICATION = "http://localhost:8123"
+
+
+@pytest.fixture
+def provider_of_an_application() -> Iterator[FakeProvider]:
+    with FakeProvider(client=Client(name="Rookery", uri=APPLICATION)) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("target", "there"),
+    [
+        ("/", f"{APPLICATION}/"),
+        ("/Explore", f"{APPLICATION}/Explore"),
+        ("/Explore?a=1&b=%22%3E", f"{APPLICATION}/Explore?a=1&amp;b=%22%3E"),
+        ("//other.example/x", f"{APPLICATION}/other.example/x"),
+    ],
+    ids=["the start", "a page", "a page with a query", "another host in the path"],
+)
+def test_a_browser_at_the_providers_address_is_led_to_the_application(
+    provider_of_an_application: FakeProvider, target: str, there: str
+) -> None:
+    port = provider_of_an_application.issuer.rpartition(":")[2]
+    with socket.create_connection(("127.0.0.1", int(port))) as browser:
+        browser.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/html\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: browser.recv(65_536), b"")).decode()
+    assert f'href="{there}"' in answer
+    assert "This is the sign-in provider" in answer
+    assert "Rookery" in answer
+    assert answer.startswith("HTTP/1.0 200" if target == "/" else "HTTP/1.0 404")
+
+
+def test_a_program_at_an_address_that_does_not_exist_gets_json(provider_of_an_application: FakeProvider) -> None:
+    answer = httpx.get(f"{provider_of_an_application.issuer}/nowhere")
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+
+
+def test_a_provider_that_knows_no_application_leads_nowhere(provider: FakeProvider) -> None:
+    for path in ("/", "/Explore"):
+        page = httpx.get(provider.issuer + path, headers={"Accept": "text/html"}).text
+        assert "This is the sign-in provider" not in page

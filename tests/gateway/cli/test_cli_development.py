@@ -182,6 +182,17 @@ def test_the_start_message_says_when_the_api_did_not_start() -> None:
     assert "The API main:ap is not running: no ap" in text
 
 
+def test_the_page_runs_in_the_folder_of_its_script() -> None:
+    route = build_settings(scene(app=Path("/somewhere/deep/app.py"))).route("app")
+    assert route is not None
+    assert route.streamlit.cwd == "/somewhere/deep"
+
+
+def test_the_fake_provider_knows_the_address_of_the_application() -> None:
+    client = json.loads(provider_child(scene(app_title="Rookery"), PEOPLE, environ={}).handed)["client"]
+    assert (client["name"], client["uri"]) == ("Rookery", "http://localhost:8000")
+
+
 @pytest.mark.parametrize("option", ["--read", "--write"])
 def test_a_path_that_does_not_exist_is_refused_at_the_start(tmp_path: Path, option: str) -> None:
     (tmp_path / "app.py").write_text("")

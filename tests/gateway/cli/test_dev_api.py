@@ -17,7 +17,7 @@ import pytest
 from gateway.cli.dev import page_files
 from gateway.processes.listeners import free_port
 from tests.gateway.commands import environment
-from tests.gateway.running_processes import wait_until
+from tests.gateway.running_processes import is_alive, wait_until
 
 GOOD = """
 import os
@@ -112,6 +112,38 @@ def test_an_api_that_cannot_start_is_reported_and_starts_when_it_is_fixed(api: A
     with pytest.raises(AssertionError):
         wait_until(lambda: api.pid() != second, seconds=2)
     assert api.log.read_text().count("is not running") == 1
+
+
+def test_a_call_during_a_restart_waits_for_the_new_process(folder: Path) -> None:
+    (folder / "main.py").write_text(GOOD)
+    running = Api(folder)
+    try:
+        wait_until(running.pid, seconds=20)
+        first = running.pid()
+        (folder / "main.py").write_text("import time\ntime.sleep(1)\n" + GOOD)
+        wait_until(lambda: not is_alive(first), seconds=20)
+        answer = httpx.get(f"http://127.0.0.1:{running.port}/", timeout=20)
+    finally:
+        running.stop()
+    assert answer.status_code == 200
+    assert int(answer.text) != first
+
+
+def test_a_call_that_waits_for_a_new_process_hears_that_it_is_broken(folder: Path) -> None:
+    (folder / "main.py").write_text(GOOD)
+    running = Api(folder)
+    try:
+        wait_until(running.pid, seconds=20)
+        first = running.pid()
+        (folder / "main.py").write_text("import time\ntime.sleep(1)\nraise RuntimeError('no ' + 'model ' * 60)\n")
+        wait_until(lambda: not is_alive(first), seconds=20)
+        answer = httpx.get(f"http://127.0.0.1:{running.port}/", timeout=20)
+    finally:
+        running.stop()
+    assert (answer.status_code, answer.json()["code"]) == (503, "api_not_running")
+    detail = answer.json()["detail"]
+    assert detail.startswith("The API main:app is not running: RuntimeError: no model model")
+    assert len(detail) == 200, "a page shows it whole"
 
 
 FAULTS = {

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.testing.v1 import AppTest
@@ -36,19 +39,13 @@ class Development:
         return self.log.read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Development]:
-    """The Python blocks of the README, each in the file that its first line names, under `vestibule dev`."""
-    folder, port, log = tmp_path / "mine", free_port(), tmp_path / "log"
-    folder.mkdir()
-    for block in blocks_of((ROOT / "README.md").read_text(encoding="utf-8")):
-        if block.language == "python":
-            (folder / block.text.splitlines()[0].removeprefix("# ")).write_text(block.text, encoding="utf-8")
-    assert sorted(path.name for path in folder.iterdir()) == ["app.py", "main.py"]
-    arguments = ("dev", "app.py", "--api", "main:app", "--as", "alice:analyst,bob", "--port", str(port))
+@contextmanager
+def developing(folder: Path, *arguments: str) -> Iterator[Development]:
+    """Run `vestibule dev` with `arguments` in `folder` until the block ends."""
+    port, log = free_port(), folder.parent / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.cli.main", *arguments],
+            [sys.executable, "-m", "gateway.cli.main", "dev", *arguments, "--port", str(port)],
             cwd=folder,
             env=environment() | {"FORCE_COLOR": "1", "TERM": "xterm-256color"},
             stdout=output,
@@ -62,6 +59,19 @@ def running(tmp_path: Path) -> Iterator[Development]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Development]:
+    """The Python blocks of the README, each in the file that its first line names, under `vestibule dev`."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for block in blocks_of((ROOT / "README.md").read_text(encoding="utf-8")):
+        if block.language == "python":
+            (folder / block.text.splitlines()[0].removeprefix("# ")).write_text(block.text, encoding="utf-8")
+    assert sorted(path.name for path in folder.iterdir()) == ["app.py", "main.py"]
+    with developing(folder, "app.py", "--api", "main:app", "--as", "alice:analyst,bob") as development:
+        yield development
 
 
 def test_the_page_from_the_readme_says_who_is_not_allowed_and_why() -> None:
@@ -100,16 +110,74 @@ def test_the_page_and_the_api_from_the_readme_work_together(running: Development
     assert "status=200" not in running.said()
 
 
-def test_a_broken_page_leaves_a_readable_traceback(running: Development) -> None:
-    (running.folder / "app.py").write_text("raise RuntimeError('no such luck')\n", encoding="utf-8")
+def run_page(running: Development, *, until: str, name: str = "alice") -> None:
+    """Open the page and run it once, until the terminal says `until`."""
     rerun = BackMsg()
     rerun.rerun_script.query_string = ""
-    with CookieClient() as alice:
-        sign_in(alice, running.url, "alice")
-        cookie = f"vestibule={alice.cookies['vestibule'].value}"
+    with CookieClient() as person:
+        sign_in(person, running.url, name)
+        cookie = f"vestibule={person.cookies['vestibule'].value}"
         address = running.url.replace("http", "ws") + "/_stcore/stream"
         with connect(address, origin=Origin(running.url), additional_headers={"Cookie": cookie}) as page:
             page.send(rerun.SerializeToString())
-            wait_until(lambda: "app | RuntimeError: no such luck" in running.said(), seconds=10)
+            wait_until(lambda: until in running.said(), seconds=10)
+
+
+def test_no_call_fails_while_the_api_starts_again(running: Development) -> None:
+    file = running.folder / "main.py"
+    with CookieClient() as alice:
+        sign_in(alice, running.url, "alice")
+        file.write_text(f"import time\ntime.sleep(1)\n{file.read_text()}\napp.version = '2'\n", encoding="utf-8")
+        statuses, version = [], ""
+        while version != "2":
+            answer = alice.get(f"{running.url}/api/openapi.json")
+            statuses.append(answer.status_code)
+            assert answer.status_code == 200, answer.text
+            version = answer.json()["info"]["version"]
+            assert len(statuses) < 5_000
+    assert len(statuses) > 1, "the old process answered before"
+
+
+def test_the_other_local_address_leads_to_the_page(running: Development) -> None:
+    port = urlsplit(running.url).port
+    for path, status in (("/", 200), ("/Explore", 404)):
+        page = httpx.get(f"http://127.0.0.1:{port}{path}", headers={"Accept": "text/html"})
+        assert page.status_code == status
+        assert f'href="{running.url}{path}"' in page.text
+
+
+PAGE_THAT_LOOKS_AROUND = """
+import os, pathlib
+
+for name in ("beside.txt", "../above.txt", "../.env", "deeper/below.txt"):
+    path = pathlib.Path(__file__).parent / name
+    try:
+        print(f"{name}: {path.read_text()}")
+    except OSError as exc:
+        print(f"{name}: {type(exc).__name__}")
+print("working folder:", os.getcwd())
+"""
+
+
+def test_a_page_in_a_folder_below_reads_its_own_folder_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)  # a page runs as another user where the front door may switch
+    folder = tmp_path / "mine"
+    (folder / "sub" / "deeper").mkdir(parents=True)
+    for name in ("sub/beside.txt", "above.txt", ".env", "sub/deeper/below.txt"):
+        (folder / name).write_text("canary", encoding="utf-8")
+    (folder / "sub" / "app.py").write_text(PAGE_THAT_LOOKS_AROUND, encoding="utf-8")
+    with developing(folder, "sub/app.py", "--as", "alice") as running:
+        run_page(running, until="working folder")
+        said = running.said()
+    assert "app | beside.txt: canary" in said
+    assert "app | deeper/below.txt: canary" in said
+    for name in ("../above.txt", "../.env"):  # the error depends on what this machine can do
+        assert re.search(rf"app \| {re.escape(name)}: (?:PermissionError|FileNotFoundError)\n", said), said
+    assert f"app | working folder: {folder / 'sub'}" in said
+
+
+def test_a_broken_page_leaves_a_readable_traceback(running: Development) -> None:
+    (running.folder / "app.py").write_text("raise RuntimeError('no such luck')\n", encoding="utf-8")
+    run_page(running, until="app | RuntimeError: no such luck")
     assert "app | Traceback (most recent call last):" in running.said()
     assert "x1b" not in running.said()
