@@ -74,7 +74,7 @@ def configure_logging(log: LogSettings, *, stream: TextIO | None = None) -> None
 
 
 def without_capabilities(_logger: object, _method: str, event: Event) -> Event:
-    """Mask the secret parts of addresses in `event`, whoever put them there (`gateway.masked_paths`)."""
+    """Mask the secret parts of addresses in `event`, from every source (`gateway.masked_paths`)."""
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = mask_text(value)

@@ -236,7 +236,7 @@ def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _without_routes(settings: KitSettings) -> str:
-    """What to tell the author of a page that may call no route: whoever started the page knows best."""
+    """What to tell the author of a page that may call no route. The program that started the page knows the words."""
     usual = f"The kit client {settings.client!r} may call no route: list them in `routes` of its table."
     return settings.no_routes or usual
 

@@ -25,9 +25,9 @@ def require_login(message: str = "") -> Identity:
 
 
 def require_role(*roles: str) -> Identity:
-    """Return the person if they have at least one of `roles`. Else show who they are and what is missing, and stop.
+    """Return the person if they have at least one of `roles`. Otherwise show who they are and what is missing.
 
-    A person who is not signed in gets the sign-in panel.
+    The run then stops. A person who is not signed in gets the sign-in panel.
 
     Raises: KitMisconfigured, OutsidePage; ValueError without a role, which would let everybody in or nobody.
     """

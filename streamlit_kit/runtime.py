@@ -83,7 +83,7 @@ def use_kit(kit: Kit | None) -> Iterator[None]:
 
 
 def fetch_key_set(settings: KitSettings, http: httpx.Client) -> dict[str, Any]:
-    """Raises: ApiUnavailable, for an answer that is no key set as well."""
+    """Raises: ApiUnavailable, also for an answer that is not a key set."""
     request = http.build_request("GET", settings.auth_url + contract.PATH_JWKS, timeout=transport.CONTROL_TIMEOUT)
     response = transport.send(http, request)
     try:

@@ -4,7 +4,7 @@
     values = draft.load(default={})
     draft.save({"depth": 12})
 
-It is loaded and saved as JSON. The front door limits its size and lifetime: it is no database.
+It is loaded and saved as JSON. The front door limits its size and lifetime, so it is not a database.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class PageState:
         build_response(self._send("PUT", body)).raise_for_status()
 
     def delete(self) -> None:
-        """Remove the value. It is no error if there is none."""
+        """Remove the value. If there is none, nothing happens."""
         response = self._send("DELETE")
         if response.status_code != 404:
             build_response(response).raise_for_status()

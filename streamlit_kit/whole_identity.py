@@ -1,7 +1,7 @@
-"""What did not fit into a page's handshake, asked of the front door once for each handshake.
+"""Ask the front door once for each handshake for what did not fit into it.
 
 A header line holds only so many groups. The front door names what it left out, and tells a page the rest for its
-handle. What it tells belongs to one handshake, like the assertion itself, and is found by that assertion alone.
+handle. Its answer belongs to one handshake, like the assertion itself, and only that assertion finds it.
 """
 
 from __future__ import annotations

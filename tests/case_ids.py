@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 MAX_LENGTH = 90
-"""Characters of one value; the rest is cut. A payload of half a kilobyte is no name of a case."""
+"""Characters of one value; the rest is cut. A payload of half a kilobyte is not a good name of a case."""
 CONTROL_NAMES = {"\r": "<CR>", "\n": "<LF>", "\t": "<TAB>", "\0": "<NUL>", "\x1b": "<ESC>", "\x7f": "<DEL>"}
 PLAIN_TYPES = (PurePath, IPv4Address, IPv4Network, IPv6Address, IPv6Network)
 REPETITION = re.compile(r"(.{1,6}?)\1{7,}")

@@ -38,7 +38,7 @@ def blocks_of(page: str) -> Iterator[Block]:
 
 
 def prose_of(page: str) -> str:
-    """The page without what stands in fences."""
+    """The page without its fenced blocks."""
     kept: list[str] = []
     fence = ""
     for line in page.splitlines():

@@ -54,7 +54,7 @@ def paths_in(page: str) -> set[str]:
 
 
 def exists(path: str, served: dict[str, set[str]]) -> bool:
-    """Whether `path` is served; a path that ends with a slash stands for what is below it."""
+    """True if `path` is served. A path that ends with a slash means everything below it."""
     if path.endswith("/"):
         return any(template.startswith(path) for template in served)
     patterns = ("[^/]+".join(map(re.escape, PLACEHOLDER.split(template))) for template in served)

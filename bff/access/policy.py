@@ -22,7 +22,7 @@ NAMED = {
 PROVIDER = "provider"
 _TOO_MANY = (
     "You are in so many groups that the identity provider does not name them, so it is not known whether you may do "
-    "this. Please tell whoever runs this application."
+    "this. Please tell the people who run this application."
 )
 
 

@@ -54,7 +54,7 @@ def _unchecked_claims(token: str) -> Mapping[str, Any]:
 
 
 def _shown(value: object) -> str:
-    """Put `value` on one short line of plain characters: it comes from whoever sent the token (CWE-117)."""
+    """Put `value` on one short line of plain characters: it comes from the sender of the token (CWE-117)."""
     if value is None:
         return "none"
     text = value if isinstance(value, str) else json.dumps(value)

@@ -111,8 +111,8 @@ class BearerSettings:
             raise JWTBearerMisconfigured("VESTIBULE_JWT__IDENTITY_URL is not an absolute http(s) URL")
         if self.development_secret and not _is_of_this_machine(self.issuer):
             raise JWTBearerMisconfigured(
-                f"{ENV_DEV_SECRET} beside VESTIBULE_JWT__ISSUER of a real provider would let in whoever has the "
-                "secret; unset one of them"
+                f"{ENV_DEV_SECRET} beside VESTIBULE_JWT__ISSUER of a real provider would let in everybody who "
+                "has the secret; unset one of them"
             )
 
 

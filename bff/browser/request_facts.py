@@ -13,7 +13,7 @@ from bff.settings.public_urls import PublicUrls
 
 SCOPE_KEY = "vestibule.facts"
 REFUSAL_KEY = "vestibule.refusal"
-"""In a scope: a function that takes the code of a refusal as it is rendered, for the access log of whoever serves."""
+"""In a scope: a function that takes the code of each rendered refusal, for the server's access log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def wants_page(fetch: FetchMetadata, headers: Iterable[tuple[bytes, bytes]]) -> 
 
 
 def note_refusal(scope: Mapping[str, Any], code: str) -> None:
-    """Tell whoever serves this request that it is refused with `code`."""
+    """Tell the server of this request that it is refused with `code`."""
     note = scope.get(REFUSAL_KEY)
     if note is not None:
         note(code)

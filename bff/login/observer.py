@@ -1,4 +1,4 @@
-"""The hook for whoever wants to see how sign-ins go, such as `vestibule doctor --login`."""
+"""The hook for code that observes sign-ins, such as `vestibule doctor --login`."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def unverified_claims(access_token: str) -> dict[str, Any]:
 
 
 def _verifies(token: str, key: VerificationKey, alg: str) -> bool:
-    """Check with `alg` alone. PyJWT's `decode` would read the header once more, and refuses a `kid` that is null."""
+    """Check only with `alg`. PyJWT's `decode` would read the header once more, and refuses a `kid` that is null."""
     signed, _, signature = token.rpartition(".")
     try:
         algorithm = jwt.get_algorithm_by_name(alg)

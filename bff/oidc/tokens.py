@@ -19,7 +19,7 @@ MAX_LIFETIME = 30 * 86_400
 ROUNDED_SECONDS = 1.0
 ROUNDED_SHARE = 0.2
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-"""An access or ID token, which stands in headers and addresses."""
+"""An access or ID token, which is sent in headers and addresses."""
 _REFRESH_TOKEN = re.compile(r"[\x20-\x7e]+")
 """RFC 6749 A.17. It is only sent in a form, so a space does no harm."""
 _ERROR = re.compile(r"[a-z_]{1,64}")

@@ -208,7 +208,7 @@ class RouteSettings(Table):
     id: Name
     path: str = Field("/", pattern=r"^/")
     exact: bool = False
-    """Serve `path` alone, to the last slash, and nothing below it."""
+    """Serve only `path`, exactly as written, and nothing below it."""
     host: str = ""
     methods: tuple[str, ...] = ()
     upstream: tuple[str, ...] = ()

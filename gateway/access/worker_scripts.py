@@ -1,4 +1,4 @@
-"""Decide which service workers a route may serve: only those whose folder belongs to this route alone. Pure.
+"""Decide which service workers a route may serve: only those whose folder belongs only to this route. Pure.
 
 A worker controls at most the folder of its script, because `Service-Worker-Allowed` never reaches a browser.
 """

@@ -22,7 +22,7 @@ import uvicorn
 
 FAILED = 1
 INTERNALS = ("<frozen importlib", importlib.__file__, __file__)
-"""Files of whoever imports the API. Their lines in a trace help nobody."""
+"""Files of the code that imports the API. Their lines in a trace help nobody."""
 
 
 def main(application: str, *options: str) -> None:

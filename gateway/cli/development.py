@@ -272,7 +272,7 @@ def remote_hints(scene: Scene, *, environ: Mapping[str, str]) -> list[str]:
     ]
     if scene.host in EVERYWHERE:
         hints.append(
-            f"It listens on {scene.host}: whoever reaches this machine can sign in as anybody, without a password."
+            f"It listens on {scene.host}: everybody who reaches it can sign in as anybody, without a password."
         )
     return hints
 

@@ -29,4 +29,4 @@ def _warnings(name: bytes, route: RouteSettings, hygiene: RequestHygiene) -> Ite
         yield f"names {shown}, which a client never sends through here", "remove it"
     elif foreign_name(name):
         message = f"lets clients send {shown}, by which other proxies say who somebody is"
-        yield message, "remove it, unless the application takes it for something else than a proxy's word"
+        yield message, "remove it, unless the application uses it for something else"

@@ -1,4 +1,4 @@
-"""Run a Python program that ends when the process that started it is gone, for whatever reason.
+"""Run a Python program that ends when the process that started it is gone, for any reason.
 
     python tether.py <descriptor> -m module [argument …]
     python tether.py <descriptor> script.py [argument …]

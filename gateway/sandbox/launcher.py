@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
         os.execv(program[0], program)
     except OSError as exc:
         what = exc.filename or program[0]
-        print(f"cannot be started apart from the front door: {exc.strerror}: {what}", file=sys.stderr, flush=True)
+        print(f"cannot be started in its sandbox: {exc.strerror}: {what}", file=sys.stderr, flush=True)
         os._exit(CANNOT_SEPARATE)
 
 

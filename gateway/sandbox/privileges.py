@@ -163,7 +163,7 @@ def switch_user(uid: int, gid: int) -> None:
 
 
 def leave_keyring() -> None:
-    """Have an empty session keyring instead of the one of whoever started us, whose keys its holder may read.
+    """Take an empty session keyring in place of the inherited one, whose keys could be read.
 
     It passes from program to program, to another user too. Where the kernel has no keyrings, or refuses the call to
     us, the program that follows cannot use them either.

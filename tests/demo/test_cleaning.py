@@ -1,4 +1,4 @@
-"""Field sheets: what is found, what is corrected, and what is left alone."""
+"""Field sheets: what is found, what is corrected, and what stays as it is."""
 
 from __future__ import annotations
 

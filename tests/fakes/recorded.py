@@ -47,7 +47,7 @@ class RecordedRequest:
         return self.target.partition(b"?")[2].decode("latin-1")
 
     def values(self, name: str) -> list[str]:
-        """Every value of a header, whatever the spelling of its name."""
+        """Every value of a header, with any spelling of its name."""
         wanted = name.lower().encode("latin-1")
         return [value.decode("latin-1") for header, value in self.headers if header.lower() == wanted]
 

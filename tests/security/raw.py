@@ -18,7 +18,7 @@ SMUGGLED = b"GET /public/smuggled HTTP/1.1\r\nHost: {host}\r\n\r\n"
 
 @dataclass(frozen=True)
 class RawAnswer:
-    """The first answer on a connection; `rest` is whatever came after it. `status` 0 stands for none at all."""
+    """The first answer on a connection; `rest` is what came after it. `status` 0 means that there is none."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()

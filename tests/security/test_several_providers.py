@@ -26,7 +26,7 @@ def second() -> Iterator[FakeProvider]:
 def two_houses(
     build_house: Callable[..., House], provider: FakeProvider, second: FakeProvider, upstream: RecordingUpstream
 ) -> House:
-    """One house with the providers `corp` and `other`; `/partners` and `/partner-api/` are for `other` alone."""
+    """One house with the providers `corp` and `other`; `/partners` and `/partner-api/` are only for `other`."""
     return build_house(
         providers={
             "corp": provider_table(provider, par="off", display_name="The Corporation"),

@@ -33,7 +33,7 @@ class SigningKeys:
         return jwt.encode(dict(claims), key, algorithm=ALGORITHM, headers={"kid": kid, "typ": typ})
 
     def read(self, token: str, *, typ: str) -> dict[str, Any] | None:
-        """Return the claims of a token that a published key signed, whatever its times; None for any other."""
+        """Return the claims of a token that a published key signed, even an expired one; None for any other."""
         try:
             header = jwt.get_unverified_header(token)
             key = self._keys.get(str(header.get("kid")))

@@ -32,7 +32,7 @@ DESCRIPTION = re.compile(r'error_description="([^"]*)"')
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What came of it. `message` is for whoever runs the API."""
+    """The result. `message` is for the person who runs the API."""
 
     level: Literal["ok", "warning", "fault"]
     message: str

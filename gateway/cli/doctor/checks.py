@@ -322,7 +322,7 @@ async def _redis(store: RedisStore, settings: Settings) -> AsyncIterator[Finding
         yield Finding(
             "warning",
             part,
-            "Redis serves whoever reaches it without a password, code of pages on this machine too: they can end "
+            "Redis serves everybody who reaches it without a password, code of pages on this machine too: they can end "
             "sessions and bring ended ones back; set requirepass, or an ACL user with the user default off, and put it "
             "into store.url_file (docs/redis.md)",
         )

@@ -18,7 +18,7 @@ _BY_HOST: Final[tuple[tuple[str, Kind], ...]] = (
     ("accounts.google.com", "google"),
 )
 _GENERAL: Final[Mapping[str, str]] = {
-    "sub": "no OpenID provider may leave it out",
+    "sub": "every OpenID provider must send it",
     "name": 'add "profile" to scopes',
     "email": 'add "email" to scopes',
     "email_verified": "without it `emails` and `email_domains` admit nobody, and applications get no address: use "

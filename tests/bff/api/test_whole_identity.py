@@ -1,4 +1,4 @@
-"""What was left out of a token is asked with that token, for that token alone, and for a bounded number of them."""
+"""What was left out of a token is asked for only with that token, and for a limited number of tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Return targets: whatever is sent, a browser stays on this origin."""
+"""Return targets: a browser stays on this origin with every target that is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Public URLs come from configuration alone."""
+"""Public URLs come only from the configuration."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class RelayApp:
     ends: list[SocketEnd] = field(default_factory=list)
     closers: list[SocketCloser] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
-    """Why documents were left alone."""
+    """Why documents were not changed."""
     client_messages: int = 0
     http: HttpUpstream | None = None
     asgi: AsgiUpstream | None = None

@@ -1,4 +1,4 @@
-"""An https upstream that answers before it has read the request: its answer arrives, whatever ends the connection."""
+"""An https upstream that answers before it has read the request: its answer arrives, however the connection ends."""
 
 from __future__ import annotations
 
