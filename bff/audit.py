@@ -50,7 +50,7 @@ WARN = frozenset(
     }
 )
 ERROR = frozenset({"store_failed", "provider_failed", "upstream_failed", "upstream_down"})
-LIMITS = frozenset({"kit_code_limit", "login_limit", "logout_limit", "state_limit", "websocket_limit"})
+LIMITS = frozenset({"kit_code_limit", "login_limit", "logout_limit", "probe_limit", "state_limit", "websocket_limit"})
 MAX_FIELD = 256
 UNREMARKABLE = frozenset({401, 404, 405, 408})
 """Statuses of everyday refusals: nobody is signed in, an address is wrong, a line is slow. The access log has them."""

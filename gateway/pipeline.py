@@ -39,6 +39,7 @@ from gateway.access.worker_scripts import check_worker_script
 from gateway.access_log import AccessLog, WatchedSend
 from gateway.headers.spoofing import SpoofedIdentities
 from gateway.launcher import launcher_page
+from gateway.probe.answers import Probes
 from gateway.problems import redirect_page, send_page, stamping
 from gateway.relay.live_connections import Connection, LiveConnections
 from gateway.relay.outgoing import build_headers, is_activity, omitted_from
@@ -73,6 +74,7 @@ class Pipeline:
             clock=bff.clock,
         )
         self._relaying = Relaying(bff, self.connections, cache)
+        self._probes = Probes(bff, {route_id: chosen.requests for route_id, chosen in upstreams.items()})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from its endpoint to its answer."""
@@ -83,6 +85,8 @@ class Pipeline:
         status = self._access.watching(stamping(send, request_id, secure=self._bff.urls.is_secure))
         incoming: Incoming | None = None
         try:
+            if await self._probes.serve(scope, client, receive, status.send):
+                return
             incoming = read_request(
                 scope, client, request_id=request_id, origins=self._bff.origins, server=self._server
             )

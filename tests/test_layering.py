@@ -28,7 +28,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("gateway.logs",),
     ("gateway.headers",),
     ("gateway.upstream", "gateway.access", "gateway.documents", "gateway.access_log"),
-    ("gateway.serving", "gateway.streamlit", "gateway.launcher"),
+    ("gateway.serving", "gateway.streamlit", "gateway.launcher", "gateway.probe"),
     ("gateway.relay", "gateway.sandbox"),
     ("gateway.pipeline", "gateway.processes"),
     ("gateway.app",),
@@ -56,6 +56,7 @@ PURE = (
     "gateway.access.routes",
     "gateway.serving.head_rules",
     "gateway.documents",
+    "gateway.probe.token",
     "gateway.streamlit.messages",
     "gateway.streamlit.paths",
 )

@@ -5,7 +5,6 @@ Exit codes: 0 success, 1 a fault at run time, 2 a fault in the configuration or 
 
 from __future__ import annotations
 
-import asyncio
 import importlib.metadata
 import json
 import os
@@ -17,13 +16,13 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from bff.settings.tables import LogSettings, Settings
+from bff.settings.tables import Settings
 from gateway.cli import demo, dev, initialise, key_files
 from gateway.cli import sessions as session_admin
 from gateway.cli.configuration_file import find_configuration, folder_for_new, with_port
 from gateway.cli.development import DEFAULT_API_SECONDS, DEFAULT_HOST
 from gateway.cli.doctor import checks as doctor
-from gateway.cli.doctor import login as doctor_login
+from gateway.cli.doctor.commands import run_doctor
 from gateway.cli.loaded_settings import (
     faults_text,
     load,
@@ -37,7 +36,7 @@ from gateway.cli.loaded_settings import (
 from gateway.cli.migrate import command as migrate
 from gateway.cli.options import Config
 from gateway.cli.routes import commands as routes
-from gateway.faults import EXIT_FAULT, EXIT_USAGE, CommandFault, UsageFault
+from gateway.faults import CommandFault, UsageFault
 from gateway.logs import configure_logging, for_a_terminal
 from gateway.processes.plan import build_process_plan, run_processes
 from gateway.processes.settings_text import to_masked, to_toml
@@ -61,6 +60,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
 app.add_typer(routes.app, name="routes")
 app.add_typer(migrate.app, name="migrate")
+app.command("doctor")(run_doctor)
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of this machine to listen on.")]
 
@@ -337,49 +337,6 @@ def revoke_sessions(
 
 def _given(**values: str) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
-
-
-@app.command("doctor")
-def run_doctor(
-    config: Config = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as faults.")] = False,
-    login: Annotated[
-        bool, typer.Option("--login", help="Sign in once for real, and show which claims arrive.")
-    ] = False,
-    provider: Annotated[str, typer.Option("--provider", help="With --login: which of [providers.*] to use.")] = "",
-    loopback_port: Annotated[
-        int | None, typer.Option("--loopback-port", min=1, max=65535, help="With --login: return to this port here.")
-    ] = None,
-) -> None:
-    """Check provider, store and upstreams, and show what to register at the provider."""
-    if login:
-        settings, _ = load(config)
-        configure_logging(LogSettings(level="error", format="console"))
-        tried = doctor_login.sign_in_once(settings, say=say_aside, provider=provider, loopback_port=loopback_port or 0)
-        _print_report(asyncio.run(tried), as_json=as_json, strict=strict)
-        return
-    draft, folder = load_for_a_look(config)
-    examined = doctor.examine(
-        draft.settings,
-        folder=folder,
-        missing=draft.missing,
-        warnings=warnings_of(config, draft.settings),
-        pages=pages_of(config, draft.settings, folder=folder),
-        environ=os.environ,
-    )
-    _print_report(
-        asyncio.run(examined), as_json=as_json, strict=strict, exit_code=EXIT_USAGE if draft.missing else EXIT_FAULT
-    )
-
-
-def _print_report(
-    report: doctor.Report | doctor_login.LoginReport, *, as_json: bool, strict: bool, exit_code: int = EXIT_FAULT
-) -> None:
-    """Print the report, and end with `exit_code` if it is not healthy."""
-    _print(report.as_json(strict=strict), as_json=as_json, text=report.as_text())
-    if not report.is_healthy(strict=strict):
-        raise typer.Exit(exit_code)
 
 
 def main() -> None:

@@ -119,7 +119,8 @@ def _route_steps(door: OfflineDoor, incoming: Incoming, found: RouteSettings | N
     for route in door.routes.in_order():
         if route is found:
             where = f" at host {route.host}" if route.host else ""
-            yield Step("route", f"{route.id} matches: {route.path}{where} is the longest prefix", holds=True)
+            how = "is exactly this path" if route.exact else "is the longest prefix"
+            yield Step("route", f"{route.id} matches: {route.path}{where} {how}", holds=True)
         else:
             yield Step("", f"not {route.id}: {_why_not(route, host, path, found)}")
 
@@ -128,7 +129,7 @@ def _why_not(route: RouteSettings, host: str, path: str, found: RouteSettings | 
     if RouteTable([route]).match(host, path) is None:
         anywhere = route.model_copy(update={"host": ""})
         if RouteTable([anywhere]).match(host, path) is None:
-            return f"{path} is not below {route.path}"
+            return f"{path} is not {'exactly' if route.exact else 'below'} {route.path}"
         return f"it is at host {route.host}"
     if found is not None and route.path.rstrip("/") == found.path.rstrip("/"):
         return f"it has the same path, but {found.id} names this host"

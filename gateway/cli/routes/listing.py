@@ -20,8 +20,9 @@ def list_routes(settings: Settings) -> list[dict[str, Any]]:
     return [
         {
             "id": route.id,
-            "hosts": [host for host in hosts if route in table.on_host(host)],
+            "hosts": [host for host in hosts if _is_reached(route, host, table)],
             "path": route.path,
+            "exact": route.exact,
             "methods": list(route.methods),
             "kind": route.kind,
             "auth": route.auth,
@@ -43,7 +44,7 @@ def as_table(settings: Settings) -> str:
         (
             one["id"],
             ",".join(one["hosts"]) or "(none)",
-            one["path"],
+            f"{one['path']} (exact)" if one["exact"] else one["path"],
             one["kind"],
             one["auth"],
             _requires(known[one["id"]]),
@@ -52,6 +53,12 @@ def as_table(settings: Settings) -> str:
         for one in list_routes(settings)
     ]
     return _columns([HEAD, *rows])
+
+
+def _is_reached(route: RouteSettings, host: str, table: RouteTable) -> bool:
+    """True if some path at `host` belongs to the route: no other one has the same path there."""
+    below = route.path.rstrip("/") + "/"
+    return any(table.match(host, path) is route for path in (route.path, below))
 
 
 def _requires(route: RouteSettings) -> str:

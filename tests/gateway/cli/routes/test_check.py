@@ -67,6 +67,12 @@ token = "assertion"
 audience = "x"
 assertion_header = "X-Who"
 [[routes]]
+id = "status"
+path = "/status"
+exact = true
+auth = "public"
+upstream = "http://127.0.0.1:9005"
+[[routes]]
 id = "ops"
 path = "/ops"
 host = "other.example.com"
@@ -162,6 +168,8 @@ CASES = {
         0,
         ["x-who: (an assertion of this front door: sub = ada"],
     ),
+    "an exact path": (("GET", "/status"), 0, ["status matches: /status is exactly this path", "knows nobody"]),
+    "a path below an exact one": (("GET", "/status/x"), 1, ["not status: /status/x is not exactly /status"]),
     "the host of a route": (
         ("GET", "https://other.example.com/ops", "--as", "ada.json"),
         0,
@@ -315,7 +323,7 @@ def test_the_list_has_the_order_in_which_routes_are_tried(folder: Path) -> None:
     done = vestibule("routes", "list", folder=folder)
     assert done.returncode == 0
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert [line[0] for line in lines] == ["route", "api", "ops", "own-header", "token", "pages"]
+    assert [line[0] for line in lines] == ["route", "api", "ops", "own-header", "status", "token", "pages"]
     assert lines[2][:5] == ["ops", "other.example.com", "/ops", "page", "required"]
     assert 'roles_any = ["analyst"]; scopes_all = ["models:read"]' in done.stdout
     assert "canary" not in done.stdout
@@ -327,6 +335,7 @@ def test_the_list_as_json_has_every_route_with_its_hosts(folder: Path) -> None:
         ("api", ["apps.example.com", "other.example.com"]),
         ("ops", ["other.example.com"]),
         ("own-header", ["apps.example.com", "other.example.com"]),
+        ("status", ["apps.example.com", "other.example.com"]),
         ("token", ["apps.example.com", "other.example.com"]),
         ("pages", ["apps.example.com", "other.example.com"]),
     ]
