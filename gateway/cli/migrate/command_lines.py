@@ -34,7 +34,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag and its value. A switch without a value is `true`."""
+    """One flag and its value. A switch without a value is `true`. A word that no flag takes has no name."""
 
     name: str
     value: str = field(repr=False)
@@ -53,6 +53,8 @@ def read_flags(arguments: Sequence[str]) -> Iterator[Flag]:
                 yield Flag(name, value if equals else "true")
             else:
                 waiting = name
+        else:
+            yield Flag("", argument)
     if waiting:
         raise UsageFault(f"--{waiting} has no value")
 
@@ -80,15 +82,24 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 def read_shell(text: str) -> Call:
     """Read a command as typed: `oauth2-proxy --flag …`, `docker run … oauth2-proxy …`, or flags alone, one per line."""
     tokens = _split(text)
-    names = [number for number, token in enumerate(tokens) if is_program(token) and not token.startswith("-")]
-    start = names[-1] + 1 if names else 0
-    before = tokens[: max(start - 1, 0)]
-    return Call(tuple(tokens[start:]), dict(_settings(before)))
+    start = _start(tokens)
+    return Call(tuple(tokens[start:]), dict(_settings(tokens[: max(start - 1, 0)])))
+
+
+def _start(tokens: Sequence[str]) -> int:
+    """Return where the program's own arguments begin: behind its last name before its first flag."""
+    flags = (number for number, one in enumerate(tokens) if one.startswith("-") and _name(one) in BY_FLAG)
+    first = next(flags, len(tokens))
+    return max((number + 1 for number, one in enumerate(tokens[:first]) if is_program(one)), default=0)
+
+
+def _name(argument: str) -> str:
+    return argument.lstrip("-").partition("=")[0]
 
 
 def is_program(text: str) -> bool:
     """True for the name of the program, of its file or of its image."""
-    return re.search(r"(?:^|/)oauth2[-_]proxy(?:[:@][\w.:-]*)?$", text) is not None
+    return not text.startswith("-") and re.search(r"(?:^|/)oauth2[-_]proxy(?:[:@][\w.:-]*)?$", text) is not None
 
 
 def _split(text: str) -> list[str]:
@@ -153,8 +164,7 @@ def find_calls(tree: Any, *, name: str = "") -> Iterator[tuple[str, Call]]:
     variables = _environment(tree.get("environment", tree.get("env")))
     is_it = is_program(str(tree.get("image", ""))) or any(is_program(one) for one in arguments)
     if is_it or any(one.startswith("OAUTH2_PROXY_") for one in variables):
-        names = [number for number, one in enumerate(arguments) if is_program(one)]
-        own = tuple(arguments[names[-1] + 1 :] if names else arguments)
+        own = tuple(arguments[_start(arguments) :])
         yield name, Call(own, variables, tuple(_words(tree.get("env_file"))), tuple(_maps(tree.get("envFrom"))))
         return
     for key, value in tree.items():
@@ -164,7 +174,13 @@ def find_calls(tree: Any, *, name: str = "") -> Iterator[tuple[str, Call]]:
 def _words(value: Any) -> list[str]:
     if isinstance(value, str):
         return _split(value)
-    return [str(one) for one in value if isinstance(one, str | int)] if isinstance(value, list) else []
+    words = [str(one) for one in value if isinstance(one, str | int)] if isinstance(value, list) else []
+    return [part for word in words for part in (_split(word) if _is_script(word) else [word])]
+
+
+def _is_script(word: str) -> bool:
+    """True for a whole command in one argument, as in `sh -c "oauth2-proxy --flag"`."""
+    return any(is_program(part) for part in word.split()) and len(word.split()) > 1
 
 
 def _maps(value: Any) -> Iterator[str]:

@@ -57,22 +57,19 @@ def serves_old_names() -> bool:
 
 
 def public_url_of(redirect_url: str) -> str:
-    """Return the public address of an OAuth redirect URL, "" if it names no host."""
+    """Return scheme, host and port of an OAuth redirect URL, "" if it names no host."""
     url = http_url(redirect_url)
     if url is None or not url.hostname:
         return ""
-    base = url.path.removesuffix(CALLBACK).rstrip("/") if url.path.endswith(CALLBACK) else ""
     usual = {"http": 80, "https": 443}[url.scheme]
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    port = f":{url.port}" if url.port not in (None, usual) else ""
-    return f"{url.scheme}://{host}{port}{base}"
+    return f"{url.scheme}://{host}" + (f":{url.port}" if url.port not in (None, usual) else "")
 
 
 def _redirect_url(given: Given, draft: Draft) -> Outcome:
     says = f'server.public_url = "{draft.public_url}"'
     url = urlsplit(given.text)
-    is_kept = draft.has_old_names and url.path.endswith(CALLBACK)
-    if is_kept and public_url_of(given.text) == draft.public_url:
+    if draft.has_old_names and url.path == CALLBACK and public_url_of(given.text) == draft.public_url:
         return Taken(f"{says}; the redirect URI that is registered stays valid")
     register = f"{draft.public_url}/auth/callback/{draft.product.name}"
     draft.steps.append(f"Register the redirect URI {register} at the provider: {given.text} is not served here")
@@ -136,9 +133,10 @@ def proxies_of(names: tuple[str, ...], *, source: str) -> tuple[str, ...]:
         UsageFault: one is no network.
     """
     try:
-        return tuple(name for name in names if ip_network(name, strict=False).prefixlen)
+        networks = [ip_network(name, strict=False) for name in names]
     except ValueError as exc:
         raise UsageFault(f"{source}: {exc}") from None
+    return tuple(str(network) for network in networks if network.prefixlen)
 
 
 def _trusted_proxies(given: Given, draft: Draft) -> Outcome:
@@ -161,24 +159,34 @@ def _callback(draft: Draft) -> str:
 
 def _whitelist(given: Given, draft: Draft) -> Outcome:
     """A host named in full becomes an origin of its own; a wildcard does not."""
-    exact, wild = [], []
+    own: list[str] = []
+    exact: list[str] = []
+    left: list[str] = []
     for entry in given.items:
-        url = http_url(f"https://{entry}")
-        if entry.startswith((".", "*")) or entry.endswith(":*") or url is None or url.path:
-            wild.append(entry)
+        origin = "" if entry.startswith((".", "*")) or entry.endswith(":*") else public_url_of(f"https://{entry}")
+        host = urlsplit(origin).hostname
+        if origin == draft.public_url or entry == urlsplit(draft.public_url).netloc:
+            own.append(entry)
+        elif origin and _may_be_origin(draft, origin) and host not in {urlsplit(one).hostname for one in exact}:
+            exact.append(origin)
         else:
-            exact.append(public_url_of(f"https://{entry}"))
+            left.append(entry)
     draft.origins += exact
-    says = f"server.origins: {', '.join(exact)}, if each of them serves /auth/ itself" if exact else ""
-    if not wild:
-        draft.steps += [
-            f"Register {origin}{_callback(draft)} at the provider, and let that host pass {PREFIX}/ and /auth/ on"
-            for origin in exact
-            if urlsplit(origin).hostname != draft.public_host
-        ]
-        return Taken(says)
-    shut = f"Nobody is sent to {', '.join(wild)} after a sign-in: name each host in server.origins"
-    return Safer(f"{says}. {shut}" if says else shut, is_open=True)
+    draft.steps += [
+        f"Register {origin}{_callback(draft)} at the provider, and let that host pass {PREFIX}/ and /auth/ on"
+        for origin in exact
+    ]
+    says = [f"{', '.join(own)}: the public address itself"] if own else []
+    says += [f"server.origins: {', '.join(exact)}, if each of them passes /auth/ on"] if exact else []
+    if not left:
+        return Taken("; ".join(says))
+    shut = f"Nobody is sent to {', '.join(left)} after a sign-in: name each host in server.origins"
+    return Safer("; ".join([*says, shut]), is_open=True)
+
+
+def _may_be_origin(draft: Draft, origin: str) -> bool:
+    """True for another host than the public one, and if that one has https: origins have one scheme."""
+    return draft.public_url.startswith("https://") and urlsplit(origin).hostname != draft.public_host
 
 
 def _bearer_tokens(given: Given, draft: Draft) -> Outcome:

@@ -130,9 +130,12 @@ def _allowed_roles(given: Given, draft: Draft) -> Outcome:
         return _only_for("Keycloak (keycloak-oidc)")
     for name in given.items:
         _add_role(draft, name)
-    return Taken(
-        f"roles_any of the rule who may come in, or its claims for roles of a client: {', '.join(given.items)}"
-    )
+    says = f"roles_any of the rule who may come in: {', '.join(given.items)}"
+    if draft.rules.client_roles:
+        says += (
+            ". A role of a client (client:role) is read from the claim resource_access, which the ID token must hold"
+        )
+    return Taken(says)
 
 
 def _add_role(draft: Draft, name: str) -> None:

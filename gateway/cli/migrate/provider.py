@@ -51,6 +51,8 @@ def issuer_of(draft: Draft) -> str:
     Raises:
         UsageFault: it is not known, or it stands for many tenants.
     """
+    if draft.is_for("google"):
+        return draft.product.issuer  # oauth2-proxy ignores another one too
     issuer = draft.text("oidc_issuer_url") or _implied_issuer(draft)
     if not issuer:
         raise UsageFault(f"oidc_issuer_url is missing, and the provider {draft.product.kind} needs it")
@@ -70,8 +72,12 @@ def _implied_issuer(draft: Draft) -> str:
     if draft.is_for("azure", "entra-id"):
         tenant = draft.text("azure_tenant") or "common"
         return f"https://login.microsoftonline.com/{tenant}/v2.0"
-    login, found, _ = draft.text("login_url").partition("/protocol/openid-connect/")
-    return login if draft.is_for("keycloak") and found else draft.product.issuer
+    login = draft.text("login_url")
+    realm, found, _ = login.partition("/protocol/openid-connect/")
+    if draft.is_for("keycloak") and found:
+        return realm
+    url = urlsplit(login)
+    return f"https://{url.netloc}/" if draft.is_for("login.gov") and url.netloc else draft.product.issuer
 
 
 def _is_for_many_tenants(issuer: str) -> bool:
@@ -89,6 +95,10 @@ def _provider(given: Given, draft: Draft) -> Outcome:
 
 def _issuer(given: Given, draft: Draft) -> Outcome:
     issuer = issuer_of(draft)
+    if draft.is_for("google") and issuer != given.text:
+        return Instead(
+            f"Has no effect: the issuer of the provider google is {issuer}, in oauth2-proxy too", is_open=True
+        )
     if issuer != given.text:
         draft.put(given, "provider.issuer", issuer)
         return Safer(f'providers.{draft.product.name}.issuer = "{issuer}": one tenant, not all of them')
@@ -175,6 +185,8 @@ def _prompt(given: Given, draft: Draft) -> Outcome:
 
 
 def _resource(given: Given, draft: Draft) -> Outcome:
+    if draft.is_for("azure", "entra-id") and "/v2.0" in issuer_of(draft):
+        return Instead(f'Entra ID has scopes in its place: add "{given.text}/.default" to scopes', is_open=True)
     return _parameter(given, draft, "resource")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from gateway.cli.migrate.command_lines import (
     expand,
     find_calls,
     find_texts,
+    is_program,
     is_unit,
     read_flags,
     read_shell,
@@ -105,31 +107,30 @@ def _add_file(found: _Found, file: Path, *, named_by: str = "") -> None:
         raise UsageFault(f"{file}{why} cannot be read: {type(exc).__name__}") from None
     if is_unit(text):
         _add_call(found, read_unit(text), file)
-    elif file.suffix in (".yaml", ".yml"):
+    elif file.suffix in (".yaml", ".yml", ".json"):
         _add_tree(found, _parse_yaml(text, file), file)
     elif (variables := read_variables_file(text)) and any(name.startswith(PREFIX) for name in variables):
         _add_variables(found, variables)
-    elif _is_command(text):
-        _add_call(found, read_shell(text), file)
     else:
-        _add_toml(found, text, file)
+        _add_toml_or_command(found, text, file)
 
 
 def _is_command(text: str) -> bool:
-    """True if a line begins with a flag, or names the program and has one."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return any(line.startswith("-") for line in lines) or (
-        len(lines) > 0 and " -" in lines[0] and "=" not in lines[0].split()[0]
-    )
+    """True if a line begins with a flag, or names the program."""
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return any(words[0].startswith("-") or any(is_program(word) for word in words) for words in lines)
 
 
-def _add_toml(found: _Found, text: str, file: Path) -> None:
+def _add_toml_or_command(found: _Found, text: str, file: Path) -> None:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
+        if _is_command(text):
+            _add_call(found, read_shell(text), file)
+            return
         raise UsageFault(
-            f"{file} is neither TOML, a command line, a unit of systemd nor a file of {PREFIX}… variables: {exc}; a "
-            "compose file, a manifest or an alpha configuration ends in .yaml"
+            f"{file} is neither TOML, a command line, a unit of systemd nor a file of {PREFIX}… variables: "
+            f"{_where(exc)}; a compose file, a manifest or an alpha configuration ends in .yaml"
         ) from None
     for key, value in tables.items():
         option = BY_KEY.get(key)
@@ -204,8 +205,13 @@ def _add_call(found: _Found, call: Call, file: Path) -> None:
     variables = {name: expand(value, known) for name, value in variables.items()}
     found.environ = {**found.environ, **variables}
     _add_variables(found, variables)
-    for flag in read_flags([expand(one, known).replace("$$", "$") for one in call.arguments]):
-        if flag.name in ("config", "alpha-config"):
+    arguments = [expand(one, known).replace("$$", "$") for one in call.arguments]
+    for number, flag in enumerate(read_flags(arguments), start=1):
+        if not flag.name:
+            found.unknown[f"word {number} of the command line"] = (
+                "belongs to no flag; a switch is set by --switch=false"
+            )
+        elif flag.name in ("config", "alpha-config"):
             _add_file(found, _beside(file, flag.value, found), named_by=f"--{flag.name}")
             found.of_the_command.append(flag.name)
         elif flag.name in OF_THE_COMMAND:
@@ -258,6 +264,9 @@ def _parse_yaml(text: str, file: Path) -> list[Any]:
 
 
 def _where(error: Exception) -> str:
-    """Say where a fault of YAML is. The text around it is not shown: it may be a secret."""
+    """Say where a file has a fault. The text around it is not shown: it may be a secret."""
     mark = getattr(error, "problem_mark", None)
-    return f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else type(error).__name__
+    if mark is not None:
+        return f"line {mark.line + 1}, column {mark.column + 1}"
+    found = re.search(r"line [0-9]+, column [0-9]+", str(error))
+    return found[0] if found else type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gateway.cli.migrate.draft import Draft, OpenPath, Upstream
 from gateway.cli.migrate.options import Given, Instead, Option, Outcome, Safer, Taken, none_if_off, unsafe_if_on
@@ -34,7 +34,7 @@ def _upstreams(given: Given, draft: Draft) -> Outcome:
         elif url.scheme == "static":
             left.append("static://")
         else:
-            path = "/" if url.scheme == "unix" else url.path or "/"
+            path = "/" if url.scheme == "unix" else unquote(url.path) or "/"
             taken.append(_add(draft, given, path, text, {}))
     if not left:
         return Taken("; ".join(taken))

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import tomlkit
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bff.settings.loading import load_settings
 from bff.settings.tables import Settings
@@ -46,6 +48,11 @@ def assert_passes_the_check(folder: Path) -> None:
     assert checked.stdout == "ok\n"
 
 
+PEM = (
+    rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    .decode()
+)
 WHOLE: dict[str, dict[str, Any]] = {
     "one application behind Keycloak": {
         "provider": "keycloak-oidc",
@@ -58,7 +65,6 @@ WHOLE: dict[str, dict[str, Any]] = {
         "provider": "azure",
         "azure_tenant": "11111111-2222-3333-4444-555555555555",
         "oidc_issuer_url": "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0",
-        "resource": "https://graph.microsoft.com",
     },
     "a GitLab of one's own": {
         "provider": "gitlab",
@@ -89,6 +95,13 @@ WHOLE: dict[str, dict[str, Any]] = {
         "tls_key_file": "key.pem",
         "https_address": ":8443",
     },
+    "login.gov's place for tests": {
+        "provider": "login.gov",
+        "login_url": "https://idp.int.identitysandbox.example/openid_connect/authorize",
+        "jwt_key": PEM,
+        "acr_values": "http://idmanagement.gov/ns/assurance/ial/1",
+    },
+    "hosts that may follow a sign-in": {"whitelist_domains": ["apps.example.com", "b.example.com:8443"]},
     "on this machine without https": {
         "redirect_url": "http://localhost:4180/oauth2/callback",
         "cookie_secure": False,
@@ -105,6 +118,43 @@ def test_the_new_configuration_passes_the_check(case: str, folder: Path) -> None
     code, said = migrate(folder)
     assert code == 0, said
     assert_passes_the_check(folder)
+
+
+def without_issuer(folder: Path, **options: Any) -> Settings:
+    write_old(folder, without=("oidc_issuer_url", "client_secret"), **options)
+    assert migrate(folder)[0] in (0, 1)
+    (folder / "new" / "secrets" / "client-secret").write_text(SECRET)
+    return settings_in(folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "issuer"),
+    [
+        ({"provider": "google"}, "https://accounts.google.com"),
+        ({"provider": "gitlab"}, "https://gitlab.com"),
+        ({"provider": "azure", "azure_tenant": "abc"}, "https://login.microsoftonline.com/abc/v2.0"),
+        (
+            {"provider": "keycloak", "login_url": "https://k.example/realms/r/protocol/openid-connect/auth"},
+            "https://k.example/realms/r",
+        ),
+        ({"provider": "login.gov", "login_url": "https://idp.example/authorize"}, "https://idp.example/"),
+        ({"provider": "login.gov"}, "https://secure.login.gov/"),
+    ],
+    ids=["google", "gitlab", "azure", "keycloak", "login.gov for tests", "login.gov"],
+)
+def test_an_issuer_that_nobody_wrote_follows_from_the_provider(
+    options: dict[str, Any], issuer: str, folder: Path
+) -> None:
+    (only,) = without_issuer(folder, **options).providers.values()
+    assert only.issuer == issuer
+
+
+def test_an_issuer_beside_the_provider_google_counts_as_little_as_before(folder: Path) -> None:
+    write_old(folder, without=("provider",))
+    code, said = migrate(folder)
+    assert code == 1
+    assert "! oidc_issuer_url: Has no effect" in said
+    assert settings_in(folder).providers["google"].issuer == "https://accounts.google.com"
 
 
 def test_the_report_has_the_three_lists_and_lies_beside_the_file(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,6 +34,11 @@ DOCKER = (
     f"docker run -p 4180:4180 -e OAUTH2_PROXY_CLIENT_SECRET={SECRET} --env=OAUTH2_PROXY_COOKIE_SECURE=false "
     "quay.io/oauth2-proxy/oauth2-proxy:v7.15.6 --client-id front --email-domain=a.example,b.example"
 )
+SHELL = {
+    "image": "quay.io/oauth2-proxy/oauth2-proxy",
+    "command": ["sh", "-c", "exec oauth2-proxy --client-id=front --email-domain=a.example,b.example"],
+    "environment": {"OAUTH2_PROXY_CLIENT_SECRET": SECRET, "OAUTH2_PROXY_COOKIE_SECURE": "false"},
+}
 UNIT = """[Unit]
 Description=oauth2-proxy
 
@@ -116,6 +122,8 @@ KINDS = {
     "a script with a command": ("start.sh", COMMAND),
     "flags, one per line": ("flags.txt", ONE_PER_LINE),
     "docker run": ("run.sh", DOCKER),
+    "docker run with a name": ("run.txt", DOCKER.replace("docker run", "docker run --name oauth2-proxy")),
+    "a shell in a container": ("compose.json", json.dumps({"services": {"door": SHELL}})),
     "a unit of systemd": ("oauth2-proxy.service", UNIT),
     "a compose file": ("compose.yaml", COMPOSE),
     "a compose file with lists": ("docker-compose.yml", COMPOSE_LISTS),
@@ -177,6 +185,7 @@ def test_switches_need_no_value_and_other_flags_take_the_next_word(tmp_path: Pat
         ("old.cfg", 'client_ids = "x"', "client_ids", "no option"),
         ("start.sh", "oauth2-proxy --email-domains=x", "--email-domains", "--email-domain"),
         ("start.sh", "oauth2-proxy --frobnicate secret --client-id=x", "--frobnicate", "no option"),
+        ("start.sh", "oauth2-proxy --cookie-secure false --client-id=x", "word 2 of the command line", "no flag"),
         ("door.env", "OAUTH2_PROXY_EMAIL_DOMAIN=x", "OAUTH2_PROXY_EMAIL_DOMAIN", "email_domains"),
         ("door.env", "OAUTH2_PROXY_FROBNICATE=x", "OAUTH2_PROXY_FROBNICATE", "no option"),
         ("alpha.yaml", "providers: [{ clientID: x, frobnicate: y }]", "providers[0].frobnicate", "no field"),
@@ -205,6 +214,7 @@ def test_a_name_that_no_option_has_is_named_with_a_hint(
             r"2 times \(one, two\)",
         ),
         ("alpha.yaml", f"providers: [{{ clientSecret: {SECRET}", "line 1, column"),
+        ("old.cfg", f'client_secret = "{SECRET}', "neither TOML"),
         ("start.sh", "oauth2-proxy --config=missing.cfg", "--config names"),
         ("start.sh", "oauth2-proxy --client-id", "--client-id has no value"),
         ("start.sh", "oauth2-proxy --client-id='", "cannot be read"),
@@ -276,3 +286,18 @@ def test_line_ends_and_the_mark_of_windows_do_not_matter(tmp_path: Path) -> None
     assert values(read(tmp_path / "old.cfg")) == {"client_id": "front", "scope": "openid"}
     (tmp_path / "a.sh").write_bytes(b"oauth2-proxy \\\r\n  --client-id=front \\\r\n  --scope=openid\r\n")
     assert values(read(tmp_path / "a.sh")) == {"client_id": "front", "scope": "openid"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'scope = "openid - email"\n',
+        'custom_templates_dir = "/etc/oauth2-proxy"\n',
+        '# oauth2-proxy --scope=x\nscope = "-"\n',
+    ],
+    ids=["a dash in a value", "the program's name in a value", "a command in a comment"],
+)
+def test_a_configuration_file_is_not_taken_for_a_command(text: str, tmp_path: Path) -> None:
+    (tmp_path / "old").write_text(text)
+    assert len(read(tmp_path / "old").given) == 1
+    assert not read(tmp_path / "old").unknown
