@@ -8,10 +8,14 @@ from typing import Any
 
 import tomlkit
 
+from bff.settings.loading import load_settings
+from bff.settings.tables import Settings
 from gateway.cli.migrate.sources import read_sources
 from gateway.cli.migrate.translation import Line, Translation, translate
+from tests.gateway.commands import vestibule
 
 ISSUER = "https://idp.example.com/realms/corp"
+PASSWORD = "oht8Iephei7Aehei"
 SECRET = "Gahng4ohcoh5Ahb9"
 COMPLETE: Mapping[str, Any] = {
     "provider": "oidc",
@@ -44,3 +48,22 @@ def line_of(translation: Translation, name: str) -> Line:
     found = [line for line in translation.lines if line.name == name]
     assert len(found) == 1, [line.name for line in translation.lines]
     return found[0]
+
+
+def migrate(folder: Path, *more: str, variables: dict[str, str] | None = None) -> tuple[int, str]:
+    """Run the command on the old configuration in `folder`; its status and everything that it said."""
+    file = [str(folder / "oauth2-proxy.cfg")] if (folder / "oauth2-proxy.cfg").exists() else []
+    done = vestibule(
+        "migrate", "oauth2-proxy", *file, "--out", str(folder / "new"), *more, folder=folder, variables=variables
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def settings_in(folder: Path) -> Settings:
+    return load_settings(folder / "new" / "vestibule.toml", environ={})
+
+
+def assert_passes_the_check(folder: Path) -> None:
+    checked = vestibule("config", "check", "--config", str(folder / "new" / "vestibule.toml"), folder=folder)
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout == "ok\n"
