@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
+from bff.contract import EndReason
 from tests.fakes import FakeProvider, Options, RecordingUpstream
 from tests.front_door import RunningDoor, page_route, running_door
 
@@ -134,12 +135,15 @@ def test_a_tab_whose_session_is_over_goes_to_the_sign_in_and_comes_back(
     expect(tab.page).to_have_url(f"{door.url}/?chart=3")
 
 
-def test_an_event_source_that_was_cut_asks_when_it_may_not_come_back(
-    tab: Watched, context: BrowserContext, provider: FakeProvider
+def test_an_event_source_that_was_cut_asks_when_it_may_not_come_back_and_tells_the_other_tabs(
+    tab: Watched, context: BrowserContext, provider: FakeProvider, door: RunningDoor
 ) -> None:
+    other = Watched(context.new_page())
+    other.open(f"{door.url}/")
     tab.page.evaluate(HEARD)
     context.clear_cookies(domain="localhost")
     expect(tab.page).to_have_url(at_sign_in(provider))
+    expect(other.page.get_by_text(SIGNED_OUT, exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize("code", [1012, 1006])
@@ -188,6 +192,19 @@ def test_what_an_application_answers_itself_is_no_reason_to_ask(tab: Watched) ->
     )
     assert said == [401, None, False, "the application's own words"]
     assert stays(tab, 1_500)
+    assert tab.questions == before
+
+
+def test_what_other_servers_do_is_no_reason_to_ask(tab: Watched, provider: FakeProvider) -> None:
+    before = tab.questions
+    tab.page.evaluate(
+        """(other) => {
+          window.kept = [new WebSocket(other.replace("http", "ws") + "/nothing"), new EventSource(other + "/nothing")];
+        }""",
+        provider.issuer,
+    )
+    assert stays(tab, 1_500)
+    assert tab.page.evaluate("window.kept.map((each) => each.readyState)") == [3, 2]  # both are closed
     assert tab.questions == before
 
 
@@ -245,6 +262,22 @@ def test_a_question_that_nobody_answers_is_asked_again_more_and_more_slowly(
     context.unroute("**/auth/session")
     tab.page.clock.fast_forward(60_000)
     expect(tab.page).to_have_url(at_sign_in(provider))
+
+
+def test_a_tab_loads_again_when_somebody_else_is_signed_in_by_now(tab: Watched, context: BrowserContext) -> None:
+    context.route("**/auth/session", lambda route: route.fulfill(json={"iss": "i", "sub": "bob"}))
+    tab.page.evaluate("() => { window.alices = 1; new BroadcastChannel('vestibule:/auth').postMessage('ended'); }")
+    tab.page.wait_for_function("window.alices === undefined")
+    assert stays(tab, 100)
+
+
+def test_a_tab_whose_session_was_revoked_is_not_signed_in_again_by_itself(
+    tab: Watched, context: BrowserContext, door: RunningDoor
+) -> None:
+    tab.page.evaluate(OPENED, "/socket")
+    door.do(door.app.bff.sessions.end_everybody(EndReason.REVOKED))
+    expect(tab.page.get_by_text(SIGNED_OUT, exact=True)).to_be_visible()
+    assert "return_to=%2F%3Fchart%3D3" in tab.page.url
 
 
 def test_a_visitor_who_never_signed_in_is_sent_nowhere(context: BrowserContext, door: RunningDoor) -> None:
