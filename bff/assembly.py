@@ -16,6 +16,7 @@ from bff.kit.credentials import KitCredentials
 from bff.kit.one_time_codes import KitCodes
 from bff.kit.page_state import KitStates
 from bff.login.observer import LoginObserver
+from bff.login.return_targets import ReturnTargets
 from bff.login.sign_in import SignIn
 from bff.login.transactions import Transactions
 from bff.provider.client import Provider, http_client_for
@@ -44,6 +45,7 @@ class Bff:
     store: Store
     sessions: Sessions
     transactions: Transactions
+    return_targets: ReturnTargets
     sign_in: SignIn
     tokens: TokenRefresher
     assertions: Assertions
@@ -130,13 +132,8 @@ def assemble(
     urls = next(iter(origins.values()))
     sessions = Sessions(store, keyring, settings.session)
     transactions = Transactions(store, keyring, settings.limits)
-    tokens = TokenRefresher(
-        sessions,
-        providers,
-        audit=audit,
-        clock=clock,
-        refresh_before_expiry=settings.session.refresh_before_expiry_seconds,
-    )
+    margin = settings.session.refresh_before_expiry_seconds
+    tokens = TokenRefresher(sessions, providers, audit=audit, clock=clock, refresh_before_expiry=margin)
     assertions = Assertions(keyring, issuer=urls.base, clock=clock)
     return Bff(
         settings=settings,
@@ -146,6 +143,7 @@ def assemble(
         store=store,
         sessions=sessions,
         transactions=transactions,
+        return_targets=ReturnTargets(store, keyring, settings.limits),
         sign_in=SignIn(providers, sessions, transactions, audit=audit, clock=clock, observer=observer),
         tokens=tokens,
         assertions=assertions,

@@ -55,6 +55,9 @@ class EveryPath:
     def demands(self, path: str, *, urls: PublicUrls) -> Demands:
         return Demands()
 
+    def refusal(self, path: str, session: Session, *, urls: PublicUrls) -> Forbidden | None:
+        return None
+
     def clears_storage(self, urls: PublicUrls) -> bool:
         return False
 

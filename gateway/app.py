@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bff.access.policy import Demands, demands_of
+from bff.access.policy import Demands, Denied, decide, demands_of
 from bff.assembly import Bff, assemble
 from bff.contract import CloseCode
+from bff.errors import Forbidden
+from bff.sessions.record import Session
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import Settings
 from bff.stores.protocol import Store
@@ -27,9 +29,10 @@ from gateway.upstream.choice import LocalUpstream, RouteUpstreams, build_upstrea
 
 
 class RoutedTargets:
-    """`bff.login.sign_in.Targets` from the route table: a sign-in returns to pages, but not to APIs and uploads."""
+    """`bff.login.targets.Targets` from the route table: a sign-in returns to pages, but not to APIs and uploads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._routes = RouteTable(settings.routes)
         self._places = Places(settings.routes, auth_path=settings.server.auth_path, treatment=treatment)
 
@@ -48,6 +51,13 @@ class RoutedTargets:
     def demands(self, path: str, *, urls: PublicUrls) -> Demands:
         route = self._routes.match(urls.host, path[len(urls.base_path) :] or "/")
         return demands_of(route) if route is not None else Demands()
+
+    def refusal(self, path: str, session: Session, *, urls: PublicUrls) -> Forbidden | None:
+        route = self._routes.match(urls.host, path[len(urls.base_path) :] or "/")
+        if route is None:
+            return None
+        decision = decide(route, session.identity, scopes=session.tokens.scopes, now=self._clock())
+        return decision.as_error(route, session.identity) if isinstance(decision, Denied) else None
 
     def clears_storage(self, urls: PublicUrls) -> bool:
         return any(route.clear_storage_at_sign_out for route in self._routes.on_host(urls.host))
@@ -115,7 +125,7 @@ def create_app(
     """Build the front door of `settings`. Tests pass their own `store`, `http` and `clock`."""
     bff = assemble(settings, store=store, http=http, clock=clock)
     cache = SessionCache(bff)
-    auth_app: ASGIApp = create_auth_app(bff, RoutedTargets(settings))
+    auth_app: ASGIApp = create_auth_app(bff, RoutedTargets(settings, clock=clock))
     upstreams = dict(build_upstreams(settings, base_path=bff.urls.base_path, audit=bff.audit))
     pipeline = Pipeline(bff, auth_app, upstreams, cache)
     bff.store.subscribe(pipeline.connections.on_event)

@@ -8,35 +8,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from time import perf_counter
-from typing import assert_never
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bff.access.policy import Allowed, Denied, StepUp, decide
+from bff.access.policy import Allowed, StepUp, decide
 from bff.assembly import Bff
 from bff.audit import attribute_events
 from bff.browser.csrf import FetchMetadata
 from bff.browser.request_facts import REFUSAL_KEY, wants_page
 from bff.browser.return_to import is_local
-from bff.browser.service_workers import asks_for_worker
 from bff.browser.unasked import is_unasked
 from bff.errors import AuthError, LoginRequired, NotFound
 from bff.settings.tables import RouteSettings
 from bff.web.pages import Page
 from bff.web.problems import login_url, render_problem
 from gateway.access.cors import answer_preflight, cors_headers, preflight_of
-from gateway.access.credentials import Caller, Credentials, check_kit_route, origin_of_kit_call
-from gateway.access.machine_callers import MachineCallers
-from gateway.access.origins import check_origin
+from gateway.access.credentials import Caller, origin_of_kit_call
 from gateway.access.paths import forward_target
-from gateway.access.places import Places
 from gateway.access.request import Incoming, read_endpoint, read_request
-from gateway.access.routes import RouteTable, is_method_allowed
 from gateway.access.session_cache import SessionCache
-from gateway.access.worker_scripts import check_worker_script
 from gateway.access_log import AccessLog, WatchedSend
+from gateway.admission import Admission
 from gateway.headers.spoofing import SpoofedIdentities
 from gateway.launcher import launcher_page
 from gateway.probe.answers import Probes
@@ -44,7 +38,6 @@ from gateway.problems import redirect_page, send_page, stamping
 from gateway.relay.live_connections import Connection, LiveConnections
 from gateway.relay.outgoing import build_headers, is_activity, omitted_from
 from gateway.relay.relaying import Relaying
-from gateway.streamlit.paths import is_denied, treatment
 from gateway.upstream.choice import RouteUpstreams
 
 NO_WAY_BACK = "Please sign in. You will come to the start page: nobody can be sent back to this address."
@@ -60,10 +53,7 @@ class Pipeline:
         self._auth_app = auth_app
         self._upstreams = upstreams
         self._cache = cache
-        self._routes = RouteTable(bff.settings.routes)
-        self._places = Places(bff.settings.routes, auth_path=bff.settings.server.auth_path, treatment=treatment)
-        self._credentials = Credentials(bff, cache)
-        self._machines = MachineCallers(bff)
+        self._admission = Admission(bff, cache)
         self._spoofed = SpoofedIdentities(bff.audit, clock=bff.clock)
         self._access = AccessLog(enabled=bff.settings.log.access)
         self._log = structlog.get_logger("vestibule.gateway")
@@ -90,11 +80,10 @@ class Pipeline:
             incoming = read_request(
                 scope, client, request_id=request_id, origins=self._bff.origins, server=self._server
             )
-            is_auth = self._belongs_to_auth(incoming)
-            route = None if is_auth else self._routes.match(incoming.facts.urls.host, incoming.path)
+            is_auth = self._admission.belongs_to_auth(incoming)
+            route = self._admission.match(incoming)
             status.route = "auth" if is_auth else route.id if route else ""
-            self._check_place(incoming)
-            self._check_worker(incoming, route)
+            self._admission.check_address(incoming, route)
             if self._is_public_health(incoming):
                 await send_page(scope, status.send, _health())
             elif is_auth:
@@ -128,40 +117,25 @@ class Pipeline:
         await self._relaying.activity.aclose()
         await self.connections.aclose()
 
-    def _check_place(self, incoming: Incoming) -> None:
-        self._places.check(incoming.facts.urls.host, incoming.path, raw_path=incoming.raw_path)
-
-    def _check_worker(self, incoming: Incoming, route: RouteSettings | None) -> None:
-        if incoming.scope["type"] != "http" or not asks_for_worker(incoming.headers):
-            return
-        host, auth_path = incoming.facts.urls.host, self._server.auth_path
-        check_worker_script(incoming.path, route, host=host, routes=self._routes, auth_path=auth_path)
-
     async def _serve_route(
         self, incoming: Incoming, route: RouteSettings | None, receive: Receive, status: WatchedSend
     ) -> None:
         if incoming.facts.is_internal:
-            asking = await self._credentials.identify(incoming, None)
-            incoming = incoming.at(origin_of_kit_call(asking, incoming.path, self._routes, self._bff))
-            self._check_place(incoming)
-            route = self._routes.match(incoming.facts.urls.host, incoming.path)
+            asking = await self._admission.credentials.identify(incoming, None)
+            incoming = incoming.at(origin_of_kit_call(asking, incoming.path, self._admission.routes, self._bff))
+            self._admission.check_place(incoming)
+            route = self._admission.match(incoming)
             status.route = route.id if route else ""
         if route is not None:
             status.further = cors_headers(incoming.facts.fetch.origin, route)
             if await self._answered_preflight(incoming, route, status):
                 return
-        caller = await self._credentials.identify(incoming, route)
         if route is None or route.id not in self._upstreams:
-            await self._serve_nowhere(incoming, caller, status.send)
+            caller = await self._admission.credentials.identify(incoming, route)
+            await self._serve_nowhere(incoming, route, caller, status.send)
             return
-        machine = await self._machines.identify(incoming, route)
-        if machine is not None:
-            caller = Caller(machine, is_machine=True)
-        if is_denied(incoming.path, route):
-            raise NotFound()
-        if not is_method_allowed(route, incoming.method):  # a WebSocket handshake is a GET
-            raise AuthError("method_not_allowed", "Not with this method.", status=405)
-        self._authenticate(incoming, route, caller)
+        caller = await self._admission.caller_of(incoming, route)
+        self._admission.check(incoming, route, caller)
         if incoming.scope["type"] == "http":
             if _needs_slash(incoming, route):
                 await send_page(incoming.scope, status.send, redirect_page(_with_slash(incoming), status=308))
@@ -176,14 +150,6 @@ class Pipeline:
         answer = answer_preflight(wanted, incoming.facts.fetch.origin, incoming.headers, route)
         await send_page(incoming.scope, status.send, answer)
         return True
-
-    def _authenticate(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
-        check_kit_route(caller, route, self._bff.settings.kit_clients)
-        check_origin(incoming, route, caller)
-        if caller.live is None and route.auth == "required":
-            raise LoginRequired()
-        if caller.live is not None:
-            self._authorize(incoming, route, caller)
 
     async def _relay(
         self, incoming: Incoming, caller: Caller, chosen: RouteUpstreams, receive: Receive, send: Send
@@ -201,35 +167,19 @@ class Pipeline:
         else:
             await self._relaying.http(incoming, caller, chosen, headers, receive, send)
 
-    def _authorize(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
-        if caller.live is None:
-            return
-        decision = decide(route, caller.live.identity, scopes=caller.live.scopes, now=self._bff.clock())
-        match decision:
-            case Allowed():
-                return
-            case StepUp(unmet):
-                raise LoginRequired("step_up_required", "Please sign in once more for this.", detail=unmet)
-            case Denied():
-                error = decision.as_error(route, caller.live.identity)
-                self._bff.audit.event(
-                    "access_denied",
-                    session=caller.live.session,
-                    route=route.id,
-                    reason=error.detail,
-                )
-                error.is_audited = True
-                raise error
-            case unknown:
-                assert_never(unknown)
-
-    async def _serve_nowhere(self, incoming: Incoming, caller: Caller, send: Send) -> None:
-        if caller.live is None:
+    async def _serve_nowhere(self, incoming: Incoming, route: RouteSettings | None, caller: Caller, send: Send) -> None:
+        """Answer an address without an upstream here: nothing, a sign-in first, or the list of applications."""
+        if caller.live is None and not (route is not None and route.auth == "public"):
             raise LoginRequired()
-        if incoming.path != "/" or incoming.scope["type"] != "http" or incoming.method not in NAVIGABLE:
+        if (
+            caller.live is None
+            or incoming.path != "/"
+            or incoming.scope["type"] != "http"
+            or incoming.method not in NAVIGABLE
+        ):
             raise NotFound()
         urls = incoming.facts.urls
-        page = launcher_page(caller.live, self._routes.on_host(urls.host), urls=urls, now=self._bff.clock())
+        page = launcher_page(caller.live, self._admission.routes.on_host(urls.host), urls=urls, now=self._bff.clock())
         await send_page(incoming.scope, send, page)
 
     async def _serve_auth(self, incoming: Incoming, receive: Receive, status: WatchedSend) -> None:
@@ -237,10 +187,6 @@ class Pipeline:
             raise NotFound()
         own = {"path": incoming.path, "raw_path": incoming.raw_path, "root_path": "", REFUSAL_KEY: status.note_refusal}
         await self._auth_app({**incoming.scope, **own}, receive, status.send)
-
-    def _belongs_to_auth(self, incoming: Incoming) -> bool:
-        base = self._server.auth_path
-        return incoming.path == base or incoming.path.startswith(base + "/")
 
     def _is_public_health(self, incoming: Incoming) -> bool:
         return incoming.path == "/healthz" and self._server.public_health
@@ -280,12 +226,12 @@ class Pipeline:
 
     def _may_return(self, incoming: Incoming) -> bool:
         """True for a navigation that can be repeated after sign-in. A person never comes back to an API's address."""
-        route = self._routes.match(incoming.facts.urls.host, incoming.path)
+        route = self._admission.routes.match(incoming.facts.urls.host, incoming.path)
         return incoming.method in NAVIGABLE and (route is None or route.kind != "api")
 
     async def _is_live(self, connection: Connection) -> bool:
         if connection.machine is not None:
-            return not await self._machines.is_revoked(connection.machine)
+            return not await self._admission.machines.is_revoked(connection.machine)
         return await self._cache.get(connection.record_name) is not None
 
     async def _is_allowed(self, connection: Connection) -> bool:

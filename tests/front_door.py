@@ -16,7 +16,8 @@ from bff.settings.loading import parse_settings
 from bff.settings.tables import Settings
 from bff.stores.protocol import Store
 from gateway.app import GatewayApp, create_app
-from gateway.serving.server import build_server
+from gateway.forward_auth.app import create_verify_app
+from gateway.serving.server import build_server, build_verify_server, count_connections, wait_until_started
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream, bind_socket
 
 T = TypeVar("T")
@@ -85,6 +86,7 @@ class RunningDoor:
     ) -> None:
         self._socket = bind_socket("127.0.0.1", port)
         self.port: int = self._socket.getsockname()[1]
+        self._verify_socket = bind_socket("127.0.0.1", 0) if tables.get("forward_auth") else None
         self.settings = door_settings(self.port, providers, routes, **tables)
         self._store, self._clock = store, clock
         self._loop = uvloop.new_event_loop()
@@ -95,19 +97,31 @@ class RunningDoor:
     def url(self) -> str:
         return f"http://localhost:{self.port}"
 
+    @property
+    def verify_port(self) -> int:
+        """The port of the forward-auth listener; the door needs a table `forward_auth`."""
+        assert self._verify_socket is not None
+        return int(self._verify_socket.getsockname()[1])
+
     def start(self) -> Self:
         self._thread.start()
         deadline = time.monotonic() + 10
-        while self.app is None or not self._server.started:
+        while self.app is None or not self._is_started():
             if not self._thread.is_alive() or time.monotonic() > deadline:
                 raise RuntimeError("the front door did not start")
             time.sleep(0.005)
         return self
 
+    def _is_started(self) -> bool:
+        return self._server.started and (self._verify_socket is None or self._verify_server.started)
+
     def stop(self) -> None:
-        self._server.should_exit = True
+        for server in (self._server, *([self._verify_server] if self._verify_socket else [])):
+            server.should_exit = True
         self._thread.join(15)
         self._socket.close()
+        if self._verify_socket is not None:
+            self._verify_socket.close()
 
     def do(self, work: Coroutine[Any, Any, T], *, timeout: float = 10) -> T:
         future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -139,8 +153,17 @@ class RunningDoor:
     async def _serve(self) -> None:
         app = create_app(self.settings, store=self._store, clock=self._clock)
         self._server = build_server(app, self.settings)
+        if self._verify_socket is None:
+            self.app = app
+            await self._server.serve(sockets=[self._socket])
+            return
+        connections = count_connections(self.settings)
+        self._verify_server = build_verify_server(create_verify_app(app), self.settings, connections=connections)
         self.app = app
-        await self._server.serve(sockets=[self._socket])
+        serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        await wait_until_started(self._server, serving)
+        self._server.dependants.append(asyncio.create_task(self._verify_server.serve(sockets=[self._verify_socket])))
+        await asyncio.gather(serving, *self._server.dependants)
 
 
 @contextmanager

@@ -30,9 +30,10 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("gateway.upstream", "gateway.access", "gateway.documents", "gateway.access_log"),
     ("gateway.serving", "gateway.streamlit", "gateway.launcher", "gateway.probe"),
     ("gateway.relay", "gateway.sandbox"),
-    ("gateway.pipeline", "gateway.processes"),
+    ("gateway.admission", "gateway.processes"),
+    ("gateway.pipeline",),
     ("gateway.app",),
-    ("gateway.management",),
+    ("gateway.management", "gateway.forward_auth"),
     ("gateway.cli",),
     ("streamlit_kit",),
 )
@@ -57,6 +58,8 @@ PURE = (
     "gateway.serving.head_rules",
     "gateway.documents",
     "gateway.probe.token",
+    "gateway.forward_auth.original",
+    "gateway.forward_auth.answers",
     "gateway.streamlit.messages",
     "gateway.streamlit.paths",
 )

@@ -7,7 +7,7 @@ named (`contract.HEADER_OMITTED`, the claim `omitted`). An application that need
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -59,6 +59,25 @@ def header_bytes(route: RouteSettings) -> int:
     """Return how many bytes the identity headers of a request to `route` may have, beside its assertions."""
     assertions = bool(route.kit) + (route.token == "assertion")
     return IDENTITY_BYTES - assertions * assertion_line_bytes(route) - (HANDLE_LINE_BYTES if route.kit else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRoom:
+    """How the bytes of one answer of forward-auth are shared: a line with an assertion, and the identity headers."""
+
+    assertion_line: int
+    headers: int
+
+
+def answer_room(route: RouteSettings, *, most_bytes: int) -> AnswerRoom:
+    """Share `most_bytes` of an answer about `route` among its assertions and the identity headers.
+
+    A provider's token has the length that it has; the caller takes it off first.
+    """
+    assertions = bool(route.kit) + (route.token == "assertion")
+    left = most_bytes - (HANDLE_LINE_BYTES if route.kit else 0)
+    line = min(assertion_line_bytes(route), left // (assertions + 1))
+    return AnswerRoom(line, min(IDENTITY_BYTES, left - assertions * line))
 
 
 def choose_omitted(

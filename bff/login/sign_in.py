@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from bff.access.policy import Demands
 from bff.audit import Audit
@@ -41,20 +40,6 @@ from bff.sessions.record import Session
 from bff.settings.public_urls import PublicUrls
 
 LOGOUT_METADATA_SECONDS = 2
-
-
-class Targets(Protocol):
-    """Facts about local paths at an origin of the front door."""
-
-    def is_page(self, path: str, *, urls: PublicUrls) -> bool:
-        """True if a person may be sent to `path` after signing in at the origin of `urls`."""
-        ...
-
-    def demands(self, path: str, *, urls: PublicUrls) -> Demands: ...
-
-    def clears_storage(self, urls: PublicUrls) -> bool:
-        """True if a sign-out at the origin of `urls` must clear what its pages stored in the browser."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

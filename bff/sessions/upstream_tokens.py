@@ -66,8 +66,12 @@ class UpstreamTokens:
         self._kept: OrderedDict[tuple[object, ...], _Kept] = OrderedDict()
         self._flights: dict[tuple[object, ...], asyncio.Task[OutgoingToken]] = {}
 
-    async def for_route(self, route: RouteSettings, session: Session | None) -> OutgoingToken | None:
+    async def for_route(
+        self, route: RouteSettings, session: Session | None, *, line_bytes: int = 0
+    ) -> OutgoingToken | None:
         """Return the token for `route`, None if the route sends none. `session` is None if nobody is signed in.
+
+        An assertion's line has at most `line_bytes`; 0 means what a request to the route may have.
 
         Raises:
             LoginRequired: `token_expired`, there is no live token and none can be got; `login_required`, the session
@@ -81,7 +85,7 @@ class UpstreamTokens:
             return None
         match route.token:
             case "assertion":
-                return self.assertion(session, audience=route.audience, route=route)
+                return self.assertion(session, audience=route.audience, route=route, line_bytes=line_bytes)
             case "access_token":
                 return await self._access_token(session)
             case "id_token":
@@ -92,7 +96,13 @@ class UpstreamTokens:
                 assert_never(unknown)
 
     def assertion(
-        self, session: Session, *, audience: str, route: RouteSettings | None = None, client: str = ""
+        self,
+        session: Session,
+        *,
+        audience: str,
+        route: RouteSettings | None = None,
+        client: str = "",
+        line_bytes: int = 0,
     ) -> OutgoingToken:
         """Make a first-party assertion for `audience`, or reuse one for half of its life.
 
@@ -101,13 +111,13 @@ class UpstreamTokens:
         """
         now = self._clock()
         place = route.id if route else KIT_PLACE + client
-        key = ("assertion", session.name, session.revision, session.identity.roles, audience, place)
+        key = ("assertion", session.name, session.revision, session.identity.roles, audience, place, line_bytes)
         kept = self._kept.get(key)
         if kept is not None and now < kept.until:
             return kept.token
         expires_at = min(now + UPSTREAM_SECONDS, session.absolute_expires_at)
         seen = replace(session, identity=forwarded(session.identity, route.groups_forwarded)) if route else session
-        most = assertion_line_bytes(route) if route else IDENTITY_LINE_BYTES
+        most = line_bytes or (assertion_line_bytes(route) if route else IDENTITY_LINE_BYTES)
         header = route.assertion_header if route else ""
         made = self._assertions.for_upstream(seen, audience=audience, route=place, line_bytes=most, header=header)
         token = OutgoingToken(made.token, expires_at, made.omitted)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
+from bff.contract import OAUTH2_PATH
 from bff.forward_proxies import is_no_proxy_entry, is_proxy_url
 from bff.oidc.authorization import OWN_PARAMETERS
 from bff.oidc.urls import http_url, is_loopback, names_default_port
@@ -54,7 +55,18 @@ class Fault:
 
 
 def find_faults(settings: Settings, *, source: str) -> Iterator[Fault]:
-    for check in (_server, _secrets, _store, _session, _providers, _outgoing, _roles_and_kit, _routes, _not_yet):
+    for check in (
+        _server,
+        _secrets,
+        _store,
+        _session,
+        _providers,
+        _outgoing,
+        _roles_and_kit,
+        _routes,
+        _forward_auth,
+        _not_yet,
+    ):
         for key, message, fix in check(settings):
             number = ROUTE_NUMBER.match(key)
             yield Fault(source, key, message, fix, settings.routes[int(number[1])].id if number else "")
@@ -298,6 +310,8 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[RuleFault]:
     auth_path = settings.server.auth_path
     if route.path == auth_path or route.path.startswith(auth_path + "/"):
         yield "path", f"lies under {auth_path}", "the sign-in itself uses that path"
+    if route.path == OAUTH2_PATH or route.path.startswith(OAUTH2_PATH + "/"):
+        yield "path", f"lies under {OAUTH2_PATH}", "that name is reserved; choose another path"
     for target in route.upstream:
         if not target.startswith(UPSTREAM_SCHEMES):
             yield "upstream", "unknown kind", "use http://, https://, unix:, streamlit:file.py or asgi:module:app"
@@ -307,7 +321,7 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[RuleFault]:
     yield from _header_secret("upstream_secret", secret)
     if any(target.startswith("streamlit:") for target in route.upstream):
         yield from _managed_app(route, has_secret=bool(secret))
-    if not route.upstream:
+    if not route.upstream and not settings.forward_auth.modes:
         yield "upstream", "missing", "name the server behind this route"
     if len(route.upstream) > 1 and any(one.startswith(("streamlit:", "asgi:")) for one in route.upstream):
         yield "upstream", "a streamlit: or asgi: upstream beside others", "give it a route of its own"
@@ -354,9 +368,23 @@ def _sandbox(child: StreamlitChild) -> Iterator[RuleFault]:
         yield "streamlit.user", "is root", "name a user that owns nothing but what the page needs"
 
 
+def _forward_auth(settings: Settings) -> Iterator[RuleFault]:
+    table, server = settings.forward_auth, settings.server
+    if not table.modes:
+        return
+    if not _is_bind(table.bind):
+        yield "forward_auth.bind", "is not host:port", 'write it as "127.0.0.1:8001"'
+    elif table.bind in (server.bind, server.management_bind) and not table.bind.endswith(":0"):
+        yield (
+            "forward_auth.bind",
+            "is another listener's address",
+            "give it a port of its own",
+        )
+    if not server.trusted_proxies:
+        yield "server.trusted_proxies", "no proxy is trusted, so none may ask", "name the networks of your proxies"
+
+
 def _not_yet(settings: Settings) -> Iterator[RuleFault]:
     """Refuse settings that have a name but no effect yet, so that nobody relies on them."""
-    if settings.forward_auth.modes:
-        yield "forward_auth.modes", "not available in this version", "leave it empty"
     if settings.compat.oauth2_proxy:
         yield "compat.oauth2_proxy", "not available in this version", "leave it false"

@@ -292,7 +292,13 @@ STREAMLIT_HEADERS: tuple[str, ...] = (
 
 
 class ForwardAuthSettings(Table):
+    """Answers to proxies that ask whether a request may pass."""
+
     modes: tuple[ForwardAuthMode, ...] = ()
+    bind: str = "127.0.0.1:8001"
+    """The listener that answers `/auth/verify`, and nothing else. Only proxies may reach it."""
+    head_bytes: int = Field(4000, ge=2000, le=65_536)
+    """The longest head of an answer: nginx reads one page of memory (`proxy_buffer_size`) and fails on more."""
 
 
 class LimitSettings(Table):

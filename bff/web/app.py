@@ -7,12 +7,13 @@ from fastapi import FastAPI, Request, Response
 from bff import contract
 from bff.assembly import Bff
 from bff.errors import AuthError, NotFound
-from bff.login.sign_in import Targets
+from bff.login.targets import Targets
 from bff.web.account import AccountRoutes
 from bff.web.handlers import BoundHandler
 from bff.web.identity import IdentityRoutes
 from bff.web.kit import KitRoutes
 from bff.web.provider import ProviderRoutes
+from bff.web.refused import RefusedRoutes
 from bff.web.session import SessionRoutes
 from bff.web.sign_in import SignInRoutes
 
@@ -21,7 +22,7 @@ def create_auth_app(bff: Bff, targets: Targets) -> FastAPI:
     """Make the application that serves `server.auth_path` and everything below it."""
     app = FastAPI(title="vestibule", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     sign_in, session = SignInRoutes(bff, targets), SessionRoutes(bff, targets)
-    identity = IdentityRoutes(bff, targets)
+    identity, refused = IdentityRoutes(bff, targets), RefusedRoutes(bff, targets)
     provider, account, kit = ProviderRoutes(bff, targets), AccountRoutes(bff, targets), KitRoutes(bff, targets)
     table: list[tuple[str, list[str], BoundHandler]] = [
         (contract.PATH_LOGIN, ["GET"], sign_in.login),
@@ -40,6 +41,7 @@ def create_auth_app(bff: Bff, targets: Targets) -> FastAPI:
         (contract.PATH_KIT_STATE + "/{state_id}", ["GET", "PUT", "DELETE"], kit.state),
         (contract.PATH_KIT_IDENTITY, ["GET"], kit.identity),
         (contract.PATH_IDENTITY, ["GET"], identity.for_api),
+        (contract.PATH_REFUSED, ["GET", "HEAD"], refused.refused),
         (contract.PATH_JWKS, ["GET", "HEAD"], session.jwks),
         (contract.PATH_GUARD, ["GET", "HEAD"], session.guard_script),
     ]

@@ -17,10 +17,11 @@ from bff.browser.request_facts import RequestFacts, facts_of, note_refusal, want
 from bff.browser.return_to import MAX_RETURN_TO, is_local, local_target
 from bff.browser.service_workers import refuse_worker
 from bff.errors import AuthError
-from bff.login.sign_in import Browser, Targets
+from bff.login.sign_in import Browser
+from bff.login.targets import Targets
 from bff.sessions.record import Session
 from bff.web.answers import respond
-from bff.web.login_requests import query_pairs
+from bff.web.login_requests import WantedTarget, query_pairs
 from bff.web.problems import render_problem
 
 MAX_FORM = 16_384
@@ -86,6 +87,15 @@ class Handling:
         if session is None or not self._bff.belongs_to(session, self._facts(request).urls):
             return None
         return self._bff.with_roles(session)
+
+    async def _address_of(self, target: WantedTarget, facts: RequestFacts) -> str:
+        """Return the address that a request names as its target, "" if it names none, or one that is not kept."""
+        if not target.kept_as:
+            return target.address
+        found = await self._bff.return_targets.find(target.kept_as, origin=facts.urls.origin)
+        if not found:
+            _log.info("return_target_is_gone", request_id=facts.request_id)
+        return found
 
     def _local(self, text: str, facts: RequestFacts) -> str:
         """Return `text` if it is a place a person may be sent to, else the start page.

@@ -6,13 +6,16 @@ import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from bff.browser.csrf import FetchMetadata
 from bff.errors import BadRequest, Forbidden, LoginRequired
 from bff.login.sign_in import LoginRequest
 
-KNOWN = frozenset({"return_to", "provider", "prompt", "login_hint", "max_age", "ui_locales", "kit", "binding"})
+KNOWN = frozenset(
+    {"return_to", "return_id", "provider", "prompt", "login_hint", "max_age", "ui_locales", "kit", "binding"}
+)
 PROMPTS = frozenset({"login", "consent", "select_account", "none"})
 _HINT = re.compile(r"[!-~ ]{1,200}")
 _LOCALES = re.compile(r"[A-Za-z0-9-]{1,35}( [A-Za-z0-9-]{1,35}){0,9}")
@@ -51,8 +54,16 @@ def check_navigation(fetch: FetchMetadata, headers: Iterable[tuple[bytes, bytes]
     raise Forbidden("login_embedded", "The sign-in cannot be shown inside another page.")
 
 
-def parse_login_request(query: bytes, *, providers: Collection[str]) -> tuple[LoginRequest, str]:
-    """Return the request and its raw `return_to`. Unknown parameters are ignored; known ones must be right and unique.
+@dataclass(frozen=True, slots=True)
+class WantedTarget:
+    """Where a sign-in should lead, as its request says it: an address, or the name under which the store has one."""
+
+    address: str = ""
+    kept_as: str = ""
+
+
+def parse_login_request(query: bytes, *, providers: Collection[str]) -> tuple[LoginRequest, WantedTarget]:
+    """Return the request and its target. Unknown parameters are ignored; known ones must be right and unique.
 
     Raises:
         BadRequest: `login_parameters`, `unknown_provider`.
@@ -61,6 +72,8 @@ def parse_login_request(query: bytes, *, providers: Collection[str]) -> tuple[Lo
     values = {name: value for name, value in pairs if value}
     if len({name for name, _ in pairs}) != len(pairs):
         raise BadRequest("login_parameters", detail="a parameter came twice")
+    if "return_to" in values and "return_id" in values:
+        raise BadRequest("login_parameters", detail="return_to and return_id together")
     provider = values.get("provider", "")
     if provider and provider not in providers:
         provider = _provider_of_streamlit(provider)
@@ -83,7 +96,7 @@ def parse_login_request(query: bytes, *, providers: Collection[str]) -> tuple[Lo
         kit_client=values.get("kit", ""),
         kit_binding=values.get("binding", ""),
     )
-    return request, values.get("return_to", "")
+    return request, WantedTarget(values.get("return_to", ""), values.get("return_id", ""))
 
 
 def _max_age(text: str) -> float | None:

@@ -40,7 +40,8 @@ class SignInRoutes(Handling):
     async def login(self, request: Request) -> Response:
         facts, bff = self._facts(request), self._bff
         check_navigation(facts.fetch, request.scope["headers"])
-        wanted, raw_return_to = parse_login_request(request.scope["query_string"], providers=bff.sign_in.providers)
+        wanted, target = parse_login_request(request.scope["query_string"], providers=bff.sign_in.providers)
+        raw_return_to = await self._address_of(target, facts)
         if wanted.kit_client:
             return_to, demands = self._kit_target(wanted, raw_return_to), Demands()
         else:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Final
 
 from bff.browser.path_readings import fold
+from bff.contract import OAUTH2_PATH
 from bff.errors import BadRequest
 from bff.settings.tables import RouteSettings
 from gateway.access.paths import check_one_place, is_plain, refuse_encoded_slash
 from gateway.access.routes import RouteTable
 
-OAUTH2: Final = "/oauth2"
-"""Reserved beside the sign-in's own path, for applications that moved here from another proxy."""
 HEALTH: Final = "/healthz"
 
 Treatment = Callable[[str, RouteSettings], Hashable]
@@ -25,7 +24,7 @@ class Places:
     def __init__(self, routes: Sequence[RouteSettings], *, auth_path: str, treatment: Treatment) -> None:
         self._routes = RouteTable(routes)
         self._folded = RouteTable([route.model_copy(update={"path": fold(route.path)}) for route in routes])
-        self._reserved = (auth_path, OAUTH2, HEALTH)
+        self._reserved = (auth_path, OAUTH2_PATH, HEALTH)
         self._folded_reserved = tuple(fold(name) for name in self._reserved)
         self._treatment = treatment
         names = (auth_path, *(route.path for route in routes))

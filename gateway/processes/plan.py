@@ -28,15 +28,17 @@ ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1", "localhost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
-    """Bound sockets. `internal` is plain http on loopback: kits use it if the public listener has TLS."""
+    """Bound sockets. `internal` is plain http on loopback: kits use it if the public listener has TLS. `verify` is
+    where proxies ask (forward-auth)."""
 
     public: list[socket.socket]
     management: list[socket.socket]
     internal: list[socket.socket]
+    verify: list[socket.socket]
 
     @property
     def all(self) -> list[socket.socket]:
-        return [*self.public, *self.management, *self.internal]
+        return [*self.public, *self.management, *self.internal, *self.verify]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +131,13 @@ def _bind(settings: Settings, *, for_kits: bool, fix: str) -> Listeners:
         bound.append(bind_listeners(server.bind, fix=fix))
         bound.append(bind_listeners(server.management_bind, fix="server.management_bind"))
         bound.append(bind_listeners("127.0.0.1:0", fix="server.bind") if for_kits and server.tls.key_file else [])
+        asked = settings.forward_auth
+        bound.append(bind_listeners(asked.bind, fix="forward_auth.bind") if asked.modes else [])
     except CommandFault:
         close_all([listener for listeners in bound for listener in listeners])
         raise
-    public, management, internal = bound
-    return Listeners(public=public, management=management, internal=internal)
+    public, management, internal, verify = bound
+    return Listeners(public=public, management=management, internal=internal, verify=verify)
 
 
 def reachable(bind: str, sockets: list[socket.socket]) -> str:
@@ -190,7 +194,7 @@ def _workers(
     specs: list[ChildSpec] = []
     for number in range(settings.server.workers):
         # The first worker serves the management listener, so only its readiness can be probed.
-        shown = {"--public": listeners.public, "--internal": listeners.internal}
+        shown = {"--public": listeners.public, "--internal": listeners.internal, "--verify": listeners.verify}
         if number == 0:
             shown["--management"] = listeners.management
         flags = [f"{flag}={_descriptors(sockets)}" for flag, sockets in shown.items() if sockets]

@@ -30,11 +30,13 @@ from gateway.serving.server import (
     GuardedServer,
     adopt,
     build_server,
+    build_verify_server,
     count_connections,
     wait_until_started,
 )
 
 APP = "gateway.app:create_app"
+VERIFY_APP = "gateway.forward_auth.app:create_verify_app"
 MANAGEMENT_APP = "gateway.management.app:create_management_app"
 
 
@@ -49,10 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app = _factory(given.app)(settings)
         management = _factory(given.management_app)(app) if given.management else None
+        verify = _factory(given.verify_app)(app) if given.verify else None
     except (ConfigurationError, StoreNotSupported) as exc:
         structlog.get_logger("vestibule.worker").error("settings refused", reason=str(exc))
         return EXIT_USAGE
-    uvloop.run(serve(_servers(app, management, settings, given)))
+    uvloop.run(serve(_servers(app, management, verify, settings, given)))
     return EXIT_OK
 
 
@@ -61,9 +64,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--public", type=_descriptors, required=True)
     parser.add_argument("--management", type=_descriptors, default=())
     parser.add_argument("--internal", type=_descriptors, default=())
+    parser.add_argument("--verify", type=_descriptors, default=())
     parser.add_argument("--folder", default=".")
     parser.add_argument("--app", default=APP)
     parser.add_argument("--management-app", default=MANAGEMENT_APP)
+    parser.add_argument("--verify-app", default=VERIFY_APP)
     return parser.parse_args(arguments)
 
 
@@ -88,7 +93,11 @@ Listening = tuple[GuardedServer, Sequence[int]]
 
 
 def _servers(
-    app: Application, management: Application | None, settings: Settings, given: argparse.Namespace
+    app: Application,
+    management: Application | None,
+    verify: Application | None,
+    settings: Settings,
+    given: argparse.Namespace,
 ) -> list[Listening]:
     """Return the public server, which runs the lifespan, and the others. All of them count connections together."""
     connections = count_connections(settings)
@@ -96,6 +105,8 @@ def _servers(
     if given.internal:
         plain = build_server(app, settings, lifespan="off", connections=connections, tls=False)
         servers.append((plain, given.internal))
+    if verify is not None:
+        servers.append((build_verify_server(verify, settings, connections=connections), given.verify))
     if management is not None:
         servers.append((build_server(management, settings, lifespan="off", tls=False), given.management))
     return servers

@@ -199,7 +199,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             return
         version = self.parser.get_http_version()
         is_offered = self.parser.should_upgrade()
-        self._takes_upgrade = upgrade = is_offered and offers_websocket(version, self.headers)
+        is_taken = is_offered and self.config.takes_websockets and offers_websocket(version, self.headers)
+        self._takes_upgrade = upgrade = is_taken
         if is_offered and not upgrade:  # Uvicorn must not see the offer: it reads only the last `Upgrade`
             self.headers[:] = [header for header in self.headers if header[0] != b"upgrade"]
         self.url = validate_head(

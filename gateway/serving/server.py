@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from uvicorn import Config, Server
 
 from bff import contract
-from bff.settings.tables import Settings
+from bff.settings.tables import LimitSettings, Settings
 from gateway.serving.connections import Connections
 from gateway.serving.http import GuardedHttpProtocol
 from gateway.serving.websocket import GuardedWebSocketProtocol
@@ -22,6 +22,9 @@ from gateway.upstream.handshake_lines import allow_whole_heads
 DRAIN_SECONDS = 3
 """Seconds that open requests get after a stop signal. The whole stop takes less than 5 s."""
 KEEP_ALIVE_SECONDS = 75
+QUESTION_BYTES = 1024
+QUESTION_HEADERS = 16
+"""What a proxy adds to the client's headers when it asks, beside the original address."""
 Application = Callable[..., Any]
 _LEFT_UNFINISHED = (
     "ASGI callable returned without completing handshake.",
@@ -40,8 +43,11 @@ class GuardedConfig(Config):
         lifespan: Literal["on", "off"],
         connections: Connections,
         tls: bool,
+        limits: LimitSettings | None = None,
+        takes_websockets: bool = True,
     ) -> None:
-        self.limits = settings.limits
+        self.limits = limits or settings.limits
+        self.takes_websockets = takes_websockets
         allow_whole_heads(settings.limits)
         logging.getLogger("uvicorn.error").addFilter(is_worth_a_line)
         base = urlsplit(settings.server.public_url).path.rstrip("/")
@@ -118,6 +124,28 @@ def build_server(
     if connections is None:
         connections = count_connections(settings)
     return GuardedServer(GuardedConfig(app, settings, lifespan=lifespan, connections=connections, tls=tls))
+
+
+def build_verify_server(app: Application, settings: Settings, *, connections: Connections) -> GuardedServer:
+    """Build the server of the forward-auth listener. A question has the headers of a client's request and some more."""
+    limits, url_bytes = settings.limits, settings.limits.url_bytes
+    wider = limits.model_copy(
+        update={
+            "url_bytes": url_bytes + QUESTION_BYTES,
+            "header_bytes": limits.header_bytes + url_bytes + QUESTION_BYTES,
+            "header_count": limits.header_count + QUESTION_HEADERS,
+        }
+    )
+    config = GuardedConfig(
+        app,
+        settings,
+        lifespan="off",
+        connections=connections,
+        tls=False,
+        limits=wider,
+        takes_websockets=False,  # some proxies pass on a client's offer with their question
+    )
+    return GuardedServer(config)
 
 
 async def wait_until_started(server: Server, task: asyncio.Task[None]) -> None:

@@ -127,6 +127,9 @@ class _Home:
     def demands(self, path: str, *, urls: PublicUrls) -> Demands:
         return Demands()
 
+    def refusal(self, path: str, session: Session, *, urls: PublicUrls) -> None:
+        return None
+
     def clears_storage(self, urls: PublicUrls) -> bool:
         return False
 

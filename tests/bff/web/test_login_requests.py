@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bff.browser.csrf import FetchMetadata
 from bff.errors import AuthError, BadRequest, Forbidden, LoginRequired
-from bff.web.login_requests import check_navigation, parse_login_request, query_pairs
+from bff.web.login_requests import WantedTarget, check_navigation, parse_login_request, query_pairs
 from tests.fakes.keys import b64url
 from tests.payloads.return_targets import FOREIGN_SPELLINGS, REPEATED_PARAMETERS
 
@@ -20,8 +20,8 @@ PROVIDERS = ("corp", "partner")
 
 def parsed(**parameters: str) -> tuple[str, str]:
     """Provider and raw return target of a request."""
-    request, return_to = parse_login_request(urlencode(parameters).encode(), providers=PROVIDERS)
-    return request.provider, return_to
+    request, target = parse_login_request(urlencode(parameters).encode(), providers=PROVIDERS)
+    return request.provider, target.address
 
 
 def streamlit_provider(payload: bytes) -> str:
@@ -42,15 +42,15 @@ class TestParameters:
                 "binding": "b",
             }
         )
-        request, return_to = parse_login_request(query.encode(), providers=PROVIDERS)
-        assert return_to == "/report?x=1"
+        request, target = parse_login_request(query.encode(), providers=PROVIDERS)
+        assert target.address == "/report?x=1"
         assert (request.provider, request.prompt, request.login_hint) == ("corp", "login", "ada@example.com")
         assert (request.max_age, request.ui_locales) == (60.0, "de-AT en")
         assert (request.kit_client, request.kit_binding) == ("dash", "b")
 
     def test_a_request_without_parameters_is_accepted(self) -> None:
-        request, return_to = parse_login_request(b"", providers=PROVIDERS)
-        assert (request.provider, request.prompt, request.max_age, return_to) == ("", "", None, "")
+        request, target = parse_login_request(b"", providers=PROVIDERS)
+        assert (request.provider, request.prompt, request.max_age, target) == ("", "", None, WantedTarget())
 
     def test_empty_parameters_are_ignored(self) -> None:
         assert parsed(provider="", prompt="", max_age="", return_to="") == ("", "")
@@ -78,7 +78,16 @@ class TestParameters:
 
     @pytest.mark.parametrize("query", FOREIGN_SPELLINGS)
     def test_other_names_for_the_return_target_are_ignored(self, query: str) -> None:
-        assert parse_login_request(query.encode(), providers=PROVIDERS)[1] == ""
+        assert parse_login_request(query.encode(), providers=PROVIDERS)[1] == WantedTarget()
+
+    def test_the_name_of_a_kept_target_is_read(self) -> None:
+        _, target = parse_login_request(b"return_id=abc", providers=PROVIDERS)
+        assert target == WantedTarget(kept_as="abc")
+
+    def test_two_targets_are_refused(self) -> None:
+        with pytest.raises(BadRequest) as refused:
+            parse_login_request(b"return_to=/a&return_id=abc", providers=PROVIDERS)
+        assert refused.value.code == "login_parameters"
 
     @pytest.mark.parametrize(
         "parameters",

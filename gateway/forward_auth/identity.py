@@ -1,0 +1,93 @@
+"""The headers of a yes: who is there, and the token for the upstream, within the length that the proxy reads."""
+
+from __future__ import annotations
+
+from bff import contract
+from bff.access.forwarded_identity import answer_room, forwarded
+from bff.assembly import Bff
+from bff.errors import AuthError
+from bff.settings.tables import RouteSettings
+from gateway.access.credentials import NOBODY, Caller
+from gateway.forward_auth.answers import FIXED_BYTES, size_of
+from gateway.headers.identity import build_identity_headers
+from gateway.headers.request import RawHeaders
+from gateway.relay.outgoing import token_headers
+
+_AUTHORIZATION = b"authorization"
+_ASSERTION = contract.HEADER_ASSERTION.lower().encode("ascii")
+_SESSION = contract.HEADER_SESSION.lower().encode("ascii")
+
+
+class AnsweredIdentity:
+    """Builds the headers with which a proxy replaces those of its client."""
+
+    def __init__(self, bff: Bff) -> None:
+        self._bff = bff
+        self._head_bytes = bff.settings.forward_auth.head_bytes
+        self._several_providers = len(bff.settings.providers) > 1
+
+    async def headers(self, caller: Caller, route: RouteSettings) -> RawHeaders:
+        """Return every header that `route` gets of us, empty where there is nothing to say.
+
+        A proxy replaces only what the answer has. So a header that is left out would let the client's own through.
+
+        Raises:
+            AuthError: `head_too_long`, the provider's token does not fit; and what `UpstreamTokens.for_route` raises.
+        """
+        live = caller.live
+        room = answer_room(route, most_bytes=self._head_bytes - FIXED_BYTES)
+        token = await self._bff.upstream_tokens.for_route(
+            route, live.session if live else None, line_bytes=room.assertion_line
+        )
+        bearer = _in_place_of_the_clients(token_headers(route, token.token if token else ""), route)
+        kit, omitted = self._kit(caller, route, line_bytes=room.assertion_line)
+        most = room.headers
+        if route.token != "assertion":
+            most -= size_of(bearer)
+        named = build_identity_headers(
+            route.identity_headers,
+            forwarded(live.identity, route.groups_forwarded) if live else None,
+            subject_key=live.subject_key if live else "",
+            several_providers=self._several_providers,
+            claim_headers=route.claim_headers,
+            most_bytes=most,
+        )
+        built = [*named.headers, *kit, *bearer]
+        if size_of(built) > self._head_bytes - FIXED_BYTES:
+            detail = f"{size_of(built) + FIXED_BYTES} bytes; raise forward_auth.head_bytes and the proxy's own limit"
+            raise AuthError("head_too_long", "This application cannot be told who you are.", detail=detail)
+        omitted = (*named.omitted, *omitted, *(token.omitted if token else ()))
+        if omitted and caller.person is not None:
+            await self._bff.omissions.note(caller.person.session, tuple(dict.fromkeys(omitted)), route=route.id)
+        return built
+
+    def _kit(self, caller: Caller, route: RouteSettings, *, line_bytes: int) -> tuple[RawHeaders, tuple[str, ...]]:
+        """Return the handshake assertion and the handle for the page of a kit client; both empty for nobody."""
+        if not route.kit:
+            return [], ()
+        live, client, bff = caller.person, route.kit, self._bff
+        assertion, handle = NOBODY, ""
+        if live is not None:
+            made = live.handshakes.get((client, line_bytes))
+            if made is None:
+                routes, seen = bff.kit_route_paths(client, live.session), bff.as_kit_sees(live.session, client)
+                made = bff.assertions.for_handshake(seen, client=client, routes=routes, line_bytes=line_bytes)
+                live.handshakes[client, line_bytes] = made
+            assertion = made
+            handle = live.handles.get(client) or bff.kit.handle_for(live.session.name, client=client)
+            live.handles[client] = handle
+        headers = [(_ASSERTION, assertion.token.encode("ascii")), (_SESSION, handle.encode("ascii"))]
+        return headers, assertion.omitted
+
+
+def _in_place_of_the_clients(token: RawHeaders, route: RouteSettings) -> RawHeaders:
+    """Add an empty `Authorization` if `token` has none, so that the client's own goes no further.
+
+    On a public route it does go on: nobody is known there, so a credential is the client's own matter.
+    """
+    if route.auth == "public" and not token:
+        return []
+    name = route.assertion_header.lower().encode("ascii")
+    named = [(name, b"")] if name else []
+    missing = [line for line in [(_AUTHORIZATION, b""), *named] if line[0] not in {sent for sent, _ in token}]
+    return [*token, *missing]
