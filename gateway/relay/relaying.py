@@ -131,7 +131,7 @@ class Relaying:
         try:
             await self._socket(incoming, caller, chosen, headers, receive, announcing, streamlit.subprotocols, closer)
         finally:
-            streamlit.close()
+            await streamlit.aclose()
 
     async def _socket(
         self,

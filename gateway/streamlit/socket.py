@@ -28,7 +28,7 @@ CHANGED = "streamlit_session_changed"
 
 
 class StreamlitSocket:
-    """A socket from `open_streamlit_socket`. `subprotocols` may go to the app. Call `close` when the socket is over."""
+    """A socket from `open_streamlit_socket`. `subprotocols` may go to the app. Call `aclose` when it is over."""
 
     def __init__(
         self,
@@ -66,9 +66,11 @@ class StreamlitSocket:
 
         return announced
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
+        """Stop renewing the record; returns when that has ended."""
         if self._renewing is not None:
             self._renewing.cancel()
+            await asyncio.wait([self._renewing])
 
     async def _is_recorded(self, found: Announcement, closer: SocketCloser) -> bool:
         if self._announced and found.session_id != self._announced:

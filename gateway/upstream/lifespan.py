@@ -46,6 +46,7 @@ class Lifespan:
                 await task
         except TimeoutError:
             task.cancel()
+            await asyncio.wait([task], timeout=_SHUTDOWN_SECONDS)  # it may clean up; it may also refuse to end
         finally:
             self._task = None
 
@@ -66,5 +67,6 @@ class Lifespan:
         await asyncio.wait({answer, self._task}, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done() and self._answers.empty():
             answer.cancel()
+            await asyncio.wait([answer])
             return ""
         return str((await answer)["type"])
