@@ -25,6 +25,7 @@ from bff.oidc.jwt_reading import (
     verify_signature,
 )
 from bff.oidc.members import present
+from bff.oidc.scopes import scope_names
 from bff.oidc.strict_json import parse_object
 
 PREFIX = "bearer"
@@ -219,5 +220,5 @@ def _scopes(payload: Mapping[str, Any]) -> frozenset[str]:
     if value is None:
         value = payload.get("scp", "")
     if isinstance(value, str):
-        return frozenset(value.split())
+        return frozenset(scope_names(value))
     return frozenset(item for item in value if isinstance(item, str)) if isinstance(value, list) else frozenset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bff.oidc.jwt_reading import unverified_claims
+from bff.oidc.scopes import scope_names
 from bff.oidc.tokens import UnusableTokenResponse
 from bff.sessions.record import TokenSet
 
@@ -11,8 +12,8 @@ def narrowed(before: str, given: str | None) -> str:
     """Return the scope after a refresh. It can shrink but never grow (RFC 6749 section 6)."""
     if given is None:
         return before
-    had = before.split()
-    return " ".join(name for name in given.split() if name in had)
+    had = scope_names(before)
+    return " ".join(name for name in scope_names(given) if name in had)
 
 
 def is_id_token_due(tokens: TokenSet, *, now: float) -> bool:

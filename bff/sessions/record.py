@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bff.contract import Identity
+from bff.oidc.scopes import scope_names
 from bff.provider.identity import NOWHERE, FoundIn
 
 
@@ -24,7 +25,7 @@ class TokenSet:
     @property
     def scopes(self) -> frozenset[str]:
         """The names in `scope`."""
-        return frozenset(self.scope.split())
+        return frozenset(scope_names(self.scope))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
