@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bff.settings.tables import ServerSettings
+from bff.settings.tables import RouteSettings, ServerSettings
 from gateway.cli.doctor.checks import Finding
 from gateway.cli.doctor.through.fixes import fix
+from gateway.headers.request import identity_entry
 
 FORGED_ADDRESS: Final = "203.0.113.99"
 """An address that nobody has (RFC 5737)."""
@@ -22,8 +23,13 @@ FORGED_IDENTITY: Final = (
     "X-Forwarded-User",
     "X-Forwarded-Access-Token",
     "Remote-User",
+    "X-Remote-User",
+    "X-WEBAUTH-USER",
+    "X-User",
+    "Cf-Access-Authenticated-User-Email",
     "X-Vestibule-Assertion",
 )
+"""Names under which applications believe who somebody is, in spellings that some servers read as the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,14 @@ class Expected:
     scheme: str
 
 
-def forged_headers(*, scheme: str) -> list[tuple[str, str]]:
-    """Build what an attacker would send: another address, scheme and host, and somebody else's name."""
+def forged_headers(routes: Iterable[RouteSettings], *, scheme: str) -> list[tuple[str, str]]:
+    """Build what an attacker would send: another address, scheme and host, and somebody else's name.
+
+    The names are the usual ones, and those that a route lets pass because its proxy is to set them.
+    """
+    listed = (name for route in routes if route.forward_headers != "all" for name in route.forward_headers)
+    admitted = [name for name in listed if identity_entry(name.lower().encode("latin-1", "replace"))]
+    names = {name.lower(): name for name in (*FORGED_IDENTITY, *admitted) if "*" not in name}
     other = "http" if scheme == "https" else "https"
     return [
         ("X-Forwarded-For", FORGED_ADDRESS),
@@ -43,7 +55,7 @@ def forged_headers(*, scheme: str) -> list[tuple[str, str]]:
         ("X-Forwarded-Proto", other),
         ("X-Forwarded-Host", FORGED_HOST),
         ("Forwarded", f"for={FORGED_ADDRESS};proto={other};host={FORGED_HOST}"),
-        *((name, "forged") for name in FORGED_IDENTITY),
+        *((name, "forged") for name in names.values()),
     ]
 
 
@@ -120,7 +132,9 @@ def _identity(seen: Mapping[str, Any]) -> Finding:
     if seen["passing"]:
         found = "; ".join(f"route {route}: {', '.join(names)}" for route, names in seen["passing"].items())
         says = f"names that a client invents reach an application ({found})"
-        return Finding("fault", "identity", f"{says}; vestibule.toml: remove them from forward_headers of that route")
+        names = sorted({name for found in seen["passing"].values() for name in found})
+        clearing = " ".join(f'proxy_set_header {name} "";' for name in names)
+        return Finding("fault", "identity", f"{says}; nginx: {clearing} | vestibule.toml: not in forward_headers")
     arrived = len(seen["identity"])
     where = f"the door removes the {arrived} that the proxy passes on" if arrived else "the proxy lets none pass"
     return Finding("ok", "identity", f"invented names reach no upstream: {where}")

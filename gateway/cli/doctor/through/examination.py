@@ -178,7 +178,7 @@ async def _tolerant(part: str, findings: Awaitable[Iterable[Finding]]) -> list[F
 async def _arrival(outside: Outside, *, now: float) -> list[Finding]:
     secure = outside.urls.is_secure
     name = COOKIE if secure else INSECURE_COOKIE
-    forged = forged_headers(scheme="https" if secure else "http")
+    forged = forged_headers(outside.settings.routes, scheme="https" if secure else "http")
     nonce, head = outside.head("look", now=now, headers=[*forged, ("Cookie", f"{name}=x")])
     reply = await outside.get(head)
     seen = _seen(reply)

@@ -43,9 +43,14 @@ class Proxied:
 
 @contextmanager
 def proxied_door(
-    folder: Path, authority: Authority, *, edits: Edits | None = None, server: Mapping[str, Any] | None = None
+    folder: Path,
+    authority: Authority,
+    *,
+    edits: Edits | None = None,
+    server: Mapping[str, Any] | None = None,
+    route: Mapping[str, Any] | None = None,
 ) -> Iterator[Proxied]:
-    """Start a door, and nginx in front of it. `server` are settings over those of the page."""
+    """Start a door, and nginx in front of it. `server` and `route` are settings over those of the page."""
     door_port, http_port = _free_port(), _free_port()
     blocks = _documented(authority, door_port=door_port, http_port=http_port)
     for line, instead in (edits or {}).items():
@@ -59,7 +64,7 @@ def proxied_door(
             "bind": f"127.0.0.1:{door_port}",
             **(server or {}),
         }
-        routes = [api_route("http://127.0.0.1:9"), page_route("http://127.0.0.1:9")]
+        routes = [api_route("http://127.0.0.1:9", **(route or {})), page_route("http://127.0.0.1:9")]
         door = RunningDoor({"corp": provider}, routes, port=door_port, server=own).start()
         try:
             yield Proxied(door.settings, f"https://localhost:{port}", http_port, authority.ca_file)

@@ -275,3 +275,19 @@ def test_a_cache_that_keeps_answers_is_named(authority: Authority, tmp_path: Pat
     with proxied_door(tmp_path, authority, edits=edits) as door:
         found = {finding.part: finding.message for finding in faults(door.look())}
     assert "an old answer came back: a cache keeps what says no-store; nginx: remove proxy_cache" in found["cache"]
+
+
+def test_a_name_that_the_proxy_is_to_set_and_does_not_is_named(authority: Authority, tmp_path: Path) -> None:
+    route = {"forward_headers": ["accept", "X-Grafana-User"]}
+    with proxied_door(tmp_path, authority, route=route) as door:
+        (finding,) = faults(door.look())
+    assert (finding.level, finding.part) == ("fault", "identity")
+    assert "names that a client invents reach an application (route api: x-grafana-user)" in finding.message
+    assert 'nginx: proxy_set_header x-grafana-user "";' in finding.message
+
+
+def test_a_name_that_the_proxy_sets_itself_is_no_fault(authority: Authority, tmp_path: Path) -> None:
+    edits = {"proxy_buffering off;": 'proxy_buffering off; proxy_set_header X-Grafana-User "";'}
+    route = {"forward_headers": ["accept", "X-Grafana-User"]}
+    with proxied_door(tmp_path, authority, edits=edits, route=route) as door:
+        assert faults(door.look()) == []
