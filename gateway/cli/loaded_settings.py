@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
@@ -100,3 +101,15 @@ def pages_of(config: Path | None, settings: Settings, *, folder: Path) -> list[D
 def say_aside(line: str) -> None:
     """Print to standard error, so that standard output holds only the report."""
     typer.echo(line, err=True)
+
+
+def say_ready(public_url: str, *, is_log_for_people: bool) -> None:
+    """Print the address for a person: beside the log if they read it, else wherever there is a terminal.
+
+    Without a person and with a log for programs nothing is printed: the event `ready` of the log has the address.
+    """
+    line = f"\n  Vestibule is ready: {public_url}\n"
+    if is_log_for_people or sys.stderr.isatty():
+        typer.echo(line, err=True)
+    if sys.stdout.isatty() and not sys.stderr.isatty():
+        typer.echo(line)

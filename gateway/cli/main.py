@@ -30,6 +30,7 @@ from gateway.cli.loaded_settings import (
     named,
     pages_of,
     say_aside,
+    say_ready,
     secrets_of,
     warnings_of,
 )
@@ -114,8 +115,7 @@ def run(
 
 def _say_ready(settings: Settings, config: Path | None) -> None:
     server = settings.server
-    if settings.log.format == "console":
-        say_aside(f"\n  Vestibule is ready: {server.public_url}\n")
+    say_ready(server.public_url, is_log_for_people=settings.log.format == "console")
     structlog.get_logger("vestibule.supervisor").info(
         "ready",
         public_url=server.public_url,
