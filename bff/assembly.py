@@ -24,6 +24,7 @@ from bff.sessions.assertion import Assertions
 from bff.sessions.cookie import presented_record
 from bff.sessions.keyring import Keyring
 from bff.sessions.lifecycle import Sessions
+from bff.sessions.machines import Machines
 from bff.sessions.omissions import Omissions
 from bff.sessions.record import Session
 from bff.sessions.refresh import TokenRefresher
@@ -49,6 +50,7 @@ class Bff:
     sign_in: SignIn
     tokens: TokenRefresher
     assertions: Assertions
+    machines: Machines
     upstream_tokens: UpstreamTokens
     kit: KitCredentials
     kit_codes: KitCodes
@@ -135,6 +137,7 @@ def assemble(
     margin = settings.session.refresh_before_expiry_seconds
     tokens = TokenRefresher(sessions, providers, audit=audit, clock=clock, refresh_before_expiry=margin)
     assertions = Assertions(keyring, issuer=urls.base, clock=clock)
+    machines = Machines(sessions, clock=clock)
     return Bff(
         settings=settings,
         urls=urls,
@@ -147,7 +150,8 @@ def assemble(
         sign_in=SignIn(providers, sessions, transactions, audit=audit, clock=clock, observer=observer),
         tokens=tokens,
         assertions=assertions,
-        upstream_tokens=UpstreamTokens(sessions, tokens, assertions, providers, clock=clock),
+        machines=machines,
+        upstream_tokens=UpstreamTokens(sessions, tokens, assertions, providers, machines=machines, clock=clock),
         kit=KitCredentials(settings.kit_clients, keyring),
         kit_codes=KitCodes(sessions, keyring, audit=audit),
         kit_states=KitStates(store, keyring, seconds=settings.session.absolute_seconds),

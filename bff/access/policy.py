@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bff.access.requirements import STEP_UP, unmet
 from bff.contract import Identity
 from bff.errors import Forbidden
-from bff.oidc.claims import are_groups_left_out
+from bff.oidc.claims import GROUPS_UNREACHABLE, are_groups_left_out
 from bff.settings.tables import RouteSettings
 
 NAMED = {
@@ -20,10 +21,13 @@ NAMED = {
 }
 """How a page names each requirement. Requirements on addresses and claims are not shown to people."""
 PROVIDER = "provider"
-_TOO_MANY = (
-    "You are in so many groups that the identity provider does not name them, so it is not known whether you may do "
-    "this. Please tell the people who run this application."
-)
+_WHY: Final = {
+    "groups_unknown": "You are in so many groups that the identity provider does not name them, so it is not known "
+    "whether you may do this. Please tell the people who run this application.",
+    "groups_unreachable": "When you signed in, your groups could not be fetched, so it is not known whether you may do "
+    "this. Please sign out and sign in again in a few minutes.",
+}
+"""What a person is told whose groups nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +40,19 @@ class Denied:
     """The person is signed in but not allowed; `unmet` names the key of `require` that failed."""
 
     unmet: str
-    is_unknown: bool = False
-    """True if nobody knows whether it holds: the provider has left out the person's groups."""
+    unknown: str = ""
+    """The reason code if nobody knows whether it holds: the provider has left out the person's groups."""
 
     @property
     def reason(self) -> str:
         """The reason code for the audit log."""
-        return "groups_unknown" if self.is_unknown else f"require.{self.unmet}"
+        return self.unknown or f"require.{self.unmet}"
 
     def as_error(self, route: RouteSettings, identity: Identity) -> Forbidden:
         """Make the refusal. It says who is signed in and what is needed."""
         person = identity.name or identity.email or identity.sub
-        if self.is_unknown:
-            return Forbidden("groups_unknown", f"You are signed in as {person}. {_TOO_MANY}", detail=self.reason)
+        if self.unknown:
+            return Forbidden(self.unknown, f"You are signed in as {person}. {_WHY[self.unknown]}", detail=self.reason)
         needed = getattr(route.require, self.unmet, ())
         if self.unmet in NAMED and needed:
             message = f"You are signed in as {person}. This is only for people {_whom(self.unmet, needed)}."
@@ -102,7 +106,14 @@ def decide(route: RouteSettings, identity: Identity, *, scopes: frozenset[str], 
         return ALLOWED
     if key in STEP_UP:
         return StepUp(key)
-    return Denied(key, is_unknown=key.startswith("groups_") and are_groups_left_out(identity.claims))
+    return Denied(key, unknown=_why_unknown(identity) if key.startswith("groups_") else "")
+
+
+def _why_unknown(identity: Identity) -> str:
+    """Return why the groups of a person are unknown; "" if they are known."""
+    if not are_groups_left_out(identity.claims):
+        return ""
+    return "groups_unreachable" if identity.claims.get(GROUPS_UNREACHABLE) is True else "groups_unknown"
 
 
 def demands_of(route: RouteSettings) -> Demands:

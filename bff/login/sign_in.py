@@ -33,7 +33,7 @@ from bff.oidc.tokens import GrantRefused, UnusableTokenResponse, build_code_gran
 from bff.provider.claims import fetch_claims
 from bff.provider.client import Provider
 from bff.provider.groups import complete_groups
-from bff.provider.identity import build_identity, find_names, find_unread
+from bff.provider.identity import build_identity, find_names, find_unread, find_unread_scope
 from bff.sessions.cookie import presented_record
 from bff.sessions.lifecycle import Ended, Opened, Sessions
 from bff.sessions.record import Session
@@ -327,8 +327,8 @@ class SignIn:
             raise CallbackRejected("token_refused", detail=answer.error or f"status {answer.status}")
         try:
             sources = await fetch_claims(provider, answer, transaction, code=code, now=self._clock())
-            claims, unknown = await complete_groups(provider, sources["id_token"], access_token=answer.access_token)
-            sources = {**sources, "id_token": claims}
+            groups = await complete_groups(provider, sources["id_token"], access_token=answer.access_token)
+            sources = {**sources, "id_token": groups.claims}
             identity = build_identity(sources, provider=provider.name, settings=provider.settings)
             _check_recent(identity, transaction, now=self._clock())
             found_in = find_names(sources, settings=provider.settings)
@@ -343,10 +343,10 @@ class SignIn:
         except AuthError:
             self.revoke_later(provider, answer.refresh_token)
             raise
-        for unread in find_unread(sources, settings=provider.settings):
+        for unread in (*find_unread(sources, settings=provider.settings), *find_unread_scope(answer)):
             self._audit.event("claim_unread", session=opened.session, reason=unread.claim, detail=unread.says)
-        if unknown:
-            self._audit.event("groups_unknown", session=opened.session, reason=unknown)
+        if groups.reason:
+            self._audit.event("groups_unknown", session=opened.session, reason=groups.reason, detail=groups.detail)
         self._observer.signed_in(opened.session, answer=answer, sources=sources)
         return opened
 

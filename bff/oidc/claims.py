@@ -58,7 +58,8 @@ def read_names(claims: Mapping[str, Any], path: str) -> NamesRead:
     """Read the names at `path`, in every form in which providers write them.
 
     A text or a number is one name. A list holds names, or objects with `name`, `display_name` or `id`. The keys of a
-    map are names, save those whose value says no. More than `MAX_VALUES` give no names.
+    map are names, save those whose value says no or is empty. An empty one counts as lost, because nobody knows what it
+    means. More than `MAX_VALUES` give no names.
     """
     value = claim_at(claims, path) if path else None
     if is_absent(value):
@@ -87,11 +88,19 @@ def shape_of(value: object) -> str:
 
 def _values_of(value: Any) -> list[Any]:
     if isinstance(value, dict) and not any(isinstance(value.get(key), str) for key in NAMING_MEMBERS):
-        return [name for name, granted in value.items() if not _says_no(granted)]
+        return ["" if _is_empty(granted) else name for name, granted in value.items() if not _says_no(granted)]
     return value if isinstance(value, list) else [value]
 
 
+def _is_empty(granted: object) -> bool:
+    """True for an empty list or map: what would say where or how the name is granted is absent, so it is not."""
+    return isinstance(granted, list | dict) and not granted
+
+
 def _says_no(granted: object) -> bool:
+    """True for a value that says no. A list says no if each item does: directories write attributes as lists."""
+    if isinstance(granted, list):
+        return bool(granted) and all(_says_no(item) or _is_empty(item) for item in granted)
     if isinstance(granted, str):
         return granted.strip().lower() in WORDS_FOR_NO
     return granted in SAYS_NO
@@ -112,7 +121,9 @@ def _is_plain(item: object) -> bool:
     return isinstance(item, str | int | float)
 
 
-MARKS_OF_GROUPS_LEFT_OUT: Final = ("hasgroups", "_claim_names", "_claim_sources")
+GROUPS_UNREACHABLE: Final = "_groups_unreachable"
+"""A claim of our own beside the provider's marks: where the groups are known, nobody answered."""
+MARKS_OF_GROUPS_LEFT_OUT: Final = ("hasgroups", "_claim_names", "_claim_sources", GROUPS_UNREACHABLE)
 
 
 def are_groups_left_out(claims: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bff.errors import InvalidToken
 from bff.oidc.authorization import LoginTransaction
+from bff.oidc.claims import shape_of
 from bff.oidc.jwt_reading import unverified_claims
 from bff.oidc.members import present
 from bff.oidc.strict_json import parse_object
@@ -22,6 +23,8 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 """An access or ID token, which is sent in headers and addresses."""
 _REFRESH_TOKEN = re.compile(r"[\x20-\x7e]+")
 """RFC 6749 A.17. It is only sent in a form, so a space does no harm."""
+_SCOPE = re.compile(r"[ !#-\[\]-~]*")
+"""Names of a scope and the spaces between them (RFC 6749 section 3.3)."""
 _ERROR = re.compile(r"[a-z_]{1,64}")
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
@@ -39,6 +42,8 @@ class TokenResponse:
     refresh_token: str = field(default="", repr=False)
     id_token: str = field(default="", repr=False)
     scope: str | None = None
+    scope_fault: str = ""
+    """What stood there in place of a scope, "" if nothing is wrong with it."""
     asked_at: float = 0.0
 
     @property
@@ -162,7 +167,7 @@ def _read_tokens(answer: Mapping[str, Any], members: Mapping[str, Any]) -> Token
     kind = answer.get("token_type")
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise InvalidToken("token_response_type", detail="token_type is not Bearer")
-    scope = members.get("scope")
+    scope, scope_fault = _scope(members.get("scope"))
     if "access_token" not in answer:
         raise InvalidToken("token_response_token", detail="access_token missing")
     return TokenResponse(
@@ -170,8 +175,21 @@ def _read_tokens(answer: Mapping[str, Any], members: Mapping[str, Any]) -> Token
         expires_in=_expires_in(answer),
         refresh_token=_token(answer, "refresh_token", form=_REFRESH_TOKEN),
         id_token=_token(answer, "id_token"),
-        scope=scope if isinstance(scope, str) else None,
+        scope=scope,
+        scope_fault=scope_fault,
     )
+
+
+def _scope(value: object) -> tuple[str | None, str]:
+    """Return the scope of a response and what is wrong with it. Only an absent one grants what was asked for.
+
+    What is not a scope (RFC 6749 section 3.3) grants nothing: nobody knows what the provider meant.
+    """
+    if value is None:
+        return None, ""
+    if not isinstance(value, str):
+        return "", shape_of(value)
+    return (value, "") if _SCOPE.fullmatch(value) else ("", "text with characters that no scope has")
 
 
 def _unusable(fault: InvalidToken, answer: Mapping[str, Any]) -> UnusableTokenResponse:

@@ -211,13 +211,15 @@ class Provider:
         )
 
     async def post_json(self, endpoint: str, message: Mapping[str, Any], *, access_token: str) -> Answer:
-        """Post `message` with the person's own token.
+        """Post `message` with the person's own token to a server beside the provider, such as Microsoft Graph.
+
+        Whether that server answers says nothing about the provider.
 
         Raises:
             ProviderUnavailable: it does not answer.
         """
         headers = {"Authorization": f"Bearer {access_token}"}
-        return await self._call("POST", endpoint, json=message, headers=headers)
+        return await self._ask("POST", endpoint, json=message, headers=headers)
 
     async def push_authorization(self, parameters: dict[str, str]) -> str:
         """Push an authorization request and return its `request_uri` (RFC 9126 section 2).
@@ -292,23 +294,28 @@ class Provider:
         json: Mapping[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        seconds = self.settings.http_timeout_seconds
+        """Call the provider, and note whether it answers."""
         try:
-            answer = await call_provider(
-                self._http,
-                method,
-                self.reachable(endpoint),
-                deadline=seconds,
-                form=form,
-                json=json,
-                headers=headers,
-            )
+            answer = await self._ask(method, endpoint, form=form, json=json, headers=headers)
         except ProviderUnavailable as exc:
             if exc.code in SILENT or endpoint == self.discovery_url:
                 self._silence, self._heard_at = exc, None
             raise
         self._silence, self._heard_at = None, self._clock()
         return answer
+
+    async def _ask(
+        self,
+        method: str,
+        endpoint: str,
+        *,
+        form: dict[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        seconds = self.settings.http_timeout_seconds
+        url = self.reachable(endpoint)
+        return await call_provider(self._http, method, url, deadline=seconds, form=form, json=json, headers=headers)
 
     def reachable(self, endpoint: str) -> str:
         """Replace the issuer's host in `endpoint` with `backchannel_url` (split horizon)."""

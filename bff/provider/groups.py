@@ -7,39 +7,55 @@ none. With `groups_from = "graph"` they are fetched from Microsoft Graph.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from bff.errors import InvalidToken, ProviderUnavailable
-from bff.oidc.claims import MARKS_OF_GROUPS_LEFT_OUT, MAX_VALUES, are_groups_left_out
+from bff.oidc.claims import GROUPS_UNREACHABLE, MARKS_OF_GROUPS_LEFT_OUT, MAX_VALUES, are_groups_left_out
 from bff.oidc.strict_json import parse_object
 from bff.provider.client import Provider
 
-MEMBER_OBJECTS = "/v1.0/me/getMemberObjects"
+MEMBER_OBJECTS: Final = "/v1.0/me/getMemberObjects"
+UNREACHABLE: Final = "groups_unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The claims of an ID token with the groups. `reason` is "" if they are known now, else a code for the audit log.
+
+    `detail` says more, also when old groups were kept.
+    """
+
+    claims: dict[str, Any]
+    reason: str = ""
+    detail: str = ""
 
 
 async def complete_groups(
     provider: Provider, claims: Mapping[str, Any], *, access_token: str, before: Sequence[str] = ()
-) -> tuple[dict[str, Any], str]:
-    """Return `claims` of an ID token with the groups, if it only said that there are too many.
+) -> Completed:
+    """Complete `claims` of an ID token with the groups, if it only said that there are too many.
 
-    The text is "" if they are known, else why not: a reason code for the audit log. If Microsoft Graph does not answer
-    when a session is renewed, its groups stay as they were (`before`). If it refuses, they are unknown.
+    If Microsoft Graph does not answer when a session is renewed, its groups stay as they were (`before`). If it
+    refuses, they are unknown.
     """
     if not are_groups_left_out(claims):
-        return dict(claims), ""
+        return Completed(dict(claims))
     if provider.settings.groups_from != "graph":
-        return dict(claims), "groups_too_many"
+        return Completed(dict(claims), "groups_too_many")
+    reason, detail = "", ""
     try:
         groups = await _fetch_groups(provider, access_token)
     except InvalidToken as exc:
-        return dict(claims), exc.code
+        return Completed(dict(claims), exc.code, exc.detail)
     except ProviderUnavailable as exc:
+        reason, detail = UNREACHABLE, f"{exc.code} at Microsoft Graph ({exc.detail})"
         if not before:
-            return dict(claims), exc.code
-        groups = list(before)
+            return Completed({**claims, GROUPS_UNREACHABLE: True}, reason, detail)
+        groups, detail = list(before), f"{detail}; the groups known before stay"
     rest = {name: value for name, value in claims.items() if name not in MARKS_OF_GROUPS_LEFT_OUT}
-    return {**rest, provider.settings.groups_claim: groups}, ""
+    return Completed({**rest, provider.settings.groups_claim: groups}, reason, detail)
 
 
 async def _fetch_groups(provider: Provider, access_token: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from bff.contract import Identity
 from bff.oidc.claims import (
+    GROUPS_UNREACHABLE,
     MARKS_OF_GROUPS_LEFT_OUT,
     are_groups_left_out,
     claim_at,
@@ -18,6 +19,7 @@ from bff.oidc.claims import (
     text_at,
 )
 from bff.oidc.members import is_absent
+from bff.oidc.tokens import TokenResponse
 from bff.oidc.userinfo import merge_claims
 from bff.oidc.verified_email import Email, read_email, without_email
 from bff.settings.tables import ProviderSettings
@@ -83,6 +85,13 @@ def find_unread(sources: Sources, *, settings: ProviderSettings) -> tuple[Unread
     return tuple(found)
 
 
+def find_unread_scope(answer: TokenResponse) -> tuple[Unread, ...]:
+    """Say what stood in place of a scope in a token response, if it could not be read."""
+    if not answer.scope_fault:
+        return ()
+    return (Unread("scope", "token response", f"scope in the token response is {answer.scope_fault}: it is no scope"),)
+
+
 def build_identity(
     sources: Sources,
     *,
@@ -124,7 +133,7 @@ def build_identity(
 def _not_outdated(old: Mapping[str, Any], id_token: Mapping[str, Any], settings: ProviderSettings) -> dict[str, Any]:
     """Return the claims of a record without what a new ID token says of groups: there are more, or there are none."""
     is_unknown = are_groups_left_out(id_token)
-    outdated = {"groups", settings.groups_claim} if is_unknown else MARKS_OF_GROUPS_LEFT_OUT
+    outdated = {"groups", settings.groups_claim, GROUPS_UNREACHABLE} if is_unknown else MARKS_OF_GROUPS_LEFT_OUT
     return {name: value for name, value in old.items() if name not in outdated}
 
 

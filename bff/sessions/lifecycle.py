@@ -98,7 +98,7 @@ class Sessions:
             absolute_expires_at=absolute,
         )
         # Read the barrier after writing the record: a logout in between has either deleted the record or is seen here.
-        if not created or await self._is_barred(session):
+        if not created or await self.is_barred(session):
             await self.store.delete(session.name)
             return None
         ended = (*await self.end_replaced(opening.replaces, by=session), *await self._enforce_cap(session))
@@ -115,7 +115,7 @@ class Sessions:
         session = self._unseal(name, record) if record else None
         if session is None or session.absolute_expires_at <= await self.store.now():
             return None
-        if await self._is_barred(session):
+        if await self.is_barred(session):
             await self.store.delete(name)
             return None
         return session
@@ -215,7 +215,8 @@ class Sessions:
                     ended += [session] if session else []
         return ended
 
-    async def _is_barred(self, session: Session) -> bool:
+    async def is_barred(self, session: Session) -> bool:
+        """True if a sign-out of its person, its provider session or everybody ended `session`."""
         names = [name for owner in self.barriers_of(session) for name in owner]
         return await self.store.barriers(names) >= session.login_started_at
 

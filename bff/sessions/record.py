@@ -55,6 +55,11 @@ class Session:
     def provider(self) -> str:
         return self.identity.provider
 
+    @property
+    def is_machine(self) -> bool:
+        """True for a caller with a bearer token of its own. It belongs to no origin and has no record in the store."""
+        return not self.origin
+
 
 def dump_session(session: Session) -> bytes:
     """Write the sealed part of the record as JSON; name, revision and idle time are stored beside it."""

@@ -24,7 +24,7 @@ from bff.oidc.jwt_reading import UnknownKey, unverified_claims
 from bff.oidc.tokens import GrantRefused, TokenResponse, UnusableTokenResponse, build_refresh_grant
 from bff.provider.client import Provider
 from bff.provider.groups import complete_groups
-from bff.provider.identity import FoundIn, build_identity, find_names
+from bff.provider.identity import FoundIn, build_identity, find_names, find_unread_scope
 from bff.sessions.grants import fate_of, is_id_token_due, narrowed
 from bff.sessions.lifecycle import Sessions
 from bff.sessions.record import Session, TokenSet
@@ -265,18 +265,18 @@ class TokenRefresher:
         old, identity, found_in = session.tokens, session.identity, session.found_in
         claims = await self._verified(session, provider, answer) if answer.id_token else None
         if claims is not None:
-            claims, unknown = await complete_groups(
-                provider, claims, access_token=answer.access_token, before=identity.groups
-            )
-            if unknown:
-                self._audit.event("groups_unknown", session=session, reason=unknown)
-            sources = {"id_token": claims}
+            groups = await complete_groups(provider, claims, access_token=answer.access_token, before=identity.groups)
+            if groups.reason:
+                self._audit.event("groups_unknown", session=session, reason=groups.reason, detail=groups.detail)
+            sources = {"id_token": groups.claims}
             if unverified := unverified_claims(answer.access_token):
                 sources["access_token"] = unverified
             identity = build_identity(
                 sources, provider=provider.name, settings=provider.settings, before=identity, found_in=found_in
             )
             found_in = found_in.joined(find_names(sources, settings=provider.settings))
+        for unread in find_unread_scope(answer):
+            self._audit.event("claim_unread", session=session, reason=unread.claim, detail=unread.says)
         tokens = TokenSet(
             access_token=answer.access_token,
             refresh_token=answer.refresh_token or old.refresh_token,

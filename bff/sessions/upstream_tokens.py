@@ -17,6 +17,7 @@ from bff.provider.client import Provider
 from bff.sessions.assertion import KIT_PLACE, UPSTREAM_SECONDS, Assertions
 from bff.sessions.grants import is_id_token_due
 from bff.sessions.lifecycle import Sessions
+from bff.sessions.machines import Machines
 from bff.sessions.record import Session
 from bff.sessions.refresh import BearerToken, NoToken, RefreshFailed, SessionOver, TokenRefresher
 from bff.settings.tables import RouteSettings
@@ -56,12 +57,14 @@ class UpstreamTokens:
         assertions: Assertions,
         providers: Mapping[str, Provider],
         *,
+        machines: Machines,
         clock: Callable[[], float],
     ) -> None:
         self._sessions = sessions
         self._refresher = refresher
         self._assertions = assertions
         self._providers = providers
+        self._machines = machines
         self._clock = clock
         self._kept: OrderedDict[tuple[object, ...], _Kept] = OrderedDict()
         self._flights: dict[tuple[object, ...], asyncio.Task[OutgoingToken]] = {}
@@ -85,7 +88,7 @@ class UpstreamTokens:
             return None
         match route.token:
             case "assertion":
-                return self.assertion(session, audience=route.audience, route=route, line_bytes=line_bytes)
+                return await self._assertion_of(session, route, line_bytes=line_bytes)
             case "access_token":
                 return await self._access_token(session)
             case "id_token":
@@ -123,6 +126,15 @@ class UpstreamTokens:
         token = OutgoingToken(made.token, expires_at, made.omitted)
         self._keep(key, token, until=min(now + REUSE_SECONDS, session.absolute_expires_at - 1))
         return token
+
+    async def _assertion_of(
+        self, session: Session, route: RouteSettings, *, line_bytes: int | None
+    ) -> OutgoingToken:
+        """Make the assertion of `route`. If it leaves something out, the API can ask for it at `/auth/identity`."""
+        made = self.assertion(session, audience=route.audience, route=route, line_bytes=line_bytes)
+        if made.omitted and session.is_machine and made.expires_at is not None:
+            await self._machines.keep(session, until=made.expires_at)
+        return made
 
     async def _access_token(self, session: Session, *, beside_id_token: bool = False) -> OutgoingToken:
         outcome = await self._refresher.access_token(session, beside_id_token=beside_id_token)

@@ -33,6 +33,7 @@ class IdentityRoutes(Handling):
         if not presented.record_name:
             return answer_json({name: presented.claims[name] for name in PERSON if name in presented.claims})
         session = await self._bff.sessions.load(presented.record_name)
+        session = session or await self._bff.machines.load(presented.record_name)
         if session is None:
             raise LoginRequired()
         return answer_json(self._describe(presented, self._bff.with_roles(session)))

@@ -130,7 +130,8 @@ ANSWERS: dict[str, tuple[dict[str, Any], str]] = {
     "broken": ({"body": "{"}, "groups_malformed"),
     "no list": ({"body": '{"value": "x"}'}, "groups_malformed"),
     "not ids": ({"body": '{"value": [1]}'}, "groups_malformed"),
-    "down": ({"status": 503}, "provider_error"),
+    "down": ({"status": 503}, "groups_unreachable"),
+    "moved": ({"status": 302}, "groups_unreachable"),
 }
 
 
@@ -141,3 +142,49 @@ def test_groups_are_unknown_when_graph_gives_none(answer: dict[str, Any], reason
         graph.respond(MEMBER_OBJECTS, **answer)
         assert house.sign_in().get(f"{house.url}/lab").status_code == 403
     assert [event["reason"] for event in events if event["event"] == "groups_unknown"] == [reason]
+
+
+def test_groups_are_unreachable_while_graph_is_silent_and_the_provider_still_counts_as_running() -> None:
+    """The person is told to sign in again. Others are sent to the provider, which answers as before."""
+    quick = {"groups_from": "graph", "http_timeout_seconds": 0.5}
+    with structlog.testing.capture_logs() as events, house_of(MARKS["hasgroups"], **quick) as (house, graph, clock):
+        graph.respond(MEMBER_OBJECTS, delay=3)
+        browser = house.sign_in()
+        answer = browser.get(f"{house.url}/lab")
+        assert (answer.status_code, "so many groups" in answer.text) == (403, False)
+        assert "your groups" in answer.text
+        assert browser.fetch(f"{house.url}/lab").json()["code"] == "groups_unreachable"
+        assert not house.door.app.bff.sign_in.providers["corp"].is_silent
+        assert house.browser().get(f"{house.url}/auth/login").status_code == 302
+
+        graph.respond(MEMBER_OBJECTS, status=403)  # it answers again, but refuses
+        clock.advance(301)
+        assert browser.fetch(f"{house.url}/api/x").status_code == 200
+        assert "so many groups" in browser.get(f"{house.url}/lab").text
+    unknown = [(event["reason"], event["detail"]) for event in events if event["event"] == "groups_unknown"]
+    assert [reason for reason, _ in unknown] == ["groups_unreachable", "groups_refused"]
+    assert unknown[0][1].startswith("provider_timeout")
+    assert next(event["reason"] for event in events if event["event"] == "access_denied") == "groups_unreachable"
+
+
+def test_an_answer_of_graph_does_not_make_a_silent_provider_count_as_running() -> None:
+    with house_of(MARKS["hasgroups"], groups_from="graph") as (house, graph, clock):
+        graph.respond(MEMBER_OBJECTS, body=json.dumps({"value": GROUPS}))
+        house.sign_in()
+        provider = house.door.app.bff.sign_in.providers["corp"]
+        heard = provider._heard_at
+        clock.advance(5)
+        house.door.do(provider.post_json(f"{graph.url}{MEMBER_OBJECTS}", {}, access_token="x"))
+        assert provider._heard_at == heard
+
+
+def test_a_renewal_that_keeps_old_groups_leaves_a_line() -> None:
+    marked = house_of(MARKS["claim names"], groups_from="graph")
+    with structlog.testing.capture_logs() as events, marked as (house, graph, clock):
+        graph.respond(MEMBER_OBJECTS, body=json.dumps({"value": GROUPS}))
+        browser = house.sign_in()
+        graph.respond(MEMBER_OBJECTS, status=503)
+        clock.advance(301)
+        assert browser.fetch(f"{house.url}/api/x").status_code == 200
+    (kept,) = [event for event in events if event["event"] == "groups_unknown"]
+    assert (kept["reason"], "stay" in kept["detail"]) == ("groups_unreachable", True)

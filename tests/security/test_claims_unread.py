@@ -40,12 +40,33 @@ def test_rs_5_roles_are_read_from_each_supported_claim_form(roles_house: House, 
 
 
 @pytest.mark.parametrize(
-    "value", [True, {"admin": False}, {"admin": None}, {"admin": "false"}, [True], 5, []], ids=repr
+    "value",
+    [
+        True,
+        {"admin": False},
+        {"admin": None},
+        {"admin": "false"},
+        {"admin": {}},
+        {"admin": []},
+        {"admin": [False]},
+        [True],
+        5,
+        [],
+    ],
+    ids=repr,
 )
 def test_rs_5_a_claim_form_without_readable_roles_gives_no_access(roles_house: House, value: Any) -> None:
     house = roles_house
     house.provider.bend.id_token.claims(lambda claims: {**claims, "urn:roles": value})
     assert house.sign_in().get(f"{house.url}/admin/x").status_code == 403
+
+
+def test_lg_3_a_role_with_an_empty_value_leaves_an_event(roles_house: House) -> None:
+    roles_house.provider.bend.id_token.claims(lambda claims: {**claims, "urn:roles": {"admin": {}, "user": True}})
+    roles_house.sign_in()
+    assert unread(roles_house) == [
+        ("roles", "urn:roles in id_token is a map of 2: 1 of its values give no name"),
+    ]
 
 
 def test_lg_3_a_claim_without_readable_names_leaves_one_event_without_its_value(roles_house: House) -> None:

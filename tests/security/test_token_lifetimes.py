@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.fakes import OMIT, CookieClient, FakeClock, FakeProvider
 from tests.front_door import provider_table
 from tests.security.house import House
@@ -121,3 +123,20 @@ def test_tk_9_the_refresh_token_of_an_unusable_token_response_is_revoked(house: 
     house.door.do(house.door.app.bff.sign_in.drain())
     (hit,) = house.provider.hits_of("revocation")
     assert house.provider.memory.families[hit.form["token"]].revoked
+
+
+@pytest.mark.parametrize("scope", [5, ["openid"], {"openid": True}, "openid\nadmin"], ids=repr)
+def test_tk_6_a_malformed_scope_grants_nothing_and_leaves_a_line(
+    timed_house: Callable[..., House], clock: FakeClock, scope: object
+) -> None:
+    house = timed_house()
+    before = house.sign_in()
+    assert house.session_of(before).tokens.scope
+    house.provider.bend.token.json(lambda answer: {**answer, "scope": scope})
+    assert house.session_of(house.sign_in("bob")).tokens.scope == ""
+    clock.advance(301)
+    before.fetch(f"{house.url}/api/x")
+    assert house.session_of(before).tokens.scope == ""
+    unread = [(event["reason"], event["detail"]) for event in house.audit if event["event"] == "claim_unread"]
+    assert [reason for reason, _ in unread] == ["scope", "scope"]
+    assert all("is no scope" in detail for _, detail in unread)

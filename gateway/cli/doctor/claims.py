@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bff.contract import Identity
-from bff.oidc.claims import NamesRead, are_groups_left_out, claim_at, names_at, read_names, shape_of, text_at
+from bff.oidc.claims import (
+    GROUPS_UNREACHABLE,
+    NamesRead,
+    are_groups_left_out,
+    claim_at,
+    names_at,
+    read_names,
+    shape_of,
+    text_at,
+)
 from bff.oidc.userinfo import merge_claims
 from bff.provider.identity import TEXT_CLAIMS
 from bff.settings.tables import ProviderSettings, Requirements, Settings
@@ -146,12 +155,18 @@ def _names(claim: str, path: str, arrived: Arrived, uses: Uses, *, provider: Pro
         elsewhere = _roles_elsewhere(arrived, provider) if claim == "roles" else ""
         text = f"did not arrive{_used(claim, uses)}; {elsewhere}" if elsewhere else missing.text
         if claim == "groups" and are_groups_left_out(arrived.claims):
-            text = f'too many to be named{_used(claim, uses)}; set groups_from = "graph", or use roles'
+            text = _left_out(arrived) + _used(claim, uses)
         return Shown(missing.level, label, text)
     found = {SOURCES[name]: read_names(present[name], path) for name in read}
     text = "; ".join(f"{source}: {_read(names)}" for source, names in found.items())
     is_unread = any(names.lost for names in found.values())
     return Shown("warning" if is_unread else "found", label, text)
+
+
+def _left_out(arrived: Arrived) -> str:
+    if arrived.claims.get(GROUPS_UNREACHABLE) is True:
+        return "too many to be named, and Microsoft Graph, which knows them, did not answer"
+    return 'too many to be named; set groups_from = "graph" and grant GroupMember.Read.All, or use roles'
 
 
 def _read(names: NamesRead) -> str:

@@ -180,10 +180,20 @@ class TestSuccess:
     def test_a_token_of_the_maximal_size_is_read(self) -> None:
         assert len(parsed(access_token="x" * MAX_TOKEN).access_token) == MAX_TOKEN
 
-    @pytest.mark.parametrize("scope", [None, 5, ["openid"]])
-    def test_a_token_response_with_an_unreadable_scope_has_no_scope(self, scope: object) -> None:
-        assert parsed(scope=scope).scope is None
-        assert parsed(scope="").scope == ""
+    @pytest.mark.parametrize(
+        "scope",
+        [5, True, ["openid"], {"openid": True}, "a\nb", "a\tb", 'a"b', "a\\b", "ä", "a\u00a0b", "\x7f"],
+        ids=repr,
+    )
+    def test_a_scope_that_cannot_be_read_grants_nothing(self, scope: object) -> None:
+        answer = parsed(scope=scope)
+        assert answer.scope == ""
+        assert answer.scope_fault
+
+    @pytest.mark.parametrize("scope", [None, "", "openid", " a  b ", "a,b", "https://x.example/y.z!#[]~"], ids=repr)
+    def test_a_scope_that_is_absent_empty_or_readable_stays_as_it_is(self, scope: str | None) -> None:
+        answer = parsed(scope=scope)
+        assert (answer.scope, answer.scope_fault) == (scope, "")
 
     @pytest.mark.parametrize(
         "body", [b"", b"<html>", b"[]", b'{"access_token":"a","access_token":"b","token_type":"bearer"}', b"\xff"]

@@ -284,7 +284,7 @@ class TestUnverifiedClaims:
 
 
 UNREAD: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
-    ({"roles": ["a"], "groups": {"g": {}}, "name": "Ada"}, []),
+    ({"roles": ["a"], "groups": {"g": {"x": 1}}, "name": "Ada"}, []),
     ({"roles": [], "groups": {}, "name": None, "email": ""}, []),
     ({"roles": {"a": False}}, []),
     ({"roles": True}, [("roles", "roles in id_token is true or false: it gives no name")]),
