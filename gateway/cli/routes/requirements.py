@@ -39,7 +39,9 @@ def _outcome(route: RouteSettings, live: LiveSession, *, now: float) -> Iterator
         case StepUp(key):
             how = f"at {route.provider}" if key == "provider" else "once more"
             yield Step("", f"{key}: signing in {how} would do")
-        case Denied(key, is_unknown=True):
+        case Denied(key, unknown="groups_unreachable"):
+            yield Step("", f"{key}: Microsoft Graph, which knows the groups, did not answer at the sign-in")
+        case Denied(key, unknown="groups_unknown"):
             yield Step("", f"{key}: the provider says that there are more groups, but not which")
         case _:
             return
