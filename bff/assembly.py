@@ -126,10 +126,7 @@ def assemble(
     keyring = Keyring([key.get_secret_value().encode() for key in settings.secrets.keys])
     store = store or open_store(settings, clock=clock)
     audit = audit or Audit()
-    providers = {
-        name: Provider(name, provider, http=http or http_client_for(provider, settings.outgoing), clock=clock)
-        for name, provider in settings.providers.items()
-    }
+    providers = _providers(settings, http=http, clock=clock)
     origins = origins_by_host(settings.server)
     urls = next(iter(origins.values()))
     sessions = Sessions(store, keyring, settings.session)
@@ -159,3 +156,12 @@ def assemble(
         audit=audit,
         clock=clock,
     )
+
+
+def _providers(
+    settings: Settings, *, http: httpx.AsyncClient | None, clock: Callable[[], float]
+) -> dict[str, Provider]:
+    return {
+        name: Provider(name, provider, http=http or http_client_for(provider, settings.outgoing), clock=clock)
+        for name, provider in settings.providers.items()
+    }

@@ -127,9 +127,7 @@ class UpstreamTokens:
         self._keep(key, token, until=min(now + REUSE_SECONDS, session.absolute_expires_at - 1))
         return token
 
-    async def _assertion_of(
-        self, session: Session, route: RouteSettings, *, line_bytes: int | None
-    ) -> OutgoingToken:
+    async def _assertion_of(self, session: Session, route: RouteSettings, *, line_bytes: int) -> OutgoingToken:
         """Make the assertion of `route`. If it leaves something out, the API can ask for it at `/auth/identity`."""
         made = self.assertion(session, audience=route.audience, route=route, line_bytes=line_bytes)
         if made.omitted and session.is_machine and made.expires_at is not None:
