@@ -106,14 +106,6 @@ def _tls_file(given: Given, draft: Draft) -> Outcome:
     return draft.put(given, "server.tls", tls)
 
 
-def _metrics(given: Given, draft: Draft) -> Outcome:
-    bind = _bind(given.text, usual_host="0.0.0.0")
-    if not bind:
-        return Instead('Metrics are at server.management_bind, "127.0.0.1:9090", with health and administration')
-    taken = draft.put(given, "server.management_bind", bind)
-    return Taken(f"{taken.says}: /metrics, and also health and, with a token, administration; do not publish it")
-
-
 def _reverse_proxy(given: Given, draft: Draft) -> Outcome:
     if not given.is_on:
         return Taken("no forwarded header is believed")
@@ -230,6 +222,9 @@ def _gcp(given: Given, draft: Draft) -> Outcome:
 
 
 _HTTPS: Final = "A listener speaks http or https, never both: let the proxy in front redirect"
+_METRICS: Final = (
+    "There are no metrics; health is on `server.management_bind`, and the log has an event for each decision"
+)
 _TLS: Final = "Python's own choice of ciphers, TLS 1.2 and newer"
 OPTIONS: Final = (
     Option("redirect-url", Taken("`server.public_url`; `/oauth2/callback` stays valid"), _redirect_url),
@@ -246,12 +241,12 @@ OPTIONS: Final = (
     Option("tls-min-version", Instead(_TLS), alpha=("server.tls.minVersion", "metricsServer.tls.minVersion")),
     Option("tls-cipher-suite", Instead(_TLS), None, "list", key="tls_cipher_suites",
            alpha=("server.tls.cipherSuites", "metricsServer.tls.cipherSuites")),
-    Option("metrics-address", Taken("`server.management_bind`"), _metrics, alpha=("metricsServer.bindAddress",)),
-    Option("metrics-secure-address", Instead("The management listener speaks plain http; keep it inside"),
+    Option("metrics-address", Instead(_METRICS), alpha=("metricsServer.bindAddress",)),
+    Option("metrics-secure-address", Instead(_METRICS),
            alpha=("metricsServer.secureBindAddress",)),
-    Option("metrics-tls-cert-file", Instead("The management listener speaks plain http; keep it inside"),
+    Option("metrics-tls-cert-file", Instead(_METRICS),
            alpha=("metricsServer.tls.cert.fromFile",)),
-    Option("metrics-tls-key-file", Instead("The management listener speaks plain http; keep it inside"),
+    Option("metrics-tls-key-file", Instead(_METRICS),
            alpha=("metricsServer.tls.key.fromFile",)),
     Option("force-https", Instead(_HTTPS), none_if_on(_HTTPS, as_before="nothing is redirected to https"), "flag"),
     Option("reverse-proxy", Safer(_PROXIES), _reverse_proxy, "flag"),

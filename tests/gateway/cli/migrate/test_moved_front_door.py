@@ -40,7 +40,6 @@ def door(
         client_secret=provider.client.client_secret,
         redirect_url=f"http://localhost:{port}/oauth2/callback",
         http_address=f"127.0.0.1:{port}",
-        metrics_address=f"127.0.0.1:{free_port()}",
         email_domains=["example.com"],
         upstreams=[f"{application.url}/"],
         skip_auth_routes=["GET=^/health$"],
@@ -49,7 +48,8 @@ def door(
     )
     done = vestibule("migrate", "oauth2-proxy", str(file), "--out", str(folder / "new"), folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    running = CommandProcess(["run", "--config", str(folder / "new" / "vestibule.toml")])
+    environ = {"VESTIBULE_SERVER__MANAGEMENT_BIND": f"127.0.0.1:{free_port()}"}
+    running = CommandProcess(["run", "--config", str(folder / "new" / "vestibule.toml")], environ=environ)
     try:
         running.wait_for('"ready"')
         yield f"http://localhost:{port}"
