@@ -222,9 +222,7 @@ def _gcp(given: Given, draft: Draft) -> Outcome:
 
 
 _HTTPS: Final = "A listener speaks http or https, never both: let the proxy in front redirect"
-_METRICS: Final = (
-    "There are no metrics; health is on `server.management_bind`, and events are in the log"
-)
+_METRICS: Final = "There are no metrics; health is on `server.management_bind`, and events are in the log"
 _TLS: Final = "Python's own choice of ciphers, TLS 1.2 and newer"
 OPTIONS: Final = (
     Option("redirect-url", Taken("`server.public_url`; `/oauth2/callback` stays valid"), _redirect_url),

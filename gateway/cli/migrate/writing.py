@@ -114,6 +114,7 @@ def _steps(translation: Translation, folder: Path) -> list[str]:
             "Let the proxy in front ask /auth/verify/nginx at the address of [forward_auth] bind: "
             "docs/coming-from-oauth2-proxy.md shows the lines",
             "If that proxy is not nginx, name it in [forward_auth] modes",
+            *(["Long tokens need a larger head: [forward_auth] head_bytes"] if "token" in draft.route else []),
         ]
     config = f" --config {folder / NAME}"
     return [*steps, f"vestibule config check{config}", f"vestibule doctor{config}", f"vestibule run{config}"]

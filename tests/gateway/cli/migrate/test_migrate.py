@@ -180,6 +180,30 @@ def test_a_proxy_is_trusted_only_if_it_is_named(folder: Path) -> None:
     assert code == 0
 
 
+@pytest.mark.parametrize("upstreams", [None, ["static://202"]], ids=["no upstream", "a static one"])
+def test_a_configuration_that_only_answers_questions_does_so_here(upstreams: list[str] | None, folder: Path) -> None:
+    options: dict[str, Any] = {"set_xauthrequest": True, "reverse_proxy": True, "skip_auth_routes": ["^/health$"]}
+    write_old(folder, without=("upstreams",) if upstreams is None else (), **options, upstreams=upstreams or [])
+    code, said = migrate(folder)
+    assert (code, "--trusted-proxy" in said) == (2, True)
+    assert migrate(folder, "--trusted-proxy", "127.0.0.1")[0] == 0
+    assert_passes_the_check(folder)
+    settings = settings_in(folder)
+    assert settings.forward_auth.modes == ("nginx",)
+    assert [str(network) for network in settings.server.trusted_proxies] == ["127.0.0.1/32"]
+    everything, health = settings.routes
+    assert (everything.upstream, everything.auth, everything.identity_headers) == ((), "required", "x-auth-request")
+    assert (health.path, health.exact, health.auth, health.upstream) == ("/health", True, "optional", ())
+
+
+def test_a_token_in_an_answer_stays_with_the_listener_of_proxies(folder: Path) -> None:
+    write_old(folder, without=("upstreams",), set_authorization_header=True)
+    code, said = migrate(folder, "--trusted-proxy", "127.0.0.1")
+    assert code == 0
+    assert 'set_authorization_header: routes.token = "id_token". A public /oauth2/auth never carries it' in said
+    assert settings_in(folder).routes[0].token == "id_token"
+
+
 def test_variables_alone_are_enough(folder: Path) -> None:
     variables = {
         "OAUTH2_PROXY_PROVIDER": "oidc",
