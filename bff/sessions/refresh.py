@@ -185,6 +185,7 @@ class TokenRefresher:
             return await self._refresh(name, beside_id_token=beside_id_token)
         finally:
             renewal.cancel()
+            await asyncio.wait([renewal])  # one that is on its way would take the lock again after it is released
             with suppress(StoreUnavailable):  # the lock then expires by itself, and the grant is still valid
                 await self._sessions.store.unlock(lock, holder)
 

@@ -247,6 +247,42 @@ class TestTheLock:
         await bench.tokens.access_token(session)
         assert await bench.store.lock(f"refresh:{session.name}", "another", seconds=1)
 
+    async def test_the_refresh_lock_is_released_only_after_its_renewal_has_ended(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A renewal that is still on its way would take the lock again, and nobody would release it."""
+        monkeypatch.setattr("bff.sessions.refresh.LOCK_RENEW_SECONDS", 0.01)
+        happened: list[str] = []
+        kind, asked = type(bench.store), asyncio.Event()
+        lock, unlock = kind.lock, kind.unlock
+
+        async def slow_renewal(*given: Any, **named: Any) -> bool:
+            if not happened:
+                happened.append("locked")
+                return await lock(*given, **named)
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.02)
+                happened.append("renewal ended")
+            return True
+
+        async def noted_unlock(*given: Any, **named: Any) -> None:
+            happened.append("unlocked")
+            await unlock(*given, **named)
+
+        monkeypatch.setattr(kind, "lock", slow_renewal)
+        monkeypatch.setattr(kind, "unlock", noted_unlock)
+        session = await bench.sign_in()
+        bench.clock.advance(LIFETIME)
+        with bench.fake.bend.token.hold() as gate:
+            waiting = asyncio.create_task(bench.tokens.access_token(session))
+            await asyncio.to_thread(gate.wait_arrived)
+            await asked.wait()
+        assert isinstance(await waiting, BearerToken)
+        assert happened == ["locked", "renewal ended", "unlocked"]
+
 
 class TestTheRecordMeanwhile:
     async def test_a_record_that_others_rewrote_still_gets_the_new_tokens(self, bench: Bench) -> None:
