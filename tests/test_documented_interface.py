@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from starlette.routing import Route
 
 from bff import contract
 from bff.install import install
@@ -45,7 +45,7 @@ def served_paths() -> dict[str, set[str]]:
     """Path below `/auth` → methods, as an installed front door serves them."""
     app = FastAPI(openapi_url=None)
     install(app, parse_settings(REST_OF_THE_FILE))
-    return {route.path: set(route.methods or ()) for route in app.routes if isinstance(route, APIRoute)}
+    return {route.path: set(route.methods or ()) for route in app.routes if isinstance(route, Route)}
 
 
 def paths_in(page: str) -> set[str]:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from bff.settings.tables import Settings
 from bff.stores.memory import MemoryStore
 from bff.stores.protocol import Store
-from bff.stores.redis import RedisStore
 from bff.stores.redis_url import KINDS, RedisUrlRejected, missing_files, parse_redis_url
 
 
@@ -35,6 +34,8 @@ def open_store(settings: Settings, *, clock: Callable[[], float]) -> Store:
         raise StoreNotSupported(f"store.url: {exc}") from None
     if missing := missing_files(target):
         raise StoreNotSupported(f"store.url: no such file for {', '.join(missing)}")
+    from bff.stores.redis import RedisStore  # a front door without Redis starts sooner without its client library
+
     try:
         return RedisStore(target, prefix=settings.store.prefix, timeout=settings.store.timeout_seconds)
     except OSError as exc:

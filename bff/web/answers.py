@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from fastapi import Response
+from starlette.responses import Response
 
 from bff.web.pages import Page
 

@@ -1,8 +1,11 @@
-"""The FastAPI application below `/auth`: which handler answers which path and method."""
+"""The application below `/auth`: which handler answers which path and method."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from bff import contract
 from bff.assembly import Bff
@@ -18,9 +21,8 @@ from bff.web.session import SessionRoutes
 from bff.web.sign_in import SignInRoutes
 
 
-def create_auth_app(bff: Bff, targets: Targets) -> FastAPI:
+def create_auth_app(bff: Bff, targets: Targets) -> Starlette:
     """Make the application that serves `server.auth_path` and everything below it."""
-    app = FastAPI(title="vestibule", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     sign_in, session = SignInRoutes(bff, targets), SessionRoutes(bff, targets)
     identity, refused = IdentityRoutes(bff, targets), RefusedRoutes(bff, targets)
     provider, account, kit = ProviderRoutes(bff, targets), AccountRoutes(bff, targets), KitRoutes(bff, targets)
@@ -45,10 +47,6 @@ def create_auth_app(bff: Bff, targets: Targets) -> FastAPI:
         (contract.PATH_JWKS, ["GET", "HEAD"], session.jwks),
         (contract.PATH_GUARD, ["GET", "HEAD"], session.guard_script),
     ]
-    for path, methods, handler in table:
-        app.add_api_route(
-            bff.settings.server.auth_path + path, session.answering(handler), methods=methods, include_in_schema=False
-        )
 
     async def refuse(request: Request, error: Exception) -> Response:
         status = getattr(error, "status_code", 404)
@@ -58,7 +56,16 @@ def create_auth_app(bff: Bff, targets: Targets) -> FastAPI:
     async def break_off(request: Request, error: Exception) -> Response:
         return session.problem(request, AuthError())  # Starlette raises it again for the server
 
-    app.add_exception_handler(404, refuse)
-    app.add_exception_handler(405, refuse)
-    app.add_exception_handler(Exception, break_off)
+    base = bff.settings.server.auth_path
+    app = Starlette(
+        routes=[_route(base + path, methods, session.answering(handler)) for path, methods, handler in table],
+        exception_handlers={404: refuse, 405: refuse, Exception: break_off},
+    )
+    app.router.redirect_slashes = False
     return app
+
+
+def _route(path: str, methods: list[str], handler: BoundHandler) -> Route:
+    route = Route(path, handler, methods=methods, include_in_schema=False)
+    route.methods = set(methods)  # Starlette adds HEAD to each GET; few of ours answer it
+    return route

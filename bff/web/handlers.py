@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial, wraps
 
 import structlog
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from bff import contract
 from bff.assembly import Bff

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from bff.access.forwarded_identity import forwarded
 from bff.errors import AuthError, BadRequest, InvalidToken, LoginRequired

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from bff.contract import EndReason
 from bff.errors import AuthError, BadRequest, NotFound, Unavailable

@@ -6,7 +6,8 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from authlib.common.urls import add_params_to_uri
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from bff import contract
 from bff.access.policy import Demands

@@ -29,7 +29,6 @@ from gateway.cli.development import (
     validate_host,
     welcome,
 )
-from gateway.cli.doctor.api_probe import probe_api
 from gateway.faults import UsageFault
 from gateway.logs import configure_logging
 from gateway.processes.children import ChildSpec, minimal_environment
@@ -166,6 +165,8 @@ def _silence(scene: Scene, api: str) -> list[str]:
 
 
 def _refusal(api: str, settings: Settings) -> list[str]:
+    from gateway.cli.doctor.api_probe import probe_api  # it brings an HTTP client, which no start needs
+
     route = settings.route("api")
     found = probe_api(route, settings) if route is not None else None
     return [f"The API {api} was tried: {found.message}"] if found is not None and found.level != "ok" else []

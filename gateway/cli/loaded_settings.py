@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -96,6 +97,11 @@ def secrets_of(config: Path | None) -> list[Secret]:
 
 def pages_of(config: Path | None, settings: Settings, *, folder: Path) -> list[Described]:
     return list(describe_apps(settings, folder=folder, secrets=secrets_of(config), environ=os.environ))
+
+
+def print_result(document: Any, *, as_json: bool, text: str) -> None:
+    """Print what the command found on standard output: `document` as JSON, or `text`."""
+    typer.echo(json.dumps(document, indent=2) if as_json else text)
 
 
 def say_aside(line: str) -> None:

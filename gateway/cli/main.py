@@ -1,27 +1,24 @@
 """The command `vestibule`. This module has the options; each command has its own module for the work.
 
 Exit codes: 0 success, 1 a fault at run time, 2 a fault in the configuration or the command line.
+`doctor` is imported where it runs: the front door starts sooner without its many modules.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 import typer
 
 from bff.settings.tables import Settings
 from gateway.cli import demo, dev, initialise, key_files
-from gateway.cli import sessions as session_admin
 from gateway.cli.configuration_file import find_configuration, folder_for_new, with_port
 from gateway.cli.development import DEFAULT_API_SECONDS, DEFAULT_HOST
-from gateway.cli.doctor import checks as doctor
 from gateway.cli.doctor.commands import run_doctor
 from gateway.cli.loaded_settings import (
     faults_text,
@@ -29,6 +26,7 @@ from gateway.cli.loaded_settings import (
     load_for_a_look,
     named,
     pages_of,
+    print_result,
     say_aside,
     say_ready,
     secrets_of,
@@ -37,6 +35,7 @@ from gateway.cli.loaded_settings import (
 from gateway.cli.migrate import command as migrate
 from gateway.cli.options import Config
 from gateway.cli.routes import commands as routes
+from gateway.cli.session_commands import app as sessions_app
 from gateway.faults import CommandFault, UsageFault
 from gateway.logs import configure_logging, for_a_terminal
 from gateway.processes.plan import build_process_plan, run_processes
@@ -59,6 +58,7 @@ keys_app = _subcommands("Make and change server keys.")
 config_app = _subcommands("Check and show the configuration.")
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
+app.add_typer(sessions_app, name="sessions")
 app.add_typer(routes.app, name="routes")
 app.add_typer(migrate.app, name="migrate")
 app.command("doctor")(run_doctor)
@@ -274,69 +274,12 @@ def config_show(
     """Print the values in effect. Secrets are masked. Without a client secret: also what to register to get one."""
     draft, _ = load_for_a_look(config)
     masked = to_masked(draft.settings)
-    _print(masked, as_json=as_json, text=to_toml(masked).rstrip("\n"))
+    print_result(masked, as_json=as_json, text=to_toml(masked).rstrip("\n"))
     if draft.missing:
+        from gateway.cli.doctor import checks as doctor
+
         say_aside("\n".join(doctor.registration_lines(doctor.registrations(draft.settings))))
         raise UsageFault(faults_text(draft.missing))
-
-
-def _print(document: Any, *, as_json: bool, text: str) -> None:
-    typer.echo(json.dumps(document, indent=2) if as_json else text)
-
-
-sessions_app = typer.Typer(no_args_is_help=True, help="Find and end sessions of the running front door.")
-app.add_typer(sessions_app, name="sessions")
-Sub = Annotated[str, typer.Option("--sub", help="The person: the provider's `sub`.")]
-Sid = Annotated[str, typer.Option("--sid", help="The provider's session id.")]
-Issuer = Annotated[str, typer.Option("--iss", help="The issuer of one provider; else all.")]
-
-
-@sessions_app.command("list")
-def list_sessions(
-    config: Config = None,
-    sub: Sub = "",
-    sid: Sid = "",
-    iss: Issuer = "",
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """Show a person's live sessions."""
-    settings, _ = load(config)
-    found = session_admin.list_sessions(settings, _given(sub=sub, sid=sid, iss=iss))
-    _print(found, as_json=as_json, text=session_admin.as_lines(found))
-
-
-@sessions_app.command("claims")
-def show_claims(
-    config: Config = None,
-    sub: Sub = "",
-    sid: Sid = "",
-    iss: Issuer = "",
-    session: Annotated[str, typer.Option("--session", help="One session of the person, as `list` shows it.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """Show which claims the newest sign-in of a person brought, as `doctor --login` does. The door goes on."""
-    settings, _ = load(config)
-    lines = session_admin.show_claims(settings, _given(sub=sub, sid=sid, iss=iss, session=session))
-    _print([asdict(line) for line in lines], as_json=as_json, text="\n".join(map(str, lines)))
-
-
-@sessions_app.command("revoke")
-def revoke_sessions(
-    config: Config = None,
-    sub: Sub = "",
-    sid: Sid = "",
-    iss: Issuer = "",
-    session: Annotated[str, typer.Option("--session", help="One session of the person, as `list` shows it.")] = "",
-    everybody: Annotated[bool, typer.Option("--all", help="Everybody's sessions.")] = False,
-) -> None:
-    """End one session, all sessions of a person or provider session, or everybody's. Pending sign-ins end too."""
-    settings, _ = load(config)
-    query = _given(sub=sub, sid=sid, iss=iss, session=session, all="yes" if everybody else "")
-    typer.echo(f"ended: {session_admin.revoke_sessions(settings, query)}")
-
-
-def _given(**values: str) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value}
 
 
 def main() -> None:

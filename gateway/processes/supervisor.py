@@ -20,7 +20,7 @@ from gateway.processes.child_output import ChildOutput
 from gateway.processes.children import Child, ChildSpec
 from gateway.processes.listeners import close_all
 from gateway.processes.refused_paths import RefusedPaths
-from gateway.serving.server import DRAIN_SECONDS
+from gateway.serving.drain import DRAIN_SECONDS
 
 WORKER_GRACE_SECONDS = DRAIN_SECONDS + 0.5
 OTHER_GRACE_SECONDS = 1.0

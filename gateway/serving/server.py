@@ -15,12 +15,11 @@ from uvicorn import Config, Server
 from bff import contract
 from bff.settings.tables import LimitSettings, Settings
 from gateway.serving.connections import Connections
+from gateway.serving.drain import DRAIN_SECONDS
 from gateway.serving.http import GuardedHttpProtocol
 from gateway.serving.websocket import GuardedWebSocketProtocol
 from gateway.upstream.handshake_lines import allow_whole_heads
 
-DRAIN_SECONDS = 3
-"""Seconds that open requests get after a stop signal. The whole stop takes less than 5 s."""
 KEEP_ALIVE_SECONDS = 75
 QUESTION_BYTES = 1024
 QUESTION_HEADERS = 16

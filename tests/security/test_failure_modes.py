@@ -14,6 +14,7 @@ from bff.sessions.lifecycle import RECORD_PURPOSE
 from bff.sessions.record import dump_session
 from bff.stores.events import SessionChanged
 from gateway import pipeline
+from gateway.access import origins
 from gateway.relay import relaying
 from tests.fakes import FakeClock, FakeProvider, is_grant
 from tests.security.house import House
@@ -265,7 +266,7 @@ FAILING: dict[str, tuple[object, str]] = {
     "the policy": (pipeline, "decide"),
     "the header builder": (pipeline, "build_headers"),
     "the activity rule": (pipeline, "is_activity"),
-    "the origin rule": (pipeline, "check_same_origin"),
+    "the origin rule": (origins, "check_same_origin"),
     "the method rule": (pipeline, "is_method_allowed"),
     "the Streamlit rule": (pipeline, "is_denied"),
     "the kit rule": (pipeline, "check_kit_route"),

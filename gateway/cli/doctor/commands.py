@@ -1,4 +1,7 @@
-"""`vestibule doctor`: its options. What it looks at is in the modules beside this one."""
+"""`vestibule doctor`: its options. What it looks at is in the modules beside this one.
+
+They are imported where they run: every command of `vestibule` imports this module, and they need the whole sign-in.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,20 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bff.settings.tables import LogSettings
-from gateway.cli.doctor import checks as doctor
-from gateway.cli.doctor import login as doctor_login
-from gateway.cli.doctor.through.examination import QUIET_SECONDS, Wishes, examine_through
+from gateway.cli.doctor.through.wishes import QUIET_SECONDS, Wishes
 from gateway.cli.loaded_settings import load, load_for_a_look, pages_of, say_aside, warnings_of
 from gateway.cli.options import Config
 from gateway.faults import EXIT_FAULT, EXIT_USAGE, UsageFault
 from gateway.logs import configure_logging
+
+if TYPE_CHECKING:
+    from gateway.cli.doctor.checks import Report
+    from gateway.cli.doctor.login import LoginReport
 
 
 def run_doctor(
@@ -50,12 +55,16 @@ def run_doctor(
     if through and login:
         raise UsageFault("--through or --login, not both")
     if through:
+        from gateway.cli.doctor.through.examination import examine_through
+
         settings, _ = load(config)
         wishes = Wishes(quiet_seconds=quiet_seconds, http_port=http_port or 0, ca_file=ca_file)
         looked = asyncio.run(examine_through(settings, through, wishes, clock=time.time))
         _print_report(looked, as_json=as_json, strict=strict)
         return
     if login:
+        from gateway.cli.doctor import login as doctor_login
+
         settings, _ = load(config)
         configure_logging(LogSettings(level="error", format="console"))
         tried = doctor_login.sign_in_once(settings, say=say_aside, provider=provider, loopback_port=loopback_port or 0)
@@ -65,6 +74,8 @@ def run_doctor(
 
 
 def _print_examined(config: Path | None, *, as_json: bool, strict: bool) -> None:
+    from gateway.cli.doctor import checks as doctor
+
     draft, folder = load_for_a_look(config)
     examined = doctor.examine(
         draft.settings,
@@ -78,9 +89,7 @@ def _print_examined(config: Path | None, *, as_json: bool, strict: bool) -> None
     _print_report(asyncio.run(examined), as_json=as_json, strict=strict, exit_code=exit_code)
 
 
-def _print_report(
-    report: doctor.Report | doctor_login.LoginReport, *, as_json: bool, strict: bool, exit_code: int = EXIT_FAULT
-) -> None:
+def _print_report(report: Report | LoginReport, *, as_json: bool, strict: bool, exit_code: int = EXIT_FAULT) -> None:
     """Print the report, and end with `exit_code` if it is not healthy."""
     typer.echo(json.dumps(report.as_json(strict=strict), indent=2) if as_json else report.as_text())
     if not report.is_healthy(strict=strict):

@@ -8,9 +8,6 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.migrate.sources import read_sources
-from gateway.cli.migrate.translation import translate
-from gateway.cli.migrate.writing import default_folder, write_configuration
 from gateway.faults import EXIT_FAULT, UsageFault
 
 app = typer.Typer(
@@ -43,6 +40,11 @@ def migrate_oauth2_proxy(
     ] = None,
 ) -> None:
     """Write vestibule.toml from a configuration of oauth2-proxy, and list what became of every option."""
+    # Imported here: every command of `vestibule` imports this module, and only this one needs the tables of options.
+    from gateway.cli.migrate.sources import read_sources
+    from gateway.cli.migrate.translation import translate
+    from gateway.cli.migrate.writing import default_folder, write_configuration
+
     if not files and not env:
         raise UsageFault("name the configuration of oauth2-proxy, or use --env for variables OAUTH2_PROXY_…")
     reading = read_sources(files or (), environ=os.environ, with_environ=env)

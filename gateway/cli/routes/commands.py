@@ -1,4 +1,7 @@
-"""`vestibule routes`: explain one decision, test a table of them, list the routes."""
+"""`vestibule routes`: explain one decision, test a table of them, list the routes.
+
+What needs the whole front door is imported where it runs: every command of `vestibule` imports this module.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,13 +17,13 @@ from bff.settings.public_urls import origins_by_host
 from bff.settings.tables import LogSettings, Settings
 from gateway.cli.loaded_settings import load_for_a_look, say_aside
 from gateway.cli.options import AsJson, Config
-from gateway.cli.routes import listing, policy_file, policy_run, report
 from gateway.cli.routes.callers import NOBODY, Described, Who, read_who
-from gateway.cli.routes.explanation import Explanation, explain
-from gateway.cli.routes.offline_door import OfflineDoor
 from gateway.cli.routes.questions import Question, read_question
 from gateway.faults import EXIT_FAULT, UsageFault
 from gateway.logs import configure_logging
+
+if TYPE_CHECKING:
+    from gateway.cli.routes.explanation import Explanation
 
 app = typer.Typer(no_args_is_help=True, help="Ask how routes decide, without a network.", rich_markup_mode=None)
 Names = list[str] | None
@@ -50,6 +53,8 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Explain what the front door does with one request, rule by rule. Exits with 0 if it is allowed, 1 if refused."""
+    from gateway.cli.routes import policy_file, report
+
     settings = load_for_a_look(config)[0].settings
     described = Described(
         claims=policy_file.read_claims(claims, where="--as") if claims is not None else None,
@@ -76,6 +81,8 @@ def run_policy(
     as_json: AsJson = False,
 ) -> None:
     """Compare the front door's decisions with a table of expected ones. Exits with 1 if one differs."""
+    from gateway.cli.routes import policy_file, policy_run
+
     settings = load_for_a_look(config)[0].settings
     _quiet()
     compared = asyncio.run(policy_run.compare(settings, policy_file.read_policy(policy, settings)))
@@ -89,11 +96,16 @@ def run_policy(
 @app.command("list")
 def list_routes(config: Config = None, as_json: AsJson = False) -> None:
     """Print the routes in the order in which they are tried."""
+    from gateway.cli.routes import listing
+
     settings = load_for_a_look(config)[0].settings
     typer.echo(json.dumps(listing.list_routes(settings), indent=2) if as_json else listing.as_table(settings))
 
 
 async def _explained(settings: Settings, question: Question) -> Explanation:
+    from gateway.cli.routes.explanation import explain
+    from gateway.cli.routes.offline_door import OfflineDoor
+
     _quiet()
     door = OfflineDoor(settings)
     try:

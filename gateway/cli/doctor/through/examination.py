@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from bff.browser.cookies import build_set_cookie
@@ -27,22 +27,12 @@ from gateway.cli.doctor.through.flow import (
     look_at_upload,
 )
 from gateway.cli.doctor.through.wire import NoAnswer, Place, Reply, request_head
+from gateway.cli.doctor.through.wishes import Wishes
 from gateway.probe.answers import COOKIE, INSECURE_COOKIE
 from gateway.probe.token import SECONDS
 
-QUIET_SECONDS: Final = 65
-"""More than the time-out that nginx has by itself."""
 _REDIRECTS: Final = (301, 302, 307, 308)
 _MODES: Final = ("", "/nginx", "/traefik", "/caddy", "/envoy", "/haproxy", "/")
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """How to look: `quiet_seconds` 0 leaves the time-outs out; `http_port` is where plain http is redirected."""
-
-    quiet_seconds: int = QUIET_SECONDS
-    http_port: int = 0
-    ca_file: str = ""
 
 
 async def examine_through(settings: Settings, url: str, wishes: Wishes, *, clock: Callable[[], float]) -> Report:

@@ -13,7 +13,8 @@ from typing import Any
 
 from bff.settings.tables import Settings
 from gateway.cli.doctor.checks import Finding, Report
-from gateway.cli.doctor.through.examination import Wishes, examine_through
+from gateway.cli.doctor.through.examination import examine_through
+from gateway.cli.doctor.through.wishes import Wishes
 from tests.fakes import FakeProvider, bind_socket
 from tests.front_door import RunningDoor, api_route, page_route
 from tests.repository import ROOT
