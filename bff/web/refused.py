@@ -13,7 +13,8 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote
 
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from bff.browser.request_facts import RequestFacts, wants_page
 from bff.errors import AuthError, BadRequest, Forbidden, LoginRequired, Misdirected, NotFound, Unavailable
