@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.cli.doctor.checks import Report
-from gateway.cli.doctor.through.examination import Wishes, examine_through
+from gateway.cli.doctor.through.examination import examine_through
+from gateway.cli.doctor.through.wishes import Wishes
 from tests.fakes import FakeProvider
 from tests.front_door import RunningDoor, api_route, running_door
 from tests.gateway.cli.doctor.through.proxied_door import faults
