@@ -82,11 +82,12 @@ class RunningDoor:
         store: Store | None = None,
         clock: Callable[[], float] = time.time,
         port: int = 0,
+        verify_at: int = 0,
         **tables: Any,
     ) -> None:
         self._socket = bind_socket("127.0.0.1", port)
         self.port: int = self._socket.getsockname()[1]
-        self._verify_socket = bind_socket("127.0.0.1", 0) if tables.get("forward_auth") else None
+        self._verify_socket = bind_socket("127.0.0.1", verify_at) if tables.get("forward_auth") else None
         self.settings = door_settings(self.port, providers, routes, **tables)
         self._store, self._clock = store, clock
         self._loop = uvloop.new_event_loop()

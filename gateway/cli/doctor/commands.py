@@ -58,6 +58,8 @@ def run_doctor(
         from gateway.cli.doctor.through.examination import examine_through
 
         settings, _ = load(config)
+        if quiet_seconds:
+            say_aside(f"the look at the time-outs takes {quiet_seconds} seconds; --quiet-seconds 0 leaves it out")
         wishes = Wishes(quiet_seconds=quiet_seconds, http_port=http_port or 0, ca_file=ca_file)
         looked = asyncio.run(examine_through(settings, through, wishes, clock=time.time))
         _print_report(looked, as_json=as_json, strict=strict)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from bff.browser.service_workers import asks_for_worker
+from bff.contract import OAUTH2_PATH
 from bff.errors import AuthError
 from bff.settings.tables import RouteSettings
 from gateway.access.cors import answer_preflight
@@ -50,7 +51,7 @@ async def _steps(door: OfflineDoor, question: Question) -> AsyncIterator[Step]:
     yield _host_step(door, question)
     try:
         incoming = await door.read(question)
-        _places(door).check(incoming.facts.urls.host, incoming.path, raw_path=incoming.raw_path)
+        door.admission.check_place(incoming)
     except AuthError as error:
         if error.status != 421:
             yield _path_step(door, question, error)
@@ -59,9 +60,9 @@ async def _steps(door: OfflineDoor, question: Question) -> AsyncIterator[Step]:
     how = "there is one way to read it" if is_plain(incoming.raw_path) else "all readings lead to the same place"
     yield Step("path", f"{shown}: {how}", holds=True)
     if own := _own_address(door, incoming):
-        yield Step("route", own)
+        yield own
         return
-    route = door.routes.match(incoming.facts.urls.host, incoming.path)
+    route = door.admission.match(incoming)
     for step in _route_steps(door, incoming, route):
         yield step
     caller = await _caller(door, incoming, route)
@@ -97,26 +98,28 @@ def _path_step(door: OfflineDoor, question: Question, error: AuthError) -> Step:
         if error.leads_elsewhere:
             urls = door.bff.origins[question.host]
             here = canonical_path(question.raw_path.removeprefix(urls.base_path.encode()) or b"/")
-            route = door.routes.match(urls.host, here)
+            route = door.admission.routes.match(urls.host, here)
             says += f", which leads to {_places(door).name(urls.host, error.reading)}"
             says += f" and not to the route {route.id}" if route is not None else ", and this address to no route"
     return Step("path", says, holds=False)
 
 
-def _own_address(door: OfflineDoor, incoming: Incoming) -> str:
+def _own_address(door: OfflineDoor, incoming: Incoming) -> Step | None:
     server = door.settings.server
-    if (incoming.path + "/").startswith(server.auth_path + "/"):
-        return f"{server.auth_path} has the front door's own pages; no route gets them"
+    if door.admission.belongs_to_auth(incoming):
+        return Step("route", f"{server.auth_path} has the front door's own pages; no route gets them")
+    if door.admission.is_reserved(incoming):
+        return Step("route", f"{OAUTH2_PATH} is reserved; no route gets it", holds=False)
     if incoming.path == "/healthz" and server.public_health:
-        return "server.public_health: the front door answers, no route gets this"
-    return ""
+        return Step("route", "server.public_health: the front door answers, no route gets this")
+    return None
 
 
 def _route_steps(door: OfflineDoor, incoming: Incoming, found: RouteSettings | None) -> Iterator[Step]:
     host, path = incoming.facts.urls.host, incoming.path
     if found is None:
         yield Step("route", "none covers this path at this host", holds=False)
-    for route in door.routes.in_order():
+    for route in door.admission.routes.in_order():
         if route is found:
             where = f" at host {route.host}" if route.host else ""
             how = "is exactly this path" if route.exact else "is the longest prefix"
@@ -138,7 +141,9 @@ def _why_not(route: RouteSettings, host: str, path: str, found: RouteSettings | 
 
 async def _caller(door: OfflineDoor, incoming: Incoming, route: RouteSettings | None) -> Caller | AuthError:
     try:
-        return await door.caller(incoming, route)
+        if route is None:
+            return await door.admission.credentials.identify(incoming, None)
+        return await door.admission.caller_of(incoming, route)
     except AuthError as error:
         return error
 

@@ -20,13 +20,11 @@ from bff.errors import AuthError
 from bff.sessions.lifecycle import Opening
 from bff.sessions.record import TokenSet
 from bff.settings.public_urls import PublicUrls
-from bff.settings.tables import RouteSettings, Settings
+from bff.settings.tables import Settings
 from bff.stores.memory import MemoryStore
-from gateway.access.credentials import Caller, Credentials
-from gateway.access.machine_callers import MachineCallers
 from gateway.access.request import Incoming, read_endpoint, read_request
-from gateway.access.routes import RouteTable
 from gateway.access.session_cache import SessionCache
+from gateway.admission import Admission
 from gateway.cli.routes.callers import Who, person_of
 from gateway.cli.routes.offline_provider import TOKEN, OfflineProviders
 from gateway.cli.routes.questions import Question
@@ -98,9 +96,8 @@ class OfflineDoor:
         )
         for provider in self.bff.sign_in.providers.values():
             self._offline.add(provider)
-        self.routes = RouteTable(settings.routes)
         self._cache = SessionCache(self.bff)
-        self._credentials, self._machines = Credentials(self.bff, self._cache), MachineCallers(self.bff)
+        self.admission = Admission(self.bff, self._cache)
         self._pipeline = Pipeline(self.bff, self._own_pages, self._upstreams(), self._cache)
 
     async def ask(self, question: Question) -> Decided:
@@ -120,10 +117,8 @@ class OfflineDoor:
 
     def _route_id(self, scope: Scope) -> str:
         with suppress(AuthError):
-            incoming = self._read(scope)
-            route = self.routes.match(incoming.facts.urls.host, incoming.path)
-            is_own = (incoming.path + "/").startswith(self.settings.server.auth_path + "/")
-            return "" if route is None or is_own else route.id
+            route = self.admission.match(self._read(scope))
+            return route.id if route is not None else ""
         return ""
 
     def head_fault(self, question: Question) -> RequestRefused | None:
@@ -152,16 +147,6 @@ class OfflineDoor:
         """
         return self._read(await self._scope(question, self.bff.origins.get(question.host)))
 
-    async def caller(self, incoming: Incoming, route: RouteSettings | None) -> Caller:
-        """Find the caller as the pipeline does.
-
-        Raises:
-            AuthError: the credentials are refused.
-        """
-        caller = await self._credentials.identify(incoming, route)
-        machine = await self._machines.identify(incoming, route) if route is not None else None
-        return caller if machine is None else Caller(machine, is_machine=True)
-
     async def aclose(self) -> None:
         await self._pipeline.aclose()
         self._cache.close()
@@ -186,8 +171,7 @@ class OfflineDoor:
         """Sign a token for the route of the request: with its audience, unless the claims name another one."""
         audience = ""
         with suppress(AuthError):
-            incoming = self._read(scope)
-            if route := self.routes.match(incoming.facts.urls.host, incoming.path):
+            if route := self.admission.match(self._read(scope)):
                 audience = route.accept_bearer.audience or route.audience
         granted = {"scope": " ".join(who.scopes)} if who.scopes else {}
         return self._offline.access_token({"aud": audience, **who.claims, **granted}, now=self.bff.clock())

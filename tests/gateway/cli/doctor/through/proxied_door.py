@@ -24,7 +24,7 @@ from tests.security.nginx import running_nginx
 SECRET = "unit-test-proxy-secret-0123456789"
 SHOWN = f'proxy_set_header X-Vestibule-Proxy "{SECRET}";'
 Edits = Mapping[str, str]
-"""Line of the documented configuration → what stands there instead."""
+"""Line of the documented configuration → what stands there instead; VERIFY is the forward-auth listener."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ def proxied_door(
     route: Mapping[str, Any] | None = None,
 ) -> Iterator[Proxied]:
     """Start a door, and nginx in front of it. `server` and `route` are settings over those of the page."""
-    door_port, http_port = _free_port(), _free_port()
+    door_port, http_port, verify_port = _free_port(), _free_port(), _free_port()
     blocks = _documented(authority, door_port=door_port, http_port=http_port)
     for line, instead in (edits or {}).items():
         assert blocks.count(line) == 1, f"{line} is in the documented configuration {blocks.count(line)} times"
-        blocks = blocks.replace(line, instead)
+        blocks = blocks.replace(line, instead.replace("VERIFY", f"127.0.0.1:{verify_port}"))
     with running_nginx(folder, _for_format(blocks)) as port, FakeProvider() as provider:
         own = {
             "public_url": f"https://localhost:{port}",
@@ -66,7 +66,10 @@ def proxied_door(
             **(server or {}),
         }
         routes = [api_route("http://127.0.0.1:9", **(route or {})), page_route("http://127.0.0.1:9")]
-        door = RunningDoor({"corp": provider}, routes, port=door_port, server=own).start()
+        asked = {"modes": ["nginx"], "bind": f"127.0.0.1:{verify_port}"}
+        door = RunningDoor(
+            {"corp": provider}, routes, port=door_port, verify_at=verify_port, server=own, forward_auth=asked
+        ).start()
         try:
             yield Proxied(door.settings, f"https://localhost:{port}", http_port, authority.ca_file)
         finally:

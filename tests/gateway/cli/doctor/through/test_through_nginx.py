@@ -203,12 +203,19 @@ CASES: dict[str, tuple[Edits, dict[str, Any], str, str, str]] = {
         "the proxy cuts an answer that pauses for 3 seconds",
         "nginx: proxy_read_timeout 3600s;",
     ),
-    "verify is reachable": (
+    "something answers for verify": (
         {"location / {": 'location /auth/verify { return 200 "signed in"; } location / {'},
         {},
         "verify",
         "/auth/verify (200), /auth/verify/nginx (200)",
         "nginx: location /auth/ { proxy_pass http://127.0.0.1:",
+    ),
+    "the forward-auth listener is reachable": (
+        {"location / {": f"location /auth/verify {{ proxy_pass http://VERIFY; {SHOWN} }} location / {{"},
+        {},
+        "verify",
+        "/auth/verify (401), /auth/verify/nginx (401), /auth/verify/traefik (403)",
+        "pass /auth/ to server.bind",
     ),
 }
 
