@@ -26,7 +26,7 @@ from bff.oidc.authorization import (
     parse_authorization_response,
     validate_authorization_response,
 )
-from bff.oidc.end_session import ByForm, ByRedirect, EndSession, build_end_session
+from bff.oidc.end_session import ByForm, ByRedirect, EndSession, build_end_session, cognito_endpoint
 from bff.oidc.id_token import TOO_LONG_AGO
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.tokens import GrantRefused, UnusableTokenResponse, build_code_grant
@@ -359,10 +359,13 @@ class SignIn:
             metadata = await provider.answering_metadata(seconds=LOGOUT_METADATA_SECONDS)
         except ProviderUnavailable:
             return LogoutStarted(None, is_provider_silent=True)
-        if not metadata.end_session_endpoint:
+        endpoint = metadata.end_session_endpoint
+        if not endpoint and provider.settings.logout_method == "cognito":
+            endpoint = cognito_endpoint(metadata.authorization_endpoint)
+        if not endpoint:
             return LogoutStarted(None)
         request = EndSession(
-            endpoint=metadata.end_session_endpoint,
+            endpoint=endpoint,
             id_token_hint=session.tokens.id_token if provider.settings.id_token_hint else "",
             client_id=provider.settings.client_id,
             post_logout_redirect_uri=urls.post_logout,

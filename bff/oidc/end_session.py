@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from authlib.common.urls import add_params_to_uri
 
 from bff.contract import Identity
 
-LogoutMethod = Literal["auto", "get"]
+LogoutMethod = Literal["auto", "get", "cognito"]
 MOST_URL_BYTES: Final = 2_000
 MOST_HINT_CHARACTERS: Final = 255
 
@@ -70,10 +70,12 @@ class ByForm:
 
 
 def build_end_session(request: EndSession, *, method: LogoutMethod, identity: Identity) -> ByRedirect | ByForm:
-    """Build the request for the browser. With `method` "get" it is always a redirect.
+    """Build the request for the browser. With `method` "get" or "cognito" it is always a redirect.
 
     `identity` is the person: their name at the provider takes the place of an ID token that is too long for an address.
     """
+    if method == "cognito":
+        return _at_cognito(request)
     url = request.url
     if len(url) <= MOST_URL_BYTES:
         return ByRedirect(url)
@@ -82,6 +84,20 @@ def build_end_session(request: EndSession, *, method: LogoutMethod, identity: Id
         return short
     place = urlsplit(request.endpoint)
     return ByForm(request.endpoint, f"{place.scheme}://{place.netloc}", request.parameters, short)
+
+
+def cognito_endpoint(authorization_endpoint: str) -> str:
+    """Return where Amazon Cognito takes its sign-out request: `/logout` on the domain of the user pool."""
+    return urlunsplit(urlsplit(authorization_endpoint)._replace(path="/logout", query="", fragment=""))
+
+
+def _at_cognito(request: EndSession) -> ByRedirect:
+    """Build Amazon Cognito's own request: by GET, with these two parameters and no others.
+
+    https://docs.aws.amazon.com/cognito/latest/developerguide/logout-endpoint.html
+    """
+    given = [("client_id", request.client_id), ("logout_uri", request.post_logout_redirect_uri)]
+    return ByRedirect(str(add_params_to_uri(request.endpoint, given)))
 
 
 def logout_hint(identity: Identity) -> str:

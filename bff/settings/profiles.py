@@ -37,7 +37,11 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "allowed_hosts": ("oauth2.googleapis.com", "openidconnect.googleapis.com", "www.googleapis.com"),
             "roles_claim": "roles",
         },
-        "cognito": {"roles_claim": "cognito:roles", "groups_claim": "cognito:groups"},
+        "cognito": {
+            "roles_claim": "cognito:roles",
+            "groups_claim": "cognito:groups",
+            "logout_method": "cognito",  # its end-session endpoint knows no post_logout_redirect_uri
+        },
         "zitadel": {
             "scopes": _OFFLINE,
             "trusted_audiences": ("*",),

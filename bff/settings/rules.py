@@ -20,6 +20,7 @@ from bff.oidc.authorization import OWN_PARAMETERS
 from bff.oidc.urls import http_url, is_loopback, names_default_port
 from bff.settings.header_names import assertion_header_faults, claim_header_faults
 from bff.settings.open_routes import open_route_faults
+from bff.settings.path_cases import ONE_CASE_FIX, paths_that_differ_in_case
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import ProviderSettings, RouteSettings, Settings, StreamlitChild
 
@@ -293,6 +294,8 @@ def _kit_origin(key: str, text: str) -> Iterator[RuleFault]:
 def _routes(settings: Settings) -> Iterator[RuleFault]:
     seen_ids: set[str] = set()
     seen_places: set[tuple[str, str]] = set()
+    for number, other in paths_that_differ_in_case(settings.routes):
+        yield f"routes[{number}].path", f"differs from {other} only in upper and lower case", ONE_CASE_FIX
     for number, route in enumerate(settings.routes):
         label = f"routes[{number}]"
         if route.id in seen_ids:

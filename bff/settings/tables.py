@@ -136,8 +136,10 @@ class ProviderSettings(Table):
     groups_from: Literal["claims", "graph"] = "claims"
     """`graph`: fetch the groups from Microsoft Graph if the token says only that there are too many."""
     id_token_hint: bool = True
-    logout_method: Literal["auto", "get"] = "auto"
-    """How a sign-out too long for an address is told: by a form, or, where only GET is taken, without the ID token."""
+    logout_method: Literal["auto", "get", "cognito"] = "auto"
+    """How a sign-out too long for an address is told: by a form, or, where only GET is taken, without the ID token.
+
+    `cognito`: every sign-out is told by Amazon Cognito's own request."""
     revoke_on_backchannel_logout: bool = True
     frontchannel_logout: bool = False
     proxy_url: SecretStr = SecretStr("")

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from bff.assembly import Bff
 from bff.contract import Identity
 from bff.sessions.assertion import Assertion
-from bff.sessions.record import Session
+from bff.sessions.record import Session, dump_session
 from bff.stores.events import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded
 from gateway.headers.identity import IdentityHeaders
 
 MAX_ENTRIES = 20_000
+MAX_BYTES = 20_000 * 6 * 1024
+"""What the sessions may weigh together: 6 KiB each on average."""
 TOUCH_SECONDS = 30.0
 TOUCH_SHARE = 0.1
 
@@ -37,6 +39,8 @@ class LiveSession:
     handshakes: dict[tuple[str, int], Assertion] = field(default_factory=dict, repr=False)
     """By kit client and bytes of the line."""
     handles: dict[str, str] = field(default_factory=dict, repr=False)
+    weight: int = 0
+    """The size of the record in bytes, as the store has it before it is sealed."""
 
 
 class SessionCache:
@@ -46,6 +50,7 @@ class SessionCache:
         self._bff = bff
         self._entries: OrderedDict[str, LiveSession] = OrderedDict()
         self._by_owner: dict[str, set[str]] = {}
+        self._bytes = 0
         self._events = 0
         self._unsubscribe = bff.store.subscribe(self.on_event)
         self._touch_every = min(TOUCH_SECONDS, bff.settings.session.idle_seconds * TOUCH_SHARE)
@@ -95,8 +100,7 @@ class SessionCache:
             case SessionChanged(name):
                 self._drop(name)
             case EverythingUnknown():
-                self._entries.clear()
-                self._by_owner.clear()
+                self._clear()
             case SessionsEnded(_, name, owner, at):
                 if name:
                     self._drop(name)
@@ -107,8 +111,12 @@ class SessionCache:
 
     def close(self) -> None:
         self._unsubscribe()
+        self._clear()
+
+    def _clear(self) -> None:
         self._entries.clear()
         self._by_owner.clear()
+        self._bytes = 0
 
     async def _load(self, name: str) -> LiveSession | None:
         before = self._events
@@ -122,14 +130,19 @@ class SessionCache:
         return entry
 
     def _put(self, name: str, entry: LiveSession) -> None:
+        self._drop(name)
+        if entry.weight > MAX_BYTES:
+            return
         self._entries[name] = entry
+        self._bytes += entry.weight
         for owner in entry.owners:
             self._by_owner.setdefault(owner, set()).add(name)
-        while len(self._entries) > MAX_ENTRIES:
+        while len(self._entries) > MAX_ENTRIES or self._bytes > MAX_BYTES:
             self._drop(next(iter(self._entries)))
 
     def _drop(self, name: str) -> None:
         entry = self._entries.pop(name, None)
+        self._bytes -= entry.weight if entry else 0
         for owner in entry.owners if entry else ():
             names = self._by_owner.get(owner)
             if names is not None:
@@ -150,4 +163,5 @@ def describe(session: Session, bff: Bff) -> LiveSession:
         owners=frozenset(name for owner in bff.sessions.barriers_of(session) for name in owner),
         idle_expires_at=session.idle_expires_at,
         touched_at=session.idle_expires_at - bff.settings.session.idle_seconds,
+        weight=len(dump_session(session)),
     )

@@ -289,6 +289,7 @@ class _SocketCall:
             max_upstream_message=self.limits.websocket_upstream_message_bytes,
             closer=self.closer,
             accept_headers=accept_headers,
+            clean_answer=_clean_answer(upstream.responses, self.incoming),
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -16,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from bff.contract import CloseCode
 from gateway.headers.request import RawHeaders
-from gateway.upstream.messages import Side, SocketEnd
+from gateway.upstream.messages import CleanAnswer, Side, SocketEnd
 from gateway.upstream.socket_closer import SocketCloser
 from gateway.upstream.socket_frames import close_client, is_larger, is_sendable, payload
 from gateway.upstream.websocket_client import UpstreamRefused, WebSocketUpstream
@@ -24,6 +25,8 @@ from gateway.upstream.websocket_client import UpstreamRefused, WebSocketUpstream
 _GRACE_SECONDS: Final = 2.0
 _NO_STATUS: Final = 1005
 _GOING_AWAY: Final = 1001
+_OF_THIS_HOP: Final = frozenset({b"content-length", b"date", b"server"})
+"""Headers of a 101 that the server here writes itself, or that mean nothing there."""
 _PASSED_ON: Final = frozenset({b"content-type", b"retry-after", b"www-authenticate"})
 
 
@@ -41,12 +44,13 @@ async def relay_websocket(
     closer: SocketCloser,
     on_client_message: Callable[[], None] | None = None,
     accept_headers: RawHeaders | None = None,
+    clean_answer: CleanAnswer | None = None,
 ) -> SocketEnd:
     """Relay until one side or `closer` ends it. Nothing may have been received from `receive` before.
 
     `request_headers` are final and carry the client's Host and Origin. `subprotocols` are all entries as they were
-    sent. Sizes are bytes per message. `on_client_message` is called for each message of the client, since it may be
-    activity.
+    sent. Of the headers in the upstream's answer those go on that `clean_answer` keeps. Sizes are bytes per message.
+    `on_client_message` is called for each message of the client, since it may be activity.
 
     Raises:
         UpstreamFailed: before the handshake is answered; answer it with an HTTP error.
@@ -66,10 +70,25 @@ async def relay_websocket(
     relay.max_client_message = max_client_message
     relay.on_client_message = on_client_message
     try:
-        await send({"type": "websocket.accept", "subprotocol": connection.subprotocol, "headers": accept_headers or []})
+        headers = [*(accept_headers or []), *_answer_headers(connection, clean_answer)]
+        await send({"type": "websocket.accept", "subprotocol": connection.subprotocol, "headers": headers})
         return await relay.run()
     finally:
         connection.transport.abort()
+
+
+def _answer_headers(connection: ClientConnection, clean_answer: CleanAnswer | None) -> RawHeaders:
+    """Return what the client gets of the headers of the upstream's 101, above all its cookies.
+
+    Raises:
+        UpstreamFailed: a header that nobody may send.
+    """
+    if clean_answer is None or connection.response is None:
+        return []
+    items = connection.response.headers.raw_items()
+    given = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in items]
+    kept = clean_answer(HTTPStatus.SWITCHING_PROTOCOLS, given)
+    return [(name, value) for name, value in kept if name not in _OF_THIS_HOP]
 
 
 class _SocketRelay:

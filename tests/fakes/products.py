@@ -185,16 +185,17 @@ def google(provider: FakeProvider) -> None:
 
 
 def cognito(provider: FakeProvider) -> None:
-    """Endpoints are on the domain of the user pool; `email_verified` is text at userinfo; no standard sign-out."""
+    """Endpoints are on the domain of the user pool; `email_verified` is text at userinfo; a sign-out of its own."""
     plain_person(provider)
     id_token(provider, {"cognito:groups": ["science"], "token_use": "id", "sid": OMIT, "acr": OMIT})
     userinfo(provider, lambda before: {**before, "email_verified": "true", "username": "alice"})
     provider.bend.access_token.claims(
         lambda before: {**before, "token_use": "access", "cognito:groups": ["science"], "username": "alice"}
     )
-    endpoints_elsewhere(provider, "authorization_endpoint", "token_endpoint", "userinfo_endpoint")
-    without_metadata(provider, "end_session_endpoint", "pushed_authorization_request_endpoint")
-    provider.options.rotate_refresh_tokens = False
+    of_the_pool = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "end_session_endpoint")
+    endpoints_elsewhere(provider, *of_the_pool)
+    without_metadata(provider, "pushed_authorization_request_endpoint")
+    provider.options.cognito_sign_out, provider.options.rotate_refresh_tokens = True, False
 
 
 def zitadel(provider: FakeProvider) -> None:
@@ -330,10 +331,10 @@ PRODUCTS = (
         issuer_path="/eu-central-1_abcdefghi",
         table={"allowed_hosts": ["localhost"]},
         groups=("science",),
-        knows_signing_out=False,
         rotates=False,
         sources={
             "sign-out by a request of its own": f"{COGNITO_GUIDE}/logout-endpoint.html",
+            "end_session_endpoint in discovery": "https://github.com/swisstopo/swissgeol-boreholes-suite/pull/1066",
             "email_verified as text at userinfo": UNVERIFIED,
         },
     ),

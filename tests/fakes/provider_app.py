@@ -108,6 +108,8 @@ def end_session(state: ProviderState, hit: Hit) -> Answer:
     params = hit.form if hit.method == "POST" else hit.query
     if hit.has_duplicates():
         return error_page("duplicate parameter")
+    if state.options.cognito_sign_out:
+        return _cognito_sign_out(state, hit)
     client_id = params.get("client_id", "")
     if "id_token_hint" in params:
         claims = state.read_token(params["id_token_hint"])
@@ -126,6 +128,18 @@ def end_session(state: ProviderState, hit: Hit) -> Answer:
     if client is None or back not in client.post_logout_redirect_uris:
         return error_page("post_logout_redirect_uri is not registered")
     return RedirectAnswer(back, {"state": params["state"]} if "state" in params else {})
+
+
+def _cognito_sign_out(state: ProviderState, hit: Hit) -> Answer:
+    """Amazon Cognito's own request: it ends the sign-in of the browser, whoever that is, and knows no hint."""
+    if hit.method != "GET" or hit.query.keys() != {"client_id", "logout_uri"}:
+        return error_page("Required String parameter 'logout_uri' is not present")
+    client = state.clients.get(hit.query["client_id"])
+    if client is None or hit.query["logout_uri"] not in client.post_logout_redirect_uris:
+        return error_page("logout_uri is not an allowed sign-out URL")
+    for sid in list(state.memory.logins):
+        state.end_login(sid)
+    return RedirectAnswer(hit.query["logout_uri"], {})
 
 
 def _not_found(state: ProviderState, hit: Hit) -> Answer:

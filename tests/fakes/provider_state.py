@@ -55,6 +55,8 @@ class Options:
     send_iss: bool = True
     require_par: bool = False
     jwks_decoys: bool = False
+    cognito_sign_out: bool = False
+    """Take sign-outs in the form of Amazon Cognito alone."""
     access_token_alg: str = "RS256"
     id_token_alg: str = "RS256"
     access_token_audience: str = "api"

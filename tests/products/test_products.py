@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from bff.settings.profiles import PROFILES
 from tests.fakes import FakeClock, FakeProvider, RecordingUpstream
-from tests.fakes.products import PRODUCTS, UNVERIFIED, Product
+from tests.fakes.products import PRODUCTS, UNVERIFIED, Product, without_metadata
 from tests.front_door import api_route, page_route
 from tests.repository import ROOT
 from tests.security.house import House, open_house
@@ -84,6 +85,21 @@ def test_signing_out_ends_the_session_here_and_at_products_that_support_it(produ
         assert not house.is_signed_in(browser)
     assert pages[-1].url.path == "/auth/logged-out"
     assert login.ended is (product.knows_signing_out and "sid" in _claims_with_a_session(product))
+
+
+@pytest.mark.parametrize("is_named", [True, False], ids=["named by discovery", "not named"])
+def test_cognito_is_told_of_a_sign_out_by_its_own_request(is_named: bool) -> None:
+    with house_of(BY_NAME["cognito"]) as (house, _):
+        if not is_named:
+            without_metadata(house.provider, "end_session_endpoint")
+        browser = house.sign_in()
+        there = urlsplit(browser.post(f"{house.url}/auth/logout").headers["location"])
+    assert there.netloc == f"localhost:{house.provider.port}"
+    assert there.path.endswith("/end-session" if is_named else "/logout")
+    assert parse_qsl(there.query) == [
+        ("client_id", house.provider.client.client_id),
+        ("logout_uri", f"{house.url}/auth/logged-out"),
+    ]
 
 
 def _claims_with_a_session(product: Product) -> set[str]:

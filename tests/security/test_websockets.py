@@ -149,6 +149,33 @@ def test_ws_3_a_handshake_keeps_only_the_headers_that_streamlit_needs(house: Hou
     assert "2|abc|def" not in repr(house.audit)
 
 
+def test_ws_3_cookies_of_a_handshake_answer_follow_the_rule_and_dropped_ones_leave_a_line(
+    house: House, cookie: str
+) -> None:
+    """A load balancer may pin a person to a server by the cookie of a 101."""
+    house.upstream.websocket(
+        "/pinned",
+        headers=(
+            ("Set-Cookie", "pin=a; Path=/"),
+            ("Set-Cookie", f"lb=b; Domain={house.host.partition(':')[0]}; Path=/"),
+            ("Set-Cookie", "vestibule=stolen; Path=/"),
+            ("Set-Cookie", "far=1; Domain=evil.example"),
+            ("X-App", "1"),
+            ("X-Auth-Request-User", "mallory"),
+            ("Server", "odd"),
+        ),
+    )
+    answer = attempt(house, handshake("/pinned", house.host, cookie=cookie))
+    assert answer.status == 101
+    assert sorted(answer.all("set-cookie")) == ["lb=b; Path=/", "pin=a; Path=/"]
+    assert (answer.all("x-app"), answer.all("x-auth-request-user")) == (["1"], [])
+    assert "odd" not in answer.all("server")
+    dropped = {(line["cookie"], line["reason"]) for line in house.audit if line["event"] == "response_cookie_dropped"}
+    assert dropped == {("vestibule", "own_name"), ("far", "domain")}
+    headers = [line["header"] for line in house.audit if line["event"] == "response_header_dropped"]
+    assert headers == ["x-auth-request-user"]
+
+
 def test_ws_4_the_identity_for_resuming_is_the_same_for_a_person_after_a_token_refresh(
     timed_house: Callable[..., House], clock: FakeClock
 ) -> None:

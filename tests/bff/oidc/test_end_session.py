@@ -71,6 +71,16 @@ def test_the_logout_hint_is_the_name_of_the_person_at_the_provider(identity: Ide
     assert logout_hint(identity) == hint
 
 
+@pytest.mark.parametrize("request_", [REQUEST, LONG], ids=["short", "long"])
+def test_cognito_gets_its_own_two_parameters_and_nothing_else(request_: EndSession) -> None:
+    built = build_end_session(request_, method="cognito", identity=ALICE)
+    assert pairs(built) == [
+        ("p", "policy"),
+        ("client_id", "vestibule"),
+        ("logout_uri", "https://apps.example.com/auth/logged-out"),
+    ]
+
+
 def test_absent_parameters_are_left_out_of_the_logout_request() -> None:
     few = EndSession(endpoint="https://idp.example.com/logout", client_id="c", post_logout_redirect_uri="", state="s")
     assert few.url == "https://idp.example.com/logout?client_id=c&state=s"
