@@ -1,8 +1,9 @@
-"""The environment with the applications, and a Chromium."""
+"""The environments with the applications, and a Chromium."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,26 @@ from tests import components
 from tests.applications.installed import InstallFailed, installed_python
 from tests.fakes import FakeProvider
 
-INSTALL_SECONDS = 300
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+INSTALL_SECONDS = 600
+REQUIREMENTS = Path(__file__).with_name("requirements")
 CHROMIUM_ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 
 
 @pytest.fixture(scope="session")
-def applications(artefacts: Path) -> Path:
-    """The interpreter that has the applications. If they cannot be installed, the tests are skipped."""
-    try:
-        return installed_python(REQUIREMENTS, artefacts, seconds=INSTALL_SECONDS)
-    except InstallFailed as failed:
-        components.leave_out(str(failed))
+def python_with(artefacts: Path) -> Callable[[str], Path]:
+    """Finds the interpreter of an environment by the name of its requirements.
+
+    If its packages cannot be installed, the test is skipped.
+    """
+
+    @cache
+    def find(environment: str) -> Path:
+        try:
+            return installed_python(REQUIREMENTS / f"{environment}.txt", artefacts, seconds=INSTALL_SECONDS)
+        except InstallFailed as failed:
+            components.leave_out(str(failed))
+
+    return find
 
 
 @pytest.fixture(scope="module")

@@ -1,101 +1,113 @@
-"""Small programs of other frameworks. Each shows a value that changes by itself."""
+"""Programs of other frameworks, and how to run them. Each shows a value that changes by itself."""
 
 from __future__ import annotations
 
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from tests.applications import sources
 from tests.ports import free_port
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`source` goes to `app.py`; `arguments` follow the interpreter. `{port}` stands for the port.
+    """`files` are written to the program's folder; `arguments` follow the interpreter of `environment`.
 
-    `shows` is a text that a page has when it is alive.
+    In the arguments `{port}` is the program's own port and `{public}` the host and port that browsers use. `path` is
+    the page to open, `route` what the door's route needs, `quiet` the paths that its pages poll.
     """
 
-    source: str
+    environment: str
+    files: Mapping[str, str]
     arguments: tuple[str, ...] = ("app.py", "{port}")
-    shows: str = "beat 3"
+    path: str = "/?chart=3"
+    route: Mapping[str, Any] = field(default_factory=dict)
+    quiet: tuple[str, ...] = ()
 
-
-DASH: Final = """
-import sys
-from dash import Dash, Input, Output, dcc, html
-
-app = Dash(__name__)
-app.layout = html.Div([html.P(id="beat"), dcc.Interval(id="timer", interval=500)])
-
-
-@app.callback(Output("beat", "children"), Input("timer", "n_intervals"))
-def beat(count):
-    return f"beat {count}"
-
-
-app.run(host="127.0.0.1", port=int(sys.argv[1]))
-"""
-
-NICEGUI: Final = """
-import sys
-from nicegui import ui
-
-
-@ui.page("/")
-def page():
-    label = ui.label("beat 0")
-    counts = iter(range(1, 10**9))
-    ui.timer(0.5, lambda: label.set_text(f"beat {next(counts)}"))
-
-
-ui.run(host="127.0.0.1", port=int(sys.argv[1]), reload=False, show=False)
-"""
-
-MARIMO: Final = """
-import marimo
-
-app = marimo.App()
-
-
-@app.cell
-def _():
-    import marimo as mo
-
-    mo.md("beat 3")
-    return
-
-
-if __name__ == "__main__":
-    app.run()
-"""
 
 PROGRAMS: Final[Mapping[str, Program]] = {
-    "dash": Program(DASH),
-    "nicegui": Program(NICEGUI),
+    "dash": Program("dash", {"app.py": sources.DASH}, quiet=("/_dash-update-component",)),
+    "nicegui": Program("dash", {"app.py": sources.NICEGUI}),
     "marimo": Program(
-        MARIMO,
+        "dash",
+        {"app.py": sources.MARIMO},
         ("-m", "marimo", "run", "app.py", "--headless", "--no-token", "--host", "127.0.0.1", "--port", "{port}"),
     ),
+    "gradio": Program("gradio", {"app.py": sources.GRADIO}, quiet=("/gradio_api/queue", "/gradio_api/heartbeat")),
+    "panel": Program(
+        "panel",
+        {"app.py": sources.PANEL},
+        (
+            *("-m", "panel", "serve", "app.py", "--index", "app", "--address", "127.0.0.1", "--port", "{port}"),
+            *("--allow-websocket-origin", "{public}"),
+        ),
+        path="/app?chart=3",
+    ),
+    "shiny": Program(
+        "shiny", {"app.py": sources.SHINY}, ("-m", "shiny", "run", "--host", "127.0.0.1", "--port", "{port}", "app.py")
+    ),
+    "jupyterlab": Program(
+        "jupyterlab",
+        {"beat.ipynb": sources.NOTEBOOK},
+        (
+            *("-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port={port}"),
+            *("--IdentityProvider.token=", "--ServerApp.allow_remote_access=True"),
+        ),
+        path="/lab/tree/beat.ipynb",
+        route={"encoded_slashes": True},
+        quiet=("/api/kernels", "/api/sessions", "/api/terminals", "/api/contents", "/lab/api/workspaces"),
+    ),
+    "mlflow": Program(
+        "mlflow",
+        {},
+        (
+            *("-m", "mlflow", "server", "--host", "127.0.0.1", "--port", "{port}", "--workers", "1"),
+            *("--backend-store-uri", "sqlite:///runs.db", "--artifacts-destination", "./artifacts"),
+            *("--allowed-hosts", "{public}", "--cors-allowed-origins", "http://{public}"),
+        ),
+        path="/#/experiments",
+    ),
 }
+QUICK: Final = ("dash", "nicegui", "marimo")
+"""Those that `make test` runs too."""
 
 
 @contextmanager
-def running_program(name: str, python: Path, folder: Path, *, seconds: float = 60) -> Iterator[str]:
-    """Run the program of this name; yields its address once it listens."""
-    program, port = PROGRAMS[name], free_port()
-    (folder / "app.py").write_text(program.source)
-    command = [str(python), *(part.format(port=port) for part in program.arguments)]
+def running_program(
+    name: str, python: Path, folder: Path, *, public: str, arguments: Sequence[str] = (), seconds: float = 120
+) -> Iterator[str]:
+    """Run the program of this name; yields its address once it listens. `arguments` come after its own."""
+    program = PROGRAMS[name]
+    for file, text in program.files.items():
+        (folder / file).write_text(text)
+    with running_command([str(python), *program.arguments, *arguments], folder, public=public, seconds=seconds) as url:
+        yield url
+
+
+@contextmanager
+def running_command(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    public: str,
+    environ: Mapping[str, str] | None = None,
+    port: int = 0,
+    seconds: float = 120,
+) -> Iterator[str]:
+    """Run a command in `folder` until the block ends; yields its address once it listens on its port."""
+    port = port or free_port()
+    parts = [part.replace("{port}", str(port)).replace("{public}", public) for part in command]
     log = folder / "log"
     with log.open("wb") as output:
         # A separate home: some programs keep settings there, and they must not get a proxy or a key of the caller.
-        environ = {"HOME": str(folder), "PATH": "/usr/bin:/bin"}
-        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=subprocess.STDOUT)
+        own = {"HOME": str(folder), "PATH": "/usr/bin:/bin", **(environ or {})}
+        process = subprocess.Popen(parts, cwd=folder, env=own, stdout=output, stderr=subprocess.STDOUT)
     try:
         _wait(process, port, log, seconds=seconds)
         yield f"http://127.0.0.1:{port}"

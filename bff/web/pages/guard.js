@@ -18,12 +18,15 @@
   const RESTARTED = 1012;
   const CUT_OFF = [1006, RESTARTED];
   const TOLD_MS = 20000;
+  const STAYED_MS = 5000;
+  const LONGEST_WAIT_MS = 2147483647; /* of a timer */
   const CLOSED = 2;
   const call = Reflect.apply;
   const nativeFetch = window.fetch;
   const nativeThen = Promise.prototype.then;
   const nativeListen = EventTarget.prototype.addEventListener;
   const nativeTimeout = window.setTimeout.bind(window);
+  const nativeClear = window.clearTimeout.bind(window);
   const nativeNow = performance.now.bind(performance);
   const listen = (target, kind, listener) => call(nativeListen, target, [kind, listener]);
   let person = null; /* not known yet; "" is nobody */
@@ -32,6 +35,9 @@
   let between = BETWEEN_QUESTIONS_MS;
   let leaving = false;
   let isStuck = false;
+  let isDeparting = false;
+  let stayed = null; /* the bar of a page whose session has ended, and whose person stayed to keep what they wrote */
+  let end = 0; /* the timer for the end that is known */
   let channel = null;
 
   /* Other tabs ask as well when they hear this. Everything of this origin may say it, so it is no more than a hint. */
@@ -59,7 +65,16 @@
     if (answer.status === 401) return "";
     if (!answer.ok) return null;
     const session = await answer.json();
+    awaitEnd(session, Date.parse(answer.headers.get("Date")) / 1000);
     return session.iss + " " + session.sub;
+  };
+
+  /* Many pages ask for nothing while nobody uses them. Use moves the end, so the question then finds a later one. */
+  const awaitEnd = (session, now) => {
+    const seconds = Math.min(session.expires_at, session.idle_expires_at) - now + 1;
+    if (!Number.isFinite(seconds)) return;
+    nativeClear(end);
+    end = nativeTimeout(() => suspect("refused"), Math.min(Math.max(seconds, 1) * 1000, LONGEST_WAIT_MS));
   };
 
   const here = () => location.pathname + location.search;
@@ -109,9 +124,25 @@
     nativeTimeout(() => bar.remove(), TOLD_MS);
   };
 
+  /* "Leave site?", a browser asks for a page with unsaved work, and the person may stay. Then say once what is so. */
+  const tellStayed = (text, address) => {
+    isDeparting = false;
+    stayed = notice(text + " ");
+    const link = document.createElement("a");
+    link.href = address;
+    link.target = "_blank";
+    link.rel = "noopener";
+    link.style.color = "inherit";
+    link.textContent = "Sign in in a new tab, then go on here.";
+    stayed.append(link);
+  };
+
   const move = (address) => {
     if (mayMove()) {
+      isDeparting = true;
       location.assign(address);
+      const signIn = auth + "/login?return_to=" + encodeURIComponent(here());
+      nativeTimeout(() => tellStayed("Your session has ended, and nothing is saved.", signIn), STAYED_MS);
       return;
     }
     isStuck = true;
@@ -152,13 +183,17 @@
       return;
     }
     between = BETWEEN_QUESTIONS_MS;
-    if (now && now === person) return;
+    if (now && now === person) {
+      if (stayed !== null) stayed.remove();
+      stayed = null;
+      return;
+    }
     if (now) {
       if (!person) person = now;
       else if (mayMove()) location.reload();
       return;
     }
-    if (person === "" && isHint(reason)) return;
+    if (isDeparting || stayed !== null || (person === "" && isHint(reason))) return;
     if (reason !== "told") tell();
     const target = "return_to=" + encodeURIComponent(here());
     if (["told", "logout", "revoked"].includes(reason)) move(auth + "/logged-out?" + target);
@@ -266,6 +301,25 @@
       }),
   );
 
+  /*
+   * Code, styles and pictures that a page loads, import() too, are no fetch, and say only that they failed. Browsers
+   * tell the status beside, but not of a style sheet that they refuse, and old browsers of nothing.
+   */
+  const watchLoads = () => {
+    const tellsStatus = "responseStatus" in PerformanceResourceTiming.prototype;
+    const failed = ({ target }) => {
+      if (!(target instanceof Element) || (tellsStatus && !(target instanceof HTMLLinkElement))) return;
+      if (isOurs(target.src || target.href || "about:")) suspect("refused");
+    };
+    call(nativeListen, window, ["error", failed, true]);
+    if (!tellsStatus) return;
+    new PerformanceObserver((list) => {
+      const isRefusal = (entry) =>
+        entry.responseStatus === 401 && !["fetch", "xmlhttprequest"].includes(entry.initiatorType) && isOurs(entry.name);
+      if (list.getEntries().some(isRefusal)) suspect("refused");
+    }).observe({ type: "resource" });
+  };
+
   const hear = () => {
     try {
       channel = new BroadcastChannel(channelName);
@@ -295,8 +349,18 @@
     suspect("told");
   });
 
+  /* The person may have signed in elsewhere meanwhile. */
+  listen(document, "visibilitychange", () => {
+    if (stayed !== null && document.visibilityState === "visible") suspect("told");
+  });
+
   listen(document, "DOMContentLoaded", tellMoved);
 
+  try {
+    watchLoads();
+  } catch {
+    /* an old browser: what is watched besides has to do */
+  }
   hear();
   ask().then(
     (now) => {
