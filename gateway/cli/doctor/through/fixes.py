@@ -44,10 +44,14 @@ FIXES: Final[dict[Fault, tuple[tuple[str, str], ...]]] = {
         ("Envoy", "upgrade_configs: [{{ upgrade_type: websocket }}]"),
     ),
     "http": (("nginx", "proxy_http_version 1.1;"),),
-    "answer_buffered": (("nginx", "proxy_buffering off;"), ("Caddy", "flush_interval -1")),
+    "answer_buffered": (
+        ("nginx", "proxy_buffering off;"),
+        ("Caddy", "flush_interval -1, and no buffer_responses or response_buffers"),
+    ),
     "request_buffered": (
         ("nginx", "proxy_request_buffering off;"),
         ("HAProxy", "no option http-buffer-request"),
+        ("Caddy", "no buffer_requests or request_buffers"),
         ("Traefik", "remove the middleware buffering"),
     ),
     "forwarded_for": (

@@ -26,6 +26,8 @@ SLACK_SECONDS: Final = 5.0
 SOCKET_SECONDS: Final = 10.0
 _WORD: Final = "are you there"
 _TOO_LARGE: Final = 413
+_NOT_REFUSED: Final = (0, 200, 408, 504)
+"""Answers to a body that was announced: none, that of the door, or that the rest of it does not come."""
 
 
 async def look_at_stream(outside: Outside, *, now: float) -> Finding:
@@ -75,7 +77,7 @@ async def look_at_body_size(outside: Outside, *, now: float) -> Finding:
     if status == _TOO_LARGE:
         says = f"routes take bodies of up to {size} bytes, but the proxy refuses such a request (413)"
         return Finding("fault", "body", f"{says}; {body_fix(size)}")
-    if status not in (0, 200):
+    if status not in _NOT_REFUSED:
         return Finding("fault", "body", f"a request with a body of {size} bytes is answered with {status}")
     return Finding("ok", "body", f"bodies of {size} bytes, the most that a route takes, are not refused")
 
