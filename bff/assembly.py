@@ -19,6 +19,7 @@ from bff.login.observer import LoginObserver
 from bff.login.return_targets import ReturnTargets
 from bff.login.sign_in import SignIn
 from bff.login.transactions import Transactions
+from bff.login.trials import Trials
 from bff.provider.client import Provider, http_client_for
 from bff.sessions.assertion import Assertions
 from bff.sessions.cookie import presented_record
@@ -46,6 +47,7 @@ class Bff:
     store: Store
     sessions: Sessions
     transactions: Transactions
+    trials: Trials
     return_targets: ReturnTargets
     sign_in: SignIn
     tokens: TokenRefresher
@@ -131,6 +133,7 @@ def assemble(
     urls = next(iter(origins.values()))
     sessions = Sessions(store, keyring, settings.session)
     transactions = Transactions(store, keyring, settings.limits)
+    trials = Trials(store, keyring, seconds=settings.limits.login_seconds)
     margin = settings.session.refresh_before_expiry_seconds
     tokens = TokenRefresher(sessions, providers, audit=audit, clock=clock, refresh_before_expiry=margin)
     assertions = Assertions(keyring, issuer=urls.base, clock=clock)
@@ -143,8 +146,9 @@ def assemble(
         store=store,
         sessions=sessions,
         transactions=transactions,
+        trials=trials,
         return_targets=ReturnTargets(store, keyring, settings.limits),
-        sign_in=SignIn(providers, sessions, transactions, audit=audit, clock=clock, observer=observer),
+        sign_in=SignIn(providers, sessions, transactions, trials=trials, audit=audit, clock=clock, observer=observer),
         tokens=tokens,
         assertions=assertions,
         machines=machines,

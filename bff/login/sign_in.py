@@ -16,9 +16,11 @@ from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavai
 from bff.login.observer import LoginObserver, TellingRefusals, Unobserved
 from bff.login.opening import build_opening
 from bff.login.transactions import Transactions, cookie_name
+from bff.login.trials import Trials
 from bff.oidc.authorization import (
     AuthorizationCode,
     AuthorizationDenied,
+    AuthorizationResponse,
     LoginTransaction,
     build_authorization_parameters,
     build_authorization_url,
@@ -71,6 +73,7 @@ class LoginRequest:
     max_age: float | None = None
     kit_client: str = ""
     kit_binding: str = ""
+    trial: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class SignIn:
         sessions: Sessions,
         transactions: Transactions,
         *,
+        trials: Trials,
         audit: Audit,
         clock: Callable[[], float],
         random: Callable[[int], bytes] = os.urandom,
@@ -128,6 +132,7 @@ class SignIn:
         self.providers = providers
         self._sessions = sessions
         self._transactions = transactions
+        self._trials = trials
         self._audit = audit
         self._clock = clock
         self._random = random
@@ -202,23 +207,29 @@ class SignIn:
             response = parse_authorization_response(parameters)
             self._check_browser(response.state, browser)
             transaction = await self._transactions.take(response.state, address=browser.address)
-            if transaction.origin != browser.urls.origin:
-                raise CallbackRejected("callback_origin", detail=f"this sign-in started at {transaction.origin}")
-            metadata = await provider.metadata()
-            validate_authorization_response(
-                response, transaction, provider=provider_name, iss_required=metadata.sends_iss
-            )
-            match response:
-                case AuthorizationDenied(error):
-                    self._audit.event("login_failed", provider=provider_name, reason=error or "denied")
-                    self._observer.denied(error)
-                    return LoginDenied(error, transaction.return_to, provider_name)
-                case AuthorizationCode(code):
-                    opened = await self._complete(provider, code, transaction, browser)
-            self._audit.event("login_ok", session=opened.session)
-            for each in opened.ended:
-                self._settle(each, opened.session)
-            return LoginFinished(opened, transaction.return_to, transaction.kit_client, transaction.kit_binding)
+            async with self._trials.watching(transaction.trial):
+                return await self._finish(provider, response, transaction, browser)
+
+    async def _finish(
+        self, provider: Provider, response: AuthorizationResponse, transaction: LoginTransaction, browser: Browser
+    ) -> LoginFinished | LoginDenied:
+        if transaction.origin != browser.urls.origin:
+            raise CallbackRejected("callback_origin", detail=f"this sign-in started at {transaction.origin}")
+        iss_required = (await provider.metadata()).sends_iss
+        validate_authorization_response(response, transaction, provider=provider.name, iss_required=iss_required)
+        match response:
+            case AuthorizationDenied(error):
+                self._audit.event("login_failed", provider=provider.name, reason=error or "denied")
+                self._observer.denied(error)
+                await self._trials.tell(transaction.trial, denied=error)
+                return LoginDenied(error, transaction.return_to, provider.name)
+            case AuthorizationCode(code):
+                opened = await self._complete(provider, code, transaction, browser)
+        self._audit.event("login_ok", session=opened.session)
+        await self._trials.tell(transaction.trial, session=opened.session.name)
+        for each in opened.ended:
+            self._settle(each, opened.session)
+        return LoginFinished(opened, transaction.return_to, transaction.kit_client, transaction.kit_binding)
 
     def _settle(self, ended: Ended, new: Session) -> None:
         """Log a session that `new` replaced, and revoke its refresh token.
@@ -304,6 +315,7 @@ class SignIn:
             acr_values=demands.acr_values,
             kit_client=request.kit_client,
             kit_binding=request.kit_binding,
+            trial=request.trial,
             asks_for_proof=request.prompt == "login" or bool(ages),
         )
 

@@ -51,6 +51,8 @@ class LoginTransaction:
     kit_binding: str = ""
     asks_for_proof: bool = False
     """`prompt=login` or `max_age`: the provider must authenticate the person again, even with single sign-on."""
+    trial: str = field(default="", repr=False)
+    """The ticket of an administrator who watches this sign-in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from bff.errors import BadRequest, Forbidden, LoginRequired
 from bff.login.sign_in import LoginRequest
 
 KNOWN = frozenset(
-    {"return_to", "return_id", "provider", "prompt", "login_hint", "max_age", "ui_locales", "kit", "binding"}
+    {"return_to", "return_id", "provider", "prompt", "login_hint", "max_age", "ui_locales", "kit", "binding", "check"}
 )
 PROMPTS = frozenset({"login", "consent", "select_account", "none"})
 _HINT = re.compile(r"[!-~ ]{1,200}")
@@ -95,6 +95,7 @@ def parse_login_request(query: bytes, *, providers: Collection[str]) -> tuple[Lo
         max_age=_max_age(values.get("max_age", "")),
         kit_client=values.get("kit", ""),
         kit_binding=values.get("binding", ""),
+        trial=values.get("check", ""),
     )
     return request, WantedTarget(values.get("return_to", ""), values.get("return_id", ""))
 

@@ -55,12 +55,14 @@ class SignInRoutes(Handling):
                 bool(raw_return_to) and not wanted.kit_client and self._local_or_none(raw_return_to, facts) is None
             )
             return self._choice(facts, request, return_to=return_to, is_replaced=is_replaced)
-        started = await bff.sign_in.start_login(
-            replace(wanted, provider=provider, return_to=return_to),
-            self._browser(request, facts),
-            demands=demands,
-            replaces=self._signed_record(request),
-        )
+        trial = await bff.trials.known(wanted.trial)
+        async with bff.trials.watching(trial):
+            started = await bff.sign_in.start_login(
+                replace(wanted, provider=provider, return_to=return_to, trial=trial),
+                self._browser(request, facts),
+                demands=demands,
+                replaces=self._signed_record(request),
+            )
         return redirect(302, started.url, cookies=started.set_cookies)
 
     async def callback(self, request: Request) -> Response:

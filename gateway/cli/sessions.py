@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 
-from bff.contract import Identity
 from bff.settings.tables import Settings
-from gateway.cli.doctor.claims import Arrived, Shown, describe_arrival
+from gateway.cli.doctor.claims import Shown, describe_arrival
+from gateway.cli.doctor.running_door import arrived_from
 from gateway.faults import CommandFault, UsageFault
 
 SECONDS = 10
@@ -40,16 +40,7 @@ def show_claims(settings: Settings, query: Mapping[str, str]) -> list[Shown]:
     provider = settings.providers.get(found["provider"]) if found else None
     if provider is None:
         raise CommandFault("no session of that person; sign in at the front door first")
-    identity = {**found["identity"], **{name: tuple(found["identity"][name]) for name in ("roles", "groups")}}
-    arrived = Arrived(
-        identity=Identity(**identity),
-        sources=found["sources"],
-        access_token_typ=found["access_token_typ"],
-        lifetime=found["lifetime"],
-        scope=found["scope"],
-        has_refresh_token=found["has_refresh_token"],
-    )
-    return describe_arrival(arrived, settings, provider)
+    return describe_arrival(arrived_from(found), settings, provider)
 
 
 def revoke_sessions(settings: Settings, query: Mapping[str, str]) -> str:

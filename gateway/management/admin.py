@@ -5,12 +5,12 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.types import Receive, Scope
 
 from bff.audit import masked
-from bff.contract import EndReason
+from bff.contract import PATH_ACCOUNT, PATH_LOGIN, EndReason
 from bff.errors import AuthError, BadRequest, LoginRequired, NotFound
 from bff.sessions.record import Session
 from gateway.app import GatewayApp
@@ -31,6 +31,8 @@ class Admin:
             ("GET", "/admin/claims"): self.claims,
             ("POST", "/admin/revoke"): self.revoke,
             ("GET", "/admin/routes"): self.routes,
+            ("POST", "/admin/trial"): self.begin_trial,
+            ("GET", "/admin/trial"): self.trial,
         }
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
@@ -62,6 +64,34 @@ class Admin:
         self._bff.audit.event("admin_action", reason="claims", detail=f"{min(len(found), 1)} of {_whom(query)}")
         newest = max(found, key=lambda session: session.created_at, default=None)
         return {"arrived": None if newest is None else {**_describe(newest), **describe_arrival(newest)}}
+
+    async def begin_trial(self, query: Query) -> Answer:
+        """Begin a sign-in at `provider` whose end `trial` tells, and return its link and its ticket."""
+        name, urls = query.get("provider", ""), self._bff.urls
+        if name not in self._bff.sign_in.providers:
+            raise BadRequest("admin_request", "Name a provider of the running front door.")
+        ticket = await self._bff.trials.begin()
+        self._bff.audit.event("admin_action", provider=name, reason="trial")
+        back = urls.base_path + self._bff.settings.server.auth_path + PATH_ACCOUNT
+        asked = {"provider": name, "return_to": back, "check": ticket}
+        return {
+            "ticket": ticket,
+            "link": f"{urls.auth}{PATH_LOGIN}?{urlencode(asked)}",
+            "redirect_uri": urls.callback(name),
+            "seconds": self._bff.settings.limits.login_seconds,
+        }
+
+    async def trial(self, query: Query) -> Answer:
+        """Return how the sign-in of a `ticket` ended, None while it goes on. No token is shown."""
+        outcome = await self._bff.trials.outcome(query.get("ticket", ""))
+        if outcome is None:
+            raise NotFound()
+        if name := outcome.get("session", ""):
+            session = await self._bff.sessions.load(name)
+            if session is None:
+                return {"ended": {"fault": "login_ended", "detail": "the session has ended already"}}
+            return {"ended": {"arrived": describe_arrival(session)}}
+        return {"ended": dict(outcome) or None}
 
     async def revoke(self, query: Query) -> Answer:
         """End one `session` of a `sub`, all of a `sub` or `sid`, or everybody's (`all=yes`). Pending sign-ins end

@@ -69,7 +69,7 @@ def run_doctor(
 
         settings, _ = load(config)
         configure_logging(LogSettings(level="error", format="console"))
-        tried = doctor_login.sign_in_once(settings, say=say_aside, provider=provider, loopback_port=loopback_port or 0)
+        tried = doctor_login.sign_in(settings, say=say_aside, provider=provider, loopback_port=loopback_port or 0)
         _print_report(asyncio.run(tried), as_json=as_json, strict=strict)
         return
     _print_examined(config, as_json=as_json, strict=strict)

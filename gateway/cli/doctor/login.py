@@ -19,20 +19,19 @@ import httpx
 from starlette.types import ASGIApp
 
 from bff.assembly import assemble
-from bff.contract import PATH_SESSION
 from bff.errors import AuthError
 from bff.oidc.urls import is_loopback
 from bff.provider.client import http_client_for
 from bff.settings.tables import OutgoingSettings, ProviderSettings, Settings, Tls
 from bff.stores.memory import MemoryStore
 from gateway.cli.doctor.claims import Arrived, Shown, describe_arrival
+from gateway.cli.doctor.running_door import NOBODY_CAME, sign_in_at_running_door
 from gateway.cli.doctor.trial import Catcher, TrialObserver, explain
 from gateway.faults import CommandFault, UsageFault
 from gateway.processes.listeners import bind_listeners, close_all
 from gateway.serving.server import build_server, wait_until_started
 
 FAREWELL_SECONDS = 3
-NOBODY_CAME = "nobody came back from the provider in time; does it show an error about the redirect URI?"
 Say = Callable[[str], None]
 
 
@@ -58,6 +57,25 @@ class LoginReport:
 
     def as_json(self, *, strict: bool = False) -> dict[str, Any]:
         return {"ok": self.is_healthy(strict=strict), **asdict(self)}
+
+
+async def sign_in(settings: Settings, *, say: Say, provider: str = "", loopback_port: int = 0) -> LoginReport:
+    """Sign in once: at the running front door if it takes our admin token, else as `sign_in_once` does.
+
+    Raises:
+        UsageFault, CommandFault: as `sign_in_once`.
+    """
+    name = _choose_provider(settings, provider)
+    at_door = None if loopback_port else await sign_in_at_running_door(settings, name, say=say)
+    if at_door is None:
+        return await sign_in_once(settings, say=say, provider=provider, loopback_port=loopback_port)
+    chosen = settings.providers[name]
+    report = LoginReport(
+        provider=name, issuer=chosen.issuer, client_id=chosen.client_id, redirect_uri=at_door.redirect_uri
+    )
+    if isinstance(at_door.outcome, str):
+        return replace(report, fault=at_door.outcome)
+    return replace(report, lines=tuple(describe_arrival(at_door.outcome, settings, chosen)))
 
 
 async def sign_in_once(
@@ -92,7 +110,7 @@ async def sign_in_once(
     watched = bff.sign_in.providers[name]
     try:
         await watched.metadata()
-        sockets = _listen(bind, loopback_port=loopback_port, auth=bff.urls.auth)
+        sockets = _listen(bind, loopback_port=loopback_port)
         outcome = await _try(Catcher(bff, observer, name), sockets, bind=bind, say=say)
         if isinstance(outcome, str):
             return replace(report, fault=outcome)
@@ -152,17 +170,17 @@ def _is_this_machine(url: str) -> bool:
     return parts.scheme == "http" and is_loopback(parts)
 
 
-def _listen(bind: str, *, loopback_port: int, auth: str) -> list[socket.socket]:
+def _listen(bind: str, *, loopback_port: int) -> list[socket.socket]:
     try:
         return bind_listeners(bind, fix="another --loopback-port" if loopback_port else "--loopback-port")
     except UsageFault:
         raise
     except CommandFault as fault:
         raise CommandFault(
-            f"{fault.message}. The provider sends the browser to that address. If the front door runs there, sign in "
-            "at it as usual, and let it show what arrived: vestibule sessions claims --sub YOURS (it is at "
-            f"{auth}{PATH_SESSION}). Or name a --loopback-port that the provider allows as a redirect URI, or stop the "
-            "front door for the minute this takes"
+            f"{fault.message}. The provider sends the browser to that address. If the front door runs there, set "
+            "secrets.admin_token and start it again: then this command lets it make the sign-in. Or name a "
+            "--loopback-port that the provider allows as a redirect URI, or stop the front door for the minute this "
+            "takes"
         ) from fault
 
 

@@ -19,6 +19,7 @@ from bff.errors import AuthError, CallbackRejected, InvalidToken, ProviderUnavai
 from bff.login.observer import LoginObserver
 from bff.login.sign_in import Browser, LoginDenied, LoginFinished, LoginRequest, LoginStarted, SignIn
 from bff.login.transactions import Transactions
+from bff.login.trials import Trials
 from bff.oidc.end_session import ByRedirect
 from bff.sessions.lifecycle import Opened
 from bff.settings.public_urls import PublicUrls
@@ -48,6 +49,7 @@ class Door:
             {"corp": self.provider},
             bench.sessions,
             transactions,
+            trials=Trials(bench.store, keyring(), seconds=600),
             audit=Audit(),
             clock=bench.clock,
             observer=observer,

@@ -119,6 +119,67 @@ def test_the_running_front_door_shows_the_claims_of_a_real_sign_in(door: str, fi
     )
 
 
+def trial(file: Path) -> tuple[CommandProcess, str]:
+    """Start `doctor --login` beside the running front door; return it and the link that it prints."""
+    process = CommandProcess(["doctor", "--login", "--config", str(file)])
+    process.wait_for("&check=")
+    return process, re.findall(r"http\S+/auth/login\S+", process.output)[-1]
+
+
+def test_doctor_signs_in_at_the_running_front_door_and_shows_what_arrived(door: str, file: Path) -> None:
+    process, link = trial(file)
+    with sign_in(door), CookieClient() as browser:  # somebody else signs in at the same time
+        assert link.startswith(f"{door}/auth/login?")
+        assert browser.walk(browser.get(link))[-1].status_code == 200
+        assert process.wait() == 0
+        assert is_signed_in(browser, door)
+    said = process.output
+    assert "The front door is running" in said
+    assert f"{door}/auth/callback/corp" in said
+    assert "worked" in said
+    assert "found    sub: alice (ID token" in said
+    assert "found    roles at realm_access.roles" in said
+    assert "eyJ" not in said
+
+
+def test_doctor_at_the_running_front_door_says_why_a_sign_in_failed(
+    door: str, file: Path, provider: FakeProvider
+) -> None:
+    process, link = trial(file)
+    provider.bend.id_token.claims(lambda claims: {**claims, "aud": "another-client"}, times=1)
+    with CookieClient() as browser:
+        assert browser.walk(browser.get(link))[-1].status_code == 400
+    assert process.wait() == 1
+    assert "failed: id_token_aud" in process.output
+    assert "docs/errors.md#id_token_aud" in process.output
+
+
+def test_a_trial_counts_the_sign_in_of_its_link_alone_and_needs_the_admin_token(door: str, file: Path) -> None:
+    bind = file.read_text().split('management_bind = "')[1].split('"')[0]
+    headers, url = {"Authorization": f"Bearer {TOKEN}"}, f"http://{bind}/admin/trial"
+    begun = httpx.post(url, headers=headers, json={"provider": "corp"}).json()
+
+    def ended() -> object:
+        return httpx.get(url, headers=headers, params={"ticket": begun["ticket"]}).json()["ended"]
+
+    with sign_in(door):
+        assert ended() is None, "only the sign-in of the link counts"
+    with CookieClient() as browser:
+        browser.walk(browser.get(begun["link"]))
+    first = ended()
+    assert isinstance(first, dict)
+    assert first["arrived"]["identity"]["sub"] == "alice"
+    with CookieClient() as browser:
+        assert browser.walk(browser.get(begun["link"]))[-1].status_code == 200
+    assert ended() == first, "the link is a plain sign-in by now"
+    for ticket in ("", "x", "a" * 43):
+        assert httpx.get(url, headers=headers, params={"ticket": ticket}).status_code == 404
+    assert httpx.post(url, headers=headers, json={"provider": "other"}).status_code == 400
+    assert httpx.post(url, json={"provider": "corp"}).status_code == 401
+    assert httpx.get(url, params={"ticket": begun["ticket"]}).status_code == 401
+    assert httpx.get(f"{door}/auth/login?provider=corp&check={'a' * 43}").status_code == 302
+
+
 def test_listing_sessions_needs_a_person(door: str, file: Path) -> None:
     code, said = sessions("list", file=file)
     assert code == 2
@@ -139,6 +200,7 @@ def test_admin_paths_answer_404_on_the_public_listener(door: str) -> None:
         "/admin/sessions?sub=alice",
         "/admin/claims?sub=alice",
         "/admin/routes",
+        "/admin/trial?ticket=x",
         "/readyz",
         "/metrics",
         "/healthz",

@@ -79,7 +79,7 @@ async def test_the_error_for_a_port_in_use_names_the_front_door_and_the_fix(prov
     port = taken.getsockname()[1]
     with (
         taken,
-        pytest.raises(CommandFault, match=r"front door runs there, sign in.*sessions claims.*/auth/session.*loopback"),
+        pytest.raises(CommandFault, match=r"front door runs there, set.*admin_token.*loopback"),
     ):
         await trial(settings_for(provider, port))
 
