@@ -24,7 +24,7 @@ _FORWARDED: Final = {
 }
 _TOKEN: Final = re.compile(r"[A-Z][A-Z_-]{0,31}\Z")
 _HOST: Final = re.compile(r"(?:\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::[0-9]{1,5})?\Z")
-_ABSOLUTE: Final = re.compile(r"([A-Za-z]{2,5})://([^/?#]*)(/[^#]*)?\Z")
+_ABSOLUTE: Final = re.compile(r"([A-Za-z]{2,5})://([^/?#]*)(/.*)?\Z")
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 """Some proxies name the scheme of a WebSocket. Its handshake is a request like all others."""
 _MOST_SHOWN: Final = 100
