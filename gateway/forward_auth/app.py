@@ -181,7 +181,7 @@ class VerifyApp:
         target: dict[str, str] = {}
         if incoming is not None and incoming.scope["type"] == "http":
             navigation = wants_page(FetchMetadata.from_headers(incoming.headers), incoming.headers)
-            if navigation and error.status == 401:
+            if navigation and error.status in (401, 403):
                 target, error = await self._target(incoming, asked, error)
         asked.code = error.code
         page = refusal(error, asked.mode, navigation=navigation, request_id=asked.request_id, urls=urls, target=target)
@@ -195,10 +195,12 @@ class VerifyApp:
         if incoming.method not in NAVIGABLE or (route is not None and route.kind == "api"):
             return {}, error
         if not is_local(here, own_origin=urls.origin):
-            return start, error
+            return (start if error.status == 401 else {}), error
         target = {"return_to": here}
         if len(sign_in_address(urls, target)) <= self._longest_location:
             return target, error
+        if error.status == 403:
+            return {}, error  # the page of the refusal says a little less: nobody has to come back
         try:
             kept = await self._bff.return_targets.keep(here, origin=urls.origin, address=asked.client.address)
         except Unavailable as unavailable:
