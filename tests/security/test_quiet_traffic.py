@@ -68,9 +68,19 @@ def test_sl_2_requests_at_and_below_a_quiet_path_do_not_slide(
         ("POST", "EIO=4&transport=polling&sid=a", b"3", False),
         ("POST", "EIO=3&transport=polling&sid=a", b"1:2", False),
         ("POST", "EIO=4&transport=polling&sid=a", b'42["click"]', True),
+        ("POST", "EIO=4&transport=polling&sid=a", b'451-["draw",{"_placeholder":true,"num":0}]\x1ebAAEC', True),
+        ("POST", "EIO=3&transport=polling&sid=a", b"\x01\x04\xff\x04\x00\x01\x02", True),
         ("GET", "transport=polling", None, True),
     ],
-    ids=["poll", "pong", "ping of version 3", "message", "poll of another library"],
+    ids=[
+        "poll",
+        "pong",
+        "ping of version 3",
+        "message",
+        "message with bytes",
+        "bytes of version 3",
+        "poll of another library",
+    ],
 )
 def test_sl_2_engine_io_polls_do_not_slide_and_its_messages_do(
     house: House, clock: FakeClock, method: str, query: str, body: bytes | None, *, is_use: bool
@@ -122,6 +132,28 @@ def test_sl_2_only_messages_that_a_person_can_have_caused_slide(
         if not is_use:
             client.settimeout(5)
             assert read_close(client) == (4401, "expired")
+
+
+@pytest.mark.parametrize("data", [bytes(range(120)), b"\x04\x00\x01", b"3", bytes(3)], ids=repr)
+def test_sl_2_binary_frames_of_engine_io_are_messages_and_pass_unchanged(
+    house: House, clock: FakeClock, data: bytes
+) -> None:
+    """Its own packets are text."""
+    browser = house.sign_in()
+    cookie = house.session_cookie(browser)
+    answer, client = open_websocket(house.door.port, handshake(SOCKET, house.host, cookie=cookie))
+    assert answer.status == 101
+    frame = bytes([0x82, 0x80 | len(data)]) + bytes(4) + data
+
+    def send() -> None:
+        client.sendall(frame)
+        received = b""
+        while not received.endswith(data):
+            received += client.recv(4096)
+        assert received == bytes([0x82, len(data)]) + data
+
+    with client:
+        assert is_alive_after(house, browser, clock, send)
 
 
 def test_sl_2_an_engine_io_handshake_does_not_slide(house: House, clock: FakeClock) -> None:
