@@ -221,7 +221,8 @@ def find_texts(trees: Any) -> dict[str, dict[str, str]]:
         if isinstance(tree, dict) and tree.get("kind") == "List":
             found |= find_texts(tree.get("items"))
         elif isinstance(tree, dict) and tree.get("kind") in ("ConfigMap", "Secret"):
-            texts = tree.get("data" if tree["kind"] == "ConfigMap" else "stringData") or {}
-            metadata = tree.get("metadata") or {}
-            found[str(metadata.get("name", ""))] = {str(key): str(text) for key, text in texts.items()}
+            texts = tree.get("data" if tree["kind"] == "ConfigMap" else "stringData")
+            metadata = tree.get("metadata")
+            if isinstance(texts, dict) and isinstance(metadata, dict):
+                found[str(metadata.get("name", ""))] = {str(key): str(text) for key, text in texts.items()}
     return found

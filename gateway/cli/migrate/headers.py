@@ -88,7 +88,7 @@ def _basic_in_answers(given: Given, draft: Draft) -> Outcome:
 
 def _injected(given: Given, draft: Draft) -> Outcome:
     """Read one header of the alpha configuration: an identity, a token, or a claim."""
-    name, values = str(given.fields.get("name", "")), given.fields.get("values") or []
+    name, values = given.word("name"), given.rows("values")
     claims = list(_claims_of(values))
     if len(values) != 1 or len(claims) != 1:
         return Instead(
@@ -105,9 +105,9 @@ def _injected(given: Given, draft: Draft) -> Outcome:
     return _claim_header(given, draft, name, claim=claim, prefix=prefix)
 
 
-def _claims_of(values: Any) -> Iterator[tuple[str, str]]:
+def _claims_of(values: list[Any]) -> Iterator[tuple[str, str]]:
     """Yield claim and prefix of each value, in the old flat form and in the new one with `claimSource`."""
-    for value in values if isinstance(values, list) else ():
+    for value in values:
         source = value.get("claimSource", value) if isinstance(value, dict) else {}
         if isinstance(source, dict) and source.get("claim") and not source.get("basicAuthPassword"):
             yield str(source["claim"]), str(source.get("prefix") or "").strip()

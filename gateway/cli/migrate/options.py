@@ -114,6 +114,22 @@ class Given:
             raise UsageFault(f"{self.source}: a table is expected here")
         return self.raw
 
+    def word(self, name: str, usual: str = "") -> str:
+        """Return a field of a table as text."""
+        raw = self.fields.get(name)
+        if raw is None:
+            return usual
+        if isinstance(raw, dict | list):
+            raise UsageFault(f"{self.source}.{name}: one value is expected here")
+        return read_text(raw)
+
+    def rows(self, name: str) -> list[Any]:
+        """Return a field of a table that is a list."""
+        raw = self.fields.get(name)
+        if raw is not None and not isinstance(raw, list):
+            raise UsageFault(f"{self.source}.{name}: a list is expected here")
+        return raw or []
+
     def _read(self, reader: Callable[[Raw], T]) -> T:
         try:
             return reader(self.raw)

@@ -197,10 +197,10 @@ def _parameter(given: Given, draft: Draft, name: str) -> Outcome:
 
 def _login_parameter(given: Given, draft: Draft) -> Outcome:
     """One parameter of the authorization request in the alpha configuration: a fixed value is taken over."""
-    name, values = str(given.fields.get("name", "")), given.fields.get("default") or []
+    name, values = given.word("name"), given.rows("default")
     if name == "approval_prompt":
         return Instead("Not sent: `prompt` has replaced it")
-    if given.fields.get("allow") or len(values) != 1:
+    if not name or given.rows("allow") or len(values) != 1:
         return Instead(
             f"{name}: a link can say prompt, login_hint, max_age and ui_locales at /auth/login, and nothing else; "
             "authorization_parameters sends a fixed value"

@@ -65,15 +65,15 @@ def _structured_upstream(given: Given, draft: Draft) -> Outcome:
     fields = given.fields
     if unknown := sorted(fields.keys() - _FIELDS):
         raise UsageFault(f"{given.source}: oauth2-proxy has no field {', '.join(unknown)} there; correct it")
-    uri, path = str(fields.get("uri", "")), str(fields.get("path", "/"))
-    if fields.get("static"):
+    uri, path, rewrite = given.word("uri"), given.word("path", "/"), given.word("rewriteTarget")
+    if _is_on(given, fields, "static"):
         return Instead(_STATIC)
     if uri.startswith("file:"):
         return Instead(_FILES, is_open=True)
     keys: dict[str, Any] = {}
-    if fields.get("rewriteTarget"):
+    if rewrite:
         plain = _REWRITE.fullmatch(path)
-        if plain is None or fields["rewriteTarget"] != "/$1":
+        if plain is None or rewrite != "/$1":
             return Instead(
                 f"A path is sent on as it is, or without the prefix of its route (strip_prefix). {path} has no "
                 "route: add one",
@@ -82,7 +82,7 @@ def _structured_upstream(given: Given, draft: Draft) -> Outcome:
         path, keys = plain["path"], {"strip_prefix": True}
     elif path.startswith("^") or not path.startswith("/"):
         return Instead(f"A route has a plain path. {path} has no route: add one", is_open=True)
-    if "timeout" in fields:
+    if fields.get("timeout") is not None:
         keys["timeouts"] = {"first_byte": _seconds(given, fields["timeout"])}
     says = _add(draft, given, path, uri, keys)
     return Safer(f"{says}. {_CERTIFICATES}") if _is_on(given, fields, "insecureSkipTLSVerify") else Taken(says)
@@ -90,7 +90,7 @@ def _structured_upstream(given: Given, draft: Draft) -> Outcome:
 
 def _is_on(given: Given, fields: Any, name: str) -> bool:
     try:
-        return read_flag(fields.get(name, False))
+        return read_flag(fields.get(name) or False)
     except ValueError as exc:
         raise UsageFault(f"{given.source}.{name}: {exc}") from None
 

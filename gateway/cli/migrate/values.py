@@ -40,10 +40,17 @@ def read_flag(raw: Raw) -> bool:
 
 
 def read_list(raw: Raw) -> tuple[str, ...]:
-    """Read a list, or a text with commas. An item in double quotes may hold commas."""
+    """Read a list, or a text with commas. An item in double quotes may hold commas.
+
+    Raises:
+        ValueError: a list in a list, or a text with a line end.
+    """
     if isinstance(raw, list):
         return tuple(item for one in raw if (item := read_text(one)))
-    rows = csv.reader([read_text(raw)], skipinitialspace=True)
+    try:
+        rows = list(csv.reader([read_text(raw)], skipinitialspace=True))
+    except csv.Error:
+        raise ValueError("is no list with commas") from None
     return tuple(item for row in rows for one in row if (item := one.strip()))
 
 

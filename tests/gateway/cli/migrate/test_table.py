@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.cli.migrate.assembling import build_tables, build_toml
 from gateway.cli.migrate.options import LIST_OF, Option
@@ -14,6 +16,7 @@ from gateway.cli.migrate.sources import read_sources
 from gateway.cli.migrate.table import BY_FIELD, BY_FLAG, BY_KEY, OPTIONS, page_tables
 from gateway.cli.migrate.translation import Translation, translate
 from gateway.cli.migrate.writing import check_before
+from gateway.faults import UsageFault
 from tests.gateway.cli.migrate.old_configurations import COMPLETE, SECRET, translated
 from tests.repository import ROOT
 
@@ -152,3 +155,22 @@ def test_the_page_has_the_row_of_each_option_and_no_other() -> None:
     lists = tuple(LIST_OF.values())
     on_page = [line for line in rows_on_the_page() if line.split(" | ")[1] in lists]
     assert on_page == rows, "make the tables anew: python -m tests.gateway.cli.migrate.page"
+
+
+CASES = list(values())
+
+
+@given(chosen=st.lists(st.sampled_from(range(len(CASES))), min_size=2, max_size=12))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_options_together_end_in_one_list_each_and_pass_the_check_or_are_refused(
+    chosen: list[int], tmp_path: Path
+) -> None:
+    options = {CASES[number][0].config_key: CASES[number][1] for number in chosen}
+    keys = {BY_KEY[key].name for key in options} | COMPLETE.keys()
+    try:
+        translation = translated(tmp_path, **options)
+    except UsageFault:
+        return  # such as a listener without its key
+    assert sorted(line.name for line in translation.lines) == sorted(keys)
+    if not {"tls_cert_file", "tls_key_file"} & keys:
+        assert_passes_the_check(translation)
