@@ -1,4 +1,4 @@
-"""Write the new configuration, its secrets and the report. All files are written or none; nothing is replaced."""
+"""Write the new configuration, its secrets and the report. They are checked first, and nothing is replaced."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def write_configuration(translation: Translation, *, folder: Path) -> Migrated:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / SECRETS).mkdir(mode=0o700, exist_ok=True)
+        (folder / SECRETS).chmod(0o700)
         (folder / SECRETS / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as exc:
         raise CommandFault(f"{exc.filename} cannot be written: {exc.strerror}") from exc

@@ -124,6 +124,13 @@ def test_a_file_that_is_there_is_not_overwritten(folder: Path) -> None:
     assert not (folder / "new" / "vestibule.toml").exists()
 
 
+def test_a_folder_of_secrets_that_is_there_is_closed_to_others(folder: Path) -> None:
+    write_old(folder)
+    (folder / "new" / "secrets").mkdir(parents=True, mode=0o755)
+    assert migrate(folder)[0] == 0
+    assert stat.S_IMODE((folder / "new" / "secrets").stat().st_mode) == 0o700
+
+
 def test_a_folder_that_others_may_write_to_is_refused(folder: Path) -> None:
     write_old(folder)
     (folder / "new").mkdir()
