@@ -16,6 +16,8 @@ VARIABLE: Final = re.compile(
 )
 """`${NAME}`, `${NAME:-usual}` and `$NAME` of shells and compose files; `$(NAME)` of Kubernetes."""
 _SETTING: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_]\w*)=(?P<value>.*)")
+FLAGS_THAT_TELL: Final = 3
+"""So many flags of oauth2-proxy tell that a container runs it, whatever the name of its image."""
 _OWN: Final = re.compile(r"OAUTH2_PROXY_[A-Z0-9_]+")
 _SECTION: Final = re.compile(r"^\[Service\]\s*$", re.MULTILINE)
 
@@ -163,7 +165,8 @@ def find_calls(tree: Any, *, name: str = "") -> Iterator[tuple[str, Call]]:
     arguments = [part for key in ("entrypoint", "command", "args") for part in _words(tree.get(key))]
     variables = _environment(tree.get("environment", tree.get("env")))
     is_it = is_program(str(tree.get("image", ""))) or any(is_program(one) for one in arguments)
-    if is_it or any(one.startswith("OAUTH2_PROXY_") for one in variables):
+    flags = {_name(one) for one in arguments if one.startswith("--")} & BY_FLAG.keys()
+    if is_it or len(flags) >= FLAGS_THAT_TELL or any(one.startswith("OAUTH2_PROXY_") for one in variables):
         own = tuple(arguments[_start(arguments) :])
         yield name, Call(own, variables, tuple(_words(tree.get("env_file"))), tuple(_maps(tree.get("envFrom"))))
         return

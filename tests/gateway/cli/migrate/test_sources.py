@@ -128,6 +128,10 @@ KINDS = {
     "a compose file": ("compose.yaml", COMPOSE),
     "a compose file with lists": ("docker-compose.yml", COMPOSE_LISTS),
     "a manifest of Kubernetes": ("deployment.yaml", MANIFEST),
+    "a piece of a manifest": (
+        "part.yaml",
+        f"args: [--client-id=front, --client-secret={SECRET}, --cookie-secure=false, '--email-domain=a.example,b.example']",
+    ),
     "a manifest with its ConfigMap": ("all.yaml", WITH_MAP),
     "a configuration file": ("oauth2-proxy.cfg", TOML),
     "a file of variables": ("door.env", VARIABLES),
