@@ -130,7 +130,8 @@ KINDS = {
     "a manifest of Kubernetes": ("deployment.yaml", MANIFEST),
     "a piece of a manifest": (
         "part.yaml",
-        f"args: [--client-id=front, --client-secret={SECRET}, --cookie-secure=false, '--email-domain=a.example,b.example']",
+        f"args: [--client-id=front, --client-secret={SECRET}, --cookie-secure=false,"
+        " '--email-domain=a.example,b.example']",
     ),
     "a manifest with its ConfigMap": ("all.yaml", WITH_MAP),
     "a configuration file": ("oauth2-proxy.cfg", TOML),
