@@ -29,7 +29,7 @@ from gateway.access_log import AccessLog
 from gateway.admission import Admission
 from gateway.app import GatewayApp
 from gateway.forward_auth.answers import longest_location, refusal, sign_in_address
-from gateway.forward_auth.identity import AnsweredIdentity
+from gateway.forward_auth.identity import AnsweredIdentity, cookies_for
 from gateway.forward_auth.original import Original, Refused, is_handshake, read_original
 from gateway.headers.forwarded import ClientEndpoint
 from gateway.headers.request import RawHeaders
@@ -104,7 +104,8 @@ class VerifyApp:
         caller = await self._admission.caller_of(incoming, route)
         self._admission.check(incoming, route, caller)
         await self._slide(incoming, route, caller)
-        return await self._identity.headers(caller, route)
+        told = await self._identity.headers(caller, route)
+        return [*told, *cookies_for(asked.mode, incoming.headers, route)]
 
     async def _slide(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
         if caller.person is not None and self._cache.is_slide_due(caller.person) and is_use(incoming, route):

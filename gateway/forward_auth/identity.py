@@ -6,9 +6,10 @@ from bff import contract
 from bff.access.forwarded_identity import answer_room, forwarded
 from bff.assembly import Bff
 from bff.errors import AuthError
-from bff.settings.tables import RouteSettings
+from bff.settings.tables import ForwardAuthMode, RouteSettings
 from gateway.access.credentials import NOBODY, Caller
 from gateway.forward_auth.answers import FIXED_BYTES, size_of
+from gateway.headers.cookies import select_cookies
 from gateway.headers.identity import build_identity_headers
 from gateway.headers.request import RawHeaders
 from gateway.relay.outgoing import token_headers
@@ -16,6 +17,19 @@ from gateway.relay.outgoing import token_headers
 _AUTHORIZATION = b"authorization"
 _ASSERTION = contract.HEADER_ASSERTION.lower().encode("ascii")
 _SESSION = contract.HEADER_SESSION.lower().encode("ascii")
+
+
+def cookies_for(mode: ForwardAuthMode, headers: RawHeaders, route: RouteSettings) -> RawHeaders:
+    """Return the `Cookie` header for the application, without our cookies, for proxies that cannot change one cookie.
+
+    Envoy keeps the client's header if the answer has none, so there it may be empty. Traefik removes it then. The other
+    proxies remove our cookies themselves: nginx has no room for cookies in an answer.
+    """
+    if mode not in ("traefik", "envoy"):
+        return []
+    sent = (select_cookies(value, route.forward_cookies) for name, value in headers if name == b"cookie")
+    kept = b"; ".join(value for value in sent if value)
+    return [(b"cookie", kept)] if kept or mode == "envoy" else []
 
 
 class AnsweredIdentity:
