@@ -30,7 +30,7 @@ from bff.sessions.omissions import Omissions
 from bff.sessions.record import Session
 from bff.sessions.refresh import TokenRefresher
 from bff.sessions.upstream_tokens import UpstreamTokens
-from bff.settings.public_urls import PublicUrls, origins_by_host
+from bff.settings.public_urls import PublicUrls, callback_path_of, origins_by_host
 from bff.settings.tables import Settings
 from bff.stores import open_store
 from bff.stores.protocol import Store
@@ -129,7 +129,7 @@ def assemble(
     store = store or open_store(settings, clock=clock)
     audit = audit or Audit()
     providers = _providers(settings, http=http, clock=clock)
-    origins = origins_by_host(settings.server)
+    origins = origins_by_host(settings.server, callback_path=callback_path_of(settings))
     urls = next(iter(origins.values()))
     sessions = Sessions(store, keyring, settings.session)
     transactions = Transactions(store, keyring, settings.limits)

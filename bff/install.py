@@ -74,7 +74,12 @@ def install(
 
     `store` may be your own (`bff.stores.protocol.Store`); it is closed with the application. The parts are returned for
     code that needs them.
+
+    Raises:
+        ValueError: the settings need the front door: `compat.oauth2_proxy`.
     """
+    if settings.compat.oauth2_proxy:
+        raise ValueError("compat.oauth2_proxy works only with the front door (vestibule run); set it to false")
     bff = assemble(settings, store=store, http=http, clock=clock)
     setattr(app.state, STATE_KEY, bff)
     auth_app = create_auth_app(bff, EveryPath(settings.server.auth_path))

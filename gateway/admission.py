@@ -38,7 +38,11 @@ class Admission:
 
     def is_reserved(self, incoming: Incoming) -> bool:
         """True below the names that no upstream may get: `server.auth_path` and `/oauth2`."""
-        return self.belongs_to_auth(incoming) or _is_below(incoming.path, OAUTH2_PATH)
+        return self.belongs_to_auth(incoming) or self.has_old_name(incoming)
+
+    def has_old_name(self, incoming: Incoming) -> bool:
+        """True below `/oauth2`, whether it is served or not."""
+        return _is_below(incoming.path, OAUTH2_PATH)
 
     def match(self, incoming: Incoming) -> RouteSettings | None:
         """Find the route. There is none below the reserved names, whatever the table says."""

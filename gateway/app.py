@@ -12,16 +12,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.access.policy import Demands, Denied, decide, demands_of
 from bff.assembly import Bff, assemble
-from bff.contract import CloseCode
+from bff.contract import OAUTH2_PATH, CloseCode
 from bff.errors import Forbidden
 from bff.sessions.record import Session
 from bff.settings.public_urls import PublicUrls
 from bff.settings.tables import Settings
 from bff.stores.protocol import Store
 from bff.web.app import create_auth_app
+from bff.web.old_names import create_old_names_app
 from gateway.access.places import Places
 from gateway.access.routes import RouteTable
 from gateway.access.session_cache import SessionCache
+from gateway.forward_auth.old_names import demands_together
 from gateway.pipeline import Pipeline
 from gateway.streamlit.paths import treatment
 from gateway.upstream.asgi import AsgiUpstream
@@ -41,7 +43,7 @@ class RoutedTargets:
         if base and not (path + "/").startswith(base + "/"):
             return False
         inner, auth_path = path[len(base) :] or "/", urls.auth_path
-        if inner == auth_path or inner.startswith(auth_path + "/") or "/_stcore/" in inner + "/":
+        if any((inner + "/").startswith(own + "/") for own in (auth_path, OAUTH2_PATH)) or "/_stcore/" in inner + "/":
             return False
         if not self._places.is_one_place(urls.host, inner):
             return False
@@ -51,6 +53,10 @@ class RoutedTargets:
     def demands(self, path: str, *, urls: PublicUrls) -> Demands:
         route = self._routes.match(urls.host, path[len(urls.base_path) :] or "/")
         return demands_of(route) if route is not None else Demands()
+
+    def demands_of_every_route(self, urls: PublicUrls) -> Demands:
+        """Return what a sign-in needs so that a question without an address can be answered with yes."""
+        return demands_together(self._routes.on_host(urls.host))
 
     def refusal(self, path: str, session: Session, *, urls: PublicUrls) -> Forbidden | None:
         route = self._routes.match(urls.host, path[len(urls.base_path) :] or "/")
@@ -125,8 +131,12 @@ def create_app(
     """Build the front door of `settings`. Tests pass their own `store`, `http` and `clock`."""
     bff = assemble(settings, store=store, http=http, clock=clock)
     cache = SessionCache(bff)
-    auth_app: ASGIApp = create_auth_app(bff, RoutedTargets(settings, clock=clock))
+    targets = RoutedTargets(settings, clock=clock)
+    auth_app: ASGIApp = create_auth_app(bff, targets)
+    old_names: ASGIApp | None = None
+    if settings.compat.oauth2_proxy:
+        old_names = create_old_names_app(bff, targets, demands=targets.demands_of_every_route)
     upstreams = dict(build_upstreams(settings, base_path=bff.urls.base_path, audit=bff.audit))
-    pipeline = Pipeline(bff, auth_app, upstreams, cache)
+    pipeline = Pipeline(bff, auth_app, upstreams, cache, old_names=old_names)
     bff.store.subscribe(pipeline.connections.on_event)
     return GatewayApp(bff, cache, pipeline, upstreams)

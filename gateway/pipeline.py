@@ -31,6 +31,7 @@ from gateway.access.request import Incoming, read_endpoint, read_request
 from gateway.access.session_cache import SessionCache
 from gateway.access_log import AccessLog, WatchedSend
 from gateway.admission import Admission
+from gateway.forward_auth.old_names import OldNames
 from gateway.headers.spoofing import SpoofedIdentities
 from gateway.launcher import launcher_page
 from gateway.probe.answers import Probes
@@ -47,13 +48,22 @@ NAVIGABLE = frozenset({"GET", "HEAD"})
 class Pipeline:
     """Serves `http` and `websocket` scopes. `gateway.app` makes one per worker."""
 
-    def __init__(self, bff: Bff, auth_app: ASGIApp, upstreams: dict[str, RouteUpstreams], cache: SessionCache) -> None:
+    def __init__(
+        self,
+        bff: Bff,
+        auth_app: ASGIApp,
+        upstreams: dict[str, RouteUpstreams],
+        cache: SessionCache,
+        *,
+        old_names: ASGIApp | None = None,
+    ) -> None:
         self._bff = bff
         self._server = bff.settings.server
         self._auth_app = auth_app
         self._upstreams = upstreams
         self._cache = cache
         self._admission = Admission(bff, cache)
+        self._old_names = OldNames(bff, cache, self._admission.routes, old_names) if old_names else None
         self._spoofed = SpoofedIdentities(bff.audit, clock=bff.clock)
         self._access = AccessLog(enabled=bff.settings.log.access)
         self._log = structlog.get_logger("vestibule.gateway")
@@ -77,6 +87,8 @@ class Pipeline:
         try:
             if await self._probes.serve(scope, client, receive, status.send):
                 return
+            if self._old_names is not None and await self._old_names.serve_health(scope, status.send):
+                return
             incoming = read_request(
                 scope, client, request_id=request_id, origins=self._bff.origins, server=self._server
             )
@@ -88,6 +100,8 @@ class Pipeline:
                 await send_page(scope, status.send, _health())
             elif is_auth:
                 await self._serve_auth(incoming, receive, status)
+            elif self._admission.has_old_name(incoming):
+                await self._serve_old_name(incoming, receive, status)
             else:
                 await self._serve_route(incoming, route, receive, status)
         except AuthError as error:
@@ -187,6 +201,12 @@ class Pipeline:
             raise NotFound()
         own = {"path": incoming.path, "raw_path": incoming.raw_path, "root_path": "", REFUSAL_KEY: status.note_refusal}
         await self._auth_app({**incoming.scope, **own}, receive, status.send)
+
+    async def _serve_old_name(self, incoming: Incoming, receive: Receive, status: WatchedSend) -> None:
+        if self._old_names is None:
+            raise NotFound()
+        status.route = "oauth2"
+        await self._old_names.serve(incoming, receive, status)
 
     def _is_public_health(self, incoming: Incoming) -> bool:
         return incoming.path == "/healthz" and self._server.public_health

@@ -381,7 +381,7 @@ class SignIn:
             id_token_hint=session.tokens.id_token if provider.settings.id_token_hint else "",
             client_id=provider.settings.client_id,
             post_logout_redirect_uri=urls.post_logout,
-            state=new_secret(self._random),
+            state=new_secret(self._random) if urls.post_logout else "",
         )
         return LogoutStarted(
             build_end_session(request, method=provider.settings.logout_method, identity=session.identity)

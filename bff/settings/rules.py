@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
-from bff.contract import OAUTH2_PATH
+from bff.contract import OAUTH2_CALLBACK, OAUTH2_PATH
 from bff.forward_proxies import is_no_proxy_entry, is_proxy_url
 from bff.oidc.authorization import OWN_PARAMETERS
 from bff.oidc.urls import http_url, is_loopback, names_default_port
@@ -66,7 +66,7 @@ def find_faults(settings: Settings, *, source: str) -> Iterator[Fault]:
         _roles_and_kit,
         _routes,
         _forward_auth,
-        _not_yet,
+        _compat,
     ):
         for key, message, fix in check(settings):
             number = ROUTE_NUMBER.match(key)
@@ -324,7 +324,7 @@ def _route(route: RouteSettings, settings: Settings) -> Iterator[RuleFault]:
     yield from _header_secret("upstream_secret", secret)
     if any(target.startswith("streamlit:") for target in route.upstream):
         yield from _managed_app(route, has_secret=bool(secret))
-    if not route.upstream and not settings.forward_auth.modes:
+    if not route.upstream and not settings.forward_auth.modes and not settings.compat.oauth2_proxy:
         yield "upstream", "missing", "name the server behind this route"
     if len(route.upstream) > 1 and any(one.startswith(("streamlit:", "asgi:")) for one in route.upstream):
         yield "upstream", "a streamlit: or asgi: upstream beside others", "give it a route of its own"
@@ -387,7 +387,15 @@ def _forward_auth(settings: Settings) -> Iterator[RuleFault]:
         yield "server.trusted_proxies", "no proxy is trusted, so none may ask", "name the networks of your proxies"
 
 
-def _not_yet(settings: Settings) -> Iterator[RuleFault]:
-    """Refuse settings that have a name but no effect yet, so that nobody relies on them."""
-    if settings.compat.oauth2_proxy:
-        yield "compat.oauth2_proxy", "not available in this version", "leave it false"
+def _compat(settings: Settings) -> Iterator[RuleFault]:
+    if not settings.compat.oauth2_proxy:
+        return
+    if len(settings.providers) > 1:
+        yield (
+            "compat.oauth2_proxy",
+            f"{OAUTH2_CALLBACK} cannot belong to {len(settings.providers)} providers",
+            "keep one table of [providers], or set it to false and register a redirect URI for each",
+        )
+    auth_path = settings.server.auth_path
+    if auth_path == OAUTH2_PATH or auth_path.startswith(OAUTH2_PATH + "/"):
+        yield "server.auth_path", f"lies under {OAUTH2_PATH}, whose names are taken", "choose another path"

@@ -337,7 +337,11 @@ class OutgoingSettings(Table):
 
 
 class CompatSettings(Table):
+    """Names of another program that go on working."""
+
     oauth2_proxy: bool = False
+    oauth2_proxy_auth_status: Literal[200, 202] = 202
+    """What `/oauth2/auth` answers to a person who may pass. Envoy takes only 200 for a yes."""
 
 
 class Settings(BaseSettings):

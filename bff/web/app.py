@@ -12,7 +12,7 @@ from bff.assembly import Bff
 from bff.errors import AuthError, NotFound
 from bff.login.targets import Targets
 from bff.web.account import AccountRoutes
-from bff.web.handlers import BoundHandler
+from bff.web.handlers import BoundHandler, Handling
 from bff.web.identity import IdentityRoutes
 from bff.web.kit import KitRoutes
 from bff.web.provider import ProviderRoutes
@@ -20,13 +20,16 @@ from bff.web.refused import RefusedRoutes
 from bff.web.session import SessionRoutes
 from bff.web.sign_in import SignInRoutes
 
+Endpoints = list[tuple[str, list[str], BoundHandler]]
+"""Path, methods and handler."""
+
 
 def create_auth_app(bff: Bff, targets: Targets) -> Starlette:
     """Make the application that serves `server.auth_path` and everything below it."""
     sign_in, session = SignInRoutes(bff, targets), SessionRoutes(bff, targets)
     identity, refused = IdentityRoutes(bff, targets), RefusedRoutes(bff, targets)
     provider, account, kit = ProviderRoutes(bff, targets), AccountRoutes(bff, targets), KitRoutes(bff, targets)
-    table: list[tuple[str, list[str], BoundHandler]] = [
+    table: Endpoints = [
         (contract.PATH_LOGIN, ["GET"], sign_in.login),
         (contract.PATH_CALLBACK + "/{provider}", ["GET", "POST"], sign_in.callback),
         (contract.PATH_LOGOUT, ["GET", "POST"], sign_in.logout),
@@ -47,18 +50,23 @@ def create_auth_app(bff: Bff, targets: Targets) -> Starlette:
         (contract.PATH_JWKS, ["GET", "HEAD"], session.jwks),
         (contract.PATH_GUARD, ["GET", "HEAD"], session.guard_script),
     ]
+    base = bff.settings.server.auth_path
+    return build_app([(base + path, methods, handler) for path, methods, handler in table], session)
+
+
+def build_app(table: Endpoints, handling: Handling) -> Starlette:
+    """Make an application that serves `table`, and lets `handling` render its refusals."""
 
     async def refuse(request: Request, error: Exception) -> Response:
         status = getattr(error, "status_code", 404)
         problem = NotFound() if status == 404 else AuthError("method_not_allowed", "Not with this method.", status=405)
-        return session.problem(request, problem)
+        return handling.problem(request, problem)
 
     async def break_off(request: Request, error: Exception) -> Response:
-        return session.problem(request, AuthError())  # Starlette raises it again for the server
+        return handling.problem(request, AuthError())  # Starlette raises it again for the server
 
-    base = bff.settings.server.auth_path
     app = Starlette(
-        routes=[_route(base + path, methods, session.answering(handler)) for path, methods, handler in table],
+        routes=[_route(path, methods, handling.answering(handler)) for path, methods, handler in table],
         exception_handlers={404: refuse, 405: refuse, Exception: break_off},
     )
     app.router.redirect_slashes = False

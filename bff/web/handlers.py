@@ -132,10 +132,12 @@ class Handling:
         return query_pairs(bytes(body), code=code)
 
     def _audit_refusal(self, error: AuthError, request: Request) -> None:
-        base = self._bff.urls.auth_path + contract.PATH_CALLBACK + "/"
-        _, at_callback, provider = request.scope["path"].partition(base)
+        path, providers = request.scope["path"], self._bff.sign_in.providers
+        _, at_callback, provider = path.partition(self._bff.urls.auth_path + contract.PATH_CALLBACK + "/")
+        if path == contract.OAUTH2_CALLBACK:
+            at_callback, provider = path, next(iter(providers), "")
         self._bff.audit.refusal(
             error,
             event="login_failed" if at_callback else None,
-            provider=provider if provider in self._bff.sign_in.providers else "",
+            provider=provider if provider in providers else "",
         )

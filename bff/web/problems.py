@@ -27,6 +27,8 @@ TITLES_BY_CODE = dict.fromkeys(("login_cancelled", "callback_denied"), "You are 
 
 def login_url(urls: PublicUrls, return_to: str, *, provider: str = "", login_hint: str = "", prompt: str = "") -> str:
     """Return the path of the sign-in that comes back to `return_to`."""
+    if urls.has_old_names:
+        return f"{urls.base_path}{contract.OAUTH2_START}?" + urlencode({"rd": return_to})
     query = {"return_to": return_to, "provider": provider, "login_hint": login_hint, "prompt": prompt}
     return f"{urls.base_path}{urls.auth_path}{contract.PATH_LOGIN}?" + urlencode({k: v for k, v in query.items() if v})
 
@@ -103,8 +105,9 @@ def _actions(error: AuthError, urls: PublicUrls, return_to: str) -> list[dict[st
         case 401:
             return [sign_in]
         case 403:
-            account = {"href": auth + contract.PATH_ACCOUNT, "label": "Your account"}
-            return [*home, account, {"href": auth + contract.PATH_LOGOUT, "label": "Sign out"}]
+            account = [{"href": auth + contract.PATH_ACCOUNT, "label": "Your account"}]
+            sign_out = {"href": urls.logout_path, "label": "Sign out"}
+            return [*home, *([] if urls.has_old_names else account), sign_out]
         case 404:
             return [{"href": start, "label": "Go to the start page"}]
         case 421:

@@ -109,9 +109,11 @@ class SignInRoutes(Handling):
     async def logout(self, request: Request) -> Response:
         facts = self._facts(request)
         session = await self._current(request)
-        landing = facts.urls.base_path + facts.urls.auth_path + contract.PATH_LOGGED_OUT
+        landing = self._landing(request, facts)
         if request.method == "GET":
-            return redirect(303, landing) if session is None else self._logout_question(facts, session)
+            if session is None:
+                return self._signed_out(request, facts)
+            return self._logout_question(request, facts, session)
         check_same_origin("POST", facts.fetch, origin=facts.urls.origin, strict_reads=True)
         form = dict(await self._form(request, code="logout_malformed"))
         clears = [CLEAR_STORAGE] if self._targets.clears_storage(facts.urls) else []
@@ -120,7 +122,7 @@ class SignInRoutes(Handling):
         everywhere = form.get("everywhere") == "1"
         started = await self._bff.sign_in.start_logout(session, everywhere=everywhere, urls=facts.urls)
         if started.is_provider_silent:
-            landing += f"?{SILENT[0]}={SILENT[1]}"
+            landing = add_params_to_uri(landing, [SILENT])
         match started.request:
             case ByForm(endpoint, origin, parameters) if facts.fetch.is_navigation:
                 page = render_form_page("logging_out.html", origin=origin, action=endpoint, parameters=parameters)
@@ -148,7 +150,7 @@ class SignInRoutes(Handling):
             )
             return respond(page)
         return respond(
-            render_page("still_in.html", name=_name_of(session), back=return_to, logout_url=base + contract.PATH_LOGOUT)
+            render_page("still_in.html", name=name_of(session), back=return_to, logout_url=base + contract.PATH_LOGOUT)
         )
 
     def _referring_page(self, request: Request, facts: RequestFacts) -> str:
@@ -193,10 +195,16 @@ class SignInRoutes(Handling):
         code = await self._bff.kit_codes.issue(session, client=finished.kit_client, binding=finished.kit_binding)
         return str(add_params_to_uri(finished.return_to, [("auth_code", code)]))
 
-    def _logout_question(self, facts: RequestFacts, session: Session) -> Response:
-        base = facts.urls.base_path
-        action = base + facts.urls.auth_path + contract.PATH_LOGOUT
-        return respond(render_page("logout.html", name=_name_of(session), action=action, back=base + "/"))
+    def _landing(self, request: Request, facts: RequestFacts) -> str:
+        """Return the address of the page that says "signed out"."""
+        return facts.urls.base_path + facts.urls.auth_path + contract.PATH_LOGGED_OUT
+
+    def _signed_out(self, request: Request, facts: RequestFacts) -> Response:
+        return redirect(303, self._landing(request, facts))
+
+    def _logout_question(self, request: Request, facts: RequestFacts, session: Session) -> Response:
+        back = facts.urls.base_path + "/"
+        return respond(render_page("logout.html", name=name_of(session), action=facts.urls.logout_path, back=back))
 
     def _session_cookie(self, value: str, session: Session) -> str:
         names = self._bff.cookie_names
@@ -221,7 +229,7 @@ class SignInRoutes(Handling):
             raise CallbackRejected(exc.code, detail=exc.detail) from exc
 
 
-def _name_of(session: Session) -> str:
+def name_of(session: Session) -> str:
     identity = session.identity
     return identity.name or identity.email or identity.sub
 

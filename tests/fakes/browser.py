@@ -70,10 +70,16 @@ class CookieClient:
         clock: Callable[[], float] = time.time,
         timeout: float = 10.0,
         user_agent: str = "CookieClient/1.0",
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.cookies = CookieStore(clock=clock)
         self._http = httpx.Client(
-            verify=verify, timeout=timeout, trust_env=False, follow_redirects=False, headers={"User-Agent": user_agent}
+            verify=verify,
+            timeout=timeout,
+            trust_env=False,
+            follow_redirects=False,
+            headers={"User-Agent": user_agent},
+            transport=transport,
         )
 
     def __enter__(self) -> Self:

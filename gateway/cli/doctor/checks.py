@@ -20,7 +20,7 @@ from bff.oidc.jwks import KEY_TYPE_OF, VerificationKey
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.strict_json import parse_object
 from bff.provider.client import Provider, http_client_for
-from bff.settings.public_urls import all_origins
+from bff.settings.public_urls import all_origins, callback_path_of
 from bff.settings.rules import Fault
 from bff.settings.tables import Algorithm, OutgoingSettings, ProviderSettings, RouteSettings, Settings
 from bff.stores import StoreNotSupported, open_store
@@ -154,7 +154,7 @@ async def examine(
 def registrations(settings: Settings) -> Iterator[Registration]:
     """Yield the URIs to register, for every provider and every origin."""
     for name, provider in settings.providers.items():
-        for urls in all_origins(settings.server).values():
+        for urls in all_origins(settings.server, callback_path=callback_path_of(settings)).values():
             yield Registration(
                 provider=name,
                 issuer=provider.issuer,

@@ -94,7 +94,8 @@ class Catcher:
         try:
             incoming = read_request(scope, client, request_id=request_id, origins=self.bff.origins, server=server)
             if scope["type"] == "http" and self._is_ours(incoming.path, scope["query_string"]):
-                inner = {**scope, "path": incoming.path, "raw_path": incoming.raw_path, "root_path": ""}
+                path = self._own_path(incoming.path)
+                inner = {**scope, "path": path, "raw_path": path.encode("ascii"), "root_path": ""}
                 await self._auth_app(inner, receive, send)
             elif scope["type"] == "http" and incoming.path == "/" and self._has_finished():
                 headers = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")]
@@ -115,7 +116,13 @@ class Catcher:
         if path == base + contract.PATH_LOGIN:
             given = parse_qs(query.decode("latin-1")).get("check", [])
             return len(given) == 1 and secrets.compare_digest(given[0].encode(), self._ticket.encode())
-        return path == f"{base}{contract.PATH_CALLBACK}/{self.provider}"
+        return self._own_path(path) == f"{base}{contract.PATH_CALLBACK}/{self.provider}"
+
+    def _own_path(self, path: str) -> str:
+        """Return the provider's own callback for the one path that is registered instead of it."""
+        if path and path == self.bff.urls.callback_path:
+            return f"{self.bff.urls.auth_path}{contract.PATH_CALLBACK}/{self.provider}"
+        return path
 
 
 class _Home:
