@@ -23,7 +23,7 @@ from bff.web.old_names import create_old_names_app
 from gateway.access.places import Places
 from gateway.access.routes import RouteTable
 from gateway.access.session_cache import SessionCache
-from gateway.forward_auth.old_names import demands_together
+from gateway.old_names import demands_together
 from gateway.pipeline import Pipeline
 from gateway.streamlit.paths import treatment
 from gateway.upstream.asgi import AsgiUpstream

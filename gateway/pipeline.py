@@ -31,9 +31,9 @@ from gateway.access.request import Incoming, read_endpoint, read_request
 from gateway.access.session_cache import SessionCache
 from gateway.access_log import AccessLog, WatchedSend
 from gateway.admission import Admission
-from gateway.forward_auth.old_names import OldNames
 from gateway.headers.spoofing import SpoofedIdentities
 from gateway.launcher import launcher_page
+from gateway.old_names import OldNames
 from gateway.probe.answers import Probes
 from gateway.problems import redirect_page, send_page, stamping
 from gateway.relay.live_connections import Connection, LiveConnections

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Scope, Send
 
+from bff.errors import AuthError
 from bff.web.pages import Page
 
 HSTS = (b"strict-transport-security", b"max-age=31536000")
@@ -23,6 +24,13 @@ def redirect_page(location: str, *, status: int = 302) -> Page:
     """Build a redirect to a sign-in, or to a better spelling. It is never cached and sends no referrer."""
     headers = [("location", location), ("cache-control", "no-store"), ("referrer-policy", "no-referrer")]
     return Page(status, headers, b"")
+
+
+def status_for_proxies(error: AuthError) -> int:
+    """Return what a proxy is told that asked whether a request may pass: 401, 403, 503, or 500 for a fault of ours."""
+    if error.status in (401, 403, 503):
+        return error.status
+    return 403 if error.status < 500 else 503 if error.status < 505 and error.status > 500 else 500
 
 
 def stamping(send: Send, request_id: str, *, secure: bool) -> Send:

@@ -13,14 +13,18 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from bff import contract
+from bff.assembly import assemble
 from bff.install import install
 from bff.settings.loading import parse_settings
+from bff.web.old_names import create_old_names_app
+from gateway.app import RoutedTargets
 from gateway.cli.main import app as command_line
 from tests.markdown import blocks_of, prose_of, rows_of, sections_of
 from tests.repository import ROOT, repository_files
 from tests.test_documented_snippets import REST_OF_THE_FILE
 
 AUTH_PATH = re.compile(r"/auth/[^\s`'\"<>()\[\],;|\\]*")
+OLD_PATH = re.compile(r"(?<![\w.…-])/oauth2/[^\s`'\"<>()\[\],;|\\]*")
 CODE_SPAN = re.compile(r"`([^`\n]+)`")
 PLACEHOLDER = re.compile(r"\{\w+\}")
 OPTIONS_OF_OTHER_PROGRAMS = {
@@ -80,6 +84,27 @@ def test_every_served_path_is_in_the_table_of_paths_with_its_methods() -> None:
         for path, methods in served_paths().items()
     }
     assert documented_path_table() == served
+
+
+def test_every_old_name_is_in_the_table_of_old_names_with_its_methods() -> None:
+    settings = parse_settings({**REST_OF_THE_FILE, "compat": {"oauth2_proxy": True}})
+    targets = RoutedTargets(settings)
+    app = create_old_names_app(assemble(settings), targets, demands=targets.demands_of_every_route)
+    served = {route.path: set(route.methods or ()) for route in app.routes if isinstance(route, Route)}
+    documented = {row[0].strip("`"): set(row[1].split(", ")) for row in old_path_rows()}
+    probes = {"/oauth2/auth": {"any"}, "/ping": {"GET", "HEAD"}, "/ready": {"GET", "HEAD"}}
+    assert documented == served | probes  # the probes are in tests/security/test_old_names.py
+
+
+def old_path_rows() -> Iterator[list[str]]:
+    return rows_of(dict(sections_of(pages()[Path("docs/api-reference.md")]))["Paths of oauth2-proxy"])
+
+
+def test_every_old_name_in_the_pages_is_served() -> None:
+    known = {row[0].strip("`") for row in old_path_rows()} | {"/oauth2/", "/oauth2"}
+    found = {(page, path.rstrip(".:…*_")) for page, text in pages().items() for path in OLD_PATH.findall(text)}
+    faults = [f"{page}: {path}" for page, path in found if path.partition("?")[0] not in known]
+    assert not faults, "no such path: " + ", ".join(faults)
 
 
 def test_every_path_of_the_contract_is_served() -> None:

@@ -30,7 +30,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("gateway.upstream", "gateway.access", "gateway.documents", "gateway.access_log"),
     ("gateway.serving", "gateway.streamlit", "gateway.launcher", "gateway.probe"),
     ("gateway.relay", "gateway.sandbox"),
-    ("gateway.admission", "gateway.processes"),
+    ("gateway.admission", "gateway.old_names", "gateway.processes"),
     ("gateway.pipeline",),
     ("gateway.app",),
     ("gateway.management", "gateway.forward_auth"),

@@ -371,17 +371,18 @@ class SignIn:
             metadata = await provider.answering_metadata(seconds=LOGOUT_METADATA_SECONDS)
         except ProviderUnavailable:
             return LogoutStarted(None, is_provider_silent=True)
-        endpoint = metadata.end_session_endpoint
-        if not endpoint and provider.settings.logout_method == "cognito":
-            endpoint = cognito_endpoint(metadata.authorization_endpoint)
+        endpoint, landing = metadata.end_session_endpoint, urls.post_logout
+        if provider.settings.logout_method == "cognito":
+            endpoint = endpoint or cognito_endpoint(metadata.authorization_endpoint)
+            landing = replace(urls, has_old_names=False).post_logout  # Cognito does nothing without one
         if not endpoint:
             return LogoutStarted(None)
         request = EndSession(
             endpoint=endpoint,
             id_token_hint=session.tokens.id_token if provider.settings.id_token_hint else "",
             client_id=provider.settings.client_id,
-            post_logout_redirect_uri=urls.post_logout,
-            state=new_secret(self._random) if urls.post_logout else "",
+            post_logout_redirect_uri=landing,
+            state=new_secret(self._random) if landing else "",
         )
         return LogoutStarted(
             build_end_session(request, method=provider.settings.logout_method, identity=session.identity)

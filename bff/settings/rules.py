@@ -378,11 +378,7 @@ def _forward_auth(settings: Settings) -> Iterator[RuleFault]:
     if not _is_bind(table.bind):
         yield "forward_auth.bind", "is not host:port", 'write it as "127.0.0.1:8001"'
     elif table.bind in (server.bind, server.management_bind) and not table.bind.endswith(":0"):
-        yield (
-            "forward_auth.bind",
-            "is another listener's address",
-            "give it a port of its own",
-        )
+        yield "forward_auth.bind", "is another listener's address", "give it a port of its own"
     if not server.trusted_proxies:
         yield "server.trusted_proxies", "no proxy is trusted, so none may ask", "name the networks of your proxies"
 

@@ -1,7 +1,7 @@
 """The names of oauth2-proxy below `/oauth2` that a browser opens: sign-in, callback, sign-out, and who is there.
 
 A proxy that was set up for oauth2-proxy may pass only `/oauth2/` on to us. So nothing here links to a page elsewhere.
-`/oauth2/auth`, which the proxy itself asks, is in `gateway.forward_auth.old_names`.
+`/oauth2/auth`, which the proxy itself asks, is in `gateway.old_names`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from bff.settings.tables import ForwardAuthMode
 from bff.web.pages import Page
 from bff.web.problems import login_url, render_problem
 from gateway.headers.request import RawHeaders
-from gateway.problems import redirect_page
+from gateway.problems import redirect_page, status_for_proxies
 
 PASSING_ANSWERS_ON: Final = frozenset({"traefik", "caddy", "envoy"})
 """Modes of proxies that send our refusal to the client as it is."""
@@ -35,13 +35,6 @@ def size_of(headers: RawHeaders) -> int:
 def longest_location(head_bytes: int) -> int:
     """How long the address of the sign-in may be. A refusal has it twice: in `Location` and in the refusal's query."""
     return (head_bytes - REFUSAL_BYTES) // 2
-
-
-def status_for_proxies(error: AuthError) -> int:
-    """Return 401, 403 or 503, or 500 for a failure of ours."""
-    if error.status in (401, 403, 503):
-        return error.status
-    return 403 if error.status < 500 else 503 if error.status < 505 and error.status > 500 else 500
 
 
 def refusal_query(error: AuthError, *, request_id: str, target: dict[str, str]) -> str:

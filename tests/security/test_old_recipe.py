@@ -25,9 +25,7 @@ Opened = Callable[..., CookieClient]
 
 
 @pytest.fixture
-def opened(
-    build_house: Callable[..., House], upstream: RecordingUpstream, stack: ExitStack, tmp_path: Path
-) -> Opened:
+def opened(build_house: Callable[..., House], upstream: RecordingUpstream, stack: ExitStack, tmp_path: Path) -> Opened:
     """`opened(refused=…)`: a browser before the published nginx, before a front door that has no route to a server."""
 
     def open_it(refused: str = NAMED_LOCATION, **route: object) -> CookieClient:
@@ -43,8 +41,8 @@ def opened(
         )
         issued = authority.issue("apps.localhost")
         backend = int(upstream.url.rpartition(":")[2])
-        how = {"door": door, "backend": backend, "certificate": issued, "refused": refused}
-        port = stack.enter_context(nginx_as_published(tmp_path, **how))  # type: ignore[arg-type]
+        nginx = nginx_as_published(tmp_path, door=door, backend=backend, certificate=issued, refused=refused)
+        port = stack.enter_context(nginx)
         return stack.enter_context(browser_at(port, ca_file=authority.ca_file))
 
     return open_it

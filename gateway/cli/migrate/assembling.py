@@ -47,7 +47,7 @@ def build_tables(draft: Draft) -> dict[str, Any]:
         "roles": roles,
         "routes": routes,
         "log": draft.log,
-        "compat": {"oauth2_proxy": True} if draft.has_old_names else {},
+        "compat": {"oauth2_proxy": True},
     }
     if not draft.upstreams:
         tables["forward_auth"] = {"modes": ["nginx"]}

@@ -64,16 +64,14 @@ class Draft:
     """The new configuration in the making.
 
     `given` holds every option by name, but for the tables of the alpha configuration. Relative paths of the old
-    configuration start at `folder`. `product` is the identity provider. `has_old_names` is True if the names below
-    `/oauth2` are served. `missing` names options whose value is not here. `steps` is what a person has to
-    do before it works.
+    configuration start at `folder`. `product` is the identity provider. `missing` names options whose value is not
+    here. `steps` is what a person has to do before it works.
     """
 
     given: Mapping[str, Given]
     folder: Path
     product: Product
     has_alpha: bool = False
-    has_old_names: bool = False
     missing: frozenset[str] = frozenset()
     public_url: str = ""
     trusted_proxies: tuple[str, ...] = ()

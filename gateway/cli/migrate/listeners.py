@@ -8,8 +8,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bff.oidc.urls import http_url, is_loopback
-from bff.settings.rules import find_faults
-from bff.settings.tables import CompatSettings, Settings
 from gateway.cli.migrate.draft import Draft
 from gateway.cli.migrate.options import Given, Instead, Option, Outcome, Safer, Taken, none_if_on, unsafe_if_on
 from gateway.faults import UsageFault
@@ -50,12 +48,6 @@ def settle_listeners(draft: Draft) -> None:
         server["trusted_proxies"] = list(draft.trusted_proxies)
 
 
-def serves_old_names() -> bool:
-    """True if this version serves the names of oauth2-proxy below `/oauth2`."""
-    wanted = Settings(compat=CompatSettings(oauth2_proxy=True))
-    return not any(fault.key == "compat.oauth2_proxy" for fault in find_faults(wanted, source=""))
-
-
 def public_url_of(redirect_url: str) -> str:
     """Return scheme, host and port of an OAuth redirect URL, "" if it names no host."""
     url = http_url(redirect_url)
@@ -69,9 +61,9 @@ def public_url_of(redirect_url: str) -> str:
 def _redirect_url(given: Given, draft: Draft) -> Outcome:
     says = f'server.public_url = "{draft.public_url}"'
     url = urlsplit(given.text)
-    if draft.has_old_names and url.path == CALLBACK and public_url_of(given.text) == draft.public_url:
+    if url.path == CALLBACK and public_url_of(given.text) == draft.public_url:
         return Taken(f"{says}; the redirect URI that is registered stays valid")
-    register = f"{draft.public_url}/auth/callback/{draft.product.name}"
+    register = draft.public_url + CALLBACK
     draft.steps.append(f"Register the redirect URI {register} at the provider: {given.text} is not served here")
     return Taken(f"{says}; register {register} at the provider")
 
@@ -145,10 +137,6 @@ def _real_ip_header(given: Given, draft: Draft) -> Outcome:
     return Instead("The address comes from X-Forwarded-For of trusted proxies, read from the right", is_open=True)
 
 
-def _callback(draft: Draft) -> str:
-    return CALLBACK if draft.has_old_names else f"/auth/callback/{draft.product.name}"
-
-
 def _whitelist(given: Given, draft: Draft) -> Outcome:
     """A host named in full becomes an origin of its own; a wildcard does not."""
     own: list[str] = []
@@ -165,7 +153,7 @@ def _whitelist(given: Given, draft: Draft) -> Outcome:
             left.append(entry)
     draft.origins += exact
     draft.steps += [
-        f"Register {origin}{_callback(draft)} at the provider, and let that host pass {PREFIX}/ and /auth/ on"
+        f"Register {origin}{CALLBACK} at the provider, and let that host pass {PREFIX}/ and /auth/ on"
         for origin in exact
     ]
     says = [f"{', '.join(own)}: the public address itself"] if own else []
@@ -201,7 +189,7 @@ def _extra_issuers(given: Given, draft: Draft) -> Outcome:
 
 
 def _proxy_prefix(given: Given, draft: Draft) -> Outcome:
-    if given.text.rstrip("/") == PREFIX and draft.has_old_names:
+    if given.text.rstrip("/") == PREFIX:
         return Taken("`/oauth2/` is served ([compat] oauth2_proxy)")
     draft.steps.append(f"Change links and proxies from {given.text} to {PREFIX} or /auth")
     return Instead(f"The names are below /auth and {PREFIX}; {given.text} is not served", is_open=True)
@@ -209,7 +197,7 @@ def _proxy_prefix(given: Given, draft: Draft) -> Outcome:
 
 def _probe(given: Given, draft: Draft) -> Outcome:
     usual = {"ping_path": "/ping", "ready_path": "/ready"}[given.option.name]
-    if given.text == usual and draft.has_old_names:
+    if given.text == usual:
         return Taken(f"{usual} is served ([compat] oauth2_proxy)")
     return Instead("/healthz and /readyz are on server.management_bind; server.public_health opens /healthz to all")
 

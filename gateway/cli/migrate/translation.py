@@ -10,7 +10,7 @@ from typing import Final
 from gateway.cli.migrate.cookies import STORE_URL
 from gateway.cli.migrate.draft import Draft
 from gateway.cli.migrate.headers import settle_headers
-from gateway.cli.migrate.listeners import proxies_of, public_url_of, serves_old_names, settle_listeners
+from gateway.cli.migrate.listeners import proxies_of, public_url_of, settle_listeners
 from gateway.cli.migrate.options import Given, Instead, Outcome, Safer, Taken
 from gateway.cli.migrate.people import settle_people
 from gateway.cli.migrate.products import USUAL, product_of
@@ -59,7 +59,7 @@ def translate(
     _refuse_missing(reading)
     given = {name: one for name, one in reading.given.items() if one.raw != "" or "secret" in name}
     product = product_of(given["provider"].text if "provider" in given else USUAL)
-    draft = Draft(given, folder, product, reading.has_alpha, serves_old_names(), frozenset(reading.missing))
+    draft = Draft(given, folder, product, reading.has_alpha, frozenset(reading.missing))
     draft.public_url = (public_url or public_url_of(draft.text("redirect_url"))).rstrip("/")
     draft.trusted_proxies = proxies_of(
         (*trusted_proxies, *draft.items("trusted_proxy_ips")), source="trusted_proxy_ips or --trusted-proxy"

@@ -112,9 +112,9 @@ def _steps(translation: Translation, folder: Path) -> list[str]:
         steps.append("Decide about the lines marked with !. What they would open stays closed until then")
     if not draft.upstreams:
         steps += [
-            "Let the proxy in front ask /auth/verify/nginx at the address of [forward_auth] bind: "
-            "docs/coming-from-oauth2-proxy.md shows the lines",
-            "If that proxy is not nginx, name it in [forward_auth] modes",
+            "An nginx that asks /oauth2/auth goes on working, but gets no token. Better let it ask /auth/verify/nginx "
+            "at the address of [forward_auth] bind: docs/coming-from-oauth2-proxy.md shows the lines",
+            "If the proxy in front is not nginx, name it in [forward_auth] modes",
             *(["Long tokens need a larger head: [forward_auth] head_bytes"] if "token" in draft.route else []),
         ]
     config = f" --config {folder / NAME}"

@@ -108,6 +108,8 @@ def _own_address(door: OfflineDoor, incoming: Incoming) -> Step | None:
     server = door.settings.server
     if door.admission.belongs_to_auth(incoming):
         return Step("route", f"{server.auth_path} has the front door's own pages; no route gets them")
+    if door.admission.is_reserved(incoming) and door.settings.compat.oauth2_proxy:
+        return Step("route", f"compat.oauth2_proxy: {OAUTH2_PATH} has the names of oauth2-proxy; no route gets them")
     if door.admission.is_reserved(incoming):
         return Step("route", f"{OAUTH2_PATH} is reserved; no route gets it", holds=False)
     if incoming.path == "/healthz" and server.public_health:

@@ -98,7 +98,13 @@ class OfflineDoor:
             self._offline.add(provider)
         self._cache = SessionCache(self.bff)
         self.admission = Admission(self.bff, self._cache)
-        self._pipeline = Pipeline(self.bff, self._own_pages, self._upstreams(), self._cache)
+        self._pipeline = Pipeline(
+            self.bff,
+            self._own_pages,
+            self._upstreams(),
+            self._cache,
+            old_names=self._own_pages if settings.compat.oauth2_proxy else None,
+        )
 
     async def ask(self, question: Question) -> Decided:
         """Let the front door decide the request of `question`."""

@@ -31,10 +31,9 @@ from gateway.access.request import KIT_HEADER, Incoming
 from gateway.access.routes import RouteTable
 from gateway.access.session_cache import LiveSession, SessionCache
 from gateway.access_log import WatchedSend
-from gateway.forward_auth.answers import FIXED_BYTES, status_for_proxies
 from gateway.headers.identity import build_identity_headers
 from gateway.headers.request import RawHeaders
-from gateway.problems import send_page
+from gateway.problems import send_page, status_for_proxies
 
 SENT: Final = frozenset(
     {
@@ -46,6 +45,8 @@ SENT: Final = frozenset(
     }
 )
 """The headers of a yes."""
+FIXED_BYTES: Final = 400
+"""Room for what is in each answer: status, date, length, caching, the request id."""
 PROBE_SECONDS: Final = 2
 _REDIRECT: Final = b"x-auth-request-redirect"
 _TEXT: Final = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")]
