@@ -52,6 +52,17 @@ class OwnStore(MemoryStore):
         await super().aclose()
 
 
+def test_names_that_only_the_front_door_serves_are_refused() -> None:
+    tables = {
+        "server": {"public_url": "http://localhost:8000", "environment": "development"},
+        "secrets": {"keys": [KEY]},
+        "providers": {"corp": {"issuer": "http://127.0.0.1:1", "client_id": "x", "client_secret": "unit-test-secret"}},
+        "compat": {"oauth2_proxy": True},
+    }
+    with pytest.raises(ValueError, match=r"compat\.oauth2_proxy"):
+        install(FastAPI(), parse_settings(tables))
+
+
 @pytest.fixture
 def events() -> Iterator[list[MutableMapping[str, Any]]]:
     """Every structured log event of this test."""

@@ -13,6 +13,7 @@ import pytest
 from tests.fakes import FakeProvider, RecordingUpstream
 from tests.front_door import RunningDoor, provider_table
 from tests.payloads.return_targets import NO_PLACES_TO_RETURN_TO, REDIRECT_TARGETS, encodings
+from tests.ports import free_port
 from tests.security.house import House, WatchedStore, location_query, open_house, query_of
 from tests.security.old_door import NAMES, OLD, OTHER_SITES, catch_all
 from tests.security.rejection import assert_rejected
@@ -203,6 +204,33 @@ def test_lo_2_a_get_asks_and_the_form_of_that_page_signs_out(house: House) -> No
     assert {"state", "post_logout_redirect_uri"} & location_query(done).keys() == set()
     assert browser.follow(done).status_code == 200, "the provider did not know an address"
     assert not house.is_signed_in(browser)
+
+
+def test_lo_1_cognito_gets_the_address_without_which_it_ends_nothing(
+    build_house: Callable[..., House], provider: FakeProvider, upstream: RecordingUpstream
+) -> None:
+    table = provider_table(provider, par="off", logout_method="cognito")
+    house = build_house(providers={"corp": table}, routes=[catch_all(upstream)], **OLD)
+    left = house.sign_in().post(f"{house.url}/oauth2/sign_out")
+    assert location_query(left) == {"client_id": "vestibule", "logout_uri": f"{house.url}/auth/logged-out"}
+
+
+def test_everything_lies_below_the_path_of_the_public_url(
+    build_house: Callable[..., House], upstream: RecordingUpstream
+) -> None:
+    port = free_port()
+    server = {"public_url": f"http://localhost:{port}/tools", **OLD["server"]}
+    house = build_house(port=port, routes=[catch_all(upstream)], compat=OLD["compat"], server=server)
+    browser = house.browser()
+    pages = browser.walk(browser.get(f"{house.url}/tools/oauth2/sign_in?rd={house.url}/tools/report?a=1&b=2"))
+    assert str(pages[-1].url) == f"{house.url}/tools/report?a=1&b=2"
+    cookie = house.session_cookie(browser)
+    assert house.get_raw("/tools/oauth2/auth", cookie=cookie).status == 202
+    assert house.get_raw("/oauth2/auth", cookie=cookie).status == 404
+    assert (house.get_raw("/tools/ping").status, house.get_raw("/ping").status) == (200, 404)
+    asked = browser.get(f"{house.url}/tools/oauth2/sign_out?rd=/tools/report")
+    assert browser.submit(asked, "#sign-out").status_code == 303
+    assert house.get_raw("/tools/oauth2/auth", cookie=cookie).status == 401
 
 
 def test_lo_3_rd_is_where_the_button_of_the_last_page_leads(house: House) -> None:

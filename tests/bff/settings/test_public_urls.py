@@ -20,6 +20,15 @@ def test_the_urls_to_register_are_below_the_public_url_and_the_auth_path() -> No
     assert urls.jwks == urls.auth + "/jwks.json"
 
 
+def test_one_redirect_uri_for_every_provider_lies_below_the_public_url() -> None:
+    server = settings(server={"public_url": "https://a.example/base", "origins": ["https://b.example"]}).server
+    found = all_origins(server, callback_path="/oauth2/callback").values()
+    assert [urls.callback("corp") for urls in found] == [
+        "https://a.example/base/oauth2/callback",
+        "https://b.example/base/oauth2/callback",
+    ]
+
+
 @pytest.mark.parametrize(("base", "expected"), [("https://a.example", True), ("http://localhost:8000", False)])
 def test_only_an_https_url_is_secure(base: str, expected: bool) -> None:
     assert PublicUrls(base).is_secure is expected

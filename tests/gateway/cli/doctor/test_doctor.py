@@ -14,7 +14,7 @@ import pytest
 
 from bff.settings.loading import parse_settings
 from bff.settings.rules import Fault
-from bff.settings.tables import OutgoingSettings, Settings
+from bff.settings.tables import CompatSettings, OutgoingSettings, Settings
 from gateway.cli.doctor.checks import Finding, Report, examine
 from tests.bff.stores.redis_servers import start_server
 from tests.fakes import FakeProvider, RecordingUpstream
@@ -76,6 +76,12 @@ async def test_the_doctor_prints_the_exact_addresses_to_register_for_every_origi
     assert first.frontchannel_logout_uri == "http://localhost:8000/auth/frontchannel-logout/corp"
     assert first.initiate_login_uri == "http://localhost:8000/auth/initiate/corp"
     assert second.redirect_uri == "http://127.0.0.1:8000/auth/callback/corp"
+
+
+async def test_the_doctor_prints_the_redirect_uri_that_is_registered_for_oauth2_proxy(provider: FakeProvider) -> None:
+    settings = settings_for(provider.issuer).model_copy(update={"compat": CompatSettings(oauth2_proxy=True)})
+    (only,) = (await examine(settings)).registrations
+    assert only.redirect_uri == "http://localhost:8000/oauth2/callback"
 
 
 async def test_another_issuer_in_the_document_is_shown_next_to_the_configured_one(provider: FakeProvider) -> None:

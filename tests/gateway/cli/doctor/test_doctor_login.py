@@ -50,6 +50,15 @@ async def test_a_trial_sign_in_makes_one_token_request_and_leaves_no_refresh_tok
     assert len(provider.hits_of("revocation")) == 1
 
 
+async def test_a_trial_sign_in_uses_the_redirect_uri_that_is_registered_for_oauth2_proxy(
+    provider: FakeProvider, free_port: int
+) -> None:
+    provider.client.redirect_uris = [f"http://localhost:{free_port}/oauth2/callback"]
+    report, _ = await trial(settings_for(provider, free_port, compat={"oauth2_proxy": True}))
+    assert report.fault == ""
+    assert line(report, "sub").text.startswith("alice")
+
+
 async def test_a_trial_sign_in_shows_no_token_secret_or_session_id(provider: FakeProvider, free_port: int) -> None:
     report, _ = await trial(settings_for(provider, free_port))
     shown = report.as_text() + json.dumps(report.as_json())

@@ -120,3 +120,11 @@ def test_reserved_names_belong_to_no_route(path: str, folder: Path) -> None:
     assert code == 1
     assert "no  route     /oauth2 is reserved; no route gets it" in text
     assert "refused: 404 not_found" in text
+
+
+def test_names_of_oauth2_proxy_are_the_front_doors_own(folder: Path) -> None:
+    text = (folder / "vestibule.toml").read_text()
+    (folder / "vestibule.toml").write_text(text + "[compat]\noauth2_proxy = true\n")
+    code, text = check(folder, "GET", "/oauth2/start", "--sub", "eve")
+    assert code == 0
+    assert "compat.oauth2_proxy: /oauth2 has the names of oauth2-proxy; no route gets them" in text
