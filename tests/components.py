@@ -42,6 +42,8 @@ COMPONENTS: Mapping[str, Component] = {
         Component("chromium", ("chromium", "chromium-browser", "google-chrome")),
         Component("redis-server", ("redis-server",)),
         Component("nginx", ("nginx",), version_flag="-v"),
+        Component("haproxy", ("haproxy",), version_flag="-v"),
+        Component("caddy", ("caddy",), version_flag="version"),
         Component("nodejs", ("node", "nodejs")),
         Component("npm", ("npm",)),
     )

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeProvider
-from tests.proxies.deployed import STARTERS, Deployment, deployment
+from tests.proxies.deployed import Deployment, deployment
+from tests.proxies.starters import STARTERS
 from tests.security.certificates import make_authority
 
 ROUTES: list[dict[str, Any]] = [

@@ -6,7 +6,6 @@ the file, so a file cannot lose what the test stands on.
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import subprocess
@@ -27,6 +26,8 @@ from tests.security.raw import RawAnswer, read_all
 
 NAME = "apps.example.com"
 HOST = "localhost"
+FORWARD_AUTH = "forward-auth"
+GATEWAY = "gateway"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +131,11 @@ def deployment(
     authority: Authority,
     folder: Path,
     routes: Sequence[Mapping[str, Any]],
+    use: str = FORWARD_AUTH,
+    more: Mapping[str, str] | None = None,
     **tables: Any,
 ) -> Iterator[Deployment]:
-    """Start the applications, the front door, and the proxy with its file of `deploy/`."""
+    """Start the applications, the front door, and the proxy with its file of `deploy/` for `use`."""
     certificate, key = authority.issue(HOST)
     trust = ssl.create_default_context(cafile=str(authority.ca_file))
     with RecordingUpstream() as web, RecordingUpstream() as api:
@@ -144,7 +147,7 @@ def deployment(
         }
         door = RunningDoor(
             {"corp": provider_table(provider, par="off")},
-            routes,
+            [_with_upstream(route, api if route["kind"] == "api" else web, use) for route in routes],
             server=server,
             forward_auth={"modes": [proxy.mode]},
             **tables,
@@ -160,11 +163,16 @@ def deployment(
             folder=folder,
         )
         try:
-            with proxy.start(places):
+            with proxy.start(places, use=use, more=more):
                 yield Deployment(proxy.mode, places, door, provider, web, api, trust)
         finally:
             provider.bend.open_gates()
             door.stop()
+
+
+def _with_upstream(route: Mapping[str, Any], upstream: RecordingUpstream, use: str) -> Mapping[str, Any]:
+    """With forward-auth the proxy knows the applications, otherwise the gateway does."""
+    return {**route, "upstream": upstream.url} if use == GATEWAY else route
 
 
 def _port(upstream: RecordingUpstream) -> int:
@@ -173,20 +181,35 @@ def _port(upstream: RecordingUpstream) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """How to start a proxy of `mode`: its Debian package, and what writes its files and gives its command."""
+    """How to start a proxy with its files of `deploy/<mode>/`, which end in `suffix`.
+
+    `changes` says what stands in place of the values that operators change besides names and addresses. `prepare` gets
+    the program, the places and the changed text; it writes what the program reads, and returns the command.
+    """
 
     mode: str
     package: str
-    prepare: Callable[[Path, Places], Sequence[str | Path]]
-    """Called with the program and the places; writes the configuration and returns the command."""
+    suffix: str
+    changes: Callable[[Places], Mapping[str, str]]
+    prepare: Callable[[Path, Places, str], Sequence[str | Path]]
 
     @contextmanager
-    def start(self, places: Places) -> Iterator[None]:
+    def start(
+        self, places: Places, *, use: str = FORWARD_AUTH, more: Mapping[str, str] | None = None
+    ) -> Iterator[None]:
+        """Run the proxy with its configuration for `use`; `more` are changes of one test alone."""
         program = components.require(self.package)
+        text = adapt(
+            ROOT / "deploy" / self.mode / f"{use}.{self.suffix}",
+            {**self.changes(places), **_addresses(places, use), **(more or {})},
+        )
         log = places.folder / f"{self.mode}.log"
         with log.open("wb") as output:
             running = subprocess.Popen(
-                [str(part) for part in self.prepare(program, places)], stdout=output, stderr=output, cwd=places.folder
+                [str(part) for part in self.prepare(program, places, text)],
+                stdout=output,
+                stderr=output,
+                cwd=places.folder,
             )
         try:
             _wait_for(places.proxy, running, log)
@@ -196,6 +219,13 @@ class Starter:
             running.wait(10)
 
 
+def _addresses(places: Places, use: str) -> Mapping[str, str]:
+    ports = {8000: places.door}
+    if use == FORWARD_AUTH:
+        ports |= {8001: places.verify, 9001: places.api, 8080: places.web}
+    return {NAME: HOST} | {f"127.0.0.1:{old}": f"127.0.0.1:{new}" for old, new in ports.items()}
+
+
 def _wait_for(port: int, running: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline and running.poll() is None:
@@ -203,44 +233,3 @@ def _wait_for(port: int, running: subprocess.Popen[bytes], log: Path) -> None:
             return
         time.sleep(0.02)
     raise RuntimeError("the proxy did not start:\n" + log.read_text(errors="replace"))
-
-
-# -- nginx -------------------------------------------------------------------------------------------------------------
-
-NGINX_FRAME = """
-daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log warn;
-events {{ worker_connections 256; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  include {folder}/site.conf;
-}}
-"""
-
-
-def prepare_nginx(program: Path, places: Places, *, more: Mapping[str, str] | None = None) -> Sequence[str | Path]:
-    site = adapt(
-        ROOT / "deploy" / "nginx" / "forward-auth.conf",
-        {
-            "listen 443 ssl;": f"listen 127.0.0.1:{places.proxy} ssl;",
-            "listen 80;": "listen unix:" + str(places.folder / "plain.sock") + ";",
-            "/etc/ssl/apps.example.com.pem": str(places.certificate),
-            "/etc/ssl/apps.example.com.key": str(places.key),
-            NAME: HOST,
-            "127.0.0.1:8000": f"127.0.0.1:{places.door}",
-            "127.0.0.1:8001": f"127.0.0.1:{places.verify}",
-            "127.0.0.1:9001": f"127.0.0.1:{places.api}",
-            "127.0.0.1:8080": f"127.0.0.1:{places.web}",
-            **(more or {}),
-        },
-    )
-    (places.folder / "site.conf").write_text(site, encoding="utf-8")
-    file = places.folder / "nginx.conf"
-    text = NGINX_FRAME.format(folder=places.folder)
-    file.write_text("user root;\n" + text if os.geteuid() == 0 else text, encoding="utf-8")
-    return [program, "-p", places.folder, "-c", file, "-e", places.folder / "error.log"]
-
-
-NGINX = Starter("nginx", "nginx", prepare_nginx)
-STARTERS = {starter.mode: starter for starter in (NGINX,)}
