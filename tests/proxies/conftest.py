@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeProvider
-from tests.proxies.deployed import Deployment, deployment
+from tests.proxies.deployed import FORWARD_AUTH, GATEWAY, Deployment, deployment
 from tests.proxies.starters import STARTERS
 from tests.security.certificates import make_authority
 
@@ -22,14 +22,17 @@ ROUTES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module", params=sorted(STARTERS))
+PLACES = [(mode, use) for use in (FORWARD_AUTH, GATEWAY) for mode in sorted(STARTERS)]
+
+
+@pytest.fixture(scope="module", params=PLACES, ids=[f"{mode}/{use}" for mode, use in PLACES])
 def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    starter = STARTERS[request.param]
-    folder = tmp_path_factory.mktemp(starter.mode)
+    mode, use = request.param
+    folder = tmp_path_factory.mktemp(mode)
     with (
         FakeProvider(auto_login="alice") as provider,
         deployment(
-            starter, provider=provider, authority=make_authority(folder), folder=folder, routes=ROUTES
+            STARTERS[mode], provider=provider, authority=make_authority(folder), folder=folder, routes=ROUTES, use=use
         ) as running,
     ):
         yield running

@@ -46,9 +46,10 @@ class Places:
 
 @dataclass(slots=True)
 class Deployment:
-    """A proxy before a front door and two applications. `name` is that of the proxy."""
+    """A proxy before a front door and two applications. `name` is that of the proxy, `use` that of its file."""
 
     name: str
+    use: str
     places: Places
     door: RunningDoor
     provider: FakeProvider
@@ -164,7 +165,7 @@ def deployment(
         )
         try:
             with proxy.start(places, use=use, more=more):
-                yield Deployment(proxy.mode, places, door, provider, web, api, trust)
+                yield Deployment(proxy.mode, use, places, door, provider, web, api, trust)
         finally:
             provider.bend.open_gates()
             door.stop()
@@ -183,14 +184,15 @@ def _port(upstream: RecordingUpstream) -> int:
 class Starter:
     """How to start a proxy with its files of `deploy/<mode>/`, which end in `suffix`.
 
-    `changes` says what stands in place of the values that operators change besides names and addresses. `prepare` gets
-    the program, the places and the changed text; it writes what the program reads, and returns the command.
+    `changes` says, for a use, what stands in place of the values that operators change besides names and addresses.
+    `prepare` gets the program, the places and the changed text; it writes what the program reads, and returns the
+    command.
     """
 
     mode: str
     package: str
     suffix: str
-    changes: Callable[[Places], Mapping[str, str]]
+    changes: Callable[[Places, str], Mapping[str, str]]
     prepare: Callable[[Path, Places, str], Sequence[str | Path]]
 
     @contextmanager
@@ -201,7 +203,7 @@ class Starter:
         program = components.require(self.package)
         text = adapt(
             ROOT / "deploy" / self.mode / f"{use}.{self.suffix}",
-            {**self.changes(places), **_addresses(places, use), **(more or {})},
+            {**self.changes(places, use), **_addresses(places, use), **(more or {})},
         )
         log = places.folder / f"{self.mode}.log"
         with log.open("wb") as output:

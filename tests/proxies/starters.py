@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.proxies.deployed import HOST, NAME, Places, Starter
+from tests.proxies.deployed import FORWARD_AUTH, HOST, NAME, Places, Starter
 from tests.repository import ROOT
 
 CERTIFICATE = f"/etc/ssl/{NAME}.pem"
@@ -23,7 +23,7 @@ http {{
 """
 
 
-def nginx_changes(places: Places) -> Mapping[str, str]:
+def nginx_changes(places: Places, use: str) -> Mapping[str, str]:
     return {
         "listen 443 ssl;": f"listen 127.0.0.1:{places.proxy} ssl;",
         "listen 80;": f"listen unix:{places.folder}/plain.sock;",
@@ -40,12 +40,13 @@ def prepare_nginx(program: Path, places: Places, text: str) -> Sequence[str | Pa
     return [program, "-p", places.folder, "-c", file, "-e", places.folder / "error.log"]
 
 
-def haproxy_changes(places: Places) -> Mapping[str, str]:
+def haproxy_changes(places: Places, use: str) -> Mapping[str, str]:
+    script = {"/etc/haproxy/": f"{ROOT}/deploy/haproxy/"} if use == FORWARD_AUTH else {}
     return {
+        **script,
         "bind :443 ssl": f"bind 127.0.0.1:{places.proxy} ssl",
         "bind :80": f"bind unix@{places.folder}/plain.sock",
         CERTIFICATE: str(places.folder / "both.pem"),
-        "/etc/haproxy/": f"{ROOT}/deploy/haproxy/",
     }
 
 
@@ -56,7 +57,7 @@ def prepare_haproxy(program: Path, places: Places, text: str) -> Sequence[str | 
     return [program, "-db", "-f", file]
 
 
-def caddy_changes(places: Places) -> Mapping[str, str]:
+def caddy_changes(places: Places, use: str) -> Mapping[str, str]:
     return {
         f"{NAME} {{": f"{HOST}:{places.proxy} {{\n\tbind 127.0.0.1",
         CERTIFICATE: str(places.certificate),

@@ -11,7 +11,7 @@ import pytest
 from bff.contract import EndReason
 from tests.bff.factories import resume
 from tests.payloads.paths import AMBIGUOUS
-from tests.proxies.deployed import Deployment
+from tests.proxies.deployed import FORWARD_AUTH, Deployment
 from tests.security.raw import RawAnswer
 
 NAVIGATION = ("Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Accept: text/html")
@@ -104,11 +104,33 @@ def test_fa_4_a_forged_authorization_does_not_arrive(place: Deployment, cookie: 
     assert (place.web.last.header("authorization") or "") == ""
 
 
-def test_ck_1_the_session_cookie_does_not_reach_an_application(place: Deployment, cookie: str) -> None:
-    place.ask("/report", *NAVIGATION, cookie=cookie)
-    got = place.web.last.header("cookie") or ""
+@pytest.mark.parametrize(
+    "sent",
+    [
+        ("theme=dark; {}; lang=de",),
+        ("{}; theme=dark; lang=de",),
+        ("theme=dark;{};lang=de",),
+        ("theme=dark; lang=de; {}",),
+        ("theme=dark; {}", "lang=de"),
+    ],
+    ids=["between others", "first", "without spaces", "last", "in one of two lines"],
+)
+def test_ck_1_the_session_cookie_does_not_reach_an_application(
+    place: Deployment, cookie: str, sent: tuple[str, ...]
+) -> None:
+    own = f"__Host-vestibule={cookie}"
+    assert place.ask("/report", *NAVIGATION, *(f"Cookie: {line.format(own)}" for line in sent)).status == 200
+    got = "; ".join(value.decode() for name, value in place.web.last.headers if name.lower() == b"cookie")
     assert "vestibule" not in got
-    assert {part.strip() for part in got.split(";")} == {"theme=dark", "lang=de"}
+    assert not got.startswith(";")  # some readers stop there
+    assert {part.strip() for part in got.split(";")} - {""} == {"theme=dark", "lang=de"}
+
+
+def test_ck_1_two_session_cookies_reach_no_application_either(place: Deployment, cookie: str) -> None:
+    own = f"__Host-vestibule={cookie}"
+    assert place.ask("/guests", *NAVIGATION, f"Cookie: {own}; theme=dark; {own}").status == 200
+    assert cookie not in (place.web.last.header("cookie") or "")
+    assert not place.web.last.header("x-auth-request-user")
 
 
 @pytest.mark.parametrize("size", [1, 1_000_000])
@@ -118,6 +140,19 @@ def test_fa_1_a_body_arrives_whole(place: Deployment, cookie: str, method: str, 
     answer = place.ask("/api/models", *XHR, method=method, cookie=cookie, body=body)
     assert answer.status == 200
     assert (place.api.last.method, place.api.last.body) == (method, body)
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_fa_1_a_refused_body_goes_nowhere(place: Deployment, size: int) -> None:
+    answer = place.ask("/api/models", *XHR, method="POST", body=os.urandom(size))
+    assert answer.status == 401
+    assert place.api.requests + place.web.requests == []
+
+
+def test_px_4_a_refused_body_is_no_second_request(place: Deployment, cookie: str) -> None:
+    inner = f"GET /report HTTP/1.1\r\nHost: {place.host}\r\nCookie: __Host-vestibule={cookie}\r\n\r\n".encode()
+    place.ask("/api/models", *XHR, method="POST", body=inner)
+    assert place.api.requests + place.web.requests == []
 
 
 def test_fa_6_a_form_of_another_site_is_refused(place: Deployment, cookie: str) -> None:
@@ -165,13 +200,12 @@ def test_fa_3_a_path_reaches_an_application_only_as_the_one_decided(place: Deplo
     assert place.web.requests == []
 
 
-QUESTIONS = {"nginx": "/vestibule-question"}
-"""Addresses inside a proxy, at which it asks."""
-
-
-@pytest.mark.parametrize("path", ["/auth/verify", "/auth/verify/nginx", "/auth/verify/envoy/x", "/oauth2/auth", ""])
+@pytest.mark.parametrize(
+    "path", ["/auth/verify", "/auth/verify/nginx", "/auth/verify/envoy/x", "/oauth2/auth", "/vestibule-question"]
+)
 def test_fa_6_nobody_outside_can_ask(place: Deployment, cookie: str, path: str) -> None:
-    path = path or QUESTIONS.get(place.name, "/auth/verify")
+    if path == "/vestibule-question" and (place.name, place.use) != ("nginx", FORWARD_AUTH):
+        path = "/auth/verify/traefik"  # nginx alone has an address inside, at which it asks
     forged = ("X-Original-Method: GET", f"X-Original-URL: {place.url}/report")
     answer = place.ask(path, *XHR, *forged, cookie=cookie)
     assert answer.status in (403, 404)
