@@ -21,7 +21,8 @@ from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
 from tests.front_door import KEY
 from tests.markdown import blocks_of
 from tests.ports import free_port, free_ports
-from tests.proxies.deployed import HOST, NGINX, Places, adapt
+from tests.proxies.deployed import HOST, Places, adapt
+from tests.proxies.starters import NGINX
 from tests.repository import ROOT
 from tests.security.certificates import make_authority
 
