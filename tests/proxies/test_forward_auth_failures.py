@@ -108,7 +108,7 @@ def test_fa_1_nobody_gets_in_while_verify_does_not_answer(deploy: Deploy, starte
         assert place.web.requests == []
 
 
-def test_pr_4_a_person_in_200_groups_gets_in_and_the_omission_is_named(deploy: Deploy) -> None:
+def test_fa_4_a_person_in_200_groups_gets_in_and_the_omission_is_named(deploy: Deploy) -> None:
     place = deploy()
     names = [f"group-{number:03}-of-a-large-company" for number in range(200)]
     place.provider.add_person("carol", groups=names)
