@@ -35,6 +35,7 @@ public_url = "http://{host}"
 bind = "127.0.0.1:{port}"
 management_bind = "127.0.0.1:{management}"
 environment = "development"
+workers = {workers}
 
 [secrets]
 keys = [{keys}]
@@ -87,14 +88,14 @@ auth = "optional"
 [[routes]]
 id = "page"
 path = "/"
-upstream = "{upstream}"
+upstream = [{pages}]
 kind = "page"
 """
 
 
 @dataclass(eq=False)
 class Replica:
-    """One supervisor with one worker. `port` is its own; the Host it answers to is that of the whole set."""
+    """One supervisor with its workers. `port` is its own; the Host it answers to is that of the whole set."""
 
     port: int
     management: int
@@ -129,19 +130,25 @@ class Replica:
 
     @property
     def worker(self) -> int:
-        """Pid of the process that serves."""
-        (pid,) = [pid for pid in self.process.descendants() if is_running(pid)]
+        """Pid of the only process that serves."""
+        (pid,) = self.workers
         return pid
+
+    @property
+    def workers(self) -> list[int]:
+        """Pids of the processes that serve."""
+        return sorted(pid for pid in self.process.descendants() if is_running(pid))
 
     def kill_worker(self) -> None:
         os.kill(self.worker, signal.SIGKILL)
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Stop the worker, as if a hypervisor had paused its machine."""
-        pid = self.worker
+    def frozen(self, pid: int = 0) -> Iterator[None]:
+        """Stop worker `pid`, the only one without a number, as if a hypervisor had paused its machine."""
+        pid = pid or self.worker
         os.kill(pid, signal.SIGSTOP)
         try:
+            until(lambda: is_stopped(pid), seconds=5)
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -231,6 +238,10 @@ class ReplicaSet:
         return self.provider.logins()[-1].sid
 
 
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def session_cookie(answer: RawAnswer) -> str:
     assert answer.status == 303, answer
     (found,) = [value for value in answer.all("set-cookie") if value.startswith("vestibule=")]
@@ -277,8 +288,13 @@ def running_replicas(
     upstream: RecordingUpstream,
     store: str,
     outage_seconds: float = OUTAGE_SECONDS,
+    workers: int = 1,
+    pages: Sequence[RecordingUpstream] = (),
 ) -> Iterator[ReplicaSet]:
-    """`count` processes that share the store at the URL `store`, ended with the context."""
+    """`count` front doors that share the store at the URL `store`, ended with the context.
+
+    `pages` are the upstreams of the page route, if `upstream` does not serve it.
+    """
     ports = free_ports(2 * count)
     host = f"localhost:{ports[0]}"
     settings = {
@@ -292,6 +308,8 @@ def running_replicas(
         "kit_secret": KIT_SECRET,
         "kit_origin": KIT_ORIGIN,
         "upstream": upstream.url,
+        "workers": workers,
+        "pages": ", ".join(f'"{each.url}"' for each in pages or [upstream]),
     }
     replicas = [
         Replica(port, management, host, folder / f"replica-{number}.toml", settings)

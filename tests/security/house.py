@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
@@ -19,7 +20,7 @@ from bff.stores.protocol import StoredRecord
 from tests.bff.factories import resume
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
 from tests.front_door import RunningDoor, api_route, page_route, provider_table
-from tests.security.raw import RawAnswer, exchange
+from tests.security.raw import RawAnswer, exchange, open_websocket
 
 SESSION_COOKIES = ("vestibule", "__Host-vestibule")
 QUIET_EVENTS = frozenset({"login_started", "login_ok", "logout", "refresh_ok", "request"})
@@ -138,6 +139,10 @@ class House:
         if cookie:
             lines.append(f"Cookie: vestibule={cookie}".encode())
         return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def open_websocket(self, request: bytes, *, timeout: float = 5) -> tuple[RawAnswer, socket.socket]:
+        """Send a handshake and read its answer; the socket stays open."""
+        return open_websocket(self.door.port, request, timeout=timeout)
 
     def refusals(self) -> list[MutableMapping[str, Any]]:
         """Audit events that report a refusal or a fault."""

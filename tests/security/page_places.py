@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from socket import socket as Socket
+from typing import Any, Protocol
 
 from tests.fakes import RecordingUpstream
 from tests.front_door import api_route, page_route
-from tests.security.house import House
-from tests.security.raw import RawAnswer, handshake, open_websocket, read_close
+from tests.security.raw import RawAnswer, handshake, read_close
 
 SAME_ORIGIN = "Sec-Fetch-Site: same-origin"
 NAVIGATION = ("Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: none", "Accept: text/html")
@@ -31,31 +31,47 @@ def place_of(pair: Pair, ask: Callable[[], int]) -> int:
     return place
 
 
+class Door(Protocol):
+    """A front door that a browser can reach."""
+
+    @property
+    def host(self) -> str: ...
+
+    def get_raw(self, path: str, *headers: str) -> RawAnswer: ...
+
+    def open_websocket(self, request: bytes, *, timeout: float = 5) -> tuple[RawAnswer, Socket]: ...
+
+
 class Tab:
     """A browser at a page route: each kind of request, and the cookies that it gets."""
 
-    def __init__(self, house: House, pair: Pair, cookie: str) -> None:
-        self.house, self.pair = house, pair
+    def __init__(self, door: Door, pair: Pair, cookie: str) -> None:
+        self.door, self.pair = door, pair
         self.cookies = {"vestibule": cookie} if cookie else {}
 
     def get(self, path: str, *lines: str) -> int:
-        return place_of(self.pair, lambda: self._keep(self.house.get_raw(path, SAME_ORIGIN, *lines, self._line())))
+        return place_of(self.pair, lambda: self._keep(self.door.get_raw(path, SAME_ORIGIN, *lines, self._line())))
 
     def navigate(self) -> int:
-        return place_of(self.pair, lambda: self._keep(self.house.get_raw("/", *NAVIGATION, self._line())))
+        return place_of(self.pair, lambda: self._keep(self.door.get_raw("/", *NAVIGATION, self._line())))
 
     def socket(self) -> int:
         def ask() -> int:
-            answer, client = open_websocket(self.house.door.port, handshake(STREAM, self.house.host, self._line()))
-            client.close()
-            return self._keep(answer)
+            self.open().close()
+            return 101
 
         return place_of(self.pair, ask)
 
+    def open(self) -> Socket:
+        """A new WebSocket of the page."""
+        answer, client = self.door.open_websocket(handshake(STREAM, self.door.host, self._line()))
+        assert self._keep(answer) == 101
+        return client
+
     def resume(self) -> tuple[int, str]:
         """How a socket that resumes a Streamlit session is closed within half a second; (0, "") if it stays open."""
-        request = handshake(STREAM, self.house.host, self._line(), subprotocols="streamlit, x, a-session-id")
-        answer, client = open_websocket(self.house.door.port, request, timeout=0.5)
+        request = handshake(STREAM, self.door.host, self._line(), subprotocols="streamlit, x, a-session-id")
+        answer, client = self.door.open_websocket(request, timeout=0.5)
         assert self._keep(answer) == 101
         with client:
             if answer.body:  # the close frame came together with the answer
