@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeProvider
-from tests.proxies.deployed import FORWARD_AUTH, GATEWAY, Deployment, deployment
+from tests.proxies.deployed import FORWARD_AUTH, GATEWAY, Deployment, Proxy, deployment
+from tests.proxies.envoy import ENVOY, envoy_changes
+from tests.proxies.envoy_stand_in import EnvoyStandIn
+from tests.proxies.stand_in import StandIn
 from tests.proxies.starters import STARTERS
+from tests.proxies.traefik_stand_in import TraefikStandIn, traefik_changes
 from tests.security.certificates import make_authority
 
 ROUTES: list[dict[str, Any]] = [
@@ -22,17 +26,29 @@ ROUTES: list[dict[str, Any]] = [
 ]
 
 
-PLACES = [(mode, use) for use in (FORWARD_AUTH, GATEWAY) for mode in sorted(STARTERS)]
+PROXIES: dict[str, Proxy] = {
+    **STARTERS,
+    "envoy": ENVOY,
+    "stand-in for envoy": StandIn("envoy", envoy_changes, EnvoyStandIn),
+    "stand-in for traefik": StandIn("traefik", traefik_changes, TraefikStandIn),
+}
+LONG = {"envoy": [pytest.mark.long]}
+"""The real Envoy may have to be installed first: `make test-long`."""
+PLACES = [
+    pytest.param((PROXIES[name], use), id=f"{name}/{use}", marks=LONG.get(name, []))
+    for use in (FORWARD_AUTH, GATEWAY)
+    for name in sorted(PROXIES)
+]
 
 
-@pytest.fixture(scope="module", params=PLACES, ids=[f"{mode}/{use}" for mode, use in PLACES])
+@pytest.fixture(scope="module", params=PLACES)
 def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    mode, use = request.param
-    folder = tmp_path_factory.mktemp(mode)
+    starter, use = request.param
+    folder = tmp_path_factory.mktemp(starter.mode)
     with (
         FakeProvider(auto_login="alice") as provider,
         deployment(
-            STARTERS[mode], provider=provider, authority=make_authority(folder), folder=folder, routes=ROUTES, use=use
+            starter, provider=provider, authority=make_authority(folder), folder=folder, routes=ROUTES, use=use
         ) as running,
     ):
         yield running

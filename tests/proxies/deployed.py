@@ -11,10 +11,10 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests import components
 from tests.fakes import CookieClient, FakeProvider, RecordingUpstream
@@ -42,6 +42,17 @@ class Places:
     certificate: Path
     key: Path
     folder: Path
+
+
+class Proxy(Protocol):
+    """A proxy that can be started with its file of `deploy/` for a use."""
+
+    @property
+    def mode(self) -> str: ...
+
+    def start(
+        self, places: Places, *, use: str = FORWARD_AUTH, more: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[None]: ...
 
 
 @dataclass(slots=True)
@@ -126,7 +137,7 @@ def adapt(file: Path, changes: Mapping[str, str]) -> str:
 
 @contextmanager
 def deployment(
-    proxy: Starter,
+    proxy: Proxy,
     *,
     provider: FakeProvider,
     authority: Authority,
@@ -194,16 +205,18 @@ class Starter:
     suffix: str
     changes: Callable[[Places, str], Mapping[str, str]]
     prepare: Callable[[Path, Places, str], Sequence[str | Path]]
+    find: Callable[[], Path] | None = None
+    """Finds the program, if Debian has no package of it."""
 
     @contextmanager
     def start(
         self, places: Places, *, use: str = FORWARD_AUTH, more: Mapping[str, str] | None = None
     ) -> Iterator[None]:
         """Run the proxy with its configuration for `use`; `more` are changes of one test alone."""
-        program = components.require(self.package)
+        program = self.find() if self.find else components.require(self.package)
         text = adapt(
             ROOT / "deploy" / self.mode / f"{use}.{self.suffix}",
-            {**self.changes(places, use), **_addresses(places, use), **(more or {})},
+            {**self.changes(places, use), **addresses(places, use), **(more or {})},
         )
         log = places.folder / f"{self.mode}.log"
         with log.open("wb") as output:
@@ -221,7 +234,8 @@ class Starter:
             running.wait(10)
 
 
-def _addresses(places: Places, use: str) -> Mapping[str, str]:
+def addresses(places: Places, use: str) -> Mapping[str, str]:
+    """What stands in place of the names and addresses that each file has."""
     ports = {8000: places.door}
     if use == FORWARD_AUTH:
         ports |= {8001: places.verify, 9001: places.api, 8080: places.web}

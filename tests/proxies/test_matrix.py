@@ -119,7 +119,12 @@ def test_ck_1_the_session_cookie_does_not_reach_an_application(
     place: Deployment, cookie: str, sent: tuple[str, ...]
 ) -> None:
     own = f"__Host-vestibule={cookie}"
-    assert place.ask("/report", *NAVIGATION, *(f"Cookie: {line.format(own)}" for line in sent)).status == 200
+    answer = place.ask("/report", *NAVIGATION, *(f"Cookie: {line.format(own)}" for line in sent))
+    if len(sent) > 1 and (place.name, place.use) == ("envoy", FORWARD_AUTH):
+        # Envoy asks with one line and a comma in it, as no browser does. Then nobody is signed in.
+        assert (answer.status, place.web.requests) == (302, [])
+        return
+    assert answer.status == 200
     got = "; ".join(value.decode() for name, value in place.web.last.headers if name.lower() == b"cookie")
     assert "vestibule" not in got
     assert not got.startswith(";")  # some readers stop there
