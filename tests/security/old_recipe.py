@@ -87,14 +87,36 @@ NAMED_LOCATION = "error_page 401 = @oauth2_signin;"
 """How the recipe sends a person to the sign-in since 2025. Before, it named the page itself, with one of the next."""
 PAGE = "error_page 401 = /oauth2/sign_in;"
 PAGE_WITH_403 = "error_page 401 =403 /oauth2/sign_in;"
+MOVED = {
+    "location = /oauth2/auth {\n    proxy_pass       http://127.0.0.1:4180;": "location = /oauth2/auth {\n"
+    "    internal;\n    proxy_pass       http://127.0.0.1:8001/auth/verify/nginx;",
+    "proxy_set_header X-Forwarded-Uri  $request_uri;": "proxy_set_header X-Original-Method $request_method;\n"
+    "    proxy_set_header X-Original-URL    $scheme://$host$request_uri;",
+    "$upstream_http_x_auth_request_access_token": "$upstream_http_authorization",
+}
+"""Published lines, and what they become if the question goes to a listener of its own."""
 
 
 @contextmanager
 def nginx_as_published(
-    folder: Path, *, door: int, backend: int, certificate: tuple[Path, Path], refused: str = NAMED_LOCATION
+    folder: Path,
+    *,
+    door: int,
+    backend: int,
+    certificate: tuple[Path, Path],
+    refused: str = NAMED_LOCATION,
+    verify: int = 0,
 ) -> Iterator[int]:
-    """The recipe before the front door at port `door` and the application at port `backend`; gives nginx' port."""
-    text = RECIPE.replace("{", "{{").replace("}", "}}").replace("@listen", "{port}").replace("@refused", refused)
+    """The recipe before the front door at port `door` and the application at port `backend`; gives nginx' port.
+
+    With `verify` the question goes to that port, by the lines that the documentation names.
+    """
+    recipe = RECIPE
+    if verify:
+        for published, ours in MOVED.items():
+            assert published in recipe
+            recipe = recipe.replace(published, ours.replace("8001", str(verify)))
+    text = recipe.replace("{", "{{").replace("}", "}}").replace("@listen", "{port}").replace("@refused", refused)
     text = text.replace("127.0.0.1:4180", f"127.0.0.1:{door}").replace("@backend", str(backend))
     text = text.replace("@certificate", str(certificate[0])).replace("@key", str(certificate[1]))
     with running_nginx(folder, text) as port:

@@ -13,6 +13,7 @@ from bff.stores.events import EverythingUnknown
 from tests.fakes import FakeProvider, RecordingUpstream
 from tests.front_door import page_route
 from tests.security.house import House, open_house
+from tests.security.many_groups import many_groups
 from tests.security.old_door import NAMES, OLD, OTHER_SITES, catch_all
 from tests.security.raw import RawAnswer, exchange, handshake, websocket_status
 
@@ -69,6 +70,16 @@ def test_fa_1_nobody_is_told_401_without_a_redirect(house: House) -> None:
 def test_fa_1_a_proxy_may_ask_with_any_method(house: House, cookie: str, method: str) -> None:
     proof = ("Sec-Fetch-Site: same-origin",)
     assert house.get_raw("/oauth2/auth", *proof, method=method, cookie=cookie).status == 202
+
+
+def test_px_3_a_person_in_many_groups_passes_and_the_head_stays_short(house: House) -> None:
+    with many_groups(house.provider) as groups:
+        cookie = house.session_cookie(house.sign_in())
+    answer = house.get_raw(f"/oauth2/auth?allowed_groups={groups[-1]}", cookie=cookie)
+    assert answer.status == 202
+    assert len(answer.received) <= 4_000, "nginx reads one page"
+    assert (answer.all("x-auth-request-groups"), answer.header("x-auth-request-omitted")) == ([""], "groups")
+    assert house.get_raw("/oauth2/auth?allowed_groups=law", cookie=cookie).status == 403
 
 
 def test_the_status_of_a_yes_is_a_setting(build_house: Callable[..., House], upstream: RecordingUpstream) -> None:

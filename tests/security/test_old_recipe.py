@@ -28,20 +28,24 @@ Opened = Callable[..., CookieClient]
 def opened(build_house: Callable[..., House], upstream: RecordingUpstream, stack: ExitStack, tmp_path: Path) -> Opened:
     """`opened(refused=…)`: a browser before the published nginx, before a front door that has no route to a server."""
 
-    def open_it(refused: str = NAMED_LOCATION, **route: object) -> CookieClient:
+    def open_it(refused: str = NAMED_LOCATION, *, is_moved: bool = False, **route: object) -> CookieClient:
         authority = make_authority(tmp_path)
         free = bind_socket("127.0.0.1", 0)
         door = int(free.getsockname()[1])
         free.close()
-        build_house(
+        house = build_house(
             port=door,
+            **({"forward_auth": {"modes": ["nginx"]}} if is_moved else {}),
             routes=[{"id": "pages", "path": "/", "kind": "page", **route}],
             compat={"oauth2_proxy": True},
             server={"public_url": URL, "trusted_proxies": ["127.0.0.1"]},
         )
         issued = authority.issue("apps.localhost")
         backend = int(upstream.url.rpartition(":")[2])
-        nginx = nginx_as_published(tmp_path, door=door, backend=backend, certificate=issued, refused=refused)
+        verify = house.door.verify_port if is_moved else 0
+        nginx = nginx_as_published(
+            tmp_path, door=door, backend=backend, certificate=issued, refused=refused, verify=verify
+        )
         port = stack.enter_context(nginx)
         return stack.enter_context(browser_at(port, ca_file=authority.ca_file))
 
@@ -61,6 +65,17 @@ def test_fa_1_a_person_signs_in_and_comes_back_to_the_page_with_its_query(
     assert seen.header("authorization") is None
     visited = [page.url.path for page in pages if page.url.host == "apps.localhost"]
     assert not [path for path in visited if path.startswith("/auth")], "this proxy does not pass /auth on"
+
+
+def test_fa_1_the_lines_of_the_page_move_the_question_to_its_listener_and_bring_the_token(
+    opened: Opened, upstream: RecordingUpstream
+) -> None:
+    browser = opened(is_moved=True, token="assertion", audience="models-api")
+    pages = browser.walk(browser.get(f"{URL}/report?a=1&b=2%26"))
+    assert str(pages[-1].url) == f"{URL}/report?a=1&b=2%26"
+    assert (upstream.last.header("x-user"), upstream.last.path) == ("alice", "/report")
+    assert (upstream.last.header("x-access-token") or "").startswith("Bearer ey")
+    assert browser.fetch(f"{URL}/oauth2/auth").status_code == 404, "the question is internal"
 
 
 def test_fa_1_the_oldest_form_shows_a_page_with_a_button(opened: Opened, upstream: RecordingUpstream) -> None:
