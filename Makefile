@@ -19,6 +19,8 @@ endif
 # Further arguments: make test ARGS="-k logout", make demo PORT=9000
 ARGS ?=
 PORT ?=
+ONLY ?=
+COMMA := ,
 # How many processes run test files at the same time; most tests wait. JOBS=0 runs them one after the other.
 JOBS ?= 3
 
@@ -59,9 +61,9 @@ demo: $(STAMP) ## run the whole system on this machine: provider, API, Streamlit
 dev: $(STAMP) ## run your own script and API behind a mock provider, with reload (DIR=../mine APP=app.py API=main:app)
 	@cd $(DIR) && exec $(CURDIR)/$(VENV)/bin/vestibule dev $(APP) $(if $(API),--api $(API)) --as $(AS) --port-option PORT= $(if $(PORT),--port $(PORT)) $(ARGS)
 
-bench: $(STAMP) ## measure the speed
+bench: $(STAMP) ## measure the speed (ONLY=verify or ONLY=sessions,sign_in for a part)
 	@$(PY) -m tests.components ensure
-	@$(PY) -m pytest -m bench -s $(ARGS)
+	@$(PY) -m pytest -m bench -s $(foreach part,$(subst $(COMMA), ,$(ONLY)),tests/bench/test_$(part)_bench.py) $(ARGS)
 
 docs: $(STAMP) ## build the pages of docs/ and the API reference in build/site
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --config-file deploy/site/mkdocs.yml

@@ -38,6 +38,12 @@ def test_make_help_lists_every_task() -> None:
         assert f"make {task} " in listed
 
 
+def test_make_bench_measures_a_part_alone() -> None:
+    assert "tests/bench" not in dry_run("bench")
+    said = dry_run("bench", "ONLY=verify,sign_in")
+    assert " tests/bench/test_verify_bench.py tests/bench/test_sign_in_bench.py" in said
+
+
 def test_dev_in_a_folder_of_ones_own_has_no_api_unless_it_is_named() -> None:
     assert "--api" not in dry_run("dev", "DIR=../mine", "APP=page.py")
     assert "--api api:app" in dry_run("dev")

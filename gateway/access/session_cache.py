@@ -36,6 +36,8 @@ class LiveSession:
     touched_at: float
     headers: dict[str, IdentityHeaders] = field(default_factory=dict, repr=False)
     """The identity headers by route id."""
+    answers: dict[tuple[str, int], IdentityHeaders] = field(default_factory=dict, repr=False)
+    """Those of forward-auth's answers, by route id and the bytes that they may have."""
     handshakes: dict[tuple[str, int], Assertion] = field(default_factory=dict, repr=False)
     """By kit client and bytes of the line."""
     handles: dict[str, str] = field(default_factory=dict, repr=False)

@@ -8,9 +8,10 @@ from bff.assembly import Bff
 from bff.errors import AuthError
 from bff.settings.tables import ForwardAuthMode, RouteSettings
 from gateway.access.credentials import NOBODY, Caller
+from gateway.access.session_cache import LiveSession
 from gateway.forward_auth.answers import FIXED_BYTES, size_of
 from gateway.headers.cookies import select_cookies
-from gateway.headers.identity import build_identity_headers
+from gateway.headers.identity import IdentityHeaders, build_identity_headers
 from gateway.headers.request import RawHeaders
 from gateway.relay.outgoing import token_headers
 
@@ -55,17 +56,8 @@ class AnsweredIdentity:
         )
         bearer = _in_place_of_the_clients(token_headers(route, token.token if token else ""), route)
         kit, omitted = self._kit(caller, route, line_bytes=room.assertion_line)
-        most = room.headers
-        if route.token != "assertion":
-            most -= size_of(bearer)
-        named = build_identity_headers(
-            route.identity_headers,
-            forwarded(live.identity, route.groups_forwarded) if live else None,
-            subject_key=live.subject_key if live else "",
-            several_providers=self._several_providers,
-            claim_headers=route.claim_headers,
-            most_bytes=most,
-        )
+        most = room.headers if route.token == "assertion" else room.headers - size_of(bearer)
+        named = self._named(live, route, most_bytes=most)
         built = [*named.headers, *kit, *bearer]
         if size_of(built) > self._head_bytes - FIXED_BYTES:
             detail = f"{size_of(built) + FIXED_BYTES} bytes; raise forward_auth.head_bytes and the proxy's own limit"
@@ -73,6 +65,23 @@ class AnsweredIdentity:
         omitted = (*named.omitted, *omitted, *(token.omitted if token else ()))
         if omitted and caller.person is not None:
             await self._bff.omissions.note(caller.person.session, tuple(dict.fromkeys(omitted)), route=route.id)
+        return built
+
+    def _named(self, live: LiveSession | None, route: RouteSettings, *, most_bytes: int) -> IdentityHeaders:
+        """Return the headers that name the person. They are built once for a session, route and size."""
+        known = live.answers.get((route.id, most_bytes)) if live else None
+        if known is not None:
+            return known
+        built = build_identity_headers(
+            route.identity_headers,
+            forwarded(live.identity, route.groups_forwarded) if live else None,
+            subject_key=live.subject_key if live else "",
+            several_providers=self._several_providers,
+            claim_headers=route.claim_headers,
+            most_bytes=most_bytes,
+        )
+        if live is not None:
+            live.answers[route.id, most_bytes] = built
         return built
 
     def _kit(self, caller: Caller, route: RouteSettings, *, line_bytes: int) -> tuple[RawHeaders, tuple[str, ...]]:
