@@ -20,6 +20,7 @@ from bff.stores.protocol import Store, StoredRecord
 
 COOKIE_PURPOSE = "session"
 RECORD_PURPOSE = "session-record"
+MOST_NAMES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ class Sessions:
         self.keyring = keyring
         self._settings = settings
         self._random = random
+        self._names: dict[str, str] = {}
 
     async def open(self, opening: Opening) -> Opened | None:
         """Open a session with a new id and delete the old one; None if a barrier has already ended this sign-in."""
@@ -105,9 +107,20 @@ class Sessions:
         return Opened(session, self.keyring.sign(session_id, purpose=COOKIE_PURPOSE), ended)
 
     def name_of(self, cookie: str) -> str | None:
-        """Return the record name of a signed cookie value, None if the signature is wrong. No I/O."""
+        """Return the record name of a signed cookie value, None if the signature is wrong. No I/O.
+
+        Names of right cookies are remembered: checking a signature is a good part of what a request costs.
+        """
+        name = self._names.get(cookie)
+        if name is not None:
+            return name
         session_id = self.keyring.unsign(cookie, purpose=COOKIE_PURPOSE)
-        return record_name(session_id) if session_id else None
+        if not session_id:
+            return None
+        if len(self._names) >= MOST_NAMES:
+            del self._names[next(iter(self._names))]
+        name = self._names[cookie] = record_name(session_id)
+        return name
 
     async def load(self, name: str) -> Session | None:
         """Return the live session of a record name: unsealed, within its time limits, not ended by a barrier."""

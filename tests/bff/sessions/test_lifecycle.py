@@ -90,6 +90,18 @@ class TestOpening:
 
 
 class TestCookies:
+    async def test_names_of_right_cookies_alone_are_remembered_and_not_without_end(
+        self, sessions: Sessions, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bff.sessions.lifecycle.MOST_NAMES", 3)
+        opened = [await sign_in(sessions, clock) for _ in range(10)]
+        for _ in range(2):
+            assert [sessions.name_of(one.cookie) for one in opened] == [one.session.name for one in opened]
+        for one in opened:
+            assert sessions.name_of(one.cookie[:-1]) is None
+            assert sessions.name_of(one.cookie + "x") is None
+        assert len(sessions._names) == 3
+
     @pytest.mark.parametrize(
         "change",
         [lambda c: c[:-2] + "AA", lambda c: c.partition(".")[0], lambda c: "", str.upper],
