@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from gateway import pipeline
+from gateway import admission
 from tests.fakes import FakeProvider, RecordingUpstream
 from tests.front_door import RunningDoor, page_route
 
@@ -104,7 +104,7 @@ def with_old_worker(
     def start(**route: Any) -> RunningDoor:
         door = open_door(route)
         with monkeypatch.context() as before:
-            before.setattr(pipeline, "asks_for_worker", lambda headers: False)
+            before.setattr(admission, "asks_for_worker", lambda headers: False)
             tab.goto(door.url + "/start")
             assert register(tab, "/sw.js") == "registered"
         tab.evaluate("localStorage.setItem('kept', 'yes')")

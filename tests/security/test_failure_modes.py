@@ -13,7 +13,7 @@ from bff.contract import EndReason
 from bff.sessions.lifecycle import RECORD_PURPOSE
 from bff.sessions.record import dump_session
 from bff.stores.events import SessionChanged
-from gateway import pipeline
+from gateway import admission, pipeline
 from gateway.access import origins
 from gateway.relay import relaying
 from tests.fakes import FakeClock, FakeProvider, is_grant
@@ -263,13 +263,13 @@ def explode(*_: object, **__: object) -> None:
 
 
 FAILING: dict[str, tuple[object, str]] = {
-    "the policy": (pipeline, "decide"),
+    "the policy": (admission, "decide"),
     "the header builder": (pipeline, "build_headers"),
     "the activity rule": (pipeline, "is_activity"),
     "the origin rule": (origins, "check_same_origin"),
-    "the method rule": (pipeline, "is_method_allowed"),
-    "the Streamlit rule": (pipeline, "is_denied"),
-    "the kit rule": (pipeline, "check_kit_route"),
+    "the method rule": (admission, "is_method_allowed"),
+    "the Streamlit rule": (admission, "is_denied"),
+    "the kit rule": (admission, "check_kit_route"),
     "the target": (relaying, "forward_target"),
 }
 
@@ -316,7 +316,7 @@ def test_fm_7_an_error_in_any_part_of_the_decision_opens_no_socket(
 def test_fm_7_an_unknown_decision_denies_access(house: House, monkeypatch: pytest.MonkeyPatch, verdict: object) -> None:
     cookie = house.session_cookie(house.sign_in())
     house.upstream.clear()
-    monkeypatch.setattr(pipeline, "decide", lambda *_, **__: verdict)
+    monkeypatch.setattr(admission, "decide", lambda *_, **__: verdict)
     assert_internal_error(house.get_raw("/api/x", READ, cookie=cookie))
     assert house.upstream.requests == []
 

@@ -114,7 +114,7 @@ def test_px_16_check_and_doctor_say_when_a_page_is_not_separated(place: Path) ->
     change(place, "[routes.streamlit]", '[routes.streamlit]\nsandbox = "none"')
     done = tell(place, "config check")
     assert done.returncode == 0
-    assert "page alpha: nothing keeps it apart" in done.stderr
+    assert "page alpha: no sandbox" in done.stderr
     assert "can read every secret of the front door" in done.stderr
     report = json.loads(tell(place, "doctor --json").stdout)
     assert [one for one in report["findings"] if one["level"] == "warning" and one["part"].startswith("routes.alpha.")]
