@@ -153,8 +153,13 @@ class OldNames:
         return [line for line in named.headers if line[0] in SENT]
 
     def _check_routes(self, live: LiveSession, host: str) -> None:
-        """Return if every route of `host` lets this person in. Public routes know nobody, so they say nothing."""
+        """Return if every route of `host` lets this person in. Public routes know nobody, so they say nothing.
+
+        Without a route nobody passes: a host where everything is open to every account must be configured so.
+        """
         every = [route for route in self._routes.on_host(host) if route.auth != "public"]
+        if not every:
+            raise Forbidden(detail=f"{host} has no route that asks for a sign-in; add one, without an upstream")
         again = ""
         for route in every:
             decision = decide(route, live.identity, scopes=live.scopes, now=self._bff.clock())

@@ -108,8 +108,8 @@ class OldNames(SignInRoutes):
     def _wanted(self, request: Request, facts: RequestFacts) -> str:
         """Return where the person may go on: `rd`, else what the proxy says, else the start page."""
         said: str = request.scope.get(REDIRECT_KEY, "")
-        own = facts.urls.base_path + contract.OAUTH2_PATH
-        if said.removeprefix(facts.urls.origin).startswith(own):
+        path = said.removeprefix(facts.urls.origin).partition("?")[0] + "/"
+        if path.startswith(facts.urls.base_path + contract.OAUTH2_PATH + "/"):
             said = ""  # nginx says so for each request that came here by itself
         return self._local(read_target(request.scope["query_string"]) or said, facts)
 

@@ -173,6 +173,17 @@ def test_every_route_must_let_the_person_in(build_house: Callable[..., House], u
     assert (event["route"], event["reason"]) == ("pages", "require.email_domains")
 
 
+@pytest.mark.parametrize("open_only", [False, True], ids=["no route", "public routes alone"])
+def test_without_a_route_nobody_passes(
+    build_house: Callable[..., House], upstream: RecordingUpstream, audit: list[Any], open_only: bool
+) -> None:
+    routes = [page_route(upstream, id="open", path="/open", auth="public")] if open_only else []
+    house = build_house(routes=routes, **OLD)
+    cookie = house.session_cookie(house.sign_in())
+    assert house.get_raw("/oauth2/auth", cookie=cookie).status == 403
+    assert any("no route that asks for a sign-in" in str(event.get("detail")) for event in audit)
+
+
 def test_a_fresh_sign_in_is_asked_for_and_does_not_go_round_in_circles(
     timed_house: Callable[..., House], upstream: RecordingUpstream, clock: Any
 ) -> None:

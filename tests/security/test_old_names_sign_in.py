@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import pytest
 
 from tests.fakes import FakeProvider, RecordingUpstream
-from tests.front_door import RunningDoor, provider_table
+from tests.front_door import RunningDoor, page_route, provider_table
 from tests.payloads.return_targets import NO_PLACES_TO_RETURN_TO, REDIRECT_TARGETS, encodings
 from tests.ports import free_port
 from tests.security.house import House, WatchedStore, location_query, open_house, query_of
@@ -56,6 +56,52 @@ def test_the_provider_is_told_the_redirect_uri_that_is_registered_already(house:
             assert house.is_signed_in(house.sign_in(path=path))
     finally:
         house.provider.client.redirect_uris = None
+
+
+def test_a_sign_in_asks_for_what_every_route_needs(
+    build_house: Callable[..., House], upstream: RecordingUpstream
+) -> None:
+    """Otherwise the next question would be refused again, and the person would go round in circles."""
+    fresh = page_route(
+        upstream, id="fresh", path="/fresh", require={"max_age_seconds": 300, "acr_any": ["gold", "tin"]}
+    )
+    strong = page_route(upstream, id="strong", path="/strong", require={"max_age_seconds": 900, "acr_any": ["gold"]})
+    open_route = page_route(upstream, id="open", path="/open", auth="public")
+    house = build_house(routes=[catch_all(upstream), fresh, strong, open_route], **OLD)
+    for name in ("start", "sign_in"):
+        asked = location_query(house.start_login(house.browser(), f"/oauth2/{name}?rd=/report"))
+        assert asked["max_age"] == "300"
+        assert "gold" in asked.get("acr_values", "") + asked.get("claims", "")
+        assert "tin" not in asked.get("acr_values", "") + asked.get("claims", "")
+
+
+@pytest.mark.parametrize("said", ["/oauth2-notes?x=1", "/oauth2.html"])
+def test_a_page_whose_name_begins_like_ours_is_a_page(house: House, said: str) -> None:
+    browser = house.browser()
+    started = browser.get(f"{house.url}/oauth2/sign_in", headers={"X-Auth-Request-Redirect": said})
+    assert browser.get(browser.follow(started).headers["location"]).headers["location"] == said
+
+
+def test_cb_7_the_callback_takes_only_the_method_of_the_provider(house: House) -> None:
+    browser = house.browser()
+    url = house.callback_url(browser, "/oauth2/start")
+    for method in ("HEAD", "POST", "PUT"):
+        assert house.get_raw(urlsplit(url).path + "?" + urlsplit(url).query, method=method).status == 405
+    assert house.get_raw("/oauth2/callback?code=x", "Sec-Purpose: prefetch").status == 400
+    assert house.provider.hits_of("token") == []
+    browser.get(url)
+    assert house.is_signed_in(browser)
+
+
+def test_cb_7_the_callback_takes_a_form_where_the_provider_sends_one(
+    build_house: Callable[..., House], provider: FakeProvider, upstream: RecordingUpstream
+) -> None:
+    table = provider_table(provider, par="off", response_mode="form_post")
+    house = build_house(providers={"corp": table}, routes=[catch_all(upstream)], **OLD)
+    browser = house.browser()
+    at_provider = browser.follow(house.start_login(browser, "/oauth2/start"))
+    assert f'action="{house.url}/oauth2/callback"' in at_provider.text
+    assert house.get_raw("/oauth2/callback?code=x&state=y").status == 405
 
 
 def test_the_answer_has_a_page_for_a_proxy_that_changes_its_status(house: House) -> None:
@@ -272,6 +318,15 @@ def test_userinfo_says_who_is_there_in_the_old_words(house: House) -> None:
     }
     assert (answer.headers["cache-control"], answer.headers["vary"]) == ("no-store", "Cookie")
     assert house.browser().fetch(f"{house.url}/oauth2/userinfo").status_code == 401
+
+
+def test_userinfo_names_no_address_that_nobody_verified(house: House) -> None:
+    house.provider.people["alice"].email_verified = False
+    try:
+        browser = house.sign_in()
+    finally:
+        house.provider.people["alice"].email_verified = True
+    assert browser.fetch(f"{house.url}/oauth2/userinfo").json()["email"] == ""
 
 
 def test_userinfo_leaves_out_what_there_is_not(house: House) -> None:
