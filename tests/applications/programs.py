@@ -33,7 +33,7 @@ class Program:
 
 PROGRAMS: Final[Mapping[str, Program]] = {
     "dash": Program("dash", {"app.py": sources.DASH}, quiet=("/_dash-update-component",)),
-    "nicegui": Program("dash", {"app.py": sources.NICEGUI}),
+    "nicegui": Program("dash", {"app.py": sources.NICEGUI}, quiet=("/_nicegui_ws/socket.io",)),
     "marimo": Program(
         "dash",
         {"app.py": sources.MARIMO},
