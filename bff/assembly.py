@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import httpx
 
-from bff.access.forwarded_identity import forwarded, forwarded_to_audience, forwarded_to_kit
 from bff.access.roles import with_local_roles
 from bff.audit import Audit
 from bff.browser.cookies import CookieNames, cookie_headers
 from bff.kit.credentials import KitCredentials
 from bff.kit.one_time_codes import KitCodes
 from bff.kit.page_state import KitStates
+from bff.kit.views import KitViews
 from bff.login.observer import LoginObserver
 from bff.login.return_targets import ReturnTargets
 from bff.login.sign_in import SignIn
@@ -30,7 +30,7 @@ from bff.sessions.omissions import Omissions
 from bff.sessions.record import Session
 from bff.sessions.refresh import TokenRefresher
 from bff.sessions.upstream_tokens import UpstreamTokens
-from bff.settings.public_urls import PublicUrls, callback_path_of, origins_by_host
+from bff.settings.public_urls import PublicUrls, callback_path_of, origins_by_host, urls_of_origin
 from bff.settings.tables import Settings
 from bff.stores import open_store
 from bff.stores.protocol import Store
@@ -55,6 +55,7 @@ class Bff:
     machines: Machines
     upstream_tokens: UpstreamTokens
     kit: KitCredentials
+    kit_views: KitViews
     kit_codes: KitCodes
     kit_states: KitStates
     omissions: Omissions
@@ -83,26 +84,7 @@ class Bff:
 
     def urls_of(self, session: Session) -> PublicUrls | None:
         """Return the URLs of the session's origin, None if that origin is no longer served."""
-        return next((urls for urls in self.origins.values() if urls.origin == session.origin), None)
-
-    def as_kit_sees(self, session: Session, client: str) -> Session:
-        """Return `session` with only the groups that pages of kit client `client` may see."""
-        globs = forwarded_to_kit(client, self.settings.routes)
-        return replace(session, identity=forwarded(session.identity, globs))
-
-    def as_kit_may_tell(self, session: Session, client: str, *, audience: str) -> Session:
-        """Return `session` as kit client `client` may tell it to `audience`, if the client has no route to it.
-
-        The client can read such a token. So the token has only the groups that both may see.
-        """
-        seen = self.as_kit_sees(session, client)
-        return replace(seen, identity=forwarded(seen.identity, forwarded_to_audience(audience, self.settings.routes)))
-
-    def kit_route_paths(self, client: str, session: Session) -> dict[str, str]:
-        """Map route id to path, below the public URL, for the routes that a kit client may call for `session`."""
-        urls = self.urls_of(session)
-        found = (self.settings.route(route_id) for route_id in self.settings.kit_clients[client].routes)
-        return {route.id: route.path for route in found if route is not None and urls and urls.has(route.host)}
+        return urls_of_origin(self.origins, session.origin)
 
     async def aclose(self) -> None:
         """Finish the grants and revocations that are running, then close every connection."""
@@ -154,6 +136,7 @@ def assemble(
         machines=machines,
         upstream_tokens=UpstreamTokens(sessions, tokens, assertions, providers, machines=machines, clock=clock),
         kit=KitCredentials(settings.kit_clients, keyring),
+        kit_views=KitViews(settings.kit_clients, settings.routes, origins),
         kit_codes=KitCodes(sessions, keyring, audit=audit),
         kit_states=KitStates(store, keyring, seconds=settings.session.absolute_seconds),
         omissions=Omissions(store, audit, clock=clock),

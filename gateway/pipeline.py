@@ -37,7 +37,8 @@ from gateway.old_names import OldNames
 from gateway.probe.answers import Probes
 from gateway.problems import redirect_page, send_page, stamping
 from gateway.relay.live_connections import Connection, LiveConnections
-from gateway.relay.outgoing import build_headers, is_activity, omitted_from
+from gateway.relay.outgoing import build_headers, is_activity
+from gateway.relay.person_headers import person_headers
 from gateway.relay.relaying import Relaying
 from gateway.upstream.choice import RouteUpstreams
 
@@ -65,6 +66,7 @@ class Pipeline:
         self._admission = Admission(bff, cache)
         self._old_names = OldNames(bff, cache, self._admission.routes, old_names) if old_names else None
         self._spoofed = SpoofedIdentities(bff.audit, clock=bff.clock)
+        self._person = person_headers(bff)
         self._access = AccessLog(enabled=bff.settings.log.access)
         self._log = structlog.get_logger("vestibule.gateway")
         self.connections = LiveConnections(
@@ -136,7 +138,14 @@ class Pipeline:
     ) -> None:
         if incoming.facts.is_internal:
             asking = await self._admission.credentials.identify(incoming, None)
-            incoming = incoming.at(origin_of_kit_call(asking, incoming.path, self._admission.routes, self._bff))
+            urls = origin_of_kit_call(
+                asking,
+                incoming.path,
+                routes=self._admission.routes,
+                origins=self._bff.origins,
+                kit_clients=self._bff.settings.kit_clients,
+            )
+            incoming = incoming.at(urls)
             self._admission.check_place(incoming)
             route = self._admission.match(incoming)
             status.route = route.id if route else ""
@@ -172,10 +181,10 @@ class Pipeline:
         token = await self._bff.upstream_tokens.for_route(chosen.route, live.session if live else None)
         if live is not None and is_activity(incoming, chosen.route, caller):
             await self._cache.slide(live)
-        if live is not None and (omitted := omitted_from(caller, chosen, token, self._bff)):
+        if live is not None and (omitted := self._person.omitted(caller, chosen.route, token)):
             await self._bff.omissions.note(live.session, omitted, route=chosen.route.id)
         self._spoofed.note(incoming.headers, incoming.client, chosen.requests, route=chosen.route.id)
-        headers = build_headers(incoming, caller, chosen, bearer=token.token if token else "", bff=self._bff)
+        headers = build_headers(incoming, caller, chosen, bearer=token.token if token else "", person=self._person)
         if incoming.scope["type"] == "websocket":
             await self._relaying.websocket(incoming, caller, chosen, headers, receive, send)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -107,6 +108,11 @@ def without_port(host: str) -> str:
 def callback_path_of(settings: Settings) -> str:
     """Return the path of the one redirect URI that is registered for oauth2-proxy already; "" without it."""
     return contract.OAUTH2_CALLBACK if settings.compat.oauth2_proxy else ""
+
+
+def urls_of_origin(origins: Mapping[str, PublicUrls], origin: str) -> PublicUrls | None:
+    """Return the URLs of `origin`, for example that of a session; None if it is no longer served."""
+    return next((urls for urls in origins.values() if urls.origin == origin), None)
 
 
 def urls_of_route(server: ServerSettings, route_host: str) -> PublicUrls:

@@ -48,7 +48,7 @@ class IdentityRoutes(Handling):
         place = presented.route
         if place.startswith(KIT_PLACE) and (client := place.removeprefix(KIT_PLACE)) in self._bff.settings.kit_clients:
             audience = str(presented.claims["aud"])
-            return describe_person(self._bff.as_kit_may_tell(session, client, audience=audience))
+            return describe_person(self._bff.kit_views.told(session, client, audience=audience))
         route = self._bff.settings.route(place)
         if route is None:
             raise LoginRequired("assertion_identity")

@@ -53,12 +53,12 @@ class KitRoutes(Handling):
         session = await self._bff.kit_codes.redeem(wanted.code, client=client, binding=wanted.binding)
         if not self._may_speak_of(session, request):
             raise BadRequest("kit_code", detail=f"its session belongs to {session.origin}")
-        seen = self._bff.as_kit_sees(self._bff.with_roles(session), client)
+        seen = self._bff.kit_views.seen(self._bff.with_roles(session), client)
         answer = {
             "session_handle": self._bff.kit.handle_for(session.name, client=client),
             "expires_at": int(session.absolute_expires_at),
             "identity": describe_person(seen),
-            "routes": self._bff.kit_route_paths(client, session),
+            "routes": self._bff.kit_views.route_paths(session, client),
         }
         return answer_json(answer)
 
@@ -66,9 +66,9 @@ class KitRoutes(Handling):
         """The whole identity, with what did not fit into a handshake assertion."""
         client, session = await self._caller(request)
         pages = [route for route in self._bff.settings.routes if route.kit == client]
-        seen = self._bff.as_kit_sees(session, client)
+        seen = self._bff.kit_views.seen(session, client)
         answer = describe_person(seen, claims=[claim for route in pages for claim in route.claim_headers.values()])
-        return answer_json({**answer, "routes": self._bff.kit_route_paths(client, session)})
+        return answer_json({**answer, "routes": self._bff.kit_views.route_paths(session, client)})
 
     async def token(self, request: Request) -> Response:
         """Return a live token for one of the client's audiences, for code that has to send it itself."""
@@ -85,7 +85,7 @@ class KitRoutes(Handling):
         if route is not None:
             token = await tokens.for_route(route, session)
         else:
-            seen = self._bff.as_kit_may_tell(session, client, audience=audience)
+            seen = self._bff.kit_views.told(session, client, audience=audience)
             token = tokens.assertion(seen, audience=audience, client=client)
         if token is None:
             raise Forbidden("kit_audience", "There is no token for that audience.")

@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bff import contract
-from bff.access.forwarded_identity import assertion_line_bytes
 from bff.assembly import Bff
 from bff.browser.cookies import cookie_headers, mentions_cookie
 from bff.errors import BadRequest, Forbidden, LoginRequired
-from bff.sessions.assertion import Assertion
-from bff.settings.public_urls import PublicUrls
+from bff.settings.public_urls import PublicUrls, urls_of_origin
 from bff.settings.tables import KitClientSettings, RouteSettings
 from gateway.access.request import KIT_HEADER, SESSION_HEADER, Incoming, single_header
 from gateway.access.routes import RouteTable
 from gateway.access.session_cache import LiveSession, SessionCache
-from gateway.headers.identity import IdentityHeaders
-
-NOBODY = Assertion("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +68,14 @@ class Credentials:
         return Caller(live, call.client)
 
 
-def origin_of_kit_call(caller: Caller, path: str, routes: RouteTable, bff: Bff) -> PublicUrls:
+def origin_of_kit_call(
+    caller: Caller,
+    path: str,
+    *,
+    routes: RouteTable,
+    origins: Mapping[str, PublicUrls],
+    kit_clients: Mapping[str, KitClientSettings],
+) -> PublicUrls:
     """Return the origin of an internal call: that of its session.
 
     If nobody is signed in on the page, it is the first origin at which `path` is a route of the kit client.
@@ -83,13 +84,13 @@ def origin_of_kit_call(caller: Caller, path: str, routes: RouteTable, bff: Bff) 
         LoginRequired: `kit_handle`, the session's origin is not served any more.
     """
     if caller.live is not None:
-        urls = bff.urls_of(caller.live.session)
+        urls = urls_of_origin(origins, caller.live.session.origin)
         if urls is None:
             raise LoginRequired("kit_handle", detail="its session belongs to an origin that is not served any more")
         return urls
-    own = bff.settings.kit_clients[caller.kit_client].routes if caller.kit_client else ()
-    found = ((urls, routes.match(urls.host, path)) for urls in bff.origins.values())
-    return next((urls for urls, route in found if route is not None and route.id in own), bff.urls)
+    own = kit_clients[caller.kit_client].routes if caller.kit_client else ()
+    found = ((urls, routes.match(urls.host, path)) for urls in origins.values())
+    return next((urls for urls, route in found if route is not None and route.id in own), next(iter(origins.values())))
 
 
 def check_kit_route(caller: Caller, route: RouteSettings, kit_clients: Mapping[str, KitClientSettings]) -> None:
@@ -100,31 +101,3 @@ def check_kit_route(caller: Caller, route: RouteSettings, kit_clients: Mapping[s
     """
     if caller.kit_client and route.id not in kit_clients[caller.kit_client].routes:
         raise Forbidden("kit_route", "This application may not call that API.")
-
-
-def kit_headers(caller: Caller, route: RouteSettings, bff: Bff) -> IdentityHeaders:
-    """Return `X-Vestibule-Assertion` and `X-Vestibule-Session` for a kit route; nothing if nobody is signed in."""
-    if not route.kit:
-        return IdentityHeaders([])
-    live, client = caller.person, route.kit
-    assertion, handle = NOBODY, ""
-    if live is not None:
-        assertion = _handshake(live, route, bff)
-        handle = live.handles.get(client) or ""
-        if not handle:
-            handle = live.handles[client] = bff.kit.handle_for(live.session.name, client=client)
-    headers = [
-        (contract.HEADER_ASSERTION.lower().encode(), assertion.token.encode()),
-        (contract.HEADER_SESSION.lower().encode(), handle.encode()),
-    ]
-    return IdentityHeaders(headers, assertion.omitted)
-
-
-def _handshake(live: LiveSession, route: RouteSettings, bff: Bff) -> Assertion:
-    client, line_bytes = route.kit, assertion_line_bytes(route)
-    made = live.handshakes.get((client, line_bytes))
-    if made is None:
-        routes, session = bff.kit_route_paths(client, live.session), bff.as_kit_sees(live.session, client)
-        made = bff.assertions.for_handshake(session, client=client, routes=routes, line_bytes=line_bytes)
-        live.handshakes[client, line_bytes] = made
-    return made

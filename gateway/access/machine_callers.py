@@ -134,7 +134,9 @@ class MachineCallers:
             absolute_expires_at=ends_at,
             idle_expires_at=ends_at,
         )
-        return replace(describe(session, self._bff), touched_at=0)
+        bff = self._bff
+        live = describe(bff.with_roles(session), bff.sessions, idle_seconds=bff.settings.session.idle_seconds)
+        return replace(live, touched_at=0)
 
     def _end_of(self, claims: StandardClaims, provider: Provider) -> float:
         """Return `exp`. If the token came later and was accepted because clocks may differ, return the end of that

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from bff.assembly import Bff
 from bff.contract import Identity
 from bff.sessions.assertion import Assertion
+from bff.sessions.lifecycle import Sessions
 from bff.sessions.record import Session, dump_session
 from bff.stores.events import EverythingUnknown, SessionChanged, SessionEvent, SessionsEnded
 from gateway.headers.identity import IdentityHeaders
@@ -34,10 +35,8 @@ class LiveSession:
     owners: frozenset[str]
     idle_expires_at: float
     touched_at: float
-    headers: dict[str, IdentityHeaders] = field(default_factory=dict, repr=False)
-    """The identity headers by route id."""
-    answers: dict[tuple[str, int], IdentityHeaders] = field(default_factory=dict, repr=False)
-    """Those of forward-auth's answers, by route id and the bytes that they may have."""
+    headers: dict[tuple[str, int | None], IdentityHeaders] = field(default_factory=dict, repr=False)
+    """The identity headers by route id and the bytes that they may have; None is what the route can take."""
     handshakes: dict[tuple[str, int], Assertion] = field(default_factory=dict, repr=False)
     """By kit client and bytes of the line."""
     handles: dict[str, str] = field(default_factory=dict, repr=False)
@@ -126,7 +125,11 @@ class SessionCache:
         if session is None:
             self._drop(name)
             return None
-        entry = describe(session, self._bff)
+        entry = describe(
+            self._bff.with_roles(session),
+            self._bff.sessions,
+            idle_seconds=self._bff.settings.session.idle_seconds,
+        )
         if self._events == before and self._bff.store.is_hearing:
             self._put(name, entry)
         return entry
@@ -153,17 +156,17 @@ class SessionCache:
                     del self._by_owner[owner]
 
 
-def describe(session: Session, bff: Bff) -> LiveSession:
-    """Return what the gateway needs of `session`, with local roles. Refresh and ID tokens stay in the store."""
-    session = bff.with_roles(session)
+def describe(session: Session, sessions: Sessions, *, idle_seconds: float) -> LiveSession:
+    """Return what the gateway needs of `session`, which has its local roles. Refresh and ID tokens stay in the
+    store."""
     identity = session.identity
     return LiveSession(
         session=session,
         identity=identity,
         scopes=session.tokens.scopes,
-        subject_key=bff.keyring.subject_key(identity.iss, identity.sub),
-        owners=frozenset(name for owner in bff.sessions.barriers_of(session) for name in owner),
+        subject_key=sessions.keyring.subject_key(identity.iss, identity.sub),
+        owners=frozenset(name for owner in sessions.barriers_of(session) for name in owner),
         idle_expires_at=session.idle_expires_at,
-        touched_at=session.idle_expires_at - bff.settings.session.idle_seconds,
+        touched_at=session.idle_expires_at - idle_seconds,
         weight=len(dump_session(session)),
     )

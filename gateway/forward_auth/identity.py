@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from bff import contract
-from bff.access.forwarded_identity import answer_room, forwarded
+from bff.access.forwarded_identity import answer_room
 from bff.assembly import Bff
 from bff.errors import AuthError
 from bff.settings.tables import ForwardAuthMode, RouteSettings
-from gateway.access.credentials import NOBODY, Caller
-from gateway.access.session_cache import LiveSession
+from gateway.access.credentials import Caller
 from gateway.forward_auth.answers import FIXED_BYTES, size_of
 from gateway.headers.cookies import select_cookies
-from gateway.headers.identity import IdentityHeaders, build_identity_headers
 from gateway.headers.request import RawHeaders
 from gateway.relay.outgoing import token_headers
+from gateway.relay.person_headers import person_headers
 
 _AUTHORIZATION = b"authorization"
-_ASSERTION = contract.HEADER_ASSERTION.lower().encode("ascii")
-_SESSION = contract.HEADER_SESSION.lower().encode("ascii")
 
 
 def cookies_for(mode: ForwardAuthMode, headers: RawHeaders, route: RouteSettings) -> RawHeaders:
@@ -39,7 +35,7 @@ class AnsweredIdentity:
     def __init__(self, bff: Bff) -> None:
         self._bff = bff
         self._head_bytes = bff.settings.forward_auth.head_bytes
-        self._several_providers = len(bff.settings.providers) > 1
+        self._person = person_headers(bff)
 
     async def headers(self, caller: Caller, route: RouteSettings) -> RawHeaders:
         """Return every header that `route` gets of us, empty where there is nothing to say.
@@ -55,52 +51,17 @@ class AnsweredIdentity:
             route, live.session if live else None, line_bytes=room.assertion_line
         )
         bearer = _in_place_of_the_clients(token_headers(route, token.token if token else ""), route)
-        kit, omitted = self._kit(caller, route, line_bytes=room.assertion_line)
+        kit = self._person.kit(caller, route, line_bytes=room.assertion_line)
         most = room.headers if route.token == "assertion" else room.headers - size_of(bearer)
-        named = self._named(live, route, most_bytes=most)
-        built = [*named.headers, *kit, *bearer]
+        named = self._person.identity(live, route, most_bytes=most)
+        built = [*named.headers, *kit.headers, *bearer]
         if size_of(built) > self._head_bytes - FIXED_BYTES:
             detail = f"{size_of(built) + FIXED_BYTES} bytes; raise forward_auth.head_bytes and the proxy's own limit"
             raise AuthError("head_too_long", "This application cannot be told who you are.", detail=detail)
-        omitted = (*named.omitted, *omitted, *(token.omitted if token else ()))
+        omitted = (*named.omitted, *kit.omitted, *(token.omitted if token else ()))
         if omitted and caller.person is not None:
             await self._bff.omissions.note(caller.person.session, tuple(dict.fromkeys(omitted)), route=route.id)
         return built
-
-    def _named(self, live: LiveSession | None, route: RouteSettings, *, most_bytes: int) -> IdentityHeaders:
-        """Return the headers that name the person. They are built once for a session, route and size."""
-        known = live.answers.get((route.id, most_bytes)) if live else None
-        if known is not None:
-            return known
-        built = build_identity_headers(
-            route.identity_headers,
-            forwarded(live.identity, route.groups_forwarded) if live else None,
-            subject_key=live.subject_key if live else "",
-            several_providers=self._several_providers,
-            claim_headers=route.claim_headers,
-            most_bytes=most_bytes,
-        )
-        if live is not None:
-            live.answers[route.id, most_bytes] = built
-        return built
-
-    def _kit(self, caller: Caller, route: RouteSettings, *, line_bytes: int) -> tuple[RawHeaders, tuple[str, ...]]:
-        """Return the handshake assertion and the handle for the page of a kit client; both empty for nobody."""
-        if not route.kit:
-            return [], ()
-        live, client, bff = caller.person, route.kit, self._bff
-        assertion, handle = NOBODY, ""
-        if live is not None:
-            made = live.handshakes.get((client, line_bytes))
-            if made is None:
-                routes, seen = bff.kit_route_paths(client, live.session), bff.as_kit_sees(live.session, client)
-                made = bff.assertions.for_handshake(seen, client=client, routes=routes, line_bytes=line_bytes)
-                live.handshakes[client, line_bytes] = made
-            assertion = made
-            handle = live.handles.get(client) or bff.kit.handle_for(live.session.name, client=client)
-            live.handles[client] = handle
-        headers = [(_ASSERTION, assertion.token.encode("ascii")), (_SESSION, handle.encode("ascii"))]
-        return headers, assertion.omitted
 
 
 def _in_place_of_the_clients(token: RawHeaders, route: RouteSettings) -> RawHeaders:
