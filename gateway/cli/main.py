@@ -34,6 +34,7 @@ from gateway.cli.loaded_settings import (
 )
 from gateway.cli.migrate import command as migrate
 from gateway.cli.options import Config
+from gateway.cli.proxy_config.command import proxy_config
 from gateway.cli.routes import commands as routes
 from gateway.cli.session_commands import app as sessions_app
 from gateway.faults import CommandFault, UsageFault
@@ -62,6 +63,7 @@ app.add_typer(sessions_app, name="sessions")
 app.add_typer(routes.app, name="routes")
 app.add_typer(migrate.app, name="migrate")
 app.command("doctor")(run_doctor)
+app.command("proxy-config")(proxy_config)
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of this machine to listen on.")]
 

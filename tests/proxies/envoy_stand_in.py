@@ -31,7 +31,6 @@ class EnvoyStandIn:
         self._manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
         filters = {one["name"]: one["typed_config"] for one in self._manager["http_filters"]}
         self._authz = filters.get("envoy.filters.http.ext_authz", {})
-        self._host = self._manager["route_config"]["virtual_hosts"][0]
         self._ports = {
             cluster["name"]: cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"][
                 "socket_address"
@@ -59,14 +58,18 @@ class EnvoyStandIn:
         return replace(request, headers=tuple(kept))
 
     def place_of(self, request: Request) -> tuple[int, bool] | Answer:
-        if not self._is_served(request):
-            return Answer(404)
-        for route in self._host["routes"]:
-            match = route["match"]
-            if "prefix" in match:
-                found = request.raw_path.startswith(match["prefix"])
-            else:
-                found = re.fullmatch(match["safe_regex"]["regex"], request.raw_path) is not None
+        for route in self._routes_of(request.values("host")[0]):
+            match: dict[str, Any] = route["match"]
+            path = request.raw_path
+            match match:
+                case {"prefix": prefix}:
+                    found = path.startswith(prefix)
+                case {"path_separated_prefix": prefix}:
+                    found = path == prefix or path.startswith(prefix + "/")
+                case {"path": exact}:
+                    found = path == exact
+                case _:
+                    found = re.fullmatch(match["safe_regex"]["regex"], path) is not None
             if found:
                 per_route = route.get("typed_per_filter_config", {}).get("envoy.filters.http.ext_authz", {})
                 if "direct_response" in route:
@@ -75,10 +78,13 @@ class EnvoyStandIn:
                 return self._ports[route["route"]["cluster"]], is_asked
         return Answer(404)
 
-    def _is_served(self, request: Request) -> bool:
-        host = request.values("host")[0]
-        domains: list[str] = self._host["domains"]
-        return host in domains or any(one.endswith("*") and host.startswith(one[:-1]) for one in domains)
+    def _routes_of(self, host: str) -> list[dict[str, Any]]:
+        for virtual in self._manager["route_config"]["virtual_hosts"]:
+            domains: list[str] = virtual["domains"]
+            if host in domains or any(one.endswith("*") and host.startswith(one[:-1]) for one in domains):
+                routes: list[dict[str, Any]] = virtual["routes"]
+                return routes
+        return []
 
     def question(self, request: Request, *, client: str) -> Question:
         service = self._authz["http_service"]

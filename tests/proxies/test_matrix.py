@@ -82,6 +82,13 @@ def test_fa_4_the_identity_arrives(place: Deployment, cookie: str) -> None:
     assert (got.header("authorization") or "") == ""
 
 
+@pytest.mark.parametrize("path", ["/api", "/api?x=1", "/api/models"])
+def test_fa_3_a_request_goes_to_the_application_of_its_route(place: Deployment, cookie: str, path: str) -> None:
+    assert place.ask(path, *XHR, cookie=cookie).status == 200
+    assert [got.target.decode() for got in place.api.requests] == [path]
+    assert place.web.requests == []
+
+
 def test_fa_6_an_api_gets_its_token(place: Deployment, cookie: str) -> None:
     assert place.ask("/api/models", *XHR, cookie=cookie).status == 200
     token = (place.api.last.header("authorization") or "").removeprefix("Bearer ")

@@ -28,7 +28,7 @@ FORWARDED = (
 SECONDS = 30.0
 VALID_ESCAPE = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
 VALID_PATH = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]]|%[0-9A-Fa-f]{2})*")
-RULE = re.compile(r"Host\(`([^`]*)`\)(?: && (PathRegexp|PathPrefix)\(`([^`]*)`\))?")
+RULE = re.compile(r"\(?(Host\(`[^`]*`\)(?: \|\| Host\(`[^`]*`\))*)\)?(?: && (PathRegexp|Path)\(`([^`]*)`\))?")
 
 
 def traefik_changes(places: Places, use: str) -> Mapping[str, str]:
@@ -70,8 +70,8 @@ class TraefikStandIn:
             found = RULE.fullmatch(router["rule"])
             assert found is not None, router["rule"]
             named, kind, value = found.groups()
-            matches = kind is None or (path.startswith(value) if kind == "PathPrefix" else re.search(value, path))
-            if named == host and matches:
+            matches = kind is None or (path == value if kind == "Path" else re.search(value, path))
+            if f"Host(`{host}`)" in named and matches:
                 port = self._services[router["service"]]
                 assert port is not None
                 return port, "ask-vestibule" in router.get("middlewares", [])
