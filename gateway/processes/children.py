@@ -140,6 +140,7 @@ class Child:
             await end_all_of(self.spec.plan, python=self.spec.python)  # those that left its group, too
             await asyncio.wait((passing_on,), timeout=LAST_WORDS_SECONDS)
             passing_on.cancel()
+            await asyncio.wait((passing_on,))  # nothing reaches the output after its end, and the pipe is closed
             self.output.finish()
 
     async def _start(self, output: int) -> asyncio.subprocess.Process:

@@ -94,6 +94,7 @@ class Supervisor:
         finally:
             ready.cancel()
             stopping.cancel()
+            await asyncio.wait((ready, stopping))  # no probe asks a part that is being stopped
             await self._end()
             await asyncio.gather(*keeping)
             os.close(self._held)
@@ -115,6 +116,7 @@ class Supervisor:
             await asyncio.gather(*(self._wait_for(child, waited_for) for child in children))
         finally:
             telling.cancel()
+            await asyncio.wait((telling,))  # it says nothing about what the caller does next
 
     async def _say_what_is_awaited(self, waited_for: list[str]) -> None:
         """Log what has not answered yet: soon after the start, then from time to time. A start may take seconds."""

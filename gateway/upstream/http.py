@@ -166,6 +166,7 @@ class _Exchange:
             return
         self._is_over = True
         if self.pump is not None:
+            # Nobody waits for its end: the connection is closed below, because its request is not complete.
             self.pump.cancel()
         if self._connection.is_finished:
             self._pool.release(self._connection)

@@ -113,6 +113,7 @@ class _Relay:
     def close(self) -> None:
         self._is_over = True
         if self._watcher is not None:
+            # Nobody waits for its end: it only listens, and what it hears does not count any more.
             self._watcher.cancel()
         if self._response is not None:
             self._response.close()

@@ -207,7 +207,8 @@ async def _connect_unless_closed(
         raise
     finally:
         ordered.cancel()
-        connecting.cancel()
+        connecting.cancel()  # nobody waits: a server may hold the dial; `_abort_late` closes what it still opens
+        await asyncio.wait((ordered,))
     connecting.add_done_callback(_abort_late)
     return None
 
