@@ -51,7 +51,7 @@ class Admission:
         return self.routes.match(incoming.facts.urls.host, incoming.path)
 
     def check_address(self, incoming: Incoming, route: RouteSettings | None) -> None:
-        """Refuse an address that has several readings, and service workers that are not alone in their folder.
+        """Refuse an address that has several readings, and service workers whose folder is not only theirs.
 
         Raises:
             BadRequest: `ambiguous_path`.

@@ -1,6 +1,6 @@
 """What a proxy is told: yes with the identity headers, or no in the form that this proxy passes on. Pure.
 
-nginx knows 401 and 403 alone, so every other refusal is 403 there, and only failures are 5xx. Traefik, Caddy and Envoy
+nginx knows only 401 and 403, so every other refusal is 403 there, and only failures are 5xx. Traefik, Caddy and Envoy
 pass the whole answer on to the client: a navigation gets a redirect to the sign-in, or a page.
 """
 

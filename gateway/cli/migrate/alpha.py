@@ -1,4 +1,4 @@
-"""The alpha configuration of oauth2-proxy (YAML): find each field and the option it stands for. Pure."""
+"""The alpha configuration of oauth2-proxy (YAML): find each field and the option that has its meaning. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOP: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: where it stands, its value, and its option; None if oauth2-proxy has no such field."""
+    """One field: its place, its value, and its option; None if oauth2-proxy has no such field."""
 
     place: str
     raw: Raw = field(repr=False)

@@ -82,7 +82,7 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 
 def read_shell(text: str) -> Call:
-    """Read a command as typed: `oauth2-proxy --flag …`, `docker run … oauth2-proxy …`, or flags alone, one per line."""
+    """Read a command as typed: `oauth2-proxy --flag …`, `docker run … oauth2-proxy …`, or only flags, one per line."""
     tokens = _split(text)
     start = _start(tokens)
     return Call(tuple(tokens[start:]), dict(_settings(tokens[: max(start - 1, 0)])))
@@ -197,7 +197,7 @@ def _maps(value: Any) -> Iterator[str]:
 def _environment(value: Any) -> dict[str, str]:
     """Read variables: a map, a list of `NAME=value`, or a list of name and value.
 
-    One whose value is elsewhere (the shell, a secret of Kubernetes) stands for itself: `${NAME}`.
+    One whose value is elsewhere (the shell, a secret of Kubernetes) keeps its name: `${NAME}`.
     """
     if isinstance(value, dict):
         return {str(key): _scalar(one, name=str(key)) for key, one in value.items()}

@@ -43,7 +43,7 @@ class OpenPath:
 
     def __str__(self) -> str:
         which = f"{'/'.join(self.methods)} " if self.methods else ""
-        return f"{which}{self.path}" + (" alone" if self.is_exact else " and what is below it")
+        return f"{which}{self.path}" + (" and nothing below it" if self.is_exact else " and what is below it")
 
 
 @dataclass(slots=True)

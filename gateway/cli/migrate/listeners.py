@@ -17,7 +17,7 @@ CALLBACK: Final = "/oauth2/callback"
 PREFIX: Final = "/oauth2"
 _BIND: Final = re.compile(r"(?:https?://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:/\[\]]*):(?P<port>[0-9]{1,5})")
 _PROXIES: Final = (
-    "Forwarded headers are believed from `server.trusted_proxies` alone; nobody is in it until you name it"
+    "Forwarded headers are believed only from `server.trusted_proxies`; it is empty until you name a proxy"
 )
 
 
@@ -175,7 +175,7 @@ def _bearer_tokens(given: Given, draft: Draft) -> Outcome:
     audience = draft.text("client_id")
     draft.route["accept_bearer"] = {"providers": [draft.product.name], "audience": audience}
     return Safer(
-        f"routes.accept_bearer for {draft.product.name} with the audience {audience}: access tokens alone. An ID token "
+        f"routes.accept_bearer for {draft.product.name} with the audience {audience}: only access tokens. An ID token "
         "says who signed in, and opens nothing; the rule who may come in holds for programs too"
     )
 
@@ -236,7 +236,7 @@ OPTIONS: Final = (
            alpha=("metricsServer.tls.key.fromFile",)),
     Option("force-https", Instead(_HTTPS), none_if_on(_HTTPS, as_before="nothing is redirected to https"), "flag"),
     Option("reverse-proxy", Safer(_PROXIES), _reverse_proxy, "flag"),
-    Option("trusted-proxy-ip", Taken("`server.trusted_proxies`, but for networks that stand for everybody"),
+    Option("trusted-proxy-ip", Taken("`server.trusted_proxies`, except networks that hold every address"),
            _trusted_proxies, "list", key="trusted_proxy_ips"),
     Option("real-client-ip-header", Instead("`X-Forwarded-For` of trusted proxies, read from the right"),
            _real_ip_header),
@@ -255,7 +255,7 @@ OPTIONS: Final = (
     Option("gcp-healthchecks", Taken("`server.public_health`"), _gcp, "flag"),
     Option("signature-key", Instead("`token = \"assertion\"`: a signed token that names person and audience; or "
                                     "`upstream_secret`")),
-    Option("encode-state", Instead("`state` is short: what it stands for is in the store"), None, "flag"),
+    Option("encode-state", Instead("`state` is short: the rest is in the store"), None, "flag"),
     Option("", Instead("Certificate and key are files: `server.tls`"),
            alpha=("server.tls.cert.value", "server.tls.cert.fromEnv", "server.tls.key.value", "server.tls.key.fromEnv",
                   "metricsServer.tls.cert.value", "metricsServer.tls.cert.fromEnv", "metricsServer.tls.key.value",

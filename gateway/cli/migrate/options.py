@@ -41,7 +41,7 @@ class Safer:
 
 Outcome = Taken | Instead | Safer
 LIST_OF = {Taken: "taken over", Instead: "no counterpart", Safer: "safe now"}
-"""How the report and the page call the list in which an outcome stands."""
+"""How the report and the page call the list that an outcome is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An option with its value. `source` says where it stands; the value may be a secret and is never shown."""
+    """An option with its value. `source` says where it was found; the value may be a secret and is never shown."""
 
     option: Option
     raw: Raw = field(repr=False)

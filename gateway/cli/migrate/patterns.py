@@ -12,7 +12,7 @@ from typing import Final
 
 MOST_PATHS: Final = 24
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~/-]|\\[./_~-]")
-"""A bare dot stands for any sign in a pattern. It is read as a dot alone, which opens less."""
+"""A bare dot means any sign in a pattern. It is read as a plain dot, which opens less."""
 _REST: Final = ("/.*$", "/.*", "/(.*)$", "/(.*)")
 _ANYTHING: Final = (".*$", ".*", "(.*)$", "(.*)")
 
@@ -46,7 +46,7 @@ def read_pattern(pattern: str) -> tuple[PlainPath, ...]:
 
 
 def _without_end(body: str) -> tuple[str, bool, bool]:
-    """Split off the end: what stands before, whether it is exact, and whether a slash belongs to it."""
+    """Split off the end: return what is before it, whether it is exact, and whether a slash belongs to it."""
     for end in _REST:
         if body.endswith(end):
             return body[: -len(end)], False, True

@@ -118,7 +118,7 @@ def _allowed_groups(given: Given, draft: Draft) -> Outcome:
 def _groups_taken(draft: Draft, names: tuple[str, ...]) -> Outcome:
     if draft.is_for("google"):
         return Instead(
-            f"Google's tokens hold no groups. The rule groups_any = {list(names)} stands and lets nobody in: replace "
+            f"Google's tokens hold no groups. The rule groups_any = {list(names)} stays and lets nobody in: replace "
             "it by emails, email_domains or claims, or put a provider with groups in between",
             is_open=True,
         )
@@ -188,7 +188,7 @@ def _only_for(product_name: str) -> Instead:
 
 
 def _only(*kinds: str, then: Outcome) -> Any:
-    """Make the handler of an option that has a meaning for some products alone."""
+    """Make the handler of an option that has a meaning only for some products."""
 
     def handle(given: Given, draft: Draft) -> Outcome:
         return then if draft.is_for(*kinds) else _only_for(" or ".join(kinds))
@@ -197,7 +197,7 @@ def _only(*kinds: str, then: Outcome) -> Any:
 
 
 def _trusted_ips(given: Given, draft: Draft) -> Outcome:
-    return Safer("Nobody comes in by an address alone: people sign in, programs send a bearer token (accept_bearer)")
+    return Safer("An address is not enough to come in: people sign in, programs send a bearer token (accept_bearer)")
 
 
 def _htpasswd(given: Given, draft: Draft) -> Outcome:
@@ -266,5 +266,5 @@ OPTIONS: Final = (
     Option("htpasswd-file", Instead(_NO_PASSWORDS), _htpasswd),
     Option("htpasswd-user-group", Instead(_NO_PASSWORDS), None, "list", key="htpasswd_user_groups"),
     Option("display-htpasswd-form", Instead(_NO_PASSWORDS), None, "flag"),
-    Option("trusted-ip", Safer("Nobody comes in by an address alone"), _trusted_ips, "list", key="trusted_ips"),
+    Option("trusted-ip", Safer("An address is not enough to come in"), _trusted_ips, "list", key="trusted_ips"),
 )  # fmt: skip

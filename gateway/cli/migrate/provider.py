@@ -49,7 +49,7 @@ def issuer_of(draft: Draft) -> str:
     """Return the issuer: what `oidc_issuer_url` says, or what the product implies.
 
     Raises:
-        UsageFault: it is not known, or it stands for many tenants.
+        UsageFault: it is not known, or it means many tenants.
     """
     if draft.is_for("google"):
         return draft.product.issuer  # oauth2-proxy ignores another one too
@@ -60,7 +60,7 @@ def issuer_of(draft: Draft) -> str:
         tenants = draft.items("entra_id_allowed_tenants")
         if len(tenants) != 1:
             raise UsageFault(
-                f"the issuer {issuer} stands for many tenants, and an ID token must name one issuer exactly; write "
+                f"the issuer {issuer} means many tenants, and an ID token must name one issuer exactly; write "
                 "oidc_issuer_url with the id of your tenant, as in https://login.microsoftonline.com/TENANT/v2.0; "
                 "several tenants are several tables [providers.NAME]"
             )
@@ -160,7 +160,7 @@ def _extra_audiences(given: Given, draft: Draft) -> Outcome:
 def _audience_claims(given: Given, draft: Draft) -> Outcome:
     if given.items == ("aud",):
         return Taken("the audience is always read from `aud`")
-    return Safer("The audience is read from `aud` alone, as OpenID Connect demands")
+    return Safer("The audience is read only from `aud`, as OpenID Connect demands")
 
 
 def _algorithms(given: Given, draft: Draft) -> Outcome:
@@ -298,7 +298,7 @@ OPTIONS: Final = (
            _email_claim, alpha=("providers.oidcConfig.userIDClaim",)),
     Option("oidc-extra-audience", Taken("`providers.*.trusted_audiences`: `client_id` must be there too"),
            _extra_audiences, "list", key="oidc_extra_audiences", alpha=("providers.oidcConfig.extraAudiences",)),
-    Option("oidc-audience-claim", Safer("The audience is read from `aud` alone"), _audience_claims, "list",
+    Option("oidc-audience-claim", Safer("The audience is read only from `aud`"), _audience_claims, "list",
            key="oidc_audience_claims", alpha=("providers.oidcConfig.audienceClaims",)),
     Option("oidc-enabled-signing-alg", Taken("`providers.*.id_token_alg`: exactly one, never HS256"), _algorithms,
            "list", key="oidc_enabled_signing_algs", alpha=("providers.oidcConfig.enabledSigningAlgs",)),
@@ -329,7 +329,7 @@ OPTIONS: Final = (
            alpha=("providers.backendLogoutURL",)),
     Option("provider-ca-file", Taken("`providers.*.ca_file`"), _ca_files, "list", key="provider_ca_files",
            alpha=("providers.caFiles",)),
-    Option("use-system-trust-store", Instead("With `ca_file` that authority alone is trusted, else those of the "
+    Option("use-system-trust-store", Instead("With `ca_file` only that authority is trusted, else those of the "
                                              "system"), None, "flag", alpha=("providers.useSystemTrustStore",)),
     Option("ssl-insecure-skip-verify", Safer(_CERTIFICATES),
            unsafe_if_on(_CERTIFICATES, as_before="certificates are always checked"), "flag"),

@@ -14,11 +14,11 @@ _TITLES: Final = {
     Safer: "Was unsafe, and is safe now",
 }
 MARK: Final = "!"
-"""Stands before a line that a person has to look at."""
+"""The sign before a line that a person has to look at."""
 
 
 def build_report(translation: Translation, *, steps: Iterable[str]) -> str:
-    """Write the report: each option that was given stands in exactly one list."""
+    """Write the report: each option that was given is in exactly one list."""
     blocks = [_block(title, _of(translation.lines, kind)) for kind, title in _TITLES.items()]
     unknown = [f"{MARK} {name}: {hint}" for name, hint in sorted(translation.unknown.items())]
     blocks.append(_block("Unknown, and not read", unknown))

@@ -53,11 +53,11 @@ def _add(draft: Draft, given: Given, path: str, uri: str, keys: dict[str, Any]) 
     same = [one for one in draft.upstreams if one.path.rstrip("/") == path.rstrip("/")]
     if any(one.target != target or one.path == path for one in same):
         raise UsageFault(f"{given.source}: two servers at {path}; a route has one place, so keep one of them")
-    if same:  # the path alone, and all below it, at one server
+    if same:  # the path itself, and all below it, at one server
         draft.upstreams.remove(same[0])
         is_exact = False
     draft.upstreams.append(Upstream(path, target, is_exact, keys))
-    return f"the route {path}" + (", that path alone" if is_exact else "")
+    return f"the route {path}" + (", only that path" if is_exact else "")
 
 
 def _structured_upstream(given: Given, draft: Draft) -> Outcome:
@@ -183,6 +183,6 @@ OPTIONS: Final = (
            unsafe_if_on("Name the origins in routes.cors_origins: their preflights are answered here. No OPTIONS "
                            "request passes without sign-in", as_before="OPTIONS needs a sign-in"), "flag"),
     Option("force-json-errors", Instead("A page gets a page, everything else JSON (`application/problem+json`); a "
-                                        "route of kind `api` gives JSON alone"), None, "flag"),
+                                        "route of kind `api` gives only JSON"), None, "flag"),
     Option("allow-query-semicolons", Taken("A query passes byte for byte"), None, "flag"),
 )  # fmt: skip

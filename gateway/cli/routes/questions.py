@@ -68,7 +68,7 @@ class Question:
 def read_question(
     method: str, url: str, *, origins: Mapping[str, PublicUrls], who: Who = NOBODY, origin: str = ""
 ) -> Question:
-    """Read a request from text. A path alone is below `server.public_url`, as those of routes are.
+    """Read a request from text. A path without a host is below `server.public_url`, as those of routes are.
 
     Characters outside ASCII are encoded as browsers do it; all others stay as they are, dots and backslashes too.
 
