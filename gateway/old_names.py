@@ -137,7 +137,9 @@ class OldNames:
         if any(name == KIT_HEADER for name, _ in incoming.headers):
             raise Forbidden("kit_credential", "This call must go to the front door.", detail="a kit call at /oauth2")
         rules = read_rules(incoming.scope["query_string"])
-        check_same_origin("GET", facts.fetch, origin=facts.urls.origin, strict_reads=False)
+        # The method of the original request is not known. Browsers send `Origin` with a form, and with no link.
+        method = "POST" if facts.fetch.is_navigation and facts.fetch.origin else "GET"
+        check_same_origin(method, facts.fetch, origin=facts.urls.origin, strict_reads=False)
         name = self._bff.presented_record(incoming.headers)
         live = await self._cache.get(name) if name else None
         if live is None or not self._bff.belongs_to(live.session, facts.urls):

@@ -41,6 +41,7 @@ _REASONS: Final[dict[str, AuthError]] = {
         Forbidden("ws_origin", _ELSEWHERE),
         Forbidden("service_worker", "This address cannot be a service worker."),
         Forbidden("kit_credential", "This call must go to the front door."),
+        Forbidden("forged_header", "This request holds a header that may not pass."),
         NotFound(),
         NotFound("reserved_path"),
         AuthError("method_not_allowed", "Not with this method.", status=405),

@@ -21,22 +21,27 @@ from bff.browser.csrf import FetchMetadata
 from bff.browser.request_facts import wants_page
 from bff.browser.return_to import is_local
 from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, Unavailable
+from bff.settings.header_names import added_header_names
 from bff.settings.tables import ForwardAuthMode, RouteSettings
 from gateway.access.credentials import Caller
+from gateway.access.paths import AmbiguousPath, forward_target
 from gateway.access.request import KIT_HEADER, Incoming, read_endpoint, read_request
 from gateway.access.session_cache import SessionCache
 from gateway.access_log import AccessLog
 from gateway.admission import Admission
 from gateway.app import GatewayApp
 from gateway.forward_auth.answers import longest_location, refusal, sign_in_address
+from gateway.forward_auth.forgeries import find_forgery
 from gateway.forward_auth.identity import AnsweredIdentity, cookies_for
-from gateway.forward_auth.original import Original, Refused, is_handshake, read_original
+from gateway.forward_auth.original import Original, Refused, as_written, is_handshake, read_original
 from gateway.headers.forwarded import ClientEndpoint
-from gateway.headers.request import RawHeaders
+from gateway.headers.request import RawHeaders, owned_headers
 from gateway.problems import send_page, stamping
 from gateway.relay.use import is_use
 
 NAVIGABLE: Final = frozenset({"GET", "HEAD"})
+COMPARING_BYTES: Final = frozenset({"envoy", "haproxy"})
+"""Modes of proxies that do not decode a path before they choose an application."""
 OK_ENDING: Final = [(b"cache-control", b"no-store"), (b"content-length", b"0")]
 _NOT_SET_UP: Final = "The proxy in front of this application is not set up as it must be. Please tell whoever runs it."
 
@@ -56,6 +61,7 @@ class VerifyApp:
         self._modes = frozenset(bff.settings.forward_auth.modes)
         self._longest_location = longest_location(bff.settings.forward_auth.head_bytes)
         self._base = (bff.urls.base_path + bff.urls.auth_path + contract.PATH_VERIFY).encode("ascii")
+        self._owned = owned_headers(added_header_names(bff.settings.routes))
         self._admission = Admission(bff, cache)
         self._identity = AnsweredIdentity(bff)
         self._access = AccessLog(enabled=bff.settings.log.access)
@@ -96,6 +102,7 @@ class VerifyApp:
         route = self._admission.match(incoming)
         asked.route = route.id if route else ""
         self._admission.check_address(incoming, route)
+        self._check_written(asked.mode, incoming, route)
         if any(name == KIT_HEADER for name, _ in incoming.headers):
             raise Forbidden("kit_credential", "This call must go to the front door.", detail="a kit call behind verify")
         if route is None:
@@ -105,7 +112,15 @@ class VerifyApp:
         self._admission.check(incoming, route, caller)
         await self._slide(incoming, route, caller)
         told = await self._identity.headers(caller, route)
+        if asked.mode == "traefik" and incoming.scope["type"] == "websocket":
+            told = [*told, (b"upgrade", b"websocket")]  # Traefik removes an Upgrade that no answer names
         return [*told, *cookies_for(asked.mode, incoming.headers, route)]
+
+    def _check_written(self, mode: ForwardAuthMode, incoming: Incoming, route: RouteSettings | None) -> None:
+        """Refuse `/%61pi` where the proxy compares bytes: it would send it, with the token for `/api`, elsewhere."""
+        written = as_written(incoming.raw_path) if mode in COMPARING_BYTES else ""
+        if written and self._admission.routes.match(incoming.facts.urls.host, written) is not route:
+            raise AmbiguousPath(reason="a needless escape in a part that a route names")
 
     async def _slide(self, incoming: Incoming, route: RouteSettings, caller: Caller) -> None:
         if caller.person is not None and self._cache.is_slide_due(caller.person) and is_use(incoming, route):
@@ -117,8 +132,9 @@ class VerifyApp:
         Raises:
             NotFound: this is no address of verify.
             Forbidden: `forward_auth_peer`, `forward_auth_mode`, `forward_auth_original`: who asked, or how.
+            Forbidden: `forged_header`.
             Misdirected: the original host is not served here.
-            BadRequest: `ambiguous_path`.
+            BadRequest: `ambiguous_path`, `ambiguous_query`.
         """
         raw_path: bytes = asked.scope["raw_path"]
         if raw_path != self._base and not raw_path.startswith(self._base + b"/"):
@@ -140,6 +156,8 @@ class VerifyApp:
         )
         if isinstance(original, Refused):
             raise Forbidden("forward_auth_original", _NOT_SET_UP, detail=f"{mode}: {original.detail}")
+        if forgery := find_forgery(asked.scope["headers"], owned=self._owned):
+            raise Forbidden("forged_header", "This request holds a header that may not pass.", detail=forgery)
         return self._as_incoming(asked, original)
 
     def _mode_of(self, rest: bytes) -> tuple[ForwardAuthMode, bytes]:
@@ -172,6 +190,7 @@ class VerifyApp:
             raise Forbidden("forward_auth_original", _NOT_SET_UP, detail=detail)
         if is_socket and original.method != "GET":
             raise Forbidden("forward_auth_original", detail="a WebSocket handshake is a GET")
+        forward_target(incoming.raw_path, original.query)  # the proxy sends the query on as it is
         asked.incoming = incoming
         return incoming
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 from bff import contract
 from bff.settings.tables import ForwardAuthMode
@@ -25,6 +26,8 @@ _FORWARDED: Final = {
 _TOKEN: Final = re.compile(r"[A-Z][A-Z_-]{0,31}\Z")
 _HOST: Final = re.compile(r"(?:\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::[0-9]{1,5})?\Z")
 _ABSOLUTE: Final = re.compile(r"([A-Za-z]{2,5})://([^/?#]*)(/.*)?\Z")
+_NEEDLESS: Final = re.compile(rb"%(2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])")
+"""Escapes of letters, digits and `-._~`."""
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 """Some proxies name the scheme of a WebSocket. Its handshake is a request like all others."""
 _MOST_SHOWN: Final = 100
@@ -73,6 +76,17 @@ def read_original(mode: ForwardAuthMode, headers: Headers, *, method: str, suffi
             return _from_forwarded(headers)
         case "envoy":
             return _from_request(headers, method=method, suffix=suffix)
+
+
+def as_written(raw_path: bytes) -> str:
+    """Return a path as a proxy finds it that compares bytes: needless escapes, such as `%61`, stay. "" if it has none.
+
+    Browsers escape what must be escaped, and always in the same way. So other escapes are decoded here.
+    """
+    if b"%" not in raw_path or not _NEEDLESS.search(raw_path):
+        return ""
+    kept = _NEEDLESS.sub(rb"%25\1", raw_path)
+    return unquote(kept.decode("latin-1"))
 
 
 def is_handshake(headers: Iterable[tuple[bytes, bytes]]) -> bool:

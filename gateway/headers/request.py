@@ -178,6 +178,11 @@ def identity_entry(name: bytes) -> str:
     return f"{own.decode('ascii')}*" if own else foreign_name(plain)
 
 
+def is_own_identity(plain: bytes) -> bool:
+    """True for the name (lower case, with hyphens) of a header in which this front door says who somebody is."""
+    return plain in _OWN_IDENTITY or plain.startswith((*_OWN_IDENTITY_PREFIXES, b"x-vestibule-"))
+
+
 def nominated_headers(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
     """Return the names that `Connection` headers list as hop-by-hop, in lower case."""
     tokens = (value for name, value in headers if name.lower() == b"connection")

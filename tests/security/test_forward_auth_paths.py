@@ -62,6 +62,26 @@ def test_fa_3_the_route_is_that_of_the_canonical_path(
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("target", ["/%70ublic", "/publi%63/x", "/%70ublic/%61"])
+def test_fa_3_a_needless_escape_passes_only_where_the_proxy_decodes_it(house: House, mode: str, target: str) -> None:
+    nobody = Asker(house.door.verify_port, house.host, mode)
+    assert nobody.ask(target).status == (403 if mode in ("envoy", "haproxy") else 200)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("target", ["/public/%61", "/public/a%2Db", "/public/%E5%A0%B1", "/%E5%A0%B1/%7Ex"])
+def test_fa_3_a_needless_escape_below_a_route_passes(house: House, alice: str, mode: str, target: str) -> None:
+    assert Asker(house.door.verify_port, house.host, mode, alice).ask(target).status == 200
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("query", ["a#b", "a\xe9", "a\tb"], ids=["a fragment", "not ASCII", "a tab"])
+def test_fa_3_a_query_that_no_query_can_hold_is_refused(house: House, alice: str, mode: str, query: str) -> None:
+    answer = Asker(house.door.verify_port, house.host, mode, alice).ask("/public?" + query)
+    assert answer.status in (400, 403)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_fa_3_a_rule_that_lets_in_counts_for_its_path_alone(house: House, mode: str) -> None:
     nobody = Asker(house.door.verify_port, house.host, mode)
     for target in ("/x?/public", "/x?p=/public/", "/x%3f/public", "/publicity", "/x/public"):

@@ -128,6 +128,19 @@ def test_fa_6_another_site_learns_nothing(house: House, cookie: str, path: str, 
     assert answer.all("access-control-allow-origin") == []
 
 
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+@pytest.mark.parametrize("origin", ["null", "https://evil.example", "https://sub.localhost"])
+def test_fa_6_a_form_of_another_site_does_not_pass(house: House, cookie: str, site: str, origin: str) -> None:
+    """A proxy asks with GET, whatever the request was. A navigation with `Origin` is a form: no link sends it."""
+    form = (f"Sec-Fetch-Site: {site}", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", f"Origin: {origin}")
+    assert house.get_raw("/oauth2/auth", *form, cookie=cookie).status == 403
+
+
+def test_a_link_of_another_site_passes(house: House, cookie: str) -> None:
+    link = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
+    assert house.get_raw("/oauth2/auth", *link, cookie=cookie).status == 202
+
+
 def test_ws_1_a_handshake_from_another_site_does_not_pass(house: House, cookie: str) -> None:
     lines = ("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Origin: https://evil.example")
     assert house.get_raw("/oauth2/auth", *lines, cookie=cookie).status == 403
