@@ -10,6 +10,7 @@ from typing import Literal
 import structlog
 from starlette.types import Message, Scope, Send
 
+from bff import contract
 from bff.audit import clean
 from bff.browser.unasked import PATHS
 from gateway.headers.caching import vary_by
@@ -19,8 +20,14 @@ from gateway.masked_paths import mask_path
 PROBED_BELOW_A_PAGE = re.compile(rb"/.+/_stcore/(?:health|host-config)")
 """Where Streamlit's script looks for its server when a page is opened by its own address: it starts below the page's
 path, gets 404 and goes one up. Nobody can do anything about these."""
+ASKED_BY_OPEN_PAGES = (b"/_stcore/health", b"/_stcore/host-config")
+"""What Streamlit's script asks by itself, also after a sign-out."""
+WHO_IS_THERE = contract.PATH_SESSION.encode()
+"""Below our own path. The session-end script asks this too, and "nobody" is a usual answer."""
 UNASKED = tuple(path.encode() for path in PATHS)
 FIRST_REFUSAL = 400
+OWN_ROUTE = "auth"
+"""What the log calls our own endpoints."""
 
 
 @dataclass(slots=True)
@@ -56,8 +63,8 @@ class AccessLog:
 
     Of an address that gives access by itself, it shows only the beginning (`gateway.masked_paths`).
 
-    `enabled="refused"` is for development: only what was refused or failed, without the 404s that Streamlit
-    expects.
+    `enabled="refused"` is for development: only what was refused or failed, without those that Streamlit
+    and our own script expect.
     """
 
     def __init__(self, *, enabled: bool | Literal["refused"]) -> None:
@@ -70,7 +77,7 @@ class AccessLog:
     def write(
         self, scope: Scope, client: str, request_id: str, route: str, status: int, seconds: float, *, code: str = ""
     ) -> None:
-        if not self._enabled or (self._enabled == "refused" and _is_usual(scope, status)):
+        if not self._enabled or (self._enabled == "refused" and _is_usual(scope, status, code=code, route=route)):
             return
         self._log.info(
             "request",
@@ -91,9 +98,11 @@ def _with_further(headers: Iterable[tuple[bytes, bytes]], further: RawHeaders) -
     return vary_by([*headers, *(header for header in further if header[0] != b"vary")], *varies)
 
 
-def _is_usual(scope: Scope, status: int) -> bool:
-    """No refusal, or one that comes with every deep link or every browser."""
+def _is_usual(scope: Scope, status: int, *, code: str, route: str) -> bool:
+    """No refusal, or one that comes with every deep link, every sign-out or every browser."""
     path: bytes = scope.get("raw_path", b"")
     if status == 404 and (PROBED_BELOW_A_PAGE.fullmatch(path) or path.endswith(UNASKED)):
+        return True
+    if code == "login_required" and path.endswith(WHO_IS_THERE if route == OWN_ROUTE else ASKED_BY_OPEN_PAGES):
         return True
     return status < FIRST_REFUSAL

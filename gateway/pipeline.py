@@ -29,7 +29,7 @@ from gateway.access.credentials import Caller, origin_of_kit_call
 from gateway.access.paths import forward_target
 from gateway.access.request import Incoming, read_endpoint, read_request
 from gateway.access.session_cache import SessionCache
-from gateway.access_log import AccessLog, WatchedSend
+from gateway.access_log import OWN_ROUTE, AccessLog, WatchedSend
 from gateway.admission import Admission
 from gateway.headers.spoofing import SpoofedIdentities
 from gateway.launcher import launcher_page
@@ -96,7 +96,7 @@ class Pipeline:
             )
             is_auth = self._admission.belongs_to_auth(incoming)
             route = self._admission.match(incoming)
-            status.route = "auth" if is_auth else route.id if route else ""
+            status.route = OWN_ROUTE if is_auth else route.id if route else ""
             self._admission.check_address(incoming, route)
             if self._is_public_health(incoming):
                 await send_page(scope, status.send, _health())

@@ -17,7 +17,13 @@ SCOPE: Scope = {"type": "http", "method": "GET", "raw_path": b"/api/predict"}
 
 
 async def lines(
-    enabled: bool | Literal["refused"], status: int, *, path: str = "", body: bytes = b"", code: str = ""
+    enabled: bool | Literal["refused"],
+    status: int,
+    *,
+    path: str = "",
+    body: bytes = b"",
+    code: str = "",
+    route: str = "api",
 ) -> list[str]:
     """What is logged of one answer, which this front door refused with `code` if there is one."""
     scope: Scope = {**SCOPE, "raw_path": path.encode()} if path else SCOPE
@@ -33,7 +39,7 @@ async def lines(
         watched.note_refusal(code)
     await watched.send({"type": "http.response.start", "status": status, "headers": []})
     await watched.send({"type": "http.response.body", "body": body})
-    log.write(scope, "127.0.0.1", REQUEST_ID, "api", watched.status, 0.001, code=watched.code)
+    log.write(scope, "127.0.0.1", REQUEST_ID, route, watched.status, 0.001, code=watched.code)
     assert sent[1]["body"] == body
     return stream.getvalue().splitlines()
 
@@ -69,3 +75,22 @@ async def test_the_requests_of_streamlit_that_search_its_server_are_not_logged_i
 @pytest.mark.parametrize("path", ["/_stcore/health", "/explore/_stcore/metrics", "/explore/_stcore/health/x", "/x"])
 async def test_every_other_404_is_logged_in_development(path: str) -> None:
     assert len(await lines("refused", 404, path=path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [("/_stcore/health", "app"), ("/explore/_stcore/host-config", "app"), ("/auth/session", "auth")],
+)
+async def test_what_open_pages_ask_after_a_sign_out_is_not_logged_in_development(path: str, route: str) -> None:
+    assert await lines("refused", 401, path=path, code="login_required", route=route) == []
+    assert len(await lines("refused", 403, path=path, code="forbidden", route=route)) == 1
+    assert len(await lines("refused", 401, path=path, route=route)) == 1  # the application refused
+    assert len(await lines(True, 401, path=path, code="login_required", route=route)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [("/api/x", "api"), ("/api/session", "api"), ("/auth/sessions", "auth"), ("/_stcore/health", "auth")],
+)
+async def test_every_other_refusal_for_want_of_a_sign_in_is_logged_in_development(path: str, route: str) -> None:
+    assert len(await lines("refused", 401, path=path, code="login_required", route=route)) == 1
