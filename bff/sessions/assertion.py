@@ -91,7 +91,7 @@ class Assertions:
         fills; "" for a bearer token.
         """
         now = int(self._clock())
-        claims = _person(session.identity) | {
+        claims = person_claims(session.identity) | {
             "iss": self._issuer,
             "aud": audience,
             "client_id": "vestibule",
@@ -116,7 +116,7 @@ class Assertions:
 
         It lives as long as the session. `routes` maps the ids of the client's routes to their paths.
         """
-        claims = _person(session.identity) | {
+        claims = person_claims(session.identity) | {
             "iss": self._issuer,
             "idp": session.identity.iss,
             "aud": KIT_AUDIENCE_PREFIX + client,
@@ -165,7 +165,8 @@ class Assertions:
         return Assertion(jwt.encode(bounded, key.private_key, algorithm="ES256", headers=header), omitted)
 
 
-def _person(identity: Identity) -> dict[str, Any]:
+def person_claims(identity: Identity) -> dict[str, Any]:
+    """Return what an assertion says of a person, if all of it fits."""
     return {
         "sub": identity.sub,
         "provider": identity.provider,

@@ -13,7 +13,7 @@ from bff.access.forwarded_identity import forwarded
 from bff.errors import AuthError, BadRequest, InvalidToken, LoginRequired
 from bff.oidc.claims import claim_at
 from bff.oidc.verified_email import claims_to_go_by
-from bff.sessions.assertion import KIT_PLACE, PresentedAssertion
+from bff.sessions.assertion import KIT_PLACE, PresentedAssertion, person_claims
 from bff.sessions.record import Session
 from bff.web.answers import answer_json
 from bff.web.handlers import Handling
@@ -62,15 +62,8 @@ def describe_person(session: Session, *, claims: Iterable[str] = ()) -> dict[str
     known = claims_to_go_by(identity)
     found = {claim: known[claim] if claim in known else claim_at(known, claim) for claim in claims}
     return {
-        "sub": identity.sub,
+        **person_claims(identity),
         "iss": identity.iss,
-        "provider": identity.provider,
-        "name": identity.name,
-        "email": identity.email,
-        "email_verified": identity.email_verified,
-        "preferred_username": identity.preferred_username,
-        "roles": list(identity.roles),
-        "groups": list(identity.groups),
         "scope": session.tokens.scope,
         "acr": identity.acr,
         "auth_time": identity.auth_time,

@@ -6,17 +6,16 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streamlit_kit._streamlit import browser_binding
 from tests.fakes import generate_key
-from tests.ports import free_port
 from tests.streamlit_kit.front_door import CLIENT, HANDLE, KIT_SECRET, LOGIN_URL, KitFrontDoor
+from tests.streamlit_kit.kit_page import handshake, kit_page_running
 from tests.streamlit_kit.test_exchange import TOKEN, make_answer, xsrf_cookie
-from tests.streamlit_kit.visitor import Sight, Visitor, streamlit_running, visiting
+from tests.streamlit_kit.visitor import Sight, Visitor, visiting
 
 PAGE = """
 import json, threading
@@ -59,18 +58,7 @@ OTHER_ORIGIN = "http://elsewhere.example:8501"
 
 @pytest.fixture(scope="module")
 def page_port(running_door: KitFrontDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    script = tmp_path_factory.mktemp("page") / "page.py"
-    script.write_text(PAGE)
-    port = free_port()
-    running_door.reset()
-    environment = {
-        "VESTIBULE_KIT__URL": running_door.url,
-        "VESTIBULE_KIT__PUBLIC_URL": f"http://localhost:{port}",
-        "VESTIBULE_KIT__CLIENT": CLIENT,
-        "VESTIBULE_KIT__SECRET": KIT_SECRET,
-        "VESTIBULE_KIT__ROUTES": '{"api": "/api/"}',
-    }
-    with streamlit_running(Path(script), port, environment):
+    with kit_page_running(PAGE, tmp_path_factory.mktemp("page"), running_door) as port:
         yield port
 
 
@@ -81,14 +69,6 @@ Visit = Callable[..., Visitor]
 def visit(page_port: int) -> Iterator[Visit]:
     with ExitStack() as tabs:
         yield lambda *headers: tabs.enter_context(visiting(page_port, headers))
-
-
-def handshake(door: KitFrontDoor, port: int, **changes: Any) -> tuple[tuple[str, str], tuple[str, str]]:
-    handle = changes.pop("handle", HANDLE)
-    return (
-        ("X-Vestibule-Assertion", door.mint(iss=f"http://localhost:{port}", **changes)),
-        ("X-Vestibule-Session", handle),
-    )
 
 
 def seen(sight: Sight) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +14,10 @@ from streamlit_kit import ApiUnavailable, KitMisconfigured
 from streamlit_kit.assertion import PageSession
 from streamlit_kit.runtime import Kit
 from streamlit_kit.whole_identity import WholeAnswer, WholeAnswers, fetch_whole, with_answer
-from tests.ports import free_port
 from tests.security.many_groups import GROUPS
 from tests.streamlit_kit.front_door import CLIENT, HANDLE, KIT_SECRET, KitFrontDoor
-from tests.streamlit_kit.visitor import Visitor, streamlit_running, visiting
+from tests.streamlit_kit.kit_page import handshake, kit_page_running
+from tests.streamlit_kit.visitor import Visitor, visiting
 
 PATH = f"/auth{PATH_KIT_IDENTITY}"
 WHOLE = {"sub": "alice", "iss": "https://idp.example.com", "name": "Somebody Renamed", "groups": GROUPS, "claims": {}}
@@ -115,18 +114,7 @@ Visit = Callable[..., Visitor]
 
 @pytest.fixture(scope="module")
 def page_port(running_door: KitFrontDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    script = tmp_path_factory.mktemp("whole") / "page.py"
-    script.write_text(PAGE)
-    port = free_port()
-    running_door.reset()
-    environment = {
-        "VESTIBULE_KIT__URL": running_door.url,
-        "VESTIBULE_KIT__PUBLIC_URL": f"http://localhost:{port}",
-        "VESTIBULE_KIT__CLIENT": CLIENT,
-        "VESTIBULE_KIT__SECRET": KIT_SECRET,
-        "VESTIBULE_KIT__ROUTES": '{"api": "/api/"}',
-    }
-    with streamlit_running(Path(script), port, environment):
+    with kit_page_running(PAGE, tmp_path_factory.mktemp("whole"), running_door) as port:
         yield port
 
 
@@ -135,9 +123,7 @@ def visit(door: KitFrontDoor, page_port: int) -> Iterator[Visit]:
     with ExitStack() as tabs:
 
         def open_page(**changes: Any) -> Visitor:
-            assertion = door.mint(iss=f"http://localhost:{page_port}", **changes)
-            headers = (("X-Vestibule-Assertion", assertion), ("X-Vestibule-Session", HANDLE))
-            return tabs.enter_context(visiting(page_port, headers))
+            return tabs.enter_context(visiting(page_port, handshake(door, page_port, **changes)))
 
         yield open_page
 
