@@ -41,9 +41,9 @@ def prepare_nginx(program: Path, places: Places, text: str) -> Sequence[str | Pa
 
 
 def haproxy_changes(places: Places, use: str) -> Mapping[str, str]:
-    script = {"/etc/haproxy/": f"{ROOT}/deploy/haproxy/"} if use == FORWARD_AUTH else {}
+    own = {"/etc/haproxy/": f"{ROOT}/deploy/haproxy/"}
     return {
-        **script,
+        **(own if use == FORWARD_AUTH else {}),
         "bind :443 ssl": f"bind 127.0.0.1:{places.proxy} ssl",
         "bind :80": f"bind unix@{places.folder}/plain.sock",
         CERTIFICATE: str(places.folder / "both.pem"),

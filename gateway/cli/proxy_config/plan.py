@@ -66,7 +66,7 @@ class App:
             return f"{host}{{ path {self.path} }}"
         if self.path == "/":
             return host.strip()
-        return f"{host}{{ path {self.path} }} || {host}{{ path_beg {self.below} }}"
+        return f"{host}{{ path,url_dec -m str {self.path} }} || {host}{{ path,url_dec -m beg {self.below} }}"
 
 
 @dataclass(frozen=True, slots=True)
