@@ -24,7 +24,7 @@ from bff.web.login_requests import WantedTarget, query_pairs
 from bff.web.problems import login_url, render_problem
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
-_NOT_SET_UP: Final = "The proxy in front of this application is not set up as it must be. Please tell whoever runs it."
+NOT_SET_UP: Final = "The proxy in front of this application is not set up as it must be. Please tell whoever runs it."
 _UNREADABLE: Final = "Programs can read this address in more than one way."
 _ELSEWHERE: Final = "This came from another site."
 _REASONS: Final[dict[str, AuthError]] = {
@@ -58,9 +58,9 @@ _REASONS: Final[dict[str, AuthError]] = {
         AuthError("token_exchange", status=502),
         AuthError("client_credentials", status=502),
         AuthError("head_too_long", "This application cannot be told who you are."),
-        AuthError("forward_auth_peer", _NOT_SET_UP),
-        AuthError("forward_auth_mode", _NOT_SET_UP),
-        AuthError("forward_auth_original", _NOT_SET_UP),
+        AuthError("forward_auth_peer", NOT_SET_UP),
+        AuthError("forward_auth_mode", NOT_SET_UP),
+        AuthError("forward_auth_original", NOT_SET_UP),
     )
 }
 UNKNOWN: Final = Unavailable()

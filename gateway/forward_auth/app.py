@@ -23,6 +23,7 @@ from bff.browser.return_to import is_local
 from bff.errors import AuthError, Forbidden, LoginRequired, NotFound, Unavailable
 from bff.settings.header_names import added_header_names
 from bff.settings.tables import ForwardAuthMode, RouteSettings
+from bff.web.refused import NOT_SET_UP
 from gateway.access.credentials import Caller
 from gateway.access.paths import AmbiguousPath, forward_target
 from gateway.access.request import KIT_HEADER, Incoming, read_endpoint, read_request
@@ -43,7 +44,6 @@ NAVIGABLE: Final = frozenset({"GET", "HEAD"})
 COMPARING_BYTES: Final = frozenset({"envoy", "haproxy"})
 """Modes of proxies that do not decode a path before they choose an application."""
 OK_ENDING: Final = [(b"cache-control", b"no-store"), (b"content-length", b"0")]
-_NOT_SET_UP: Final = "The proxy in front of this application is not set up as it must be. Please tell whoever runs it."
 
 
 def create_verify_app(app: GatewayApp) -> VerifyApp:
@@ -96,9 +96,7 @@ class VerifyApp:
     async def _answer(self, asked: _Asked) -> RawHeaders:
         incoming = self._read(asked)
         if self._admission.is_reserved(incoming):
-            raise Forbidden(
-                "reserved_path", _NOT_SET_UP, detail="a proxy must send this address to the public listener"
-            )
+            raise Forbidden("reserved_path", NOT_SET_UP, detail="a proxy must send this address to the public listener")
         route = self._admission.match(incoming)
         asked.route = route.id if route else ""
         self._admission.check_address(incoming, route)
@@ -146,7 +144,7 @@ class VerifyApp:
             why = "which is not in server.trusted_proxies"
             if self._server.trusted_proxy_secret.get_secret_value():
                 why += f", or did not send the secret in {contract.HEADER_PROXY}"
-            raise Forbidden("forward_auth_peer", _NOT_SET_UP, detail=f"asked by {peer}, {why}")
+            raise Forbidden("forward_auth_peer", NOT_SET_UP, detail=f"asked by {peer}, {why}")
         query: bytes = asked.scope["query_string"]
         original = read_original(
             mode,
@@ -155,7 +153,7 @@ class VerifyApp:
             suffix=suffix + (b"?" + query if query else b""),
         )
         if isinstance(original, Refused):
-            raise Forbidden("forward_auth_original", _NOT_SET_UP, detail=f"{mode}: {original.detail}")
+            raise Forbidden("forward_auth_original", NOT_SET_UP, detail=f"{mode}: {original.detail}")
         if forgery := find_forgery(asked.scope["headers"], owned=self._owned):
             raise Forbidden("forged_header", "This request holds a header that may not pass.", detail=forgery)
         return self._as_incoming(asked, original)
@@ -165,7 +163,7 @@ class VerifyApp:
         named, slash, suffix = rest[1:].partition(b"/")
         name = named.decode("latin-1") or ("" if suffix else "nginx")
         if name not in self._modes:
-            raise Forbidden("forward_auth_mode", _NOT_SET_UP, detail=f"{name[:32]!a} is not in forward_auth.modes")
+            raise Forbidden("forward_auth_mode", NOT_SET_UP, detail=f"{name[:32]!a} is not in forward_auth.modes")
         mode: Any = name
         return mode, slash + suffix
 
@@ -187,7 +185,7 @@ class VerifyApp:
         )
         if original.scheme and incoming.facts.urls.is_secure != (original.scheme == "https"):
             detail = f"the original scheme is {original.scheme}, that of {incoming.facts.urls.origin} is another"
-            raise Forbidden("forward_auth_original", _NOT_SET_UP, detail=detail)
+            raise Forbidden("forward_auth_original", NOT_SET_UP, detail=detail)
         if is_socket and original.method != "GET":
             raise Forbidden("forward_auth_original", detail="a WebSocket handshake is a GET")
         forward_target(incoming.raw_path, original.query)  # the proxy sends the query on as it is

@@ -245,6 +245,28 @@ def test_fa_4_every_identity_header_is_there_and_empty_for_nobody(house: House, 
     assert {name: answer.one(name) for name in IDENTITY} == dict.fromkeys(IDENTITY, "")
 
 
+@pytest.mark.parametrize("path", ["/", "/open", "/claims", "/remote", "/jwt"])
+@pytest.mark.parametrize("is_signed_in", [True, False], ids=["signed in", "signed out"])
+def test_fa_4_a_name_that_another_route_adds_is_in_each_answer(
+    build_house: Callable[..., House], path: str, is_signed_in: bool
+) -> None:
+    routes = [
+        PAGE | {"auth": "optional"},
+        OPEN,
+        GUESTS | {"id": "claims", "path": "/claims", "claim_headers": {"X-Department": "department"}},
+        GUESTS | {"id": "remote", "path": "/remote", "identity_headers": "remote"},
+        GUESTS | {"id": "jwt", "path": "/jwt", "token": "assertion", "audience": "a", "assertion_header": "X-My-JWT"},
+    ]
+    house = build_house(routes=routes, **ASKING)
+    cookie = house.session_cookie(house.sign_in()) if is_signed_in else ""
+    answer = asker(house, "envoy", cookie).ask(path)
+    assert answer.status == 200
+    for name in (*IDENTITY, "x-department", "remote-user", "remote-groups", "x-my-jwt"):
+        assert len(answer.all(name)) == 1, name
+    assert answer.one("x-my-jwt").startswith("ey") == (is_signed_in and path == "/jwt")
+    assert answer.one("remote-user") == ("alice" if is_signed_in and path == "/remote" else "")
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_fa_4_authorization_is_empty_where_a_route_sends_no_token(house: House, cookie: str, mode: str) -> None:
     headers = [*NAVIGATION, ("Authorization", "Basic bWFsbG9yeTp4")]
