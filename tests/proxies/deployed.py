@@ -120,7 +120,7 @@ class Deployment:
         client = socket.create_connection(("127.0.0.1", self.places.proxy), timeout=10)
         secured = self.trust.wrap_socket(client, server_hostname=HOST)
         text = method.encode() + b" " + raw + b" HTTP/1.1\r\n" + "\r\n".join(head).encode("latin-1") + b"\r\n\r\n"
-        with suppress(BrokenPipeError, ConnectionResetError):
+        with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             secured.sendall(text + body)
         return secured
 

@@ -128,7 +128,9 @@ async def look_at_quiet(outside: Outside, *, now: float, seconds: int) -> list[F
 
 
 async def look_at_socket(outside: Outside, *, now: float) -> Finding:
-    """Open a WebSocket and get one message back."""
+    """Open a WebSocket and get one message back, if any route is proxied here: forward-auth needs none."""
+    if not any(route.upstream for route in outside.settings.routes):
+        return Finding("ok", "upgrade", "no route has an upstream, so no WebSocket comes this way")
     _, token = outside.token("socket", now=now)
     scheme = "wss" if outside.place.tls else "ws"
     address = f"{scheme}://{outside.place.named}{outside.target('socket')}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +50,9 @@ def proxied_door(
     edits: Edits | None = None,
     server: Mapping[str, Any] | None = None,
     route: Mapping[str, Any] | None = None,
+    routes: Sequence[Mapping[str, Any]] | None = None,
 ) -> Iterator[Proxied]:
-    """Start a door, and nginx in front of it. `server` and `route` are settings over those of the page."""
+    """Start a door, and nginx in front of it. `server` and `route` are settings over those of the page, `routes` replace them."""
     door_port, http_port, verify_port = _free_port(), _free_port(), _free_port()
     blocks = _documented(authority, door_port=door_port, http_port=http_port)
     for line, instead in (edits or {}).items():
@@ -65,7 +66,7 @@ def proxied_door(
             "bind": f"127.0.0.1:{door_port}",
             **(server or {}),
         }
-        routes = [api_route("http://127.0.0.1:9", **(route or {})), page_route("http://127.0.0.1:9")]
+        routes = routes or [api_route("http://127.0.0.1:9", **(route or {})), page_route("http://127.0.0.1:9")]
         asked = {"modes": ["nginx"], "bind": f"127.0.0.1:{verify_port}"}
         door = RunningDoor(
             {"corp": provider}, routes, port=door_port, verify_at=verify_port, server=own, forward_auth=asked

@@ -44,6 +44,14 @@ def test_the_documented_configuration_has_no_fault(authority: Authority, tmp_pat
     assert "with a certificate that holds" in text
 
 
+def test_without_a_proxied_route_no_websocket_has_to_pass(authority: Authority, tmp_path: Path) -> None:
+    edits = {"proxy_set_header Upgrade $http_upgrade;": ""}
+    with proxied_door(tmp_path, authority, edits=edits, routes=[{"id": "web", "path": "/", "kind": "page"}]) as door:
+        report = door.look()
+    assert faults(report) == []
+    assert "no route has an upstream" in report.as_text()
+
+
 FORWARDED = "proxy_set_header X-Forwarded-For $remote_addr;"
 RELEASED: dict[str, Any] = {"trusted_proxy_secret": ""}
 """No secret of the proxy, so that its address alone counts."""
