@@ -52,7 +52,10 @@ def proxied_door(
     route: Mapping[str, Any] | None = None,
     routes: Sequence[Mapping[str, Any]] | None = None,
 ) -> Iterator[Proxied]:
-    """Start a door, and nginx in front of it. `server` and `route` are settings over those of the page, `routes` replace them."""
+    """Start a door, and nginx in front of it. `server` and `route` are settings over those of the page.
+
+    `routes` replaces its routes.
+    """
     door_port, http_port, verify_port = _free_port(), _free_port(), _free_port()
     blocks = _documented(authority, door_port=door_port, http_port=http_port)
     for line, instead in (edits or {}).items():
