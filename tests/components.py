@@ -44,6 +44,7 @@ COMPONENTS: Mapping[str, Component] = {
         Component("nginx", ("nginx",), version_flag="-v"),
         Component("haproxy", ("haproxy",), version_flag="-v"),
         Component("caddy", ("caddy",), version_flag="version"),
+        Component("curl", ("curl",)),
         Component("nodejs", ("node", "nodejs")),
         Component("npm", ("npm",)),
     )

@@ -67,6 +67,7 @@ class Deployment:
     web: RecordingUpstream
     api: RecordingUpstream
     trust: ssl.SSLContext
+    authority: Path
     browsers: list[CookieClient] = field(default_factory=list)
 
     @property
@@ -176,7 +177,7 @@ def deployment(
         )
         try:
             with proxy.start(places, use=use, more=more):
-                yield Deployment(proxy.mode, use, places, door, provider, web, api, trust)
+                yield Deployment(proxy.mode, use, places, door, provider, web, api, trust, authority.ca_file)
         finally:
             provider.bend.open_gates()
             door.stop()
@@ -212,11 +213,11 @@ class Starter:
     def start(
         self, places: Places, *, use: str = FORWARD_AUTH, more: Mapping[str, str] | None = None
     ) -> Iterator[None]:
-        """Run the proxy with its configuration for `use`; `more` are changes of one test alone."""
+        """Run the proxy with its configuration for `use`; `more` are changes of one test alone, made first."""
         program = self.find() if self.find else components.require(self.package)
         text = adapt(
             ROOT / "deploy" / self.mode / f"{use}.{self.suffix}",
-            {**self.changes(places, use), **addresses(places, use), **(more or {})},
+            {**(more or {}), **self.changes(places, use), **addresses(places, use), **(more or {})},
         )
         log = places.folder / f"{self.mode}.log"
         with log.open("wb") as output:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bff.settings.tables import Settings
 from bff.stores import open_store
 from tests.bff.stores.redis_servers import standalone
-from tests.fakes import FakeProvider, bind_socket
-from tests.proxies.conftest import ROUTES
-from tests.proxies.deployed import Deployment, Starter, deployment
-from tests.proxies.starters import STARTERS
+from tests.fakes import bind_socket
+from tests.proxies.conftest import PACKAGED, Deploy
+from tests.proxies.deployed import Deployment, Proxy
 from tests.proxies.test_matrix import NAVIGATION, XHR
-from tests.security.certificates import make_authority
 from tests.security.raw import RawAnswer
 
 OWN_PAGE = {"nginx": 503, "haproxy": 503, "caddy": 502}
@@ -30,29 +26,6 @@ WAITING = {
     "caddy": {"response_header_timeout 30s": "response_header_timeout 1s"},
 }
 """How to wait for one second only."""
-Deploy = Callable[..., Deployment]
-
-
-@pytest.fixture(params=sorted(STARTERS))
-def starter(request: pytest.FixtureRequest) -> Starter:
-    return STARTERS[request.param]
-
-
-@pytest.fixture
-def deploy(starter: Starter, tmp_path: Path) -> Iterator[Deploy]:
-    """Start one deployment of the proxy, for this test alone."""
-    with ExitStack() as stack:
-
-        def start(**more: Any) -> Deployment:
-            provider = stack.enter_context(FakeProvider(auto_login="alice"))
-            authority = make_authority(tmp_path)
-            place = stack.enter_context(
-                deployment(starter, provider=provider, authority=authority, folder=tmp_path, routes=ROUTES, **more)
-            )
-            stack.callback(place.close_browsers)
-            return place
-
-        yield start
 
 
 def refused_within(place: Deployment, cookie: str, *, seconds: float) -> RawAnswer:
@@ -91,20 +64,22 @@ def test_fm_1_while_the_store_is_stopped_nobody_gets_in_and_the_cookie_is_kept(
         assert place.web.last.header("x-auth-request-user") == "alice"
 
 
-def test_fa_1_nobody_gets_in_while_verify_is_not_there(deploy: Deploy, starter: Starter) -> None:
+@pytest.mark.parametrize("proxy", PACKAGED, indirect=True)
+def test_fa_1_nobody_gets_in_while_verify_is_not_there(deploy: Deploy, proxy: Proxy) -> None:
     closed = bind_socket("127.0.0.1", 0)
     place = deploy(more={"127.0.0.1:8001": f"127.0.0.1:{closed.getsockname()[1]}"})
     closed.close()
     for target, lines in (("/report", NAVIGATION), ("/api/models", XHR), ("/public/x", NAVIGATION)):
-        assert place.ask(target, *lines).status == OWN_PAGE[starter.mode]
+        assert place.ask(target, *lines).status == OWN_PAGE[proxy.mode]
     assert place.web.requests + place.api.requests == []
 
 
-def test_fa_1_nobody_gets_in_while_verify_does_not_answer(deploy: Deploy, starter: Starter) -> None:
+@pytest.mark.parametrize("proxy", PACKAGED, indirect=True)
+def test_fa_1_nobody_gets_in_while_verify_does_not_answer(deploy: Deploy, proxy: Proxy) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent_place = f"127.0.0.1:{silent.getsockname()[1]}"
-        place = deploy(more={"127.0.0.1:8001": silent_place, **WAITING[starter.mode]})
-        assert place.ask("/report", *NAVIGATION).status in (OWN_PAGE[starter.mode], 504)
+        place = deploy(more={"127.0.0.1:8001": silent_place, **WAITING[proxy.mode]})
+        assert place.ask("/report", *NAVIGATION).status in (OWN_PAGE[proxy.mode], 504)
         assert place.web.requests == []
 
 

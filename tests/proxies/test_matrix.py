@@ -145,6 +145,18 @@ def test_ck_1_two_session_cookies_reach_no_application_either(place: Deployment,
     assert not place.web.last.header("x-auth-request-user")
 
 
+def test_ck_1_the_cookies_of_a_sign_in_under_way_reach_no_application(place: Deployment, cookie: str) -> None:
+    other = "__Host-vestibule-tx-0a1b2c3d=x"
+    line = f"Cookie: {other}; theme=dark; __Host-vestibule={cookie}; __Host-vestibule-tx-0a1b2c3e=y"
+    place.ask("/report", *NAVIGATION, line)
+    assert "vestibule" not in (place.web.last.header("cookie") or "")
+
+
+def test_fa_4_on_a_public_route_the_credential_of_a_client_arrives(place: Deployment) -> None:
+    assert place.ask("/public/x", *NAVIGATION, "Authorization: Basic eDp5").status == 200
+    assert place.web.last.header("authorization") == "Basic eDp5"
+
+
 @pytest.mark.parametrize("size", [1, 1_000_000])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_fa_1_a_body_arrives_whole(place: Deployment, cookie: str, method: str, size: int) -> None:
@@ -157,7 +169,7 @@ def test_fa_1_a_body_arrives_whole(place: Deployment, cookie: str, method: str, 
 @pytest.mark.parametrize("size", [1, 1_000_000])
 def test_fa_1_a_refused_body_goes_nowhere(place: Deployment, size: int) -> None:
     answer = place.ask("/api/models", *XHR, method="POST", body=os.urandom(size))
-    assert answer.status == 401
+    assert answer.status in ((401,) if size == 1 else (401, 0))  # 0: closed while the client was still sending
     assert place.api.requests + place.web.requests == []
 
 
@@ -196,6 +208,17 @@ def opened(place: Deployment, cookie: str, origin: str) -> tuple[RawAnswer, byte
 def test_ws_1_a_websocket_of_the_own_origin_opens(place: Deployment, cookie: str) -> None:
     answer, echoed = opened(place, cookie, place.url)
     assert (answer.status, echoed) == (101, b"\x81\x02hi")
+
+
+def test_ws_5_an_open_websocket_ends_with_the_session(place: Deployment) -> None:
+    browser, _ = place.sign_in()
+    key = base64.b64encode(os.urandom(16)).decode()
+    lines = ("Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13")
+    with place.open("/ws", *lines, f"Origin: {place.url}", cookie=place.cookie_of(browser)) as client:
+        client.settimeout(3)
+        assert client.recv(4096).startswith(b"HTTP/1.1 101")
+        browser.post(f"{place.url}/auth/logout")
+        assert client.recv(100)[:1] == b"\x88"  # a close frame
 
 
 def test_ws_1_a_websocket_of_another_origin_does_not(place: Deployment, cookie: str) -> None:

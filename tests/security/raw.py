@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -83,7 +84,7 @@ def read_all(client: socket.socket) -> bytes:
     try:
         while chunk := client.recv(65_536):
             received += chunk
-    except (TimeoutError, ConnectionResetError):
+    except (TimeoutError, ConnectionResetError, ssl.SSLEOFError):
         pass
     return received
 
