@@ -49,10 +49,6 @@ PUBLIC_CREDENTIAL = (
 NO_HTTP2 = "The file does not offer HTTP/2, because versions of nginx write it in different ways."
 ONLY_HTTP1 = "The stand-in speaks HTTP/1.1 only. This says nothing about the proxy."
 NOT_HELD: dict[tuple[str, str], str] = {
-    (
-        "test_ck_1_the_cookies_of_a_sign_in_under_way_reach_no_application",
-        "nginx/forward-auth",
-    ): "nginx cannot replace as often as there are cookies. Such a cookie opens no session.",
     **{
         ("test_fa_4_over_http2_the_identity_arrives_and_a_forged_one_does_not", f"nginx/{use}"): NO_HTTP2
         for use in (FORWARD_AUTH, GATEWAY)

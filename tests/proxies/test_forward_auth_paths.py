@@ -17,7 +17,7 @@ WITHOUT_PREFIX: Mapping[str, Mapping[str, str]] = {
     "haproxy": {
         "backend api from application": "backend api from application\n    http-request replace-path /api/(.*) /\\1"
     },
-    "caddy": {"handle /api/* {": "handle_path /api/* {"},
+    "caddy": {"handle @api {": "handle_path /api/* {"},
 }
 """The API gets its paths without `/api`."""
 TIDIED: Mapping[str, Mapping[str, str]] = {
