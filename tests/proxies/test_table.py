@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from tests.proxies.conftest import LONG, NOT_HELD
+from tests.proxies.conftest import NOT_HELD
 from tests.proxies.starters import STARTERS
 from tests.proxies.table import (
     COLUMNS,
@@ -32,22 +30,13 @@ def test_the_page_has_every_cell_of_the_matrix_and_no_other(use: str) -> None:
     assert set(read_table(PAGE.read_text(encoding="utf-8"), use)) == expected
 
 
-def arguments(function: str) -> str:
-    """The fixtures of a test, as text."""
-    sources = (path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
-    return next(
-        text.partition(f"def {function}(")[2].partition(")")[0] for text in sources if f"def {function}(" in text
-    )
-
-
 @pytest.mark.parametrize("use", USES)
 def test_the_page_says_what_the_tests_hold(use: str) -> None:
     said = read_table(PAGE.read_text(encoding="utf-8"), use)
     for function in cells(use):
         for column in columns(use):
             allowed = ["no"] if (function, column) in NOT_HELD else [HELD]
-            name = column.partition("/")[0]
-            if name in LONG or (name not in STARTERS and "deploy" in arguments(function)):
+            if column.partition("/")[0] not in STARTERS:
                 allowed.append(NOT_RUN)
             assert said[title(function)[0], column].partition(" (")[0] in allowed, (function, column)
 
