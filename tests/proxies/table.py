@@ -72,8 +72,13 @@ def value_of(outcomes: Sequence[str], *, reason: str) -> str:
 def cells(use: str) -> Iterator[str]:
     """The test functions of one table, in order."""
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if not isinstance(node, ast.FunctionDef) or not _TEST.fullmatch(node.name):
+        functions = [
+            node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)
+        ]
+        if use == GATEWAY and any(node.name == "place" for node in functions):
+            continue  # a file with deployments of its own, which are for forward-auth
+        for node in functions:
+            if not _TEST.fullmatch(node.name):
                 continue
             if any(argument.arg in USES[use] for argument in node.args.args):
                 yield node.name

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes import FakeProvider
 from tests.proxies.conftest import PROXIES, ROUTES
-from tests.proxies.deployed import HOST, Deployment, deployment
+from tests.proxies.deployed import FORWARD_AUTH, HOST, Deployment, deployment
 from tests.proxies.starters import STARTERS
 from tests.security.certificates import make_authority
 from tests.security.raw import RawAnswer, read_all
@@ -20,7 +20,10 @@ OTHER = "blog.example.com"
 UPGRADES: list[str] = ["h2c", "h2c, websocket", "websocket, h2c", "TLS/1.0", "websocket/13"]
 
 
-@pytest.fixture(scope="module", params=[*sorted(STARTERS), "stand-in for traefik"])
+NAMES = [*sorted(STARTERS), "stand-in for traefik"]
+
+
+@pytest.fixture(scope="module", params=NAMES, ids=[f"{name}/{FORWARD_AUTH}" for name in NAMES])
 def two_hosts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A deployment of one host, whose front door serves a second one with a page for everybody."""
     routes = [*ROUTES, {"id": "blog", "path": "/", "kind": "page", "auth": "public", "host": OTHER}]
