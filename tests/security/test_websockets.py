@@ -150,9 +150,11 @@ def test_ws_3_a_handshake_keeps_only_the_headers_that_streamlit_needs(house: Hou
 
 
 def test_ws_3_cookies_of_a_handshake_answer_follow_the_rule_and_dropped_ones_leave_a_line(
-    house: House, cookie: str
+    build_house: Callable[..., House],
 ) -> None:
     """A load balancer may pin a person to a server by the cookie of a 101."""
+    house = build_house()  # of its own: a cookie's line is written once a minute
+    cookie = house.session_cookie(house.sign_in())
     house.upstream.websocket(
         "/pinned",
         headers=(
